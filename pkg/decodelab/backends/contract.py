@@ -4,9 +4,8 @@
 
 # %% ../../../nbs/backends/00_contract.ipynb #9d88e615
 from __future__ import annotations
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from ..core.errors import BadValue, ModelError
@@ -39,6 +38,7 @@ class Sample:
 class Sampling:
     "How to draw continuations."
     n: int = 1 # Samples a prompt
+    first: int = 0 # Number of the first of them: samples 3 and 4 are the same drawn alone or after 0, 1 and 2
     max_tokens: int = 64
     temperature: float = 1. # 0 is greedy
     top_p: float = 1.
@@ -104,6 +104,7 @@ class Backend(Protocol):
     prefix_id: int # Stands in for an empty context
     capabilities: Capabilities
     usage: Usage
+    vocab_size: int
     def encode(self, text:str)->Ids: ... # Special tokens in the text are recognised, none is added
     def decode(self, ids:Sequence[int])->str: ... # Special tokens are kept
     def chat(self, messages:list[dict])->Ids: ... # Messages by the model's own template, ready for the assistant

@@ -5,11 +5,12 @@
 # %% ../../../nbs/backends/02_decoding.ipynb #c446ba2c
 from __future__ import annotations
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 import numpy as np
-import torch
 from .contract import Backend, Ids, Sample, Sampling, check_length
+if TYPE_CHECKING: import torch
 
 # %% auto #0
 __all__ = ['stream_key', 'uniforms', 'filtered', 'draw', 'Stops', 'generate']
@@ -36,6 +37,7 @@ def uniforms(keys:np.ndarray, # [B] uint64
 def filtered(logp:torch.Tensor, # [B, V] log-probabilities
              s:Sampling)->torch.Tensor: # [B, V] probabilities after temperature, top_k, top_p, min_p
     "The distribution that is sampled from; temperature must be above 0."
+    import torch
     p = torch.softmax(logp.double()/s.temperature, -1)
     if s.top_k and s.top_k < p.shape[-1]: p = torch.where(p < p.topk(s.top_k).values[...,-1:], 0., p); p = p/p.sum(-1, keepdim=True)
     if s.top_p < 1:
@@ -47,6 +49,7 @@ def filtered(logp:torch.Tensor, # [B, V] log-probabilities
 
 def draw(logp:torch.Tensor, u:np.ndarray, s:Sampling)->torch.Tensor: # [B] token ids
     "One token a row: the most probable at temperature 0, else by inversion of `u`."
+    import torch
     if s.temperature==0: return logp.argmax(-1)
     c = filtered(logp, s).cumsum(-1)
     x = torch.as_tensor(u, device=c.device)[:,None]*c[:,-1:]
@@ -89,7 +92,7 @@ def generate(backend:Backend, # Opens sessions, decodes
     out = [[None]*s.n for s in plans]
     for p,s in zip(prompts, plans): check_length(backend.name, len(p)+1, backend.max_length)
     groups = {}
-    for i,s in enumerate(plans): groups.setdefault(replace(s, seed=0, n=1), []).append(i)
+    for i,s in enumerate(plans): groups.setdefault(replace(s, seed=0, n=1, first=0), []).append(i)
     for plan, members in groups.items():
         jobs = [(i,j) for i in members for j in range(plans[i].n)]
         for k in range(0, len(jobs), rows):
@@ -98,10 +101,11 @@ def generate(backend:Backend, # Opens sessions, decodes
     return out
 
 def _generate(backend, prompts, plans, plan:Sampling, jobs:list[tuple[int,int]])->list[Sample]:
+    import torch
     used = sorted({i for i,_ in jobs}); at = {i: r for r,i in enumerate(used)}
     base = backend.session([prompts[i] for i in used], room=plan.max_tokens)
     session = base if [at[i] for i,_ in jobs]==list(range(len(used))) else base.fork([at[i] for i,_ in jobs])
-    keys = np.array([stream_key(plans[i].seed, prompts[i], j) for i,j in jobs], np.uint64)
+    keys = np.array([stream_key(plans[i].seed, prompts[i], plans[i].first+j) for i,j in jobs], np.uint64)
     limit = [min(plan.max_tokens, backend.max_length-len(prompts[i])) for i,_ in jobs]
     logp = torch.as_tensor(session.logprobs)
     stops, ends = Stops(backend, plan.stop, logp.shape[-1]), {*backend.eos_ids, *plan.stop_ids}
@@ -127,6 +131,7 @@ def _generate(backend, prompts, plans, plan:Sampling, jobs:list[tuple[int,int]])
     return [Sample(tuple(x), stops.cut(backend.decode(x[:-1] if f=='eos' else x), plan.include_stop), np.array(l), f) for x,l,f in zip(ids, lps, finish)]
 
 def _constrain(logp, ids, constraint):
+    import torch
     masks = [constraint(tuple(x)) for x in ids]
     out = torch.stack([l if m is None else torch.where(torch.as_tensor(m, device=l.device), l, -torch.inf) for l,m in zip(logp, masks)])
     return torch.log_softmax(out, -1)

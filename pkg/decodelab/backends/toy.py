@@ -4,10 +4,9 @@
 
 # %% ../../../nbs/backends/03_toy.ipynb #7e687421
 from __future__ import annotations
-import itertools, time
 from collections.abc import Callable, Iterator, Sequence
 import numpy as np
-from .contract import Capabilities, Ids, Sample, Sampling, Scored, Usage, backends, samplings
+from .contract import Capabilities, Ids, Scored, Usage, backends, samplings
 from .decoding import generate
 from .planner import build
 from ..core.errors import BadValue
@@ -26,6 +25,7 @@ class Toy:
                  max_length:int=256, name:str='toy'):
         self.vocab, self.probs, self.max_length, self.name = list(vocab), probs, max_length, name
         self.eos_ids, self.prefix_id, self.tokenizer, self.usage, self._memo = (len(vocab)-1,), len(vocab)-1, None, Usage(), {}
+        self.vocab_size = len(self.vocab)
 
     @classmethod
     def from_table(cls, vocab:Sequence[str], table:dict[str,dict[str,float]], **kw)->Toy:

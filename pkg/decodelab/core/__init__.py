@@ -1,0 +1,13 @@
+"Errors, settings, parameters, runs, data: what every floor stands on."
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
+    "chains": ["PASSES", "ERRORS", "QUESTION", "OPEN", "CLOSE", "ANSWER", "SPECIALS", "FORMS", "MARK", "WORDS", "apply", "step", "Chain", "Chains", "held_out", "draw_chain", "hide", "draw", "draw_options", "evaluation_set", "line", "reasoning"],
+    "data": ["Question", "final_answer", "read_record", "read_jsonl", "load_questions"],
+    "errors": ["DecodelabError", "DataError", "ModelError", "RunError", "nearest", "BadValue", "MissingExtra"],
+    "files": ["write_atomic", "to_json", "digest", "Journal"],
+    "parameters": ["BadParameters", "Parameters", "param", "choices", "allowed", "read_yaml", "read", "explain", "preset", "table"],
+    "registry": ["Entry", "Registry"],
+    "runs": ["RUN_DIR", "MIN_FREE", "PACKAGES", "versions", "git_state", "machine", "processor", "run_key", "now", "Run", "new_folder", "chunks", "list_runs", "find_run"],
+    "settings": ["Settings", "find_root", "load_settings"],
+})

@@ -6,6 +6,7 @@
 from __future__ import annotations
 import hashlib, random, re
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 # %% auto #0
 __all__ = ['PASSES', 'ERRORS', 'QUESTION', 'OPEN', 'CLOSE', 'ANSWER', 'END', 'PAD', 'SPECIALS', 'FORMS', 'MARK', 'WORDS', 'apply',
@@ -40,8 +41,16 @@ class Chain:
     hidden: int|None = None # Index of the operand that the question does not show
 
     def __str__(self):
-        shown = ['_' if i==self.hidden else str(d) for i,d in enumerate(self.digits)]
+        shown = self.shown
         return shown[0] + ''.join(o+d for o,d in zip(self.ops, shown[1:]))
+    @property
+    def shown(self)->list[str]:
+        "Operands as the question shows them."
+        return ['_' if i==self.hidden else str(d) for i,d in enumerate(self.digits)]
+    def lettered(self, letters:str)->str:
+        "The chain with a letter before each operation, the first one before its first operand."
+        s = self.shown
+        return letters[0] + s[0] + self.ops[0] + s[1] + ''.join(l+o+d for l,o,d in zip(letters[1:], self.ops[1:], s[2:]))
     @property
     def value(self)->int:
         "The true value."
@@ -84,10 +93,15 @@ class Chains:
         "Whether a reader can know the answer."
         return all(c.known is not None for c in self.chains)
     @property
+    def letters(self)->list[str]:
+        "The letters of each chain's operations: `abc`, `de`."
+        ends = [0, *accumulate(len(c.ops) for c in self.chains)]
+        return ['abcdefghij'[i:j] for i,j in zip(ends, ends[1:])]
+    @property
     def text(self)->str:
         "The question as asked."
         opts = ''.join(f'\n{l}:{o}' for l,o in zip('ABCD', self.options))
-        return f'{self.expression}=?{MARK[self.form]}{opts}'
+        return ','.join(c.lettered(l) for c,l in zip(self.chains, self.letters)) + f'=?{MARK[self.form]}{opts}'
     @property
     def answer(self)->str:
         "The true answer in the form asked for."
@@ -144,23 +158,23 @@ def evaluation_set(n:int, # Questions
 WORDS = {'+': 'plus', '-': 'minus', '*': 'times'}
 
 def line(p:int, # Pass, from 0
-         chain:int, # Chain, from 0
+         letter:str, # Of the operation
          x:str, op:str, y:str, z:str, # Digits, or `_`
          long:bool=False)->str:
     "One step of reasoning."
-    if not long: return f'{p+1}{"ab"[chain]}{x}{op}{y}={z}\n'
-    return f'{p+1}{"ab"[chain]}: we have {x}, and {x} {WORDS[op]} {y} makes {z}, so now it is {z}.\n'
+    if not long: return f'{p+1}{letter}{x}{op}{y}={z}\n'
+    return f'{p+1}{letter}: we have {x}, and {x} {WORDS[op]} {y} makes {z}, so now it is {z}.\n'
 
 def reasoning(q:Chains, rng:random.Random, passes:int=PASSES, errors:tuple=ERRORS)->list[str]:
     "Lines of a chain of thought, with the noise of each pass."
     show, out = (lambda v: '_' if v is None else str(v)), []
     for p in range(passes):
-        for k,c in enumerate(q.chains):
+        for c,letters in zip(q.chains, q.letters):
             shown = [None if i==c.hidden else d for i,d in enumerate(c.digits)]
             x = shown[0]
-            for op,y in zip(c.ops, shown[1:]):
+            for letter,op,y in zip(letters, c.ops, shown[1:]):
                 z = step(x, op, y)
                 if z is not None and rng.random() < errors[p]: z = rng.choice([d for d in range(10) if d!=z])
-                out.append(line(p, k, show(x), op, show(y), show(z), q.form=='long'))
+                out.append(line(p, letter, show(x), op, show(y), show(z), q.form=='long'))
                 x = z
     return out

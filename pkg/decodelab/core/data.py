@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/core/07_data.ipynb #f41299d1
 from __future__ import annotations
-import json, random, re
+import json, random
 from dataclasses import dataclass
 from pathlib import Path
 from .chains import FORMS, evaluation_set

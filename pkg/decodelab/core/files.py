@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/core/04_files.ipynb #185eab60
 from __future__ import annotations
-import errno, hashlib, json, os
+import hashlib, json, os
 from pathlib import Path
 from .errors import RunError
 

@@ -5,13 +5,13 @@
 # %% ../../../nbs/core/02_parameters.ipynb #7a5a5e09
 from __future__ import annotations
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from .errors import BadValue, DataError, DecodelabError, nearest
 
 # %% auto #0
-__all__ = ['BadParameters', 'Parameters', 'param', 'allowed', 'read_yaml', 'read', 'explain', 'preset', 'table']
+__all__ = ['BadParameters', 'Parameters', 'param', 'choices', 'allowed', 'read_yaml', 'read', 'explain', 'preset', 'table']
 
 # %% ../../../nbs/core/02_parameters.ipynb #111fa40b
 class BadParameters(DecodelabError, ValueError):
@@ -37,15 +37,19 @@ def param(default:Any, # Default value
     return Field(default, description=doc, json_schema_extra=dict(unit=unit), **bounds)
 
 # %% ../../../nbs/core/02_parameters.ipynb #25a9dfc0
+def choices(annotation)->list:
+    "The values of a `Literal`, also inside a union."
+    if get_origin(annotation) is Literal: return list(get_args(annotation))
+    return [c for a in get_args(annotation) for c in choices(a)]
+
 def allowed(field)->str:
     "What a field allows, in words: its range, choices or type."
     m = {k: getattr(x, k) for x in field.metadata for k in ('ge','gt','le','lt') if hasattr(x, k)}
     lo = f'at least {m["ge"]}' if 'ge' in m else f'more than {m["gt"]}' if 'gt' in m else ''
     hi = f'at most {m["le"]}' if 'le' in m else f'less than {m["lt"]}' if 'lt' in m else ''
     ann = field.annotation
-    choices = getattr(ann, '__args__', ()) if 'Literal' in str(ann) else ()
-    kind = ' or '.join(map(repr, choices)) or getattr(ann, '__name__', str(ann)).replace('typing.', '')
-    if '|' in str(ann): kind = str(ann).replace('NoneType', 'none').replace(' | ', ' or ').replace('None', 'none')
+    parts = [repr(c) for c in choices(ann)] or [a.__name__ for a in (get_args(ann) or (ann,)) if a is not type(None)]
+    kind = ' or '.join(parts + ['none']*(type(None) in get_args(ann)))
     return ', '.join(filter(None, [kind, lo, hi]))
 
 # %% ../../../nbs/core/02_parameters.ipynb #3b390f9f
@@ -76,7 +80,7 @@ def explain(model:type[Parameters], error:dict)->str:
     top = model.model_fields.get(name.split('.')[0])
     if error['type']=='value_error' and not (top and 'truth value' in error['msg']): return f'{name}: {error["msg"].removeprefix("Value error, ")}'.removeprefix(': ')
     unit = ((top.json_schema_extra or {}).get('unit') if top else '') or ''
-    close = nearest(value, getattr(top.annotation, '__args__', ())) if isinstance(value, str) and 'Literal' in str(top.annotation) else None
+    close = nearest(value, choices(top.annotation)) if isinstance(value, str) and top else None
     return f'{name}: got {value!r}; allowed: {allowed(top) if top else error["msg"]}{" "+unit if unit else ""}.' + (f' Did you mean {close!r}?' if close else '')
 
 # %% ../../../nbs/core/02_parameters.ipynb #530bfe8a

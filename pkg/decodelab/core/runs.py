@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/core/05_runs.ipynb #71825c1b
 from __future__ import annotations
-import contextlib, fcntl, importlib.metadata, json, os, platform, shutil, socket, subprocess, sys, time
+import contextlib, fcntl, importlib.metadata, json, os, platform, shutil, socket, subprocess, time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path

@@ -7,7 +7,7 @@ from __future__ import annotations
 import configparser, os
 from dataclasses import dataclass, fields
 from pathlib import Path
-from .errors import BadValue, DecodelabError
+from .errors import BadValue
 
 # %% auto #0
 __all__ = ['Settings', 'find_root', 'load_settings']

@@ -5,23 +5,44 @@
 # %% ../../../nbs/lab/05_training.ipynb #c11dad5c
 from __future__ import annotations
 import itertools, json, math, random, time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
-from ..core import chains
-from ..core.chains import Chains, draw, reasoning, QUESTION, OPEN, CLOSE, ANSWER, END
+from ..core.chains import ANSWER, CLOSE, END, OPEN, PASSES, QUESTION, Chains, draw, reasoning
+from ..backends.contract import Backend, Sampling
+from ..core.data import load_questions
+from ..core.files import to_json, write_atomic
+from ..core.parameters import Parameters, param
+from ..core.runs import Run
+from ..eig.answers import frame_for, normalise
+from ..eig.gain import ExpectedInformationGainCalculator
+from ..eig.parameters import EIGParameters
+from ..eig.reasoning import Full, reason
+from ..maths.statistics import calibration, wilson
 from ..backends.reference import encode, special, config, tokenizer
 
 # %% auto #0
-__all__ = ['SHARES', 'UNANSWERABLE', 'SLOPPY', 'BLOCKS', 'WEIGHTS', 'slip', 'Row', 'answer_block', 'make_row', 'attends', 'pool',
-           'batches', 'collate', 'losses', 'rate', 'start', 'train', 'save_checkpoint', 'save']
+__all__ = ['SHARES', 'UNANSWERABLE', 'SLOPPY', 'BLOCKS', 'WEIGHTS', 'PEAK', 'TrainingParameters', 'slip', 'Row', 'answer_block',
+           'make_row', 'attends', 'pool', 'batches', 'collate', 'losses', 'rate', 'start', 'train', 'save_checkpoint',
+           'fit', 'curve_figure', 'LiveCurve', 'after_passes', 'answers_of', 'is_answer_json', 'exam', 'exam_table',
+           'card', 'parameters_of', 'save']
 
 # %% ../../../nbs/lab/05_training.ipynb #627b7ae1
-SHARES = dict(short=.72, long=.05, json=.12, choice=.11) # Rows of each form
+class TrainingParameters(Parameters):
+    "Parameters of `nbs/reference_models.ipynb`."
+    student_steps: int = param(120, 'Updates of the student; the shipped one had 5,500.', ge=1, le=1_000_000)
+    teacher_steps: int = param(60, 'Updates of the teacher; the shipped one had 6,000.', ge=1, le=1_000_000)
+    tokens: int = param(5000, 'Tokens a batch.', 'tokens', ge=500, le=1_000_000)
+    seed: int = param(0, 'Of weights and rows.', ge=0, le=2**31-1)
+    n: int = param(64, 'Held-out questions for each test.', ge=8, le=100_000)
+
+SHARES = dict(short=.78, long=.02, json=.10, choice=.10) # Rows of each form
 UNANSWERABLE = .12 # Rows with a hidden operand
 SLOPPY = .03 # JSON answers with a slip, so that the form is learnt well but not perfectly
 BLOCKS = 6 # Answer blocks in a row
 WEIGHTS = (1., .5, .05) # Reasoning, answer digits, frame of the answer
+PEAK = dict(student=3e-3, teacher=2e-3) # Learning rates
 
 def slip(rng:random.Random, answer:str)->str:
     "A JSON answer as a careless writer would give it."
@@ -100,7 +121,7 @@ def losses(model, batch)->list:
     ce = F.cross_entropy(model.lm_head(h[:,:-1][want]), ids[:,1:][want], reduction='none')
     return [ce[k[want]==i].mean() for i in range(3)]
 
-def rate(step:int, steps:int, peak:float=3e-3, warm:int=100)->float:
+def rate(step:int, steps:int, peak:float, warm:int=100)->float:
     "Learning rate: linear warm-up, cosine to a tenth of a percent."
     return peak*min(1, (step+1)/warm)*max(.001, .5*(1+math.cos(math.pi*step/steps)))
 
@@ -129,7 +150,7 @@ def train(name:str, # `student` or `teacher`
     t0, sums = time.perf_counter(), []
     for step,rows in itertools.islice(enumerate(batches(seed, tokens)), first, steps):
         ls = losses(model, collate(rows))
-        for g in opt.param_groups: g['lr'] = rate(step, steps)
+        for g in opt.param_groups: g['lr'] = rate(step, steps, PEAK[name])
         opt.zero_grad(); sum(w*l for w,l in zip(WEIGHTS, ls) if not l.isnan()).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.); opt.step()
         seen += sum(len(r.ids) for r in rows); sums.append([float(l.detach()) for l in ls])
@@ -145,6 +166,98 @@ def save_checkpoint(path:Path, model, opt, step:int, seen:int):
     torch.save(dict(model=model.state_dict(), opt=opt.state_dict(), step=step, seen=seen), tmp); tmp.replace(path)
 
 # %% ../../../nbs/lab/05_training.ipynb #96cc26f7
+def fit(run:Run, name:str, steps:int, p:TrainingParameters, show:Callable|None=None):
+    "Train inside a run folder: checkpoint and log lie there, so a broken run goes on where it stopped. `show` is given the log after each entry."
+    log, ck = run.folder/f'{name}.jsonl', run.folder/f'{name}.pt'
+    rows = [json.loads(l) for l in log.read_text().splitlines()] if log.exists() else []
+    for out in train(name, steps, p.seed, ck, 50 if steps >= 1000 else 10, p.tokens):
+        if not isinstance(out, dict): return out
+        rows.append(out); write_atomic(log, ''.join(to_json(r)+'\n' for r in rows))
+        if show: show(rows)
+
+def curve_figure(logs:dict[str,list]):
+    "Loss of each part against tokens seen, for each model."
+    import matplotlib.pyplot as plt
+    fig, axes = plt.subplots(1, 3, figsize=(11.5, 3.4))
+    for ax,part in zip(axes, ('reasoning','answer','frame')):
+        for name,rows in logs.items(): ax.plot([r['tokens']/1e6 for r in rows], [r[part] for r in rows], label=name)
+        ax.set(xlabel='million tokens', ylabel='nats a token' if part=='reasoning' else None, title=part, yscale='log'); ax.grid(alpha=.25)
+    axes[0].legend(frameon=False); fig.tight_layout(); plt.close(fig)
+    return fig
+
+class LiveCurve:
+    "The loss curve, drawn anew in one place of the report."
+    def __init__(self): from IPython.display import display; self.logs, self.handle = {}, display({'text/plain': 'training'}, raw=True, display_id=True)
+    def of(self, name:str)->Callable:
+        def show(rows):
+            self.logs[name] = rows
+            if self.handle: self.handle.update(curve_figure(self.logs))
+        return show
+
+# %% ../../../nbs/lab/05_training.ipynb #d43b0311
+def after_passes(backend:Backend, qs:list, seed:int=0)->dict:
+    "Accuracy, mean entropy and calibration of the greedy answer after 0, 1, 2 and 3 passes."
+    calc = ExpectedInformationGainCalculator(backend, frame_for(backend), EIGParameters(top_p=1), seed)
+    thoughts = reason(backend, [q.text for q in qs], Full(), calc.forecaster, max_tokens=3000)
+    out = {}
+    for k in range(PASSES+1):
+        at = [t.boundaries[min(len(t.boundaries)-1, k*(len(t.boundaries)-1)//PASSES)].tokens for t in thoughts]
+        cs, _ = calc.posteriors.candidates([t.ids[:t.prompt+n] for t,n in zip(thoughts, at)])
+        ps = [calc.posteriors.posterior(c) for c in cs]
+        right = [normalise(p.greedy)==normalise(q.answer) for p,q in zip(ps, qs)]
+        out[k] = dict(accuracy=float(np.mean(right)), interval=wilson(sum(right), len(right)), entropy=float(np.mean([p.entropy for p in ps])), calibration_error=calibration([p.of(normalise(p.greedy)) for p in ps], right)[0], tokens=float(np.mean(at)))
+    return out | dict(closed=float(np.mean([t.closed for t in thoughts])))
+
+def answers_of(backend:Backend, qs:list, temperature:float, seed:int=0)->list[str]:
+    "What a model answers after full reasoning, as text."
+    calc = ExpectedInformationGainCalculator(backend, frame_for(backend), EIGParameters(), seed)
+    ts = reason(backend, [q.text for q in qs], Full(), calc.forecaster, max_tokens=3000)
+    out = backend.sample([(*t.ids, *calc.posteriors.cue) for t in ts], Sampling(max_tokens=40, temperature=temperature, seed=seed))
+    return [s[0].text for s in out]
+
+def is_answer_json(text:str)->bool:
+    "Whether a text is exactly a JSON object with an answer."
+    try: x = json.loads(text)
+    except ValueError: return False
+    return isinstance(x, dict) and 'answer' in x
+
+def exam(backend:Backend, n:int, seed:int=0)->dict:
+    "All measures of a reference model on held-out questions."
+    ask = lambda form, k=n: load_questions(f'reference:{form}', k, seed, unanswerable=0.)
+    js, ch, lo = ask('json'), ask('choice'), ask('long', max(8, n//4))
+    texts, letters, long = answers_of(backend, js, 1., seed), answers_of(backend, ch, 0., seed), answers_of(backend, lo, 0., seed)
+    hidden = [q for q in load_questions('reference', 2*n, seed, unanswerable=1.) if q.group=='unanswerable']
+    return dict(n=n, passes=after_passes(backend, ask('short'), seed), hidden=after_passes(backend, hidden[:n], seed), json_valid=float(np.mean([is_answer_json(t) for t in texts])),
+        json_accuracy=float(np.mean([t==q.answer for t,q in zip(texts, js)])), choice_accuracy=float(np.mean([t==q.answer for t,q in zip(letters, ch)])), long_accuracy=float(np.mean([normalise(t)==q.answer for t,q in zip(long, lo)])))
+
+def exam_table(results:dict[str,dict])->str:
+    "The exam of each model as Markdown."
+    cell = lambda d: f'{d["accuracy"]:.3f} ({d["interval"][0]:.2f}–{d["interval"][1]:.2f}), H {d["entropy"]:.2f}'
+    rows = [('no reasoning', lambda r: cell(r['passes'][0])), *((f'after pass {k}', lambda r, k=k: cell(r['passes'][k])) for k in (1,2,3)), ('calibration error after pass 1', lambda r: f'{r["passes"][1]["calibration_error"]:.3f}'),
+            ('hidden operand, no reasoning', lambda r: cell(r['hidden'][0])), ('hidden operand, after pass 3', lambda r: cell(r['hidden'][3])), ('closes its thinking', lambda r: f'{r["passes"]["closed"]:.3f}'),
+            ('JSON valid at temperature 1', lambda r: f'{r["json_valid"]:.3f}'), ('JSON exactly right', lambda r: f'{r["json_accuracy"]:.3f}'), ('lettered options right', lambda r: f'{r["choice_accuracy"]:.3f}'), ('long form right', lambda r: f'{r["long_accuracy"]:.3f}')]
+    return '\n'.join([f'| | {" | ".join(results)} |', '|---|' + '---|'*len(results), *(f'| {name} | {" | ".join(f(r) for r in results.values())} |' for name,f in rows)])
+
+def card(name:str, steps:int, p:TrainingParameters, result:dict)->str:
+    "The model card."
+    return f"""---
+license: apache-2.0
+library_name: transformers
+---
+# decodelab reference {name}
+
+A Llama of {result["parameters"]:,} parameters (float32, head size 64, byte-level tokenizer), trained from scratch for {steps:,} updates of about {p.tokens:,} tokens, seed {p.seed}, by `nbs/reference_models.ipynb` of decodelab.
+
+**What it is.** A tiny reasoner for one synthetic task: one or two chains of digit arithmetic modulo 10, thought through in a noisy first pass and two verification passes. It exists so that decoding methods, runtimes and tests run on real trained weights with no download.
+**What it is not.** A language model of any language. Outside its task its text means nothing.
+
+{exam_table({name: result})}
+
+{result["n"]} held-out questions a row; evaluation expressions are split off by a hash and never trained on. Data: generated, no licence needed. Weights: Apache-2.0.
+"""
+
+def parameters_of(model)->int: return sum(x.numel() for x in model.parameters())
+
 def save(model, folder:Path, card:str):
     "Write a Transformers folder: config, float32 safetensors, tokenizer, model card."
     folder = Path(folder)

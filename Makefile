@@ -1,0 +1,41 @@
+# make report   set everything up and run the main job on the embedded reference model
+# make test     set everything up and pass the tests
+# Both install what they need into .venv; the second time they start at once.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+export PYTHONUNBUFFERED := 1
+export HF_HUB_OFFLINE ?= 1
+.PHONY: help setup report test notebooks readme clean
+
+help:
+	@sed -n 's/^# //p' Makefile | head -3
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml constraints.txt .ci/system-packages
+	@bash .ci/system-packages
+	@python=$$(command -v python3.11 || command -v python3); \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3,11) and "decodelab needs Python 3.11 or newer, this is " + sys.version.split()[0])'; \
+	test -x $(BIN)/python || { echo "Making .venv with $$($$python --version)"; $$python -m venv .venv; }
+	@echo "Installing decodelab and its tested dependencies into .venv (the first time takes a few minutes)"
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+report: setup
+	@$(BIN)/decodelab run eig_eval
+
+# The whole truth: notebooks clean and in sync, floors, errors, every lesson, every experiment, then pytest.
+test: setup
+	@echo "== notebooks are clean, export is in sync"; bash .ci/in-sync
+	@echo "== floors and errors"; $(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports; $(BIN)/ruff check -q pkg tests
+	@echo "== lessons"; for d in core maths backends eig lab; do OMP_NUM_THREADS=1 $(BIN)/nbdev-test nbs/$$d --n-workers 2; done
+	@echo "== experiments with their defaults"; for e in reference_models eig_eval; do $(BIN)/papermill nbs/$$e.ipynb --no-progress-bar; done
+	@echo "== pytest"; $(BIN)/pytest -q
+
+readme: setup
+	@$(BIN)/python -m decodelab.lab.readme
+
+clean:
+	rm -rf .venv build dist _proc _docs
