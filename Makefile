@@ -29,7 +29,7 @@ report: setup
 # The whole truth: notebooks clean and in sync, floors, errors, every lesson, every experiment, then pytest.
 test: setup
 	@echo "== notebooks are clean, export is in sync"; bash .ci/in-sync
-	@echo "== floors and errors"; $(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports; $(BIN)/ruff check -q pkg tests
+	@echo "== floors and errors"; $(BIN)/lint-imports --no-logo; $(BIN)/ruff check -q pkg tests
 	@echo "== lessons"; for d in core maths backends eig lab; do OMP_NUM_THREADS=1 $(BIN)/nbdev-test nbs/$$d --n-workers 2; done
 	@echo "== experiments with their defaults"; for e in reference_models eig_eval; do $(BIN)/papermill nbs/$$e.ipynb --no-progress-bar; done
 	@echo "== pytest"; $(BIN)/pytest -q

@@ -1,7 +1,7 @@
 "The commands as a user types them, on a terminal and in a pipe."
 import json, os, pty, re, signal, subprocess, sys, time
 from pathlib import Path
-import nbformat, pytest, yaml
+import nbformat, yaml
 
 SMALL = ['-p', 'n', '6', '-p', 'chunk', '3', '-p', 'mc_samples', '2', '-p', 'sample_length', '16', '-p', 'max_tokens', '32']
 FILES = {'report.ipynb','report.html','params.yaml','run.json','metrics.json','samples.jsonl','figures','env.txt','log.txt'}

@@ -1,7 +1,7 @@
 "Same parameters, same bytes: across batch sizes, repetitions, kills and resumptions."
 import json, os, random, signal, subprocess, sys, time
 from pathlib import Path
-import pytest
+
 from decodelab.backends import Sampling
 from decodelab.core import load_questions
 from decodelab.eig import frame_for, prompt_ids

@@ -26,7 +26,7 @@ def test_posterior_entropy_gain_and_parts_equal_enumeration(seed):
     candidates, _ = est.candidates([state], width=1000)
     assert {c.ids for c in candidates[0]}==set(support)
     scores, _ = est.score([state, *(s for s,_ in paths)], [[c.ids for c in candidates[0]]]*(len(paths)+1))
-    ps = [est.posterior(candidates[0], s).p for s in scores]
+    ps = [est.posterior(candidates[0], [x.logprob for x in s]).p for s in scores]
     w = np.array([w for _,w in paths]); g = gain(ps[0], ps[1:], weights=w)
     def belief(s): a = answers(s); p = [a.get(c.ids, 0.) for c in candidates[0]]; return np.array([*p, max(0, 1-sum(p))])
     exact = [belief(s) for s in [state, *(s for s,_ in paths)]]
@@ -61,7 +61,7 @@ def test_calculator_agrees_with_enumeration_within_its_interval():
     est = AnswerPosteriorEstimator(toy, FRAME, p, normaliser=str)
     cs, _ = est.candidates([state]); ids = [c.ids for c in cs[0]]
     scores, _ = est.score([state, *(s for s,_ in paths)], [ids]*(len(paths)+1))
-    ps = [est.posterior(cs[0], s).p for s in scores]
+    ps = [est.posterior(cs[0], [x.logprob for x in s]).p for s in scores]
     exact = gain(ps[0], ps[1:], weights=[w for _,w in paths]).eig
     t = stats.ttest_1samp([g.eig for g in gains], exact)
     assert t.pvalue > 1e-3 and np.mean([g.low <= exact <= g.high for g in gains]) > .8

@@ -13,7 +13,7 @@ from .contract import Backend, Ids, Sample, Sampling, check_length
 if TYPE_CHECKING: import torch
 
 # %% auto #0
-__all__ = ['stream_key', 'uniforms', 'filtered', 'draw', 'Stops', 'generate']
+__all__ = ['stream_key', 'uniforms', 'filtered', 'torch_of', 'draw', 'Stops', 'generate']
 
 # %% ../../../nbs/backends/02_decoding.ipynb #7a258941
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -24,11 +24,11 @@ def stream_key(seed:int, prompt:Ids, number:int)->int:
     return int.from_bytes(h.digest(), 'little')
 
 def uniforms(keys:np.ndarray, # [B] uint64
-             i:int, # Which number of each stream
+             i:int|np.ndarray, # Which number of each stream, one for all or [B]
             )->np.ndarray: # [B] in [0, 1)
     "Number `i` of each stream (SplitMix64, Steele et al. 2014)."
     with np.errstate(over='ignore'):
-        z = np.asarray(keys, np.uint64) + np.uint64(i+1)*_GOLDEN
+        z = np.asarray(keys, np.uint64) + (np.asarray(i, np.uint64)+np.uint64(1))*_GOLDEN
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return ((z ^ (z >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) / 2**53
@@ -46,6 +46,11 @@ def filtered(logp:torch.Tensor, # [B, V] log-probabilities
         p = torch.zeros_like(p).scatter(-1, order, q)
     if s.min_p: p = torch.where(p < s.min_p*p.amax(-1, keepdim=True), 0., p)
     return p/p.sum(-1, keepdim=True)
+
+def torch_of(x)->torch.Tensor:
+    "A session's log-probabilities as a tensor, whatever its runtime gives."
+    import torch
+    return torch.as_tensor(x)
 
 def draw(logp:torch.Tensor, u:np.ndarray, s:Sampling)->torch.Tensor: # [B] token ids
     "One token a row: the most probable at temperature 0, else by inversion of `u`."
@@ -101,13 +106,12 @@ def generate(backend:Backend, # Opens sessions, decodes
     return out
 
 def _generate(backend, prompts, plans, plan:Sampling, jobs:list[tuple[int,int]])->list[Sample]:
-    import torch
     used = sorted({i for i,_ in jobs}); at = {i: r for r,i in enumerate(used)}
     base = backend.session([prompts[i] for i in used], room=plan.max_tokens)
     session = base if [at[i] for i,_ in jobs]==list(range(len(used))) else base.fork([at[i] for i,_ in jobs])
     keys = np.array([stream_key(plans[i].seed, prompts[i], plans[i].first+j) for i,j in jobs], np.uint64)
     limit = [min(plan.max_tokens, backend.max_length-len(prompts[i])) for i,_ in jobs]
-    logp = torch.as_tensor(session.logprobs)
+    logp = torch_of(session.logprobs)
     stops, ends = Stops(backend, plan.stop, logp.shape[-1]), {*backend.eos_ids, *plan.stop_ids}
     ids, lps, finish = [[] for _ in jobs], [[] for _ in jobs], [None]*len(jobs)
     live = list(range(len(jobs))) # job of each session row
@@ -126,7 +130,7 @@ def _generate(backend, prompts, plans, plan:Sampling, jobs:list[tuple[int,int]])
         if 4*len(gone) >= len(live):
             session.drop(gone); skip = set(gone)
             live, new = [r for k,r in enumerate(live) if k not in skip], [x for k,x in enumerate(new) if k not in skip]
-        logp = torch.as_tensor(session.step(new))
+        logp = torch_of(session.step(new))
     name = plan.kind; setattr(backend.usage, name, getattr(backend.usage, name) + sum(map(len, ids)))
     return [Sample(tuple(x), stops.cut(backend.decode(x[:-1] if f=='eos' else x), plan.include_stop), np.array(l), f) for x,l,f in zip(ids, lps, finish)]
 

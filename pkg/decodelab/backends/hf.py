@@ -99,9 +99,13 @@ class HF:
 
     def _honours_masks(self)->bool:
         "Whether one packed pass gives what separate passes give; models with windows or recurrent states do not."
+        c = self.model.config.get_text_config()
+        windows = getattr(c, 'sliding_window', None) and getattr(c, 'use_sliding_window', True)
+        if windows or any(t!='full_attention' for t in getattr(c, 'layer_types', None) or ()): return False # a mask of ours would undo the window
         n = min(self.vocab_size-1, 7)
         seqs = [(n,1,2,3), (n,1,4), (n,5,6,0)]
-        try: packed = torch.stack([x[-1] for x in self._trie_logprobs(build(seqs), [t.path(t.paths[i][-1])[-1:] for t in [build(seqs)] for i in range(3)])])
+        trie = build(seqs)
+        try: packed = torch.stack([x[-1] for x in self._trie_logprobs(trie, [p[-1:] for p in trie.paths])])
         except (RuntimeError, ValueError, TypeError, IndexError, AttributeError): return False
         plain = torch.stack([torch.log_softmax(self.model(torch.tensor([s], device=self.model.device)).logits[0,-1].float(), -1) for s in seqs])
         self.usage.reset()

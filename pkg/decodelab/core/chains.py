@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 # %% auto #0
-__all__ = ['PASSES', 'ERRORS', 'QUESTION', 'OPEN', 'CLOSE', 'ANSWER', 'END', 'PAD', 'SPECIALS', 'FORMS', 'MARK', 'WORDS', 'apply',
-           'step', 'Chain', 'Chains', 'held_out', 'draw_chain', 'hide', 'draw', 'draw_options', 'evaluation_set',
-           'line', 'reasoning']
+__all__ = ['PASSES', 'ERRORS', 'QUESTION', 'OPEN', 'CLOSE', 'ANSWER', 'END', 'PAD', 'SPECIALS', 'FORMS', 'MARK', 'LENGTHS',
+           'WORDS', 'apply', 'step', 'Chain', 'Chains', 'held_out', 'draw_chain', 'hide', 'draw', 'draw_options',
+           'evaluation_set', 'line', 'reasoning']
 
 # %% ../../../nbs/core/06_chains.ipynb #9898d3c3
 PASSES = 3 # One first pass and two verification passes
@@ -48,9 +48,9 @@ class Chain:
         "Operands as the question shows them."
         return ['_' if i==self.hidden else str(d) for i,d in enumerate(self.digits)]
     def lettered(self, letters:str)->str:
-        "The chain with a letter before each operation, the first one before its first operand."
+        "The chain with a letter before each operation."
         s = self.shown
-        return letters[0] + s[0] + self.ops[0] + s[1] + ''.join(l+o+d for l,o,d in zip(letters[1:], self.ops[1:], s[2:]))
+        return s[0] + ''.join(l+o+d for l,o,d in zip(letters, self.ops, s[1:]))
     @property
     def value(self)->int:
         "The true value."
@@ -78,7 +78,7 @@ MARK = {'short': '', 'long': ' in words', 'json': ' as json', 'choice': ''}
 @dataclass(frozen=True)
 class Chains:
     "One question of the reference task."
-    chains: tuple[Chain,...] # One or two
+    chains: tuple[Chain,...] # One in all that `draw` draws
     form: str = 'short' # One of `FORMS`
     options: tuple[str,...] = () # Four answers, for `choice`
 
@@ -124,6 +124,8 @@ def hide(rng:random.Random, chains:tuple[Chain,...])->tuple[Chain,...]:
     i,j = rng.choice(places)
     return tuple(replace(c, hidden=j) if k==i else c for k,c in enumerate(chains))
 
+LENGTHS = (2, 7) # Operations of a drawn chain
+
 def draw(rng:random.Random, # Source of chance
          evaluation:bool=False, # Draw from the held-out expressions
          unanswerable:float=.2, # Share of questions with a hidden operand
@@ -131,8 +133,7 @@ def draw(rng:random.Random, # Source of chance
         )->Chains:
     "One question."
     while True:
-        n = rng.choice((1,2))
-        chains = tuple(draw_chain(rng, rng.randint(2, 5 if n==1 else 4)) for _ in range(n))
+        chains = (draw_chain(rng, rng.randint(*LENGTHS)),)
         if rng.random() < unanswerable: chains = hide(rng, chains)
         q = Chains(chains, form)
         if held_out(q.expression)==evaluation: break
@@ -162,8 +163,8 @@ def line(p:int, # Pass, from 0
          x:str, op:str, y:str, z:str, # Digits, or `_`
          long:bool=False)->str:
     "One step of reasoning."
-    if not long: return f'{p+1}{letter}{x}{op}{y}={z}\n'
-    return f'{p+1}{letter}: we have {x}, and {x} {WORDS[op]} {y} makes {z}, so now it is {z}.\n'
+    if not long: return f'{p+1} {x}{letter}{op}{y}={z}\n'
+    return f'{p+1} {x}{letter}{op}{y}, so we take {x} {WORDS[op]} {y}, and that comes to {z}.\n'
 
 def reasoning(q:Chains, rng:random.Random, passes:int=PASSES, errors:tuple=ERRORS)->list[str]:
     "Lines of a chain of thought, with the noise of each pass."

@@ -10,6 +10,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "plane": ["CORRECT", "REASONING", "FORECAST", "PROBE", "ANSWER", "TOTAL", "NAMES", "grid", "Curve", "curve", "cheapest", "judged", "targets", "Saving", "saving", "trace_calibration", "accuracy_by_share"],
     "posterior": ["OTHER", "beams", "Posterior", "belief", "AnswerPosteriorEstimator"],
     "reasoning": ["Cost", "Boundary", "Thought", "Rule", "Full", "Budget", "EntropyThreshold", "EIGRule", "reason", "record", "expected_information_gain_reasoning"],
-    "report": ["COLOURS", "SHARES", "live_outcomes", "all_curves", "outcome_row", "main_table", "show", "savings", "population", "summary", "plane_figure", "steps_figure", "calibration_figure", "case", "worst", "best", "compare", "verdict", "population_table", "pick", "caveats"],
+    "report": ["COLOURS", "SHARES", "live_outcomes", "all_curves", "outcome_row", "main_table", "show", "savings", "finite", "population", "summary", "plane_figure", "steps_figure", "calibration_figure", "case", "worst", "best", "compare", "verdict", "population_table", "pick", "caveats"],
     "traces": ["FLOOR", "RULES", "trace", "first", "stop_full", "stop_none", "stop_budget", "stop_entropy", "stop_eig", "cost", "replay"],
 })

@@ -143,33 +143,36 @@ class ExpectedInformationGainCalculator:
     def _round(self, works:list[_Work], total:int):
         "Bring the forecasts of each state to `total` and its gain up to date."
         first = len(works[0].forecasts)
-        for w,new in zip(works, self.forecaster.forecast([w.state for w in works], total-first, first)): w.forecasts += new
-        self._propose(works, first)
+        for w,new in zip(works, self.forecaster.forecast([w.state for w in works], total-first, first)):
+            w.forecasts += new
+            w.scores = (w.scores or [{c.ids: c.logprob for c in w.candidates}]) + [{} for _ in new]
+        settled = self._fill(works)
+        self._propose(works, first, settled)
         self._fill(works)
         for w in works:
             ps = [self._belief(w, known) for known in w.scores]
             w.gain = None if any(p is None for p in ps) else gain(ps[0], ps[1:])
             if w.gain is None: w.forecasts = []
 
-    def _propose(self, works:list[_Work], first:int):
-        "Each new forecast adds its own greedy answer to the support."
-        proposed, cost = self.posteriors.candidates([(*w.state, *f.ids) for w in works for f in w.forecasts[first:]], width=1)
-        found = iter(zip(proposed, cost))
-        for w in works:
-            if not w.scores: w.scores = [{c.ids: c.logprob for c in w.candidates}]
-            for _ in w.forecasts[first:]:
-                cs, n = next(found); w.probe += int(n)
-                w.candidates += [Candidate(c.ids, c.text, c.logprob) for c in cs if c.ids not in {x.ids for x in w.candidates}]
-                w.scores.append({c.ids: c.logprob for c in cs})
+    def _fill(self, works:list[_Work])->set:
+        "Score whatever the supports hold and is not known yet, in one call; says at which forecasts the greedy answer is among it."
+        jobs = [(i, k, known, [c.ids for c in w.candidates if c.ids not in known]) for i,w in enumerate(works) for k,known in enumerate(w.scores)]
+        jobs = [j for j in jobs if j[3]]
+        state = lambda i, k: works[i].state if k==0 else (*works[i].state, *works[i].forecasts[k-1].ids)
+        scores, cost = self.posteriors.score([state(i, k) for i,k,_,_ in jobs], [ids for *_,ids in jobs])
+        for (i,k,known,ids),ss,n in zip(jobs, scores, cost):
+            known.update(zip(ids, (s.logprob for s in ss))); works[i].probe += int(n)
+        return {(i, k) for (i,k,_,_),ss in zip(jobs, scores) if any(s.greedy for s in ss)}
 
-    def _fill(self, works:list[_Work]):
-        "Score whatever the supports hold and is not known yet, in one call."
-        states = [s for w in works for s in (w.state, *((*w.state, *f.ids) for f in w.forecasts))]
-        missing = [[c.ids for c in w.candidates if c.ids not in known] for w in works for known in w.scores]
-        scores, cost = self.posteriors.score(states, missing)
-        for known,ids,lps in zip((k for w in works for k in w.scores), missing, scores): known.update(zip(ids, lps.tolist()))
-        cost = iter(cost)
-        for w in works: w.probe += sum(int(next(cost)) for _ in w.scores)
+    def _propose(self, works:list[_Work], first:int, settled:set):
+        "A forecast whose greedy answer is not in the support yet adds it."
+        jobs = [(w, k) for i,w in enumerate(works) for k in range(first+1, len(w.forecasts)+1) if (i, k) not in settled]
+        found, cost = self.posteriors.candidates([(*w.state, *w.forecasts[k-1].ids) for w,k in jobs], width=1)
+        for (w,k),cs,n in zip(jobs, found, cost):
+            w.probe += int(n)
+            for c in cs:
+                w.scores[k][c.ids] = c.logprob
+                if c.ids not in {x.ids for x in w.candidates}: w.candidates.append(Candidate(c.ids, c.text, c.logprob))
 
     def _belief(self, w:_Work, known:dict)->np.ndarray|None:
         try: return self.posteriors.posterior(w.candidates, np.array([known[c.ids] for c in w.candidates])).p

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 import numpy as np
-from ..backends.contract import Backend, Ids
+from ..backends.contract import Backend, Ids, Scored
 from .answers import Candidate, Frame, classes, end_ids, normalise
 from .parameters import EIGParameters
 from ..maths.information import entropy, softmax
@@ -110,8 +110,8 @@ class AnswerPosteriorEstimator:
         greedy = next((c.text for c in candidates if c.greedy), '') if logprobs is None else ''
         return Posterior((*groups, OTHER), belief(lp, groups, lengths), greedy)
 
-    def score(self, states:Sequence[Ids], answers:Sequence[Sequence[Ids]])->tuple[list[np.ndarray], np.ndarray]:
-        "Log-probabilities of each state's answers in one call, and the probe tokens they cost: cue and distinct answer tokens."
+    def score(self, states:Sequence[Ids], answers:Sequence[Sequence[Ids]])->tuple[list[list[Scored]], np.ndarray]:
+        "Scores of each state's answers in one call, and the probe tokens they cost: cue and distinct answer tokens."
         scored = iter(self.backend.score([((*s, *self.cue), a) for s,xs in zip(states, answers) for a in xs]))
         cost = np.array([(len(self.cue) if len(xs) else 0) + len({a[:i] for a in xs for i in range(1, len(a))}) for xs in answers], int)
-        return [np.array([next(scored).logprob for _ in xs]) for xs in answers], cost
+        return [[next(scored) for _ in xs] for xs in answers], cost

@@ -96,6 +96,7 @@ def reason(backend:Backend,
     room = [min(max_tokens, backend.max_length-len(p)-frame.answer_tokens-8) for p in prompts]
     thoughts = [Thought(p, len(p), [Boundary(0, '')]) for p in prompts]
     live = list(range(len(thoughts)))
+    if isinstance(rule, Full): live = _walk(forecaster, thoughts, room)
     while live:
         going = []
         for i,d in zip(live, rule.decide([thoughts[i] for i in live])):
@@ -108,15 +109,26 @@ def reason(backend:Backend,
     _answer(backend, frame, thoughts)
     return thoughts
 
+def _walk(forecaster, thoughts, room)->list:
+    "Full reasoning needs no decisions: all its steps in one session, the same that `_advance` would take."
+    for t,steps,limit in zip(thoughts, forecaster.walk([t.ids for t in thoughts], room), room):
+        for c in steps: _take(t, c)
+        t.cause = 'closed' if t.closed else 'length'
+    return []
+
+def _take(t:Thought, c):
+    "Add a step to a thought."
+    t.ids, t.closed, t.cost = (*t.ids, *c.ids), c.closed, t.cost + Cost(reasoning=len(c.ids))
+    if c.ids: t.boundaries.append(Boundary(len(t.ids)-t.prompt, c.text))
+
 def _advance(forecaster, thoughts):
     "Take the next step of each: the forecast's first step where the rule drew one."
     fresh = [t for t in thoughts if t.boundaries[-1].decision.step is None]
     drawn = iter(forecaster.step([t.ids for t in fresh]))
     for t in thoughts:
         c = t.boundaries[-1].decision.step or next(drawn)
-        t.ids, t.closed, t.cost = (*t.ids, *c.ids), c.closed, t.cost + Cost(reasoning=len(c.ids))
+        _take(t, c)
         if c.closed and not c.ids: t.cause = 'closed' # nothing new to decide about
-        else: t.boundaries.append(Boundary(len(t.ids)-t.prompt, c.text))
 
 def _answer(backend, frame, thoughts):
     cue, ends = backend.encode(frame.cue), end_ids(backend, frame)

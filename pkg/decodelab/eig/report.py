@@ -12,9 +12,9 @@ from .traces import replay
 from ..maths.statistics import detectable, wilson
 
 # %% auto #0
-__all__ = ['COLOURS', 'SHARES', 'live_outcomes', 'all_curves', 'outcome_row', 'main_table', 'show', 'savings', 'population',
-           'summary', 'plane_figure', 'steps_figure', 'calibration_figure', 'case', 'worst', 'best', 'compare',
-           'verdict', 'population_table', 'pick', 'caveats']
+__all__ = ['COLOURS', 'SHARES', 'live_outcomes', 'all_curves', 'outcome_row', 'main_table', 'show', 'savings', 'finite',
+           'population', 'summary', 'plane_figure', 'steps_figure', 'calibration_figure', 'case', 'worst', 'best',
+           'compare', 'verdict', 'population_table', 'pick', 'caveats']
 
 # %% ../../../nbs/eig/08_report.ipynb #c6950514
 COLOURS = {'budget': '#7f8c9b', 'entropy': '#2b7bba', 'eig': '#e4572e', 'full': '#1d2530', 'none': '#b0b8c1'}
@@ -61,6 +61,10 @@ def savings(traces:Sequence[dict], curves:dict[str,Curve], shares:Sequence[float
     return pd.DataFrame(rows)
 
 # %% ../../../nbs/eig/08_report.ipynb #e613434c
+def finite(x:float)->float|None:
+    "A number that JSON can hold, or nothing."
+    return float(x) if np.isfinite(x) else None
+
 def population(traces:Sequence[dict], target_share:float)->dict:
     "EIG against the other rules on one population."
     cs, target = all_curves(traces), targets(traces, [target_share])[0]
@@ -68,7 +72,7 @@ def population(traces:Sequence[dict], target_share:float)->dict:
     for name,column in (('reasoning', REASONING), ('total', TOTAL)):
         for other in ('budget','entropy'):
             s = saving(cs['eig'], cs[other], target, column)
-            out[f'{name}_against_{other}'] = dict(eig=s.tokens[0], other=s.tokens[1], saved=s.saved, low=s.difference.low, high=s.difference.high, accuracy=s.accuracy[0], other_accuracy=s.accuracy[1])
+            out[f'{name}_against_{other}'] = dict(eig=s.tokens[0], other=s.tokens[1], saved=finite(s.saved), low=s.difference.low, high=s.difference.high, accuracy=s.accuracy[0], other_accuracy=s.accuracy[1])
     return out
 
 def summary(traces:Sequence[dict], live:Sequence[dict], target_share:float)->dict:
@@ -81,7 +85,7 @@ def summary(traces:Sequence[dict], live:Sequence[dict], target_share:float)->dic
     return dict(n=len(traces), live=dict(accuracy=float(x[:,CORRECT].mean()), tokens=dict(zip(('reasoning','forecast','probe','answer','total'), map(float, x[:,1:].mean(0)))), causes=causes,
                     empty_answers=sum(not r['answer'] for r in live)),
         calibration_error=trace_calibration(traces)[0], gain=dict(n=len(gains), mean=mean('eig'), mutual_information=mean('mutual_information'), computation_gain=mean('computation_gain'), martingale_gap=mean('martingale_gap')),
-        population={g: population(ts, target_share) for g,ts in groups.items() if len(ts) >= 20})
+        population={g: population(ts, target_share) for g,ts in groups.items() if g=='all' or len(ts) >= 20})
 
 # %% ../../../nbs/eig/08_report.ipynb #f0b1e843
 def plane_figure(traces:Sequence[dict], live:Sequence[dict], curves:dict[str,Curve], target:float, lam:float):
@@ -169,7 +173,8 @@ def best(live:Sequence[dict], traces:Sequence[dict], k:int=2)->list[tuple[dict,s
 def compare(s, what:str)->str:
     "One comparison in words, with its interval and whether it excludes zero."
     d = s.difference; clear = d.high < 0 or d.low > 0
-    return f'{abs(s.saved):.0%} {"fewer" if s.saved > 0 else "more"} {what} ({s.tokens[0]:.1f} against {s.tokens[1]:.1f}; difference {d.difference:+.1f} [{d.low:+.1f}, {d.high:+.1f}]{"" if clear else ", not distinguishable from zero"})'
+    share = f'{abs(s.saved):.0%} ' if np.isfinite(s.saved) else ''
+    return f'{share}{"fewer" if d.difference < 0 else "more"} {what} ({s.tokens[0]:.1f} against {s.tokens[1]:.1f}; difference {d.difference:+.1f} [{d.low:+.1f}, {d.high:+.1f}]{"" if clear else ", not distinguishable from zero"})'
 
 def verdict(traces:Sequence[dict], curves:dict[str,Curve], target:float)->str:
     "What the run found, in three sentences."

@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "display": ["span", "Progress", "facts", "markdown"],
     "experiments": ["EXPERIMENTS", "Experiment", "check_questions", "check_backend", "experiment", "resolve", "start", "begin", "end", "notebook_hash", "cells_hash", "quiet_errors"],
     "page": ["STYLE", "to_html", "cell_html", "output_html", "markdown", "plain"],
+    "readme": ["main"],
     "runner": ["notebook_of", "execute", "resume", "headline", "listing", "details", "publish"],
-    "training": ["SHARES", "UNANSWERABLE", "SLOPPY", "BLOCKS", "WEIGHTS", "PEAK", "TrainingParameters", "slip", "Row", "answer_block", "make_row", "attends", "pool", "batches", "collate", "losses", "rate", "start", "train", "save_checkpoint", "fit", "curve_figure", "LiveCurve", "after_passes", "answers_of", "is_answer_json", "exam", "exam_table", "card", "parameters_of", "save"],
+    "training": ["SHARES", "UNANSWERABLE", "SLOPPY", "BLOCKS", "WEIGHTS", "PEAK", "FACTS", "TrainingParameters", "slip", "Row", "answer_block", "make_row", "make_facts", "attends", "pool", "batches", "collate", "losses", "rate", "start", "train", "mean", "save_checkpoint", "fit", "curve_figure", "LiveCurve", "after_passes", "answers_of", "is_answer_json", "exam", "exam_table", "card", "parameters_of", "save"],
 })

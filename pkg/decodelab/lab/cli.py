@@ -81,7 +81,7 @@ def resume(name, no_progress):
 @click.argument('name', metavar='RUN')
 @click.option('--as', 'title', help='Name of the published report; the experiment by default.')
 def publish(name, title):
-    "Copy a finished report to nbs/reports."
+    "Copy a finished report and its metrics to nbs/reports."
     from decodelab.core.runs import find_run
     from decodelab.lab.runner import publish as copy
     click.echo(copy(find_run(name), title))

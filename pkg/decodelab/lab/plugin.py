@@ -7,6 +7,7 @@ from __future__ import annotations
 import json, os, sys, traceback
 from pathlib import Path
 import click
+from traitlets.config import Config
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.iorw import papermill_io
 
@@ -50,6 +51,7 @@ class Engine(NBClientEngine):
         except DecodelabError as e: raise InputError(str(e)) from None
         _current.append(run.folder); os.environ[RUN_DIR] = str(run.folder)
         own = output_path in (None, TARGET)
+        kwargs['config'] = Config(KernelManager=dict(transport='ipc')) # nobody else on the machine can listen
         try:
             run.log(f'started {kernel_name}')
             nb = super().execute_notebook(nb, kernel_name, output_path=str(run.folder/'report.ipynb') if own else output_path, **kwargs)

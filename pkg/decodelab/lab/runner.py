@@ -71,9 +71,10 @@ def details(run:Run)->str:
     return '\n'.join(lines)
 
 def publish(run:Run, name:str|None=None, root:Path|None=None)->Path:
-    "Copy a finished run's report to nbs/reports, where the docs site shows it; an existing report of that name is an error."
+    "Copy a finished run's report and metrics to nbs/reports, where the docs site shows them; an existing report of that name is an error."
     if run.status!='done': raise RunError(f'{run.folder}: is {run.status}; only a finished run is published')
     target = (root or find_root())/'nbs'/'reports'/f'{name or run.info["experiment"]}.ipynb'
     if target.exists(): raise RunError(f'{target}: exists; publish under another name')
     target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(run.folder/'metrics.json', target.with_suffix('.metrics.json'))
     return Path(shutil.copy(run.folder/'report.ipynb', target))

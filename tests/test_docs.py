@@ -1,0 +1,45 @@
+"What the repository says of itself is true: parameter cells, presets, README, public names, notebooks."
+import ast, importlib, json, re
+
+import nbformat, pytest, yaml
+from decodelab.core.parameters import read
+from decodelab.lab.experiments import EXPERIMENTS
+
+def parameters_cell(root, name):
+    nb = nbformat.read(root/'nbs'/f'{name}.ipynb', 4)
+    cell = next(c for c in nb.cells if 'parameters' in c.metadata.get('tags', []))
+    return {t.targets[0].id: ast.literal_eval(t.value) for t in ast.parse(cell.source).body}
+
+@pytest.mark.parametrize('name', EXPERIMENTS)
+def test_parameter_cell_is_the_model(root, name):
+    assert parameters_cell(root, name)=={k: f.default for k,f in EXPERIMENTS[name].parameters.model_fields.items()}
+
+def test_presets_are_those_of_the_method(root):
+    want = dict(fast=(.1,4,3,32,15), balanced=(.05,8,5,64,30), precision=(.02,12,8,128,60))
+    for name,values in want.items():
+        p = yaml.safe_load((root/'params'/'eig'/f'{name}.yaml').read_text())
+        assert tuple(p[k] for k in ('lambda_cost','beam_size','mc_samples','sample_length','max_computation_time'))==values
+        read(EXPERIMENTS['eig_eval'].parameters, p)
+
+def test_every_public_name_is_importable_from_its_floor(root):
+    for floor in ('core','maths','backends','eig','lab'):
+        package = importlib.import_module(f'decodelab.{floor}')
+        for name in package.__all__: assert getattr(package, name) is not None, (floor, name)
+        for f in (root/'pkg'/'decodelab'/floor).glob('[a-z]*.py'):
+            if f.stem in ('cli','plugin'): continue
+            names = next((ast.literal_eval(n.value) for n in ast.parse(f.read_text()).body if isinstance(n, ast.Assign) and getattr(n.targets[0], 'id', '')=='__all__'), [])
+            missing = [n for n in names if '.' not in n and len(n) > 3 and n not in package.__all__ and not (f.parent/f'{n}.py').exists()]
+            assert not missing, (f.name, missing)
+
+def test_modules_and_notebooks_stay_readable(root):
+    for f in (root/'pkg').rglob('[a-z]*.py'): assert len(f.read_text().splitlines()) <= 330, f
+    for f in (root/'nbs').glob('*/[0-9]*.ipynb'): assert f.stat().st_size < 200_000 and len(nbformat.read(f, 4).cells) <= 120, f
+
+def test_readme_numbers_are_those_of_the_published_reports(root):
+    "Every number in the README's table stands in the metrics of the published run that it cites."
+    text = (root/'README.md').read_text(); m = json.loads((root/'nbs'/'reports'/'eig_eval.metrics.json').read_text())
+    a = m['population']['all']
+    for key in ('reasoning_against_budget','reasoning_against_entropy','total_against_entropy'):
+        for v in (a[key]['eig'], a[key]['other']): assert f'{v:.1f}' in text, (key, v)
+    assert f'{m["calibration_error"]:.3f}' in text and f'n = {m["n"]:,}' in text
+    for picture in re.findall(r'\]\((nbs/[^)]+)\)', text): assert (root/picture).exists(), picture
