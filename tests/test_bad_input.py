@@ -37,7 +37,7 @@ def check(p, words, outputs=None):
     if outputs: assert not list(outputs.glob('*/*')), 'a run folder was made before the parameters were checked'
 
 @pytest.mark.parametrize('lines, words', [((GOOD, '{"question": '), ['line 2', 'not JSON']), ((GOOD, GOOD, '{"question": "a"}'), ['line 3', 'no answer']), (('',), ['no questions']),
-                                          ((GOOD,), ['n: got 256', 'at most 1']), (('{"question": "a", "answer": "thus ####"}',), ['line 1', '####'])])
+                                          ((GOOD,), ['n: got 192', 'at most 1']), (('{"question": "a", "answer": "thus ####"}',), ['line 1', '####'])])
 def test_bad_data(command, outputs, tmp_path, lines, words):
     check(command('decodelab', 'run', 'eig_eval', '-p', 'data', gsm(tmp_path/'d.jsonl', *lines), check=False), words, outputs)
 

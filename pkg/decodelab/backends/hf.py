@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.cache_utils import Cache, DynamicLayer
+from transformers.utils import logging
 from .contract import Capabilities, Ids, Sample, Sampling, Scored, Usage, check_length, samplings
 from .decoding import generate
 from .folders import check_model, local_folder
@@ -76,9 +77,11 @@ class HF:
         model = str(local_folder(str(model)) or model)
         self.path, self.stretch, self.usage = model, stretch, Usage()
         self.memory = int((memory_gb or s.memory_gb)*2**30)
+        dtype = pick_dtype(dtype, self.device)
+        logging.disable_progress_bar()
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=trust_remote_code)
-            self.model = AutoModelForCausalLM.from_pretrained(model, dtype=pick_dtype(dtype, self.device), trust_remote_code=trust_remote_code, **options).eval()
+            self.model = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, trust_remote_code=trust_remote_code, **options).eval()
         except (OSError, ValueError, KeyError) as e: raise ModelError(f'{self.name}: cannot be loaded: {str(e).splitlines()[0]}') from e
         if not hasattr(self.model, 'hf_device_map') and not getattr(self.model, 'is_quantized', False): self.model.to(self.device)
         self._inspect()

@@ -8,6 +8,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "files": ["write_atomic", "to_json", "digest", "Journal"],
     "parameters": ["BadParameters", "Parameters", "param", "choices", "allowed", "read_yaml", "read", "explain", "preset", "table"],
     "registry": ["Entry", "Registry"],
-    "runs": ["RUN_DIR", "MIN_FREE", "PACKAGES", "versions", "git_state", "machine", "processor", "run_key", "now", "Run", "new_folder", "chunks", "list_runs", "find_run"],
+    "runs": ["RUN_DIR", "RESUME", "MIN_FREE", "PACKAGES", "versions", "git_state", "machine", "processor", "run_key", "now", "Run", "new_folder", "chunks", "list_runs", "find_run"],
     "settings": ["Settings", "find_root", "load_settings"],
 })

@@ -78,7 +78,7 @@ MARK = {'short': '', 'long': ' in words', 'json': ' as json', 'choice': ''}
 @dataclass(frozen=True)
 class Chains:
     "One question of the reference task."
-    chains: tuple[Chain,...] # One in all that `draw` draws
+    chains: tuple[Chain,...] # One or two
     form: str = 'short' # One of `FORMS`
     options: tuple[str,...] = () # Four answers, for `choice`
 
@@ -124,16 +124,18 @@ def hide(rng:random.Random, chains:tuple[Chain,...])->tuple[Chain,...]:
     i,j = rng.choice(places)
     return tuple(replace(c, hidden=j) if k==i else c for k,c in enumerate(chains))
 
-LENGTHS = (2, 7) # Operations of a drawn chain
+LENGTHS = {1: (2, 5), 2: (2, 4)} # Operations of each chain, by how many there are
 
 def draw(rng:random.Random, # Source of chance
          evaluation:bool=False, # Draw from the held-out expressions
          unanswerable:float=.2, # Share of questions with a hidden operand
          form:str='short', # One of `FORMS`
+         number:tuple[int,...]=(1, 2), # How many chains, one of these
         )->Chains:
     "One question."
     while True:
-        chains = (draw_chain(rng, rng.randint(*LENGTHS)),)
+        n = rng.choice(number)
+        chains = tuple(draw_chain(rng, rng.randint(*LENGTHS[n])) for _ in range(n))
         if rng.random() < unanswerable: chains = hide(rng, chains)
         q = Chains(chains, form)
         if held_out(q.expression)==evaluation: break
@@ -147,11 +149,11 @@ def draw_options(rng:random.Random, truth:str)->tuple[str,...]:
 
 # %% ../../../nbs/core/06_chains.ipynb #01154f90
 def evaluation_set(n:int, # Questions
-                   seed:int=0, unanswerable:float=.2, form:str='short')->list[Chains]:
+                   seed:int=0, unanswerable:float=.2, form:str='short', number:tuple[int,...]=(1,))->list[Chains]:
     "`n` different held-out questions, the same for the same arguments; a longer set begins with the shorter one."
     rng, seen, out = random.Random(f'evaluation-{seed}-{unanswerable}-{form}'), set(), []
     while len(out) < n:
-        q = draw(rng, True, unanswerable, form)
+        q = draw(rng, True, unanswerable, form, number)
         if q.expression not in seen: seen.add(q.expression); out.append(q)
     return out
 

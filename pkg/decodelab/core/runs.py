@@ -14,11 +14,12 @@ from .files import Journal, digest, to_json, write_atomic
 from .settings import load_settings
 
 # %% auto #0
-__all__ = ['RUN_DIR', 'MIN_FREE', 'PACKAGES', 'versions', 'git_state', 'machine', 'processor', 'run_key', 'now', 'Run',
+__all__ = ['RUN_DIR', 'RESUME', 'MIN_FREE', 'PACKAGES', 'versions', 'git_state', 'machine', 'processor', 'run_key', 'now', 'Run',
            'new_folder', 'chunks', 'list_runs', 'find_run']
 
 # %% ../../../nbs/core/05_runs.ipynb #311856c2
 RUN_DIR = 'DECODELAB_RUN_DIR' # Names the folder of the run that a notebook is part of
+RESUME = 'DECODELAB_RESUME' # Names the folder of a run to take up again
 MIN_FREE = 64 << 20 # Bytes that must be free before a run starts
 
 # %% ../../../nbs/core/05_runs.ipynb #5c183380

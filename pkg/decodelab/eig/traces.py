@@ -16,7 +16,7 @@ __all__ = ['FLOOR', 'RULES', 'trace', 'first', 'stop_full', 'stop_none', 'stop_b
            'replay']
 
 # %% ../../../nbs/eig/06_traces.ipynb #b808bd49
-FLOOR = .02 # Smallest λ that traces can be replayed at, nats
+FLOOR = .05 # Smallest λ that traces can be replayed at, nats
 
 def trace(calculator:ExpectedInformationGainCalculator, # Its λ must be at most `FLOOR`, and it must not be adaptive
           thoughts:Sequence[dict], # Records of full reasoning, from `reasoning.record`

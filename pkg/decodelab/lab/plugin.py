@@ -7,17 +7,15 @@ from __future__ import annotations
 import json, os, sys, traceback
 from pathlib import Path
 import click
-from traitlets.config import Config
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.iorw import papermill_io
 
 # %% auto #0
-__all__ = ['TARGET', 'RESUME', 'RunHandler', 'InputError', 'experiment_of', 'Engine', 'open_run', 'finish', 'with_output',
-           'watch', 'unpipe']
+__all__ = ['TARGET', 'RunHandler', 'InputError', 'experiment_of', 'Engine', 'open_run', 'finish', 'with_output', 'watch',
+           'unpipe']
 
 # %% ../../../nbs/lab/01_plugin.ipynb #f69896f3
 TARGET = 'decodelab:report.ipynb' # Stands for the run's own report
-RESUME = 'DECODELAB_RESUME' # Folder of a run to take up again
 _current = [] # Folder of the run in progress
 
 class RunHandler:
@@ -51,7 +49,7 @@ class Engine(NBClientEngine):
         except DecodelabError as e: raise InputError(str(e)) from None
         _current.append(run.folder); os.environ[RUN_DIR] = str(run.folder)
         own = output_path in (None, TARGET)
-        kwargs['config'] = Config(KernelManager=dict(transport='ipc')) # nobody else on the machine can listen
+        kwargs['extra_arguments'] = ['--log-level=ERROR'] # a kernel's start-up notes are not the user's
         try:
             run.log(f'started {kernel_name}')
             nb = super().execute_notebook(nb, kernel_name, output_path=str(run.folder/'report.ipynb') if own else output_path, **kwargs)
@@ -67,7 +65,7 @@ class Engine(NBClientEngine):
 def open_run(nb):
     "A new run with validated parameters, or the one to resume."
     from decodelab.core.errors import RunError
-    from decodelab.core.runs import Run
+    from decodelab.core.runs import RESUME, Run
     from decodelab.lab.experiments import cells_hash, experiment, start
     exp, key = experiment(experiment_of(nb)), cells_hash(nb)
     folder = os.environ.pop(RESUME, '')

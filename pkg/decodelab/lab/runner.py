@@ -7,7 +7,7 @@ from __future__ import annotations
 import os, shutil
 from pathlib import Path
 from ..core.errors import DecodelabError, RunError
-from ..core.runs import Run, list_runs
+from ..core.runs import RESUME, Run, list_runs
 from ..core.settings import find_root
 from .experiments import cells_hash, experiment
 
@@ -36,7 +36,6 @@ def execute(notebook:Path, given:dict, progress:bool=True)->Run:
 
 def resume(run:Run, progress:bool=True)->Run:
     "Take up a run that was killed or failed: finished chunks are kept, the rest is done."
-    from decodelab.lab.plugin import RESUME
     if run.status=='done': raise RunError(f'{run.folder}: is done; nothing to resume')
     if run.status=='running': raise RunError(f'{run.folder}: another process is working on this run')
     import nbformat
