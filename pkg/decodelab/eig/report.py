@@ -151,7 +151,7 @@ def calibration_figure(traces:Sequence[dict]):
 # %% ../../../nbs/eig/08_report.ipynb #7b128025
 def case(r:dict, note:str='')->str:
     "One live record as Markdown: question, thinking, decisions, answer."
-    lines = [f'**{r["question"].splitlines()[0]}** truth `{r["truth"]}`, answered `{r["answer"]}` ({"right" if r["correct"] else "wrong"}), stopped by *{r["cause"]}* after {r["tokens"][-1]} tokens; {r["cost"]["total"]} in all. {note}', '', '```']
+    lines = [f'`{r["question"].splitlines()[0]}`, truth `{r["truth"]}`, answered `{r["answer"]}` ({"right" if r["correct"] else "wrong"}), stopped by *{r["cause"]}* after {r["tokens"][-1]} tokens; {r["cost"]["total"]} in all. {note}', '', '```']
     for s,d in zip(r['steps'], [*r['decisions'], *[None]*len(r['steps'])]):
         look = '' if not d or d['entropy'] is None else f'H {d["entropy"]:.2f}' + ('' if d['eig'] is None else f'  EIG {d["eig"]:+.2f} of {d["forecasts"]}') + f'  → {d["cause"]}'
         lines.append(f'{s.strip() or "(start)":<44} {look}')
