@@ -8,11 +8,11 @@ from decodelab.eig import frame_for, prompt_ids
 
 def test_draws_do_not_depend_on_the_batch(student):
     prompts = [prompt_ids(student, frame_for(student), q.text) for q in load_questions('reference', 128, 3)]
-    plan = Sampling(max_tokens=64, temperature=1, top_p=.9, seed=5)
+    plan = Sampling(max_tokens=64, temperature=2, top_p=.98, seed=5) # hot, so that there is chance to agree on
     drawn = {size: [s[0].ids for k in range(0, 128, size) for s in student.sample(prompts[k:k+size], plan)] for size in (1, 8, 64)}
     for size in (1, 8): assert sum(a!=b for a,b in zip(drawn[size], drawn[64])) <= .005*128 + 1e-9, size
-    other = [s[0].ids for s in student.sample(prompts, Sampling(max_tokens=64, top_p=.9, seed=6))]
-    assert sum(a==b for a,b in zip(other, drawn[64])) < 40 # another seed is another draw
+    other = [s[0].ids for s in student.sample(prompts, Sampling(max_tokens=64, temperature=2, top_p=.98, seed=6))]
+    assert sum(a==b for a,b in zip(other, drawn[64])) < 20 # another seed is another draw
 
 def test_repeated_sampling_is_identical(student):
     prompts = [prompt_ids(student, frame_for(student), q.text) for q in load_questions('reference', 16, 4)]
