@@ -96,7 +96,7 @@ def begin(name:str, # The experiment
 def end(run:Run):
     "The last cell: outside papermill the record is closed here."
     if os.environ.get(RUN_DIR)!=str(run.folder): run.finish(); run.unlock()
-    print(run.folder)
+    print('/'.join(run.folder.parts[-3:]))
 
 def notebook_hash(path:Path)->str:
     "Hash of a notebook's sources; outputs, metadata and injected parameters do not count."
