@@ -79,12 +79,12 @@ def summary(traces:Sequence[dict], live:Sequence[dict], target_share:float)->dic
     "All metrics of a run."
     x = live_outcomes(live)
     gains = [g for t in traces for g in t['gain'] if g]
-    mean = lambda k: float(np.mean([g[k] for g in gains])) if gains else None
+    mean = lambda k: float(np.mean(xs)) if (xs := [g[k] for g in gains if g[k] is not None]) else None
     groups = {'all': list(traces)} | {g: [t for t in traces if t['group']==g] for g in sorted({t['group'] for t in traces}) if g!='all'}
     causes = {c: sum(r['cause']==c for r in live) for c in sorted({r['cause'] for r in live})}
     return dict(n=len(traces), live=dict(accuracy=float(x[:,CORRECT].mean()), tokens=dict(zip(('reasoning','forecast','probe','answer','total'), map(float, x[:,1:].mean(0)))), causes=causes,
                     empty_answers=sum(not r['answer'] for r in live)),
-        calibration_error=trace_calibration(traces)[0], gain=dict(n=len(gains), mean=mean('eig'), mutual_information=mean('mutual_information'), computation_gain=mean('computation_gain'), martingale_gap=mean('martingale_gap')),
+        calibration_error=trace_calibration(traces)[0], gain=dict(n=len(gains), mean=mean('eig'), mutual_information=mean('mutual_information'), computation_gain=mean('computation_gain'), martingale_gap=mean('martingale_gap'), infinite_gaps=sum(g['martingale_gap'] is None for g in gains)),
         population={g: population(ts, target_share) for g,ts in groups.items() if g=='all' or len(ts) >= 20})
 
 # %% ../../../nbs/eig/08_report.ipynb #f0b1e843
@@ -141,7 +141,7 @@ def calibration_figure(traces:Sequence[dict]):
     at = {}
     for t in traces:
         for i,g in enumerate(t['gain']):
-            if g: at.setdefault(i, []).append((g['martingale_gap'], g['mutual_information'], g['computation_gain']))
+            if g and g['martingale_gap'] is not None: at.setdefault(i, []).append((g['martingale_gap'], g['mutual_information'], g['computation_gain']))
     at = {i: v for i,v in at.items() if len(v) >= 5}
     x = sorted(at); m = np.array([np.mean(at[i], 0) for i in x]).reshape(-1, 3)
     for k,name in enumerate(('martingale gap', 'mutual information', 'computation gain')): b.plot(x, m[:,k], 'o-', ms=3, label=name)
@@ -180,9 +180,9 @@ def verdict(traces:Sequence[dict], curves:dict[str,Curve], target:float)->str:
     "What the run found, in three sentences."
     b, e, t = saving(curves['eig'], curves['budget'], target), saving(curves['eig'], curves['entropy'], target), saving(curves['eig'], curves['budget'], target, TOTAL)
     share = np.mean([len(set(t['correct']))>1 for t in traces])
-    return (f'At accuracy {target:.3f} EIG spends {compare(b, "reasoning tokens")} than the best fixed budget, and {compare(e, "reasoning tokens")} than an entropy threshold. '
+    return (f'At the target accuracy {target:.3f} (reached on the other half: EIG {b.accuracy[0]:.3f}, budget {b.accuracy[1]:.3f}, entropy {e.accuracy[1]:.3f}) EIG spends {compare(b, "reasoning tokens")} than the best fixed budget, and {compare(e, "reasoning tokens")} than an entropy threshold. '
             f'Counting forecasts and probes it spends {compare(t, "tokens in all")} than the fixed budget. '
-            f'With n = {len(traces)} the smallest difference of accuracy between two rules that would show is about {detectable(len(traces), min(share, .3)):.3f}.')
+            f'With n = {len(traces)} the smallest difference of accuracy between two rules that would show is about {detectable(len(traces), share):.3f}, if they differ on as many questions as thinking ever changes ({share:.2f}).')
 
 def population_table(traces:Sequence[dict], share:float):
     "EIG against the others on the answerable questions alone."

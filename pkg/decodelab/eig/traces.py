@@ -5,6 +5,7 @@
 # %% ../../../nbs/eig/06_traces.ipynb #8385ce4e
 from __future__ import annotations
 from collections.abc import Callable, Sequence
+from math import isfinite
 import numpy as np
 from ..core.errors import BadValue
 from .answers import normalise, prompt_ids, same
@@ -50,7 +51,8 @@ def _add_gains(calculator, states, found, out):
         ds = calculator.evaluate([states[i][t] for i in live], ([found[i][0][t] for i in live], [found[i][1][t] for i in live]))
         for i,d in zip(live, ds):
             if d.gain: out[i]['gain'][t] = dict(eig=d.gain.eig, low=d.gain.low, high=d.gain.high, mutual_information=d.gain.mutual_information, computation_gain=d.gain.computation_gain,
-                martingale_gap=min(d.gain.martingale_gap, 1e6), after=list(d.gain.after), forecast=d.forecast, probe=d.probe-int(found[i][1][t]), kept=len(d.step.ids) if d.step else 0)
+                martingale_gap=d.gain.martingale_gap if isfinite(d.gain.martingale_gap) else None, # infinite where no forecast allows what is believed now
+                 after=list(d.gain.after), forecast=d.forecast, probe=d.probe-int(found[i][1][t]), kept=len(d.step.ids) if d.step else 0)
         live = [i for i,d in zip(live, ds) if d.go]; t += 1
 
 # %% ../../../nbs/eig/06_traces.ipynb #fe29e7e2
