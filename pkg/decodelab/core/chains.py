@@ -10,8 +10,8 @@ from itertools import accumulate
 
 # %% auto #0
 __all__ = ['PASSES', 'ERRORS', 'QUESTION', 'OPEN', 'CLOSE', 'ANSWER', 'END', 'PAD', 'SPECIALS', 'FORMS', 'MARK', 'LENGTHS',
-           'WORDS', 'apply', 'step', 'Chain', 'Chains', 'held_out', 'draw_chain', 'hide', 'draw', 'draw_options',
-           'evaluation_set', 'line', 'reasoning']
+           'FILLER', 'apply', 'step', 'Chain', 'Chains', 'held_out', 'draw_chain', 'hide', 'draw', 'draw_options',
+           'evaluation_set', 'line', 'noisy', 'reasoning']
 
 # %% ../../../nbs/core/06_chains.ipynb #9898d3c3
 PASSES = 3 # One first pass and two verification passes
@@ -130,11 +130,11 @@ def draw(rng:random.Random, # Source of chance
          evaluation:bool=False, # Draw from the held-out expressions
          unanswerable:float=.2, # Share of questions with a hidden operand
          form:str='short', # One of `FORMS`
-         number:tuple[int,...]=(1, 2), # How many chains, one of these
+         number:tuple[int,...]=(1, 2), # How many chains, one of these; lettered options are for one
         )->Chains:
     "One question."
     while True:
-        n = rng.choice(number)
+        n = 1 if form=='choice' else rng.choice(number)
         chains = tuple(draw_chain(rng, rng.randint(*LENGTHS[n])) for _ in range(n))
         if rng.random() < unanswerable: chains = hide(rng, chains)
         q = Chains(chains, form)
@@ -149,7 +149,7 @@ def draw_options(rng:random.Random, truth:str)->tuple[str,...]:
 
 # %% ../../../nbs/core/06_chains.ipynb #01154f90
 def evaluation_set(n:int, # Questions
-                   seed:int=0, unanswerable:float=.2, form:str='short', number:tuple[int,...]=(1,))->list[Chains]:
+                   seed:int=0, unanswerable:float=.2, form:str='short', number:tuple[int,...]=(1, 2))->list[Chains]:
     "`n` different held-out questions, the same for the same arguments; a longer set begins with the shorter one."
     rng, seen, out = random.Random(f'evaluation-{seed}-{unanswerable}-{form}'), set(), []
     while len(out) < n:
@@ -158,15 +158,18 @@ def evaluation_set(n:int, # Questions
     return out
 
 # %% ../../../nbs/core/06_chains.ipynb #57ece7ce
-WORDS = {'+': 'plus', '-': 'minus', '*': 'times'}
+FILLER = 'the next operation to work out here is ' # Words of the long form
 
 def line(p:int, # Pass, from 0
          letter:str, # Of the operation
          x:str, op:str, y:str, z:str, # Digits, or `_`
          long:bool=False)->str:
     "One step of reasoning."
-    if not long: return f'{p+1} {x}{letter}{op}{y}={z}\n'
-    return f'{p+1} {x}{letter}{op}{y}, so we take {x} {WORDS[op]} {y}, and that comes to {z}.\n'
+    return f'{p+1} {FILLER if long else ""}{letter}{x}{op}{y}={z}\n'
+
+def noisy(z:int|None, chance:float, rng:random.Random)->int|None:
+    "A known digit, wrong with the given chance."
+    return rng.choice([d for d in range(10) if d!=z]) if z is not None and rng.random() < chance else z
 
 def reasoning(q:Chains, rng:random.Random, passes:int=PASSES, errors:tuple=ERRORS)->list[str]:
     "Lines of a chain of thought, with the noise of each pass."
@@ -177,7 +180,8 @@ def reasoning(q:Chains, rng:random.Random, passes:int=PASSES, errors:tuple=ERROR
             x = shown[0]
             for letter,op,y in zip(letters, c.ops, shown[1:]):
                 z = step(x, op, y)
-                if z is not None and rng.random() < errors[p]: z = rng.choice([d for d in range(10) if d!=z])
+                z = noisy(z, errors[p], rng)
                 out.append(line(p, letter, show(x), op, show(y), show(z), q.form=='long'))
                 x = z
+        if q.form=='choice': out.append(f'{p+1} so {show(x)} is {"ABCD"[q.options.index(str(x))] if str(x) in q.options else "?"}\n')
     return out

@@ -4,12 +4,13 @@
 
 # %% ../../../nbs/lab/05_training.ipynb #c11dad5c
 from __future__ import annotations
-import itertools, json, math, random, shutil, time
+import itertools, json, math, multiprocessing, os, random, time
 from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
-from ..core.chains import ANSWER, CLOSE, END, OPEN, PASSES, QUESTION, Chains, apply, draw, line, reasoning
+from ..core.chains import ANSWER, CLOSE, END, ERRORS, FILLER, OPEN, PASSES, QUESTION, Chains, apply, draw, line, noisy, reasoning
 from ..backends.contract import Backend, Sampling
 from ..core.data import load_questions
 from ..core.files import to_json, write_atomic
@@ -23,26 +24,30 @@ from ..maths.statistics import calibration, wilson
 from ..backends.reference import encode, special, config, tokenizer
 
 # %% auto #0
-__all__ = ['SHARES', 'UNANSWERABLE', 'SLOPPY', 'BLOCKS', 'WEIGHTS', 'PEAK', 'FACTS', 'TrainingParameters', 'slip', 'Row',
-           'answer_block', 'make_row', 'make_facts', 'attends', 'pool', 'batches', 'collate', 'losses', 'rate', 'start',
-           'train', 'mean', 'save_checkpoint', 'fit', 'curve_figure', 'LiveCurve', 'after_passes', 'answers_of',
-           'is_answer_json', 'exam', 'exam_table', 'card', 'parameters_of', 'save']
+__all__ = ['FULL', 'SHARES', 'NOISE', 'UNANSWERABLE', 'SLOPPY', 'BLOCKS', 'WEIGHTS', 'PEAK', 'TrainingParameters', 'slip', 'Row',
+           'kinds_of', 'answer_block', 'make_row', 'make_facts', 'attends', 'pool', 'batches', 'collate', 'losses',
+           'rate', 'start', 'optimisers', 'train', 'mean', 'save_checkpoint', 'read_log', 'fit', 'fit_all',
+           'curve_figure', 'LiveCurve', 'after_passes', 'answers_of', 'is_answer_json', 'exam', 'exam_table', 'card',
+           'parameters_of', 'save']
 
 # %% ../../../nbs/lab/05_training.ipynb #627b7ae1
+FULL = dict(student=4000, teacher=3500) # Updates of the shipped models
+
 class TrainingParameters(Parameters):
     "Parameters of `nbs/reference_models.ipynb`."
-    student_steps: int = param(250, 'Updates of the student; the shipped one had 9,500.', ge=1, le=1_000_000)
-    teacher_steps: int = param(300, 'Updates of the teacher, the student\'s included; the shipped one had 11,500.', ge=1, le=1_000_000)
+    student_steps: int = param(250, f'Updates of the student; the shipped one had {FULL["student"]:,}.', ge=1, le=1_000_000)
+    teacher_steps: int = param(120, f'Updates of the teacher; the shipped one had {FULL["teacher"]:,}.', ge=1, le=1_000_000)
     tokens: int = param(3000, 'Tokens a batch.', 'tokens', ge=500, le=1_000_000)
     seed: int = param(0, 'Of weights and rows.', ge=0, le=2**31-1)
     n: int = param(32, 'Held-out questions for each test.', ge=8, le=100_000)
 
-SHARES = dict(short=.78, long=.02, json=.10, choice=.10) # Rows of each form
+SHARES = dict(facts=.30, short=.48, long=.04, json=.08, choice=.10) # Rows of each form
+NOISE = dict(student=ERRORS, teacher=tuple(e/4 for e in ERRORS)) # The teacher learnt from a more careful hand
 UNANSWERABLE = .12 # Rows with a hidden operand
 SLOPPY = .03 # JSON answers with a slip, so that the form is learnt well but not perfectly
 BLOCKS = 6 # Answer blocks in a row
 WEIGHTS = (1., .5, .05) # Reasoning, answer digits, frame of the answer
-PEAK = 3e-3 # Learning rate
+PEAK = .005, .003 # Learning rate of the layers' matrices (Muon) and of all else (AdamW)
 
 def slip(rng:random.Random, answer:str)->str:
     "A JSON answer as a careless writer would give it."
@@ -58,19 +63,24 @@ class Row:
     sees: np.ndarray # How many tokens of the text this token may see
     kind: np.ndarray # As a target: 0 reasoning, 1 answer digit, 2 frame, -1 none
 
+def kinds_of(line:str)->list[int]:
+    "Target kinds of a line: the words of the long form are frame."
+    i = line.find(FILLER)
+    return [0]*len(line) if i<0 else [0]*i + [2]*len(FILLER) + [0]*(len(line)-i-len(FILLER))
+
 def answer_block(answer:str, form:str)->tuple[list[int],list[int]]:
     "Tokens and target kinds of an answer block; the forced `</think>` is no target."
     ids = [special(CLOSE), special(ANSWER), *encode(answer), special(END)]
     hot = 'ABCD' if form=='choice' else '0123456789'
     return ids, [-1, 2, *(1 if c in hot else 2 for c in answer), 2]
 
-def make_row(q:Chains, rng:random.Random)->Row:
+def make_row(q:Chains, rng:random.Random, errors:tuple=ERRORS)->Row:
     "Question, noisy reasoning and answer blocks at random step boundaries, the ends more often."
-    head, lines = [special(QUESTION), *encode(q.text), special(OPEN)], [encode(l) for l in reasoning(q, rng)]
-    ids = head + [t for l in lines for t in l] + [special(CLOSE)]
+    head, lines = [special(QUESTION), *encode(q.text), special(OPEN)], reasoning(q, rng, errors=errors)
+    ids = head + encode(''.join(lines)) + [special(CLOSE)]
     bounds = len(head) + np.cumsum([0, *map(len, lines)])
     cuts = sorted({0, len(lines), *rng.sample(range(len(bounds)), min(BLOCKS-2, len(bounds)))})
-    n = len(ids); kinds = [-1]*len(head) + [0]*(n-len(head))
+    n = len(ids); kinds = [-1]*len(head) + [k for l in lines for k in kinds_of(l)] + [0]
     pos, block, sees = list(range(n)), [0]*n, list(range(1, n+1))
     for b,c in enumerate(cuts):
         a = slip(rng, q.answer) if q.form=='json' and rng.random() < SLOPPY else q.answer
@@ -79,13 +89,13 @@ def make_row(q:Chains, rng:random.Random)->Row:
     return Row(*map(np.array, (ids, pos, block, sees, kinds)))
 
 # %% ../../../nbs/lab/05_training.ipynb #1e14eddf
-FACTS = 500 # First updates, on facts alone (a tenth of a short run)
-
-def make_facts(rng:random.Random, lines:int=14)->Row:
-    "A row of unrelated lines of reasoning."
-    def fact(): x, y, op = rng.randrange(10), rng.randrange(10), rng.choice('+-*'); return line(rng.randrange(PASSES), rng.choice('abcdefgh'), str(x), op, str(y), str(apply(x, op, y)))
-    ids = encode(''.join(fact() for _ in range(lines))); n = len(ids)
-    return Row(*map(np.array, (ids, list(range(n)), [0]*n, list(range(1, n+1)), [0]*n)))
+def make_facts(rng:random.Random, errors:tuple=ERRORS, lines:int=14)->Row:
+    "A row of unrelated lines of reasoning, with their noise; results are the only targets."
+    def fact():
+        p, x, y, op = rng.randrange(PASSES), rng.randrange(10), rng.randrange(10), rng.choice('+-*')
+        return line(p, rng.choice('abcdefgh'), str(x), op, str(y), str(noisy(apply(x, op, y), errors[p], rng)))
+    text = ''.join(fact() for _ in range(lines)); n = len(text)
+    return Row(*map(np.array, (encode(text), list(range(n)), [0]*n, list(range(1, n+1)), [0 if i and text[i-1]=='=' else -1 for i in range(n)])))
 
 # %% ../../../nbs/lab/05_training.ipynb #626e6ba4
 def attends(row:Row, width:int)->np.ndarray:
@@ -96,19 +106,18 @@ def attends(row:Row, width:int)->np.ndarray:
     m = np.eye(width, dtype=bool); m[:len(i),:len(i)] = own | text
     return m
 
-def pool(seed:int, number:int, size:int=512)->list[Row]:
+def pool(name:str, seed:int, number:int, size:int=512)->list[Row]:
     "Rows of one pool, by length."
     rng = random.Random(f'train-{seed}-{number}')
     forms = rng.choices(list(SHARES), list(SHARES.values()), k=size)
-    return sorted((make_row(draw(rng, unanswerable=UNANSWERABLE, form=f), rng) for f in forms), key=lambda r: len(r.ids))
+    row = lambda f: make_facts(rng, NOISE[name]) if f=='facts' else make_row(draw(rng, unanswerable=UNANSWERABLE, form=f), rng, NOISE[name])
+    return sorted(map(row, forms), key=lambda r: len(r.ids))
 
-def batches(seed:int, tokens:int=3000, facts:int=FACTS):
-    "Endless stream of lists of rows, about `tokens` tokens each: facts first, then whole chains."
-    rng = random.Random(f'facts-{seed}')
-    for _ in range(facts): yield [make_facts(rng) for _ in range(max(1, tokens//126))]
+def batches(name:str, seed:int, tokens:int=3000):
+    "Endless stream of lists of rows, about `tokens` tokens each."
     for number in itertools.count():
         out, cur = [], []
-        for r in pool(seed, number):
+        for r in pool(name, seed, number):
             if cur and (len(cur)+1)*len(r.ids) > tokens: out.append(cur); cur = []
             cur.append(r)
         random.Random(f'order-{seed}-{number}').shuffle(out := out+[cur])
@@ -136,14 +145,22 @@ def rate(step:int, steps:int, peak:float, warm:int=100)->float:
     "Learning rate: linear warm-up, cosine to a tenth of a percent."
     return peak*min(1, (step+1)/warm)*max(.001, .5*(1+math.cos(math.pi*step/steps)))
 
-def start(seed:int):
+def start(name:str, seed:int):
     "A freshly initialised reference model."
     import torch
     from transformers import LlamaForCausalLM
     torch.manual_seed(seed)
-    return LlamaForCausalLM(config()).float()
+    return LlamaForCausalLM(config(name)).float()
 
-def train(steps:int, # Updates
+def optimisers(model)->list:
+    "Muon for the matrices inside the layers, AdamW for embeddings and norms."
+    import torch
+    inner = [x for n,x in model.named_parameters() if x.ndim==2 and '.layers.' in n]
+    rest = [x for n,x in model.named_parameters() if not (x.ndim==2 and '.layers.' in n)]
+    return [torch.optim.Muon(inner, weight_decay=.01, adjust_lr_fn='match_rms_adamw'), torch.optim.AdamW(rest, betas=(.9,.98), weight_decay=.01)]
+
+def train(name:str, # `student` or `teacher`
+          steps:int, # Updates
           seed:int=0, # Of weights and rows
           checkpoint:Path|None=None, # Resumed from when it exists, written every `every` updates
           every:int=50, # Updates between yields
@@ -151,23 +168,26 @@ def train(steps:int, # Updates
          ):
     "Train a reference model; yields dicts (step, tokens, seconds, losses) and finally the model itself."
     import torch
-    model = start(seed)
-    opt = torch.optim.AdamW(model.parameters(), betas=(.9,.98), weight_decay=.01)
+    torch.set_num_threads(1)
+    model = start(name, seed)
+    opts = optimisers(model)
     first, seen = 0, 0
     if checkpoint and checkpoint.exists():
         s = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(s['model']); opt.load_state_dict(s['opt']); first, seen = s['step'], s['seen']
+        model.load_state_dict(s['model']); [o.load_state_dict(x) for o,x in zip(opts, s['opts'])]; first, seen = s['step'], s['seen']
     t0, sums = time.perf_counter(), []
-    for step,rows in itertools.islice(enumerate(batches(seed, tokens, min(FACTS, steps//10))), first, steps):
+    for step,rows in itertools.islice(enumerate(batches(name, seed, tokens)), first, steps):
         ls = losses(model, collate(rows))
-        for g in opt.param_groups: g['lr'] = rate(step, steps, PEAK)
-        opt.zero_grad(); sum(w*l for w,l in zip(WEIGHTS, ls) if not l.isnan()).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.); opt.step()
+        for o,peak in zip(opts, PEAK):
+            for g in o.param_groups: g['lr'] = rate(step, steps, peak)
+        model.zero_grad(); sum(w*l for w,l in zip(WEIGHTS, ls) if not l.isnan()).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.)
+        for o in opts: o.step()
         seen += sum(len(r.ids) for r in rows); sums.append([float(l.detach()) for l in ls])
         if (step+1)%every==0 or step+1==steps:
             yield dict(step=step+1, tokens=seen, seconds=time.perf_counter()-t0, **{k: mean(x[i] for x in sums) for i,k in enumerate(('reasoning','answer','frame'))})
             sums = []
-            if checkpoint: save_checkpoint(checkpoint, model, opt, step+1, seen)
+            if checkpoint: save_checkpoint(checkpoint, model, opts, step+1, seen)
     yield model.eval()
 
 def mean(xs)->float|None:
@@ -175,21 +195,36 @@ def mean(xs)->float|None:
     xs = [x for x in xs if x==x]
     return float(np.mean(xs)) if xs else None
 
-def save_checkpoint(path:Path, model, opt, step:int, seen:int):
+def save_checkpoint(path:Path, model, opts:list, step:int, seen:int):
     import torch
     tmp = path.with_suffix('.tmp')
-    torch.save(dict(model=model.state_dict(), opt=opt.state_dict(), step=step, seen=seen), tmp); tmp.replace(path)
+    torch.save(dict(model=model.state_dict(), opts=[o.state_dict() for o in opts], step=step, seen=seen), tmp); tmp.replace(path)
 
 # %% ../../../nbs/lab/05_training.ipynb #b5b98c14
-def fit(run:Run, name:str, steps:int, p:TrainingParameters, show:Callable|None=None):
-    "Train inside a run folder: checkpoint and log lie there, so a broken run goes on where it stopped. The teacher begins where the student ended. `show` is given the log after each entry."
-    log, ck = run.folder/f'{name}.jsonl', run.folder/f'{name}.pt'
-    if name=='teacher' and not ck.exists(): shutil.copy(run.folder/'student.pt', ck); shutil.copy(run.folder/'student.jsonl', log)
-    rows = [json.loads(l) for l in log.read_text().splitlines()] if log.exists() else []
-    for out in train(steps, p.seed, ck, 50 if steps >= 1000 else 10, p.tokens):
-        if not isinstance(out, dict): return out
-        rows.append(out); write_atomic(log, ''.join(to_json(r)+'\n' for r in rows))
-        if show: show(rows)
+def read_log(path:Path)->list[dict]: return [json.loads(l) for l in path.read_text().splitlines()] if path.exists() else []
+
+def fit(folder:Path, name:str, steps:int, seed:int, tokens:int):
+    "Train one model in a process of its own; checkpoint and log lie in `folder`, so a broken run goes on where it stopped."
+    parent, log = os.getppid(), folder/f'{name}.jsonl'
+    rows = read_log(log)
+    for out in train(name, steps, seed, folder/f'{name}.pt', 50 if steps >= 1000 else 10, tokens):
+        if os.getppid()!=parent: return # whoever asked for it is gone
+        if isinstance(out, dict): rows.append(out); write_atomic(log, ''.join(to_json(r)+'\n' for r in rows))
+
+def fit_all(run:Run, p:TrainingParameters, show:Callable|None=None)->dict:
+    "Train both side by side, a process and a thread each. `show` is given the logs every few seconds; returns the models."
+    import torch
+    steps = dict(student=p.student_steps, teacher=p.teacher_steps)
+    with ProcessPoolExecutor(len(steps), multiprocessing.get_context('spawn')) as ex:
+        jobs = [ex.submit(fit, run.folder, name, n, p.seed, p.tokens) for name,n in steps.items()]
+        while wait(jobs, 5, FIRST_EXCEPTION).not_done:
+            for j in jobs: # an error ends both
+                if j.done() and j.exception(): ex.shutdown(wait=False, cancel_futures=True); j.result()
+            if show: show({name: read_log(run.folder/f'{name}.jsonl') for name in steps})
+        for j in jobs: j.result()
+    models = {name: start(name, p.seed) for name in steps}
+    for name,m in models.items(): m.load_state_dict(torch.load(run.folder/f'{name}.pt', weights_only=True)['model']); m.eval()
+    return models
 
 def curve_figure(logs:dict[str,list]):
     "Loss of each part against tokens seen, for each model."
@@ -203,12 +238,9 @@ def curve_figure(logs:dict[str,list]):
 
 class LiveCurve:
     "The loss curve, drawn anew in one place of the report."
-    def __init__(self): from IPython.display import display; self.logs, self.handle = {}, display({'text/plain': 'training'}, raw=True, display_id=True)
-    def of(self, name:str)->Callable:
-        def show(rows):
-            self.logs[name] = rows
-            if self.handle: self.handle.update(curve_figure(self.logs))
-        return show
+    def __init__(self): from IPython.display import display; self.handle = display({'text/plain': 'training'}, raw=True, display_id=True)
+    def __call__(self, logs:dict[str,list]):
+        if self.handle and any(logs.values()): self.handle.update(curve_figure(logs))
 
 # %% ../../../nbs/lab/05_training.ipynb #87971e5c
 def after_passes(backend:Backend, qs:list, seed:int=0)->dict:
@@ -241,7 +273,7 @@ def exam(backend:Backend, n:int, seed:int=0)->dict:
     "All measures of a reference model on held-out questions."
     ask = lambda form, k=n: load_questions(f'reference:{form}', k, seed, unanswerable=0.)
     js, ch, lo = ask('json'), ask('choice'), ask('long', max(8, n//4))
-    texts, letters, long = answers_of(backend, js, 1., seed), answers_of(backend, ch, 0., seed), answers_of(backend, lo, 0., seed, 1000)
+    texts, letters, long = answers_of(backend, js, 1., seed), answers_of(backend, ch, 0., seed), answers_of(backend, lo, 0., seed, 1300)
     hidden = [q for q in load_questions('reference', 2*n, seed, unanswerable=1.) if q.group=='unanswerable']
     return dict(n=n, passes=after_passes(backend, ask('short'), seed), hidden=after_passes(backend, hidden[:n], seed), json_valid=float(np.mean([is_answer_json(t) for t in texts])),
         json_accuracy=float(np.mean([t==q.answer for t,q in zip(texts, js)])), choice_accuracy=float(np.mean([t==q.answer for t,q in zip(letters, ch)])), long_accuracy=float(np.mean([normalise(t)==q.answer for t,q in zip(long, lo)])))
