@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/backends/00_contract.ipynb #9d88e615
 from __future__ import annotations
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
@@ -93,6 +93,8 @@ class Session(Protocol):
         ...
     def drop(self, rows:Sequence[int])->None: # Forget rows; the others close up in order
         ...
+    def close(self)->None: # Give the state back to the runtime
+        ...
 
 @runtime_checkable
 class Backend(Protocol):
@@ -110,6 +112,7 @@ class Backend(Protocol):
     def chat(self, messages:list[dict])->Ids: ... # Messages by the model's own template, ready for the assistant
     def score(self, pairs:Sequence[tuple[Ids, Ids]])->list[Scored]: ...
     def sample(self, prompts:Sequence[Ids], sampling:Sampling|Sequence[Sampling])->list[list[Sample]]: ... # One sampling for all, or one each
+    def stream(self, prompt:Ids, sampling:Sampling)->Iterator[str]: ... # Pieces of the text of one sample; closing it ends the work
     def next_logprobs(self, prefixes:Sequence[Ids])->np.ndarray: ... # [B, V]
     def session(self, prefixes:Sequence[Ids], room:int=64)->Session: ... # `room`: tokens that will be added, a hint
     def fingerprint(self)->str: ... # Hash of weights and tokenizer

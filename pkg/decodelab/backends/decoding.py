@@ -5,15 +5,16 @@
 # %% ../../../nbs/backends/02_decoding.ipynb #c446ba2c
 from __future__ import annotations
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 import numpy as np
 from .contract import Backend, Ids, Sample, Sampling, check_length
+from ..core.errors import BadValue
 if TYPE_CHECKING: import torch
 
 # %% auto #0
-__all__ = ['stream_key', 'uniforms', 'filtered', 'torch_of', 'draw', 'Stops', 'generate']
+__all__ = ['stream_key', 'uniforms', 'filtered', 'torch_of', 'draw', 'Stops', 'generate', 'stream', 'pieces']
 
 # %% ../../../nbs/backends/02_decoding.ipynb #7a258941
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -106,36 +107,69 @@ def generate(backend:Backend, # Opens sessions, decodes
     return out
 
 def _generate(backend, prompts, plans, plan:Sampling, jobs:list[tuple[int,int]])->list[Sample]:
-    used = sorted({i for i,_ in jobs}); at = {i: r for r,i in enumerate(used)}
-    base = backend.session([prompts[i] for i in used], room=plan.max_tokens)
-    session = base if [at[i] for i,_ in jobs]==list(range(len(used))) else base.fork([at[i] for i,_ in jobs])
-    keys = np.array([stream_key(plans[i].seed, prompts[i], plans[i].first+j) for i,j in jobs], np.uint64)
-    limit = [min(plan.max_tokens, backend.max_length-len(prompts[i])) for i,_ in jobs]
-    logp = torch_of(session.logprobs)
-    stops, ends = Stops(backend, plan.stop, logp.shape[-1]), {*backend.eos_ids, *plan.stop_ids}
     ids, lps, finish = [[] for _ in jobs], [[] for _ in jobs], [None]*len(jobs)
-    live = list(range(len(jobs))) # job of each session row
-    for t in range(plan.max_tokens):
-        if plan.constraint: logp = _constrain(logp, [ids[r] for r in live], plan.constraint)
-        new = draw(logp, uniforms(keys[live], t), plan)
-        chosen = logp.gather(-1, new[:,None]).squeeze(-1).tolist(); new = new.tolist()
-        for r,x,lp in zip(live, new, chosen):
-            if finish[r]: continue
-            ids[r].append(x); lps[r].append(lp)
-            if x in ends: finish[r] = 'eos'
-            elif stops.hit(ids[r]): finish[r] = 'stop'
-            elif len(ids[r])==limit[r]: finish[r] = 'length'
-        gone = [k for k,r in enumerate(live) if finish[r]]
-        if len(gone)==len(live): break
-        if 4*len(gone) >= len(live):
-            session.drop(gone); skip = set(gone)
-            live, new = [r for k,r in enumerate(live) if k not in skip], [x for k,x in enumerate(new) if k not in skip]
-        logp = torch_of(session.step(new))
-    name = plan.kind; setattr(backend.usage, name, getattr(backend.usage, name) + sum(map(len, ids)))
+    for events in _decode(backend, prompts, plans, plan, jobs):
+        for r,x,lp,f in events: ids[r].append(x); lps[r].append(lp); finish[r] = f
+    stops = Stops(backend, plan.stop, backend.vocab_size)
     return [Sample(tuple(x), stops.cut(backend.decode(x[:-1] if f=='eos' else x), plan.include_stop), np.array(l), f) for x,l,f in zip(ids, lps, finish)]
+
+def _decode(backend, prompts, plans, plan:Sampling, jobs:list[tuple[int,int]])->Iterator[list[tuple[int,int,float,str|None]]]:
+    "After each step, of every live job: its number, its new token, the token's log-probability, and why it ended if it did."
+    used = sorted({i for i,_ in jobs}); at = {i: r for r,i in enumerate(used)}
+    base = session = backend.session([prompts[i] for i in used], room=plan.max_tokens)
+    try:
+        if (rows := [at[i] for i,_ in jobs])!=list(range(len(used))): session = base.fork(rows); base.close()
+        keys = np.array([stream_key(plans[i].seed, prompts[i], plans[i].first+j) for i,j in jobs], np.uint64)
+        limit = [min(plan.max_tokens, backend.max_length-len(prompts[i])) for i,_ in jobs]
+        logp = torch_of(session.logprobs)
+        stops, ends = Stops(backend, plan.stop, logp.shape[-1]), {*backend.eos_ids, *plan.stop_ids}
+        ids, finish, live = [[] for _ in jobs], [None]*len(jobs), list(range(len(jobs))) # `live`: job of each session row
+        for t in range(plan.max_tokens):
+            if plan.constraint: logp = _constrain(logp, [ids[r] for r in live], plan.constraint)
+            new = draw(logp, uniforms(keys[live], t), plan)
+            chosen = logp.gather(-1, new[:,None]).squeeze(-1).tolist(); new, events = new.tolist(), []
+            for r,x,lp in zip(live, new, chosen):
+                if finish[r]: continue
+                ids[r].append(x)
+                if x in ends: finish[r] = 'eos'
+                elif stops.hit(ids[r]): finish[r] = 'stop'
+                elif len(ids[r])==limit[r]: finish[r] = 'length'
+                events.append((r, x, lp, finish[r]))
+            setattr(backend.usage, plan.kind, getattr(backend.usage, plan.kind) + len(events))
+            yield events
+            gone = [k for k,r in enumerate(live) if finish[r]]
+            if len(gone)==len(live): return
+            if 4*len(gone) >= len(live):
+                session.drop(gone); skip = set(gone)
+                live, new = [r for k,r in enumerate(live) if k not in skip], [x for k,x in enumerate(new) if k not in skip]
+            logp = torch_of(session.step(new))
+    finally: session.close()
 
 def _constrain(logp, ids, constraint):
     import torch
     masks = [constraint(tuple(x)) for x in ids]
     out = torch.stack([l if m is None else torch.where(torch.as_tensor(m, device=l.device), l, -torch.inf) for l,m in zip(logp, masks)])
     return torch.log_softmax(out, -1)
+
+# %% ../../../nbs/backends/02_decoding.ipynb #38eeb548
+def stream(backend:Backend, prompt:Ids, plan:Sampling)->Iterator[str]:
+    "Pieces of one sample's text as they come; their sum is the text that `sample` gives."
+    if plan.n!=1: raise BadValue('n of a stream', plan.n, 1)
+    prompt = tuple(prompt) or (backend.prefix_id,)
+    check_length(backend.name, len(prompt)+1, backend.max_length)
+    yield from pieces(backend, ((x, f) for events in _decode(backend, [prompt], [plan], plan, [(0, 0)]) for _,x,_,f in events), plan)
+
+def pieces(backend:Backend, tokens:Iterator[tuple[int,str|None]], plan:Sampling)->Iterator[str]:
+    "Text of tokens as they come, each with its finish reason or `None`."
+    stops, ids, said, finish = Stops(backend, plan.stop, backend.vocab_size), [], '', None
+    hold = max((len(s)-1 for s in plan.stop), default=0)
+    try:
+        for x,finish in tokens:
+            ids.append(x)
+            text = backend.decode(ids[:-1] if finish=='eos' else ids)
+            text = stops.cut(text, plan.include_stop) if finish else text[:len(text)-hold] if hold else text
+            sure = text if finish else text.rstrip('\ufffd')
+            if len(sure) > len(said) and sure.startswith(said): yield sure[len(said):]; said = sure
+            if finish: return
+    finally:
+        if hasattr(tokens, 'close'): tokens.close()

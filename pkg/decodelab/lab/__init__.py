@@ -8,5 +8,5 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "page": ["STYLE", "to_html", "cell_html", "output_html", "markdown", "plain"],
     "readme": ["main"],
     "runner": ["notebook_of", "execute", "resume", "headline", "listing", "details", "publish"],
-    "training": ["SHARES", "UNANSWERABLE", "SLOPPY", "BLOCKS", "WEIGHTS", "PEAK", "FACTS", "TrainingParameters", "slip", "Row", "answer_block", "make_row", "make_facts", "attends", "pool", "batches", "collate", "losses", "rate", "start", "train", "mean", "save_checkpoint", "fit", "curve_figure", "LiveCurve", "after_passes", "answers_of", "is_answer_json", "exam", "exam_table", "card", "parameters_of", "save"],
+    "training": ["FULL", "SHARES", "NOISE", "UNANSWERABLE", "SLOPPY", "BLOCKS", "WEIGHTS", "PEAK", "TrainingParameters", "slip", "Row", "kinds_of", "answer_block", "make_row", "make_facts", "attends", "pool", "batches", "collate", "losses", "rate", "start", "optimisers", "train", "mean", "save_checkpoint", "read_log", "fit", "fit_all", "curve_figure", "LiveCurve", "after_passes", "answers_of", "is_answer_json", "exam", "exam_table", "card", "parameters_of", "save"],
 })
