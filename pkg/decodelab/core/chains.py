@@ -10,8 +10,8 @@ from itertools import accumulate
 
 # %% auto #0
 __all__ = ['PASSES', 'ERRORS', 'QUESTION', 'OPEN', 'CLOSE', 'ANSWER', 'END', 'PAD', 'SPECIALS', 'FORMS', 'MARK', 'LENGTHS',
-           'FILLER', 'apply', 'step', 'Chain', 'Chains', 'held_out', 'draw_chain', 'hide', 'draw', 'draw_options',
-           'evaluation_set', 'line', 'noisy', 'reasoning']
+           'FILLER', 'apply', 'step', 'Chain', 'offer', 'Chains', 'held_out', 'draw_chain', 'hide', 'draw',
+           'draw_options', 'evaluation_set', 'line', 'noisy', 'conclusion', 'reasoning']
 
 # %% ../../../nbs/core/06_chains.ipynb #9898d3c3
 PASSES = 3 # One first pass and two verification passes
@@ -75,6 +75,10 @@ class Chain:
 FORMS = ('short', 'long', 'json', 'choice')
 MARK = {'short': '', 'long': ' in words', 'json': ' as json', 'choice': ''}
 
+def offer(options:tuple[str,...])->str:
+    "Lettered options, a line each."
+    return ''.join(f'\n{l}:{o}' for l,o in zip('ABCD', options))
+
 @dataclass(frozen=True)
 class Chains:
     "One question of the reference task."
@@ -100,8 +104,7 @@ class Chains:
     @property
     def text(self)->str:
         "The question as asked."
-        opts = ''.join(f'\n{l}:{o}' for l,o in zip('ABCD', self.options))
-        return ','.join(c.lettered(l) for c,l in zip(self.chains, self.letters)) + f'=?{MARK[self.form]}{opts}'
+        return ','.join(c.lettered(l) for c,l in zip(self.chains, self.letters)) + f'=?{MARK[self.form]}{offer(self.options)}'
     @property
     def answer(self)->str:
         "The true answer in the form asked for."
@@ -171,6 +174,10 @@ def noisy(z:int|None, chance:float, rng:random.Random)->int|None:
     "A known digit, wrong with the given chance."
     return rng.choice([d for d in range(10) if d!=z]) if z is not None and rng.random() < chance else z
 
+def conclusion(value:str, options:tuple[str,...])->str:
+    "Which option a value is."
+    return f'so {value} is {"ABCD"[options.index(value)] if value in options else "?"}\n'
+
 def reasoning(q:Chains, rng:random.Random, passes:int=PASSES, errors:tuple=ERRORS)->list[str]:
     "Lines of a chain of thought, with the noise of each pass."
     show, out = (lambda v: '_' if v is None else str(v)), []
@@ -183,5 +190,5 @@ def reasoning(q:Chains, rng:random.Random, passes:int=PASSES, errors:tuple=ERROR
                 z = noisy(z, errors[p], rng)
                 out.append(line(p, letter, show(x), op, show(y), show(z), q.form=='long'))
                 x = z
-        if q.form=='choice': out.append(f'{p+1} so {show(x)} is {"ABCD"[q.options.index(str(x))] if str(x) in q.options else "?"}\n')
+        if q.form=='choice': out.append(f'{p+1} {conclusion(show(x), q.options)}')
     return out

@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
-from ..core.chains import ANSWER, CLOSE, END, ERRORS, FILLER, OPEN, PASSES, QUESTION, Chains, apply, draw, line, noisy, reasoning
+from ..core.chains import ANSWER, CLOSE, END, ERRORS, FILLER, OPEN, PASSES, QUESTION, Chains, apply, conclusion, draw, line, noisy, offer, reasoning
 from ..backends.contract import Backend, Sampling
 from ..core.data import load_questions
 from ..core.files import to_json, write_atomic
@@ -25,13 +25,13 @@ from ..backends.reference import encode, special, config, tokenizer
 
 # %% auto #0
 __all__ = ['FULL', 'SHARES', 'NOISE', 'UNANSWERABLE', 'SLOPPY', 'BLOCKS', 'WEIGHTS', 'PEAK', 'TrainingParameters', 'slip', 'Row',
-           'kinds_of', 'answer_block', 'make_row', 'make_facts', 'attends', 'pool', 'batches', 'collate', 'losses',
-           'rate', 'start', 'optimisers', 'train', 'mean', 'save_checkpoint', 'read_log', 'fit', 'fit_all',
-           'curve_figure', 'LiveCurve', 'after_passes', 'answers_of', 'is_answer_json', 'exam', 'exam_table', 'card',
-           'parameters_of', 'save']
+           'kinds_of', 'answer_block', 'make_row', 'make_facts', 'make_lookups', 'attends', 'pool', 'batches',
+           'collate', 'losses', 'rate', 'start', 'optimisers', 'train', 'mean', 'save_checkpoint', 'read_log', 'fit',
+           'fit_all', 'curve_figure', 'LiveCurve', 'after_passes', 'answers_of', 'is_answer_json', 'exam', 'exam_table',
+           'card', 'parameters_of', 'save']
 
 # %% ../../../nbs/lab/05_training.ipynb #627b7ae1
-FULL = dict(student=4000, teacher=3500) # Updates of the shipped models
+FULL = dict(student=12000, teacher=7000) # Updates of the shipped models
 
 class TrainingParameters(Parameters):
     "Parameters of `nbs/reference_models.ipynb`."
@@ -41,12 +41,12 @@ class TrainingParameters(Parameters):
     seed: int = param(0, 'Of weights and rows.', ge=0, le=2**31-1)
     n: int = param(32, 'Held-out questions for each test.', ge=8, le=100_000)
 
-SHARES = dict(facts=.30, short=.48, long=.04, json=.08, choice=.10) # Rows of each form
+SHARES = dict(facts=.20, lookups=.08, short=.48, long=.04, json=.10, choice=.10) # Rows of each form
 NOISE = dict(student=ERRORS, teacher=tuple(e/4 for e in ERRORS)) # The teacher learnt from a more careful hand
 UNANSWERABLE = .12 # Rows with a hidden operand
 SLOPPY = .03 # JSON answers with a slip, so that the form is learnt well but not perfectly
 BLOCKS = 6 # Answer blocks in a row
-WEIGHTS = (1., .5, .05) # Reasoning, answer digits, frame of the answer
+WEIGHTS = (1., 1., .05) # Reasoning, answer digits, frame of the answer
 PEAK = .005, .003 # Learning rate of the layers' matrices (Muon) and of all else (AdamW)
 
 def slip(rng:random.Random, answer:str)->str:
@@ -69,10 +69,10 @@ def kinds_of(line:str)->list[int]:
     return [0]*len(line) if i<0 else [0]*i + [2]*len(FILLER) + [0]*(len(line)-i-len(FILLER))
 
 def answer_block(answer:str, form:str)->tuple[list[int],list[int]]:
-    "Tokens and target kinds of an answer block; the forced `</think>` is no target."
+    "Tokens and target kinds of an answer block; its first character, which tells the form, counts as much as a digit, and the forced `</think>` is no target."
     ids = [special(CLOSE), special(ANSWER), *encode(answer), special(END)]
     hot = 'ABCD' if form=='choice' else '0123456789'
-    return ids, [-1, 2, *(1 if c in hot else 2 for c in answer), 2]
+    return ids, [-1, 2, *(1 if c in hot or not i else 2 for i,c in enumerate(answer)), 2]
 
 def make_row(q:Chains, rng:random.Random, errors:tuple=ERRORS)->Row:
     "Question, noisy reasoning and answer blocks at random step boundaries, the ends more often."
@@ -97,6 +97,13 @@ def make_facts(rng:random.Random, errors:tuple=ERRORS, lines:int=14)->Row:
     text = ''.join(fact() for _ in range(lines)); n = len(text)
     return Row(*map(np.array, (encode(text), list(range(n)), [0]*n, list(range(1, n+1)), [0 if i and text[i-1]=='=' else -1 for i in range(n)])))
 
+def make_lookups(rng:random.Random, lines:int=8)->Row:
+    "Four options and unrelated conclusions about them; the letters named are the only targets."
+    options = rng.sample('0123456789', 4)
+    said = [f'{rng.randrange(PASSES)+1} {conclusion(rng.choice(options), options)}' for _ in range(lines)]
+    text = offer(options)[1:] + '\n' + ''.join(said); n = len(text)
+    return Row(*map(np.array, (encode(text), list(range(n)), [0]*n, list(range(1, n+1)), [0 if text[max(0, i-4):i]==' is ' else -1 for i in range(n)])))
+
 # %% ../../../nbs/lab/05_training.ipynb #626e6ba4
 def attends(row:Row, width:int)->np.ndarray:
     "Which token sees which, [width, width]: the text before a token's boundary, and earlier tokens of its own block."
@@ -110,7 +117,7 @@ def pool(name:str, seed:int, number:int, size:int=512)->list[Row]:
     "Rows of one pool, by length."
     rng = random.Random(f'train-{seed}-{number}')
     forms = rng.choices(list(SHARES), list(SHARES.values()), k=size)
-    row = lambda f: make_facts(rng, NOISE[name]) if f=='facts' else make_row(draw(rng, unanswerable=UNANSWERABLE, form=f), rng, NOISE[name])
+    row = lambda f: make_facts(rng, NOISE[name]) if f=='facts' else make_lookups(rng) if f=='lookups' else make_row(draw(rng, unanswerable=UNANSWERABLE, form=f), rng, NOISE[name])
     return sorted(map(row, forms), key=lambda r: len(r.ids))
 
 def batches(name:str, seed:int, tokens:int=3000):
