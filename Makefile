@@ -7,7 +7,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 export PYTHONUNBUFFERED := 1
 export HF_HUB_OFFLINE ?= 1
-.PHONY: help setup report test notebooks readme clean
+.PHONY: help setup runtimes report test notebooks readme clean
 
 help:
 	@sed -n 's/^# //p' Makefile | head -3
@@ -23,15 +23,22 @@ setup: .venv/.ready
 	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
+# All four runtimes and lm-eval, for the tests: each is real, on CPU where there is no GPU.
+runtimes: setup .venv/.runtimes
+
+.venv/.runtimes: .venv/.ready .ci/runtimes
+	@bash .ci/runtimes $(BIN)
+	@touch $@
+
 report: setup
 	@$(BIN)/decodelab run eig_eval
 
 # The whole truth: notebooks clean and in sync, floors, errors, every lesson, every experiment, then pytest.
-test: setup
+test: runtimes
 	@echo "== notebooks are clean, export is in sync"; bash .ci/in-sync
 	@echo "== floors and errors"; $(BIN)/lint-imports --no-logo; $(BIN)/ruff check -q pkg tests
-	@echo "== lessons"; for d in core maths backends eig lab; do OMP_NUM_THREADS=1 $(BIN)/nbdev-test nbs/$$d --n-workers 2; done
-	@echo "== experiments with their defaults"; for e in reference_models eig_eval; do $(BIN)/papermill nbs/$$e.ipynb --no-progress-bar; done
+	@echo "== lessons"; for d in core maths backends eig evaluation lab; do OMP_NUM_THREADS=1 $(BIN)/nbdev-test nbs/$$d --n-workers 2; done
+	@echo "== experiments with their defaults"; for e in reference_models eig_eval backend_benchmark; do $(BIN)/papermill nbs/$$e.ipynb --no-progress-bar; done
 	@echo "== pytest"; $(BIN)/pytest -q
 
 readme: setup

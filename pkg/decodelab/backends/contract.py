@@ -12,7 +12,7 @@ from ..core.errors import BadValue, ModelError
 from ..core.registry import Registry
 
 # %% auto #0
-__all__ = ['Ids', 'backends', 'Scored', 'Sample', 'Sampling', 'Usage', 'Capabilities', 'Session', 'Backend', 'load',
+__all__ = ['Ids', 'backends', 'Scored', 'Sample', 'Sampling', 'Usage', 'Capabilities', 'Session', 'Backend', 'needs', 'load',
            'check_length', 'samplings']
 
 # %% ../../../nbs/backends/00_contract.ipynb #049efe6b
@@ -81,6 +81,7 @@ class Capabilities:
     constraints: bool = True
     deterministic: bool = True # Same input on the same machine gives the same bits
     prefix_sharing: bool = True # Shared prefixes are computed once
+    likelihoods: bool = True # `score` works; a server may have no log-probabilities of prompts
     quantisation: tuple[str, ...] = ()
 
 # %% ../../../nbs/backends/00_contract.ipynb #268c3eec
@@ -121,6 +122,13 @@ class Backend(Protocol):
 # %% ../../../nbs/backends/00_contract.ipynb #2c75a5f4
 backends = Registry('backend')
 
+def needs(package:str, # As imported
+          extra:str, # Of decodelab, named like the runtime
+         ):
+    "A runtime that is not installed is an error that says how to get it."
+    from importlib.util import find_spec
+    if find_spec(package) is None: raise ModelError(f'runtime {extra}: package {package} is not installed; install decodelab[{extra}]')
+
 def load(spec:str, # `runtime:model`, e.g. `reference:student`, `hf:Qwen/Qwen2.5-1.5B-Instruct`, `hf:path/to/folder`
          **options, # For the runtime
         )->Backend:
@@ -134,6 +142,47 @@ def _hf(model:str, **options):
     "Transformers causal models, on CPU or GPU."
     from decodelab.backends.hf import HF
     return HF(model, **options)
+
+@backends.register('gguf')
+def _gguf(model:str, **options):
+    "GGUF files, on llama.cpp."
+    needs('llama_cpp', 'gguf')
+    kind, _, name = model.partition(':')
+    if kind=='reference':
+        from decodelab.backends.convert import reference_gguf
+        options, model = dict(name=f'gguf:{model}') | options, str(reference_gguf(name, options.pop('form', 'f32')))
+    from decodelab.backends.gguf_runtime import GGUF
+    return GGUF(model, **options)
+
+@backends.register('vllm')
+def _vllm(model:str, **options):
+    "vLLM's engine in this process: folders and Hub names, prefix cache, many GPUs."
+    needs('vllm', 'vllm')
+    from decodelab.backends.folders import check_model
+    kind, _, name = model.partition(':')
+    if kind=='reference':
+        from decodelab.backends.reference import folder
+        options, model = dict(name=f'vllm:{model}') | options, str(folder(name))
+    check_model(model)
+    from decodelab.backends.vllm_runtime import VLLM
+    return VLLM(model, **options)
+
+@backends.register('server')
+def _server(url:str, **options):
+    "Servers that speak OpenAI's protocol: vLLM's, llama.cpp's."
+    from decodelab.backends.server import Server
+    return Server(url, **options)
+
+@backends.register('mlx')
+def _mlx(model:str, **options):
+    "Transformers or MLX folders, on Apple's MLX."
+    for package in ('mlx', 'mlx.core', 'mlx_lm'): needs(package, 'mlx')
+    from decodelab.backends.mlx_runtime import MLX
+    kind, _, name = model.partition(':')
+    if kind=='reference':
+        from decodelab.backends.reference import folder
+        options, model = dict(name=f'mlx:{model}') | options, str(folder(name))
+    return MLX(model, **options)
 
 @backends.register('reference')
 def _reference(model:str, **options):

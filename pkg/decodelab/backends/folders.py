@@ -9,7 +9,7 @@ from pathlib import Path
 from ..core.errors import ModelError
 
 # %% auto #0
-__all__ = ['local_folder', 'check_model', 'check_folder', 'check_safetensors']
+__all__ = ['local_folder', 'check_model', 'check_folder', 'check_safetensors', 'check_gguf', 'check_memory']
 
 # %% ../../../nbs/backends/05_folders.ipynb #40d88e03
 def local_folder(model:str)->Path|None:
@@ -44,3 +44,17 @@ def check_safetensors(path:Path):
             end = max((t['data_offsets'][1] for k,t in header.items() if k!='__metadata__'), default=0)
             if 8+n+end != size: raise ValueError(f'{size} bytes where its header names {8+n+end}')
         except (ValueError, KeyError, TypeError) as e: raise ModelError(f'{path}: corrupt safetensors file: {str(e)[:120]}') from None
+
+# %% ../../../nbs/backends/05_folders.ipynb #7803d7cb
+def check_gguf(path:Path):
+    "A GGUF file begins with its magic and a version that is known."
+    if not path.is_file(): raise ModelError(f'GGUF file {path}: no such file')
+    with open(path, 'rb') as f: head = f.read(8)
+    if head[:4]!=b'GGUF': raise ModelError(f'{path}: not a GGUF file: it begins with {head[:4]!r}, not GGUF')
+    if not 2 <= (version := int.from_bytes(head[4:8], 'little')) <= 3: raise ModelError(f'{path}: GGUF version {version}; 2 and 3 can be read')
+
+def check_memory(name:str, needed:int):
+    "Bytes that are about to be taken must be there."
+    import psutil
+    free = psutil.virtual_memory().available
+    if needed > free: raise ModelError(f'{name}: needs about {needed/2**30:.1f} GiB of memory, {free/2**30:.1f} GiB are free')

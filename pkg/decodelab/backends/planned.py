@@ -14,7 +14,7 @@ from .planner import Trie, build
 if TYPE_CHECKING: import torch
 
 # %% auto #0
-__all__ = ['Planned', 'scored']
+__all__ = ['Planned', 'scored', 'Grown']
 
 # %% ../../../nbs/backends/03_planned.ipynb #31928e4d
 class Planned:
@@ -78,7 +78,8 @@ class Planned:
         prompts, plans = [tuple(p) or (self.prefix_id,) for p in prompts], samplings(prompts, sampling)
         if not prompts: return []
         longest = max(min(len(p)+s.max_tokens, self.max_length) for p,s in zip(prompts, plans))
-        return generate(self, prompts, plans, rows=min(self.max_rows, max(1, self.memory//(longest*2*self.state_bytes + 40*self.vocab_size))))
+        return generate(self, prompts, plans, rows=self._rows(longest))
+    def _rows(self, longest:int)->int: return min(self.max_rows, max(1, self.memory//(longest*2*self.state_bytes + 40*self.vocab_size)))
 
     def stream(self, prompt:Ids, sampling:Sampling)->Iterator[str]:
         "Pieces of the text of one sample; closing the iterator ends the work."
@@ -90,3 +91,15 @@ class Planned:
     def _peak(self)->int: return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*(1 if sys.platform=='darwin' else 1024)
 
 def scored(lps:list[float], top:list[bool])->Scored: return Scored(float(np.sum(lps)), np.array(lps, np.float64), all(top))
+
+# %% ../../../nbs/backends/03_planned.ipynb #b371704e
+class Grown:
+    "Rows of tokens, run anew at every step."
+    def __init__(self, backend, rows:list[Ids], logprobs=None): self.backend, self.rows = backend, rows; self.logprobs = backend.next_logprobs(rows) if logprobs is None else logprobs
+    def step(self, ids):
+        self.rows = [(*r, int(i)) for r,i in zip(self.rows, ids)]
+        self.logprobs = self.backend.next_logprobs(self.rows)
+        return self.logprobs
+    def fork(self, rows): return Grown(self.backend, [self.rows[i] for i in rows], self.logprobs[list(rows)])
+    def drop(self, rows): stay = [i for i in range(len(self.rows)) if i not in set(rows)]; self.rows, self.logprobs = [self.rows[i] for i in stay], self.logprobs[stay]
+    def close(self): self.rows = []

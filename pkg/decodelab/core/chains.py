@@ -152,7 +152,7 @@ def draw_options(rng:random.Random, truth:str)->tuple[str,...]:
 
 # %% ../../../nbs/core/06_chains.ipynb #01154f90
 def evaluation_set(n:int, # Questions
-                   seed:int=0, unanswerable:float=.2, form:str='short', number:tuple[int,...]=(1, 2))->list[Chains]:
+                   seed:int=0, unanswerable:float=.2, form:str='short', number:tuple[int,...]=(1,))->list[Chains]:
     "`n` different held-out questions, the same for the same arguments; a longer set begins with the shorter one."
     rng, seen, out = random.Random(f'evaluation-{seed}-{unanswerable}-{form}'), set(), []
     while len(out) < n:

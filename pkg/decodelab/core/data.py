@@ -51,7 +51,7 @@ def read_jsonl(path:Path)->list[Question]:
     return qs
 
 # %% ../../../nbs/core/07_data.ipynb #667ce76e
-def load_questions(data:str, # `reference`, `reference:<form>`, or a JSONL path
+def load_questions(data:str, # `reference`, `reference:<form>`, `reference:<form>:both` (one or two chains), or a JSONL path
                    n:int, # Questions
                    seed:int=0, # Which ones
                    unanswerable:float=.2, # Share with a hidden operand, for the reference task
@@ -59,9 +59,11 @@ def load_questions(data:str, # `reference`, `reference:<form>`, or a JSONL path
     "`n` questions of a data set."
     name, _, form = str(data).partition(':')
     if name=='reference':
-        if (form := form or 'short') not in FORMS: raise BadValue('form of the reference task', form, FORMS)
+        form, _, chains = (form or 'short').partition(':')
+        if form not in FORMS: raise BadValue('form of the reference task', form, FORMS)
+        if chains not in ('', 'both'): raise BadValue('chains of the reference task', chains, ['both'], 'One chain is asked for otherwise.')
         return [Question(f'{seed}-{i}', q.text, q.answer, 'answerable' if q.answerable else 'unanswerable')
-                for i,q in enumerate(evaluation_set(n, seed, unanswerable, form))]
+                for i,q in enumerate(evaluation_set(n, seed, unanswerable, form, (1, 2) if chains else (1,)))]
     qs = read_jsonl(Path(data).expanduser())
     if n > len(qs): raise BadValue('n', n, f'at most {len(qs)}, the questions in {data}')
     return random.Random(f'choose-{seed}').sample(qs, n)

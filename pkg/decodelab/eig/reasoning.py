@@ -5,13 +5,13 @@
 # %% ../../../nbs/eig/05_reasoning.ipynb #c9dfb1c7
 from __future__ import annotations
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 from ..backends.contract import Backend, Ids, Sampling
 from ..core.data import Question
 from ..core.parameters import read
 from .answers import Frame, end_ids, frame_for, normalise, prompt_ids, same
-from .forecast import MonteCarloForecaster
+from .forecast import Continuation, MonteCarloForecaster
 from .gain import Decision, ExpectedInformationGainCalculator
 from .parameters import EIGParameters
 
@@ -49,6 +49,8 @@ class Thought:
     answer: str|None = None # Generated text; None when the model did not end it
     cost: Cost = Cost()
     closed: bool = False # The model ended its thinking itself
+    rounds: int = 0 # Continuation prompts that took the place of an end of thinking
+    pending: str = '' # A prompt that the next step will begin with
 
     @property
     def reasoning(self)->str: return ''.join(b.step for b in self.boundaries)
@@ -89,22 +91,27 @@ def reason(backend:Backend,
            rule:Rule, # Decides when to stop
            forecaster:MonteCarloForecaster, # Draws steps
            max_tokens:int=1024, # Of reasoning
+           forcing:Callable[[Thought,Decision],str]|None=None, # Text in place of an end of thinking; empty lets it end
+           limit:int|None=None, # Reasoning is cut at so many tokens, even inside a step
           )->list[Thought]:
     "Reason about all questions together until the rule, the model or `max_tokens` stops each; then answer."
     frame = forecaster.frame
-    prompts = [prompt_ids(backend, frame, q) for q in questions]
+    prompts = [frame.prompt(backend, q) if hasattr(frame, 'prompt') else prompt_ids(backend, frame, q) for q in questions]
+    max_tokens = max_tokens if limit is None else min(limit, max_tokens)
     room = [min(max_tokens, backend.max_length-len(p)-frame.answer_tokens-8) for p in prompts]
     thoughts = [Thought(p, len(p), [Boundary(0, '')]) for p in prompts]
     live = list(range(len(thoughts)))
-    if isinstance(rule, Full): live = _walk(forecaster, thoughts, room)
+    if isinstance(rule, Full) and forcing is None and limit is None: live = _walk(forecaster, thoughts, room)
     while live:
         going = []
         for i,d in zip(live, rule.decide([thoughts[i] for i in live])):
             t = thoughts[i]; t.boundaries[-1].decision = d; t.cost += Cost(probe=d.probe, forecast=d.forecast)
-            if t.closed or not d.go: t.cause = 'closed' if t.closed else d.cause
+            more = forcing(t, d) if forcing and (t.closed or not d.go) else ''
+            if more and len(t.ids)-t.prompt+len(backend.encode(more)) <= room[i]: _prompt(backend, t, more)
+            elif t.closed or not d.go: t.cause = 'closed' if t.closed else d.cause
             elif t.boundaries[-1].tokens >= room[i]: t.cause = 'length'
-            else: going.append(i)
-        _advance(forecaster, [thoughts[i] for i in going])
+            if not t.cause: going.append(i)
+        _advance(forecaster, [thoughts[i] for i in going], forcing is not None, limit)
         live = [i for i in going if not thoughts[i].cause]
     _answer(backend, frame, thoughts)
     return thoughts
@@ -119,16 +126,26 @@ def _walk(forecaster, thoughts, room)->list:
 def _take(t:Thought, c):
     "Add a step to a thought."
     t.ids, t.closed, t.cost = (*t.ids, *c.ids), c.closed, t.cost + Cost(reasoning=len(c.ids))
-    if c.ids: t.boundaries.append(Boundary(len(t.ids)-t.prompt, c.text))
+    if c.ids or t.pending: t.boundaries.append(Boundary(len(t.ids)-t.prompt, t.pending+c.text)); t.pending = ''
 
-def _advance(forecaster, thoughts):
+def _prompt(backend, t:Thought, text:str):
+    "Put a continuation prompt where thinking would have ended; a step that was drawn before it is lost, and paid for."
+    b, ids = t.boundaries[-1], backend.encode(text)
+    if b.decision.step: t.cost += Cost(forecast=len(b.decision.step.ids)); b.decision = replace(b.decision, step=None)
+    t.ids, t.closed, t.rounds, t.pending, t.cost = (*t.ids, *ids), False, t.rounds+1, text, t.cost + Cost(reasoning=len(ids))
+
+def _cut(backend, c:Continuation, room:int)->Continuation:
+    "A step within a hard limit."
+    return c if len(c.ids) <= room else Continuation(c.ids[:room], backend.decode(c.ids[:room]), False, c.drawn)
+
+def _advance(forecaster, thoughts, forced:bool=False, limit:int|None=None):
     "Take the next step of each: the forecast's first step where the rule drew one."
     fresh = [t for t in thoughts if t.boundaries[-1].decision.step is None]
     drawn = iter(forecaster.step([t.ids for t in fresh]))
     for t in thoughts:
         c = t.boundaries[-1].decision.step or next(drawn)
-        _take(t, c)
-        if c.closed and not c.ids: t.cause = 'closed' # nothing new to decide about
+        _take(t, c if limit is None else _cut(forecaster.backend, c, max(0, limit-(len(t.ids)-t.prompt))))
+        if c.closed and not c.ids and not forced: t.cause = 'closed' # nothing new to decide about
 
 def _answer(backend, frame, thoughts):
     cue, ends = backend.encode(frame.cue), end_ids(backend, frame)

@@ -11,7 +11,7 @@ from ..core.data import load_questions
 from ..core.settings import load_settings
 
 # %% auto #0
-__all__ = ['BENCHES', 'side_by_side', 'bench_eig', 'bench_score', 'bench_sample', 'report']
+__all__ = ['BENCHES', 'side_by_side', 'bench_eig', 'bench_sample', 'report']
 
 # %% ../../../nbs/lab/06_bench.ipynb #12156736
 def side_by_side(a:Callable, b:Callable, rounds:int=5)->dict:
@@ -48,13 +48,6 @@ def bench_eig(backend, rounds:int)->dict:
         for f,a in calls: f(*a) # forecasts and scores
     return side_by_side(lambda: calc.evaluate(states), bare, rounds)
 
-def bench_score(backend, rounds:int)->dict:
-    "Four choices after one shared prompt, planned together against one request at a time."
-    qs = load_questions('reference', 24)
-    head = backend.encode(''.join(f'{q.text} {q.answer}\n' for q in load_questions('reference', 16, 1)))
-    pairs = [((*head, *backend.encode(q.text)), backend.encode(f' {a}')) for q in qs for a in ('1','2','3,4','10')]
-    return side_by_side(lambda: backend.score(pairs), lambda: [backend.score([x]) for x in pairs], rounds)
-
 def bench_sample(backend, rounds:int)->dict:
     "Sixty-four prompts in one batch against Transformers' own generate on the same batch."
     import torch
@@ -66,7 +59,7 @@ def bench_sample(backend, rounds:int)->dict:
     def theirs(): backend.model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=64, do_sample=True, temperature=1., top_p=.9, top_k=0, eos_token_id=None, pad_token_id=0)
     return side_by_side(lambda: backend.sample(prompts, Sampling(max_tokens=64, top_p=.9)), theirs, rounds)
 
-BENCHES = dict(eig=(bench_eig, 'one EIG decision for 64 questions', 'its bare sample and score calls'), score=(bench_score, 'planned together', 'one by one'), sample=(bench_sample, 'decodelab sample', 'Transformers generate'))
+BENCHES = dict(eig=(bench_eig, 'one EIG decision for 64 questions', 'its bare sample and score calls'), sample=(bench_sample, 'decodelab sample', 'Transformers generate'))
 
 def report(what:str, spec:str|None=None, rounds:int=5)->str:
     "Run a benchmark and say what came out."

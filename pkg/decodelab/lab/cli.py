@@ -9,7 +9,7 @@ import click
 from ..core.errors import DecodelabError
 
 # %% auto #0
-__all__ = ['Group', 'main', 'values', 'run', 'ls', 'show', 'resume', 'publish', 'params', 'bench']
+__all__ = ['Group', 'main', 'values', 'run', 'ls', 'show', 'resume', 'publish', 'params', 'bench', 'bench_score']
 
 # %% ../../../nbs/lab/04_cli.ipynb #2e5f9fba
 class Group(click.Group):
@@ -94,11 +94,29 @@ def params(experiment):
     from decodelab.lab.experiments import experiment as known
     click.echo(table(known(experiment).parameters))
 
-@main.command()
-@click.argument('what', type=click.Choice(['eig','score','sample']))
-@click.option('--backend', default=None, help='Runtime and model; the laboratory\'s default otherwise.')
-@click.option('--rounds', default=5, show_default=True, help='Measured rounds.')
-def bench(what, backend, rounds):
-    "Measure side by side: an EIG decision against its bare calls, scoring and sampling against one by one."
-    from decodelab.lab.bench import report
-    click.echo(report(what, backend, rounds))
+@main.group(cls=Group)
+def bench():
+    "Measure side by side, in one run."
+
+def _round(what, text):
+    @bench.command(what, help=text)
+    @click.option('--backend', default=None, help='Runtime and model; the laboratory\'s default otherwise.')
+    @click.option('--rounds', default=5, show_default=True, help='Measured rounds.')
+    def go(backend, rounds):
+        from decodelab.lab.bench import report
+        click.echo(report(what, backend, rounds))
+
+_round('eig', 'One EIG decision for 64 questions against its bare calls.')
+_round('sample', 'Sixty-four prompts in one batch against Transformers\' own generate.')
+
+@bench.command('score')
+@click.option('--runtime', default='hf', show_default=True, type=click.Choice(['hf','vllm','gguf','mlx']))
+@click.option('--n', default=16, show_default=True, help='Questions of four choices each.')
+@click.option('--peer-n', default=None, type=int, help='Fewer of them for a slow peer.')
+@click.option('--rounds', default=3, show_default=True, help='Measured rounds.')
+@click.option('--size', default=35, show_default=True, help='Million parameters of a model made on the spot: 2, 35, 70 or 120.')
+@click.option('--kind', 'kinds', multiple=True, type=click.Choice(['mmlu','hellaswag']), help='Shape of the work; both by default.')
+def bench_score(runtime, n, peer_n, rounds, size, kinds):
+    "Likelihoods of four choices after five-shot prompts against the runtime's usual evaluator."
+    from decodelab.lab.peers import report_score
+    for line in report_score(runtime, n, rounds, size, peer_n, kinds or ('mmlu','hellaswag')): click.echo(line)

@@ -16,8 +16,8 @@ from ..core.runs import RUN_DIR, Run
 from ..core.settings import find_root
 
 # %% auto #0
-__all__ = ['EXPERIMENTS', 'Experiment', 'check_questions', 'check_backend', 'experiment', 'resolve', 'start', 'begin', 'end',
-           'notebook_hash', 'cells_hash', 'quiet_errors']
+__all__ = ['EXPERIMENTS', 'Experiment', 'check_questions', 'check_quick', 'check_backend', 'experiment', 'resolve', 'start',
+           'begin', 'end', 'notebook_hash', 'cells_hash', 'quiet_errors']
 
 # %% ../../../nbs/lab/00_experiments.ipynb #941bf15c
 @dataclass(frozen=True)
@@ -39,6 +39,13 @@ def check_questions(p)->dict:
     load_questions(p.data, p.n, p.seed, p.unanswerable)
     return {p.backend: check_backend(p.backend)}
 
+def check_quick(p)->dict:
+    "Kinds are known, the built-in set has enough questions, and the model folders are whole."
+    from decodelab.evaluation.questions import built_in, kinds_of
+    for k in kinds_of(p.kinds):
+        if p.data=='built-in': built_in(k, p.n, p.seed)
+    return {b: check_backend(b) for b in (p.backend, p.against) if b}
+
 def check_backend(spec:str)->str:
     "Check a backend without importing its runtime; returns a fingerprint of its files."
     from decodelab.backends.contract import backends
@@ -56,6 +63,7 @@ def check_backend(spec:str)->str:
 EXPERIMENTS = {e.name: e for e in (
     Experiment('eig_eval', 'decodelab.eig.parameters:EIGEvalParameters', 'eig', check_questions),
     Experiment('reference_models', 'decodelab.lab.training:TrainingParameters'),
+    Experiment('backend_benchmark', 'decodelab.evaluation.quick:QuickParameters', check=check_quick),
 )}
 
 def experiment(name:str)->Experiment:

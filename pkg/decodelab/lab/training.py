@@ -278,10 +278,10 @@ def is_answer_json(text:str)->bool:
 
 def exam(backend:Backend, n:int, seed:int=0)->dict:
     "All measures of a reference model on held-out questions."
-    ask = lambda form, k=n: load_questions(f'reference:{form}', k, seed, unanswerable=0.)
+    ask = lambda form, k=n: load_questions(f'reference:{form}:both', k, seed, unanswerable=0.)
     js, ch, lo = ask('json'), ask('choice'), ask('long', max(8, n//4))
     texts, letters, long = answers_of(backend, js, 1., seed), answers_of(backend, ch, 0., seed), answers_of(backend, lo, 0., seed, 1300)
-    hidden = [q for q in load_questions('reference', 2*n, seed, unanswerable=1.) if q.group=='unanswerable']
+    hidden = [q for q in load_questions('reference:short:both', 2*n, seed, unanswerable=1.) if q.group=='unanswerable']
     return dict(n=n, passes=after_passes(backend, ask('short'), seed), hidden=after_passes(backend, hidden[:n], seed), json_valid=float(np.mean([is_answer_json(t) for t in texts])),
         json_accuracy=float(np.mean([t==q.answer for t,q in zip(texts, js)])), choice_accuracy=float(np.mean([t==q.answer for t,q in zip(letters, ch)])), long_accuracy=float(np.mean([normalise(t)==q.answer for t,q in zip(long, lo)])))
 

@@ -1,0 +1,198 @@
+"Servers: vLLM's own on the shipped student, and a small one that misbehaves in every way."
+import importlib.util, json, os, signal, socket, subprocess, sys, threading, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import numpy as np, pytest
+from decodelab.backends import Sampling, load
+from decodelab.backends.reference import folder
+from decodelab.core import BadValue, ModelError
+
+def free_port():
+    with socket.socket() as s: s.bind(('127.0.0.1', 0)); return s.getsockname()[1]
+
+def serve(args, port, log):
+    "A real server as a process of its own; its URL once it answers."
+    p = subprocess.Popen([sys.executable, '-m', *args, '--host', '127.0.0.1', '--port', str(port)], stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+                         env=os.environ | dict(VLLM_CPU_OMP_THREADS_BIND='nobind', VLLM_NO_USAGE_STATS='1', OMP_NUM_THREADS='1'), cwd=os.path.dirname(log.name))
+    for _ in range(600):
+        if p.poll() is not None: break
+        with socket.socket() as s:
+            if not s.connect_ex(('127.0.0.1', port)): return p
+        time.sleep(.5)
+    stop(p); pytest.fail(open(log.name).read()[-2000:])
+
+def stop(p):
+    if p.poll() is None: p.send_signal(signal.SIGINT)
+    try: p.wait(30)
+    except subprocess.TimeoutExpired: os.killpg(p.pid, signal.SIGKILL); p.wait()
+
+@pytest.fixture(scope='module')
+def url(tmp_path_factory):
+    if importlib.util.find_spec('vllm') is None and not os.environ.get('CI'): pytest.skip('vllm is not installed: pip install "decodelab[vllm]"')
+    port = free_port()
+    with open(tmp_path_factory.mktemp('server')/'log', 'w') as log:
+        p = serve(['vllm.entrypoints.openai.api_server', '--model', str(folder('student')), '--served-model-name', 'student', '--dtype', 'float32', '--enforce-eager', '--kv-cache-memory-bytes', '200000000', '--max-num-seqs', '32'], port, log)
+        yield f'http://127.0.0.1:{port}/v1'
+        stop(p)
+
+@pytest.fixture(scope='module')
+def plain(url): return load(f'server:{url}')
+
+@pytest.fixture(scope='module')
+def prompts(student):
+    from decodelab.core import load_questions
+    return [student.chat([dict(role='user', content=q.text)]) for q in load_questions('reference', 6, 4)]
+
+def pairs(n):
+    rng = np.random.default_rng(0); trunk = tuple(map(int, rng.integers(0, 256, 90)))
+    return [(trunk[:int(rng.integers(1, 90))], tuple(map(int, rng.integers(0, 256, int(rng.choice((1, 1, 3, 20))))))) for _ in range(n)]
+
+def test_what_vllms_server_can_do_is_found_out(plain):
+    c = plain.capabilities
+    assert (plain.kind, plain.model, plain.max_length)==('vllm', 'student', 4096) and c.likelihoods and not c.full_distribution and not c.constraints
+
+@pytest.mark.parametrize('how', ['prompt_logprobs', 'echo'])
+def test_scores_are_those_of_transformers(plain, student, monkeypatch, how):
+    monkeypatch.setattr(plain, '_how', how); plain.usage.reset(); student.usage.reset()
+    ps = pairs(60) + pairs(5); got, want = plain.score(ps), student.score(ps)
+    assert max(np.abs(a.token_logprobs-b.token_logprobs).max() for a,b in zip(got, want)) < 1e-3 and [a.greedy for a in got]==[b.greedy for b in want]
+    assert plain.usage.run > 0 and plain.score([])==[] and plain.score([((1,), ())])[0].logprob==0
+
+def test_an_empty_context_needs_the_first_token(plain, url, student):
+    with pytest.raises(ModelError, match='tokenizer='): plain.score([((), (1, 2))])
+    full = load(f'server:{url}', tokenizer=str(folder('student')))
+    assert abs(full.score([((), (1, 2))])[0].logprob-student.score([((), (1, 2))])[0].logprob) < 1e-3 and full.eos_ids==student.eos_ids
+
+def test_text_by_the_servers_own_tokenizer(plain, student):
+    for t in ('Grüße 数学 🙂', '<|question|>3+4<think>', ' a\n'): assert plain.encode(t)==student.encode(t) and plain.decode(student.encode(t))==t
+    m = [dict(role='user', content='a3+4=?')]
+    assert plain.chat(m)==student.chat(m)
+
+PLANS = dict(greedy=Sampling(max_tokens=60, temperature=0), stops=Sampling(max_tokens=60, temperature=0, stop=('=7\n', '2 ')), kept=Sampling(max_tokens=60, temperature=0, stop=('\n',), include_stop=True), ids=Sampling(max_tokens=40, temperature=0, stop_ids=(ord('='),)))
+
+@pytest.mark.parametrize('name', PLANS)
+def test_greedy_texts_and_stops_are_those_of_transformers(plain, student, prompts, name):
+    ours, theirs = plain.sample(prompts, PLANS[name]), student.sample(prompts, PLANS[name])
+    assert [(s[0].ids, s[0].text, s[0].finish) for s in ours]==[(s[0].ids, s[0].text, s[0].finish) for s in theirs]
+    assert max(np.abs(a[0].logprobs-b[0].logprobs).max() for a,b in zip(ours, theirs)) < 1e-3
+    assert ''.join(plain.stream(prompts[0], PLANS[name]))==theirs[0][0].text
+
+def test_samples_have_seeds_of_their_own(plain, prompts):
+    plan = dict(max_tokens=40, temperature=2., seed=3)
+    whole = plain.sample(prompts, Sampling(n=3, **plan))
+    assert len({s.ids for x in whole for s in x}) > len(prompts) and plain.sample(prompts[1:2], Sampling(n=1, first=2, **plan))[0][0].ids==whole[1][2].ids
+
+def running(url):
+    import urllib.request
+    text = urllib.request.urlopen(url.removesuffix('/v1')+'/metrics').read().decode()
+    return sum(float(l.rsplit(' ', 1)[1]) for l in text.splitlines() if l.startswith('vllm:num_requests_running{'))
+
+def test_a_stream_that_is_left_stops_the_server(plain, url, prompts):
+    s = plain.stream(prompts[0], Sampling(max_tokens=3900, temperature=0, stop_ids=())); assert next(s); s.close()
+    for _ in range(40):
+        if not running(url): return
+        time.sleep(.25)
+    pytest.fail('still running')
+
+def test_a_refusal_is_not_repeated(plain, prompts):
+    t0 = time.time()
+    with pytest.raises(ModelError, match=r'HTTP 400 .*temperature must be in \[0, 2\], got 5'): plain.sample(prompts, Sampling(temperature=5.))
+    assert time.time()-t0 < 5
+
+def test_wrong_names(url):
+    with pytest.raises(BadValue, match="'studnet'; allowed: student. Did you mean 'student'"): load(f'server:{url}', model='studnet')
+    with pytest.raises(BadValue, match='http://host:port/v1'): load('server:localhost:80')
+    with pytest.raises(BadValue, match='timeout'): load(f'server:{url}', timeout=0)
+
+# What can go wrong, by a small server that is told what to do.
+
+class Bad(ThreadingHTTPServer):
+    daemon_threads = True
+    def handle_error(self, *a): pass # clients that hang up are the point
+    def __init__(self): super().__init__(('127.0.0.1', 0), Answer); self.plan, self.asked, self.lock = {}, [], threading.Lock()
+    @property
+    def url(self): return f'http://127.0.0.1:{self.server_port}/v1'
+
+class Answer(BaseHTTPRequestHandler):
+    "Says 'x' and its prompt's first id; `plan` maps an id to the list of ways to fail before it answers."
+    def log_message(self, *a): pass
+    def send(self, raw, status=200):
+        self.send_response(status); self.send_header('Content-Length', str(len(raw))); self.end_headers(); self.wfile.write(raw)
+    def do_GET(self): self.send(json.dumps(dict(data=[dict(id='m', max_model_len=64)])).encode()) if self.path=='/v1/models' else self.send(b'no such page', 404)
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers['Content-Length'])))
+        if self.path!='/v1/completions': return self.send(b'{}', 404)
+        first = body['prompt'][0]; s = self.server
+        with s.lock: s.asked.append(first); how = s.plan[first].pop(0) if s.plan.get(first) else 'fine'
+        good = dict(choices=[dict(text=f'x{first}', token_ids=[first], finish_reason='length', logprobs=dict(token_logprobs=[-1.]))])
+        if 'prompt_logprobs' in body and s.plan.get('lie'): good['choices'][0]['prompt_logprobs'] = [None, *({str(x): dict(logprob=-3., rank=1)} for x in body['prompt'][1:])]
+        if how==500: return self.send(b'{"error": {"message": "on fire"}}', 500)
+        if how=='malformed': return self.send(b'{"choices": [{"text": ')
+        if how=='empty': return self.send(b'{}')
+        if how=='slow': time.sleep(1.)
+        if how=='cut':
+            self.send_response(200); self.send_header('Content-Length', '1000'); self.end_headers(); self.wfile.write(b'{"choi'); return
+        if how=='hang up': return self.connection.close()
+        if body.get('stream'):
+            self.send_response(200); self.end_headers()
+            for k in range(3): self.wfile.write(b'data: ' + json.dumps(good).encode() + b'\n\n')
+            return self.wfile.write(b'data: {"choi\n\n' if s.plan.get('torn') else b'' if s.plan.get('short') else b'data: [DONE]\n\n')
+        self.send(json.dumps(good).encode())
+
+@pytest.fixture
+def bad():
+    s = Bad(); t = threading.Thread(target=s.serve_forever, daemon=True); t.start()
+    yield s
+    s.shutdown(); s.server_close()
+
+WAYS = (500, 'malformed', 'empty', 'slow', 'cut', 'hang up')
+
+@pytest.mark.parametrize('how', WAYS)
+def test_trouble_in_the_middle_of_a_run_passes(bad, how):
+    b = load(f'server:{bad.url}', backoff=.01, timeout=.8); bad.plan = {7: [how], 9: [how, how]}; bad.asked.clear()
+    got = b.sample([(i,) for i in range(12)], Sampling(max_tokens=1))
+    assert [s[0].text for s in got]==[f'x{i}' for i in range(12)] and sorted(bad.asked)==sorted([*range(12), 7, 9, 9]) # nothing finished was asked again
+
+@pytest.mark.parametrize('how', WAYS)
+def test_trouble_that_stays_is_one_error_and_the_rest_is_kept(bad, how):
+    b = load(f'server:{bad.url}', backoff=.01, timeout=.3, retries=2, concurrency=1); bad.plan = {3: [how]*3}; bad.asked.clear()
+    prompts = [(i,) for i in range(6)]
+    with pytest.raises(ModelError) as e: b.sample(prompts, Sampling(max_tokens=1))
+    cause = {500: 'HTTP 500 on fire', 'malformed': 'cannot be read', 'empty': 'cannot be read', 'slow': 'timed out', 'cut': 'IncompleteRead', 'hang up': 'Re'}[how]
+    assert f'{bad.url}/completions' in str(e.value) and '3 attempts' in str(e.value) and cause in str(e.value) and '3 of 6 answers are kept' in str(e.value)
+    bad.asked.clear()
+    assert [s[0].text for s in b.sample(prompts, Sampling(max_tokens=1))]==[f'x{i}' for i in range(6)] and sorted(bad.asked)==[3, 4, 5]
+    bad.asked.clear(); b.sample(prompts, Sampling(max_tokens=1)); assert len(bad.asked)==6 # a call that is done leaves nothing behind
+
+def test_a_server_that_is_down(bad):
+    t0 = time.time()
+    with pytest.raises(ModelError, match=r'http://127.0.0.1:9/v1/models: no answer after 3 attempts in .* refused'): load('server:http://127.0.0.1:9/v1', retries=2, backoff=.05)
+    assert .15 <= time.time()-t0 < 5
+
+def test_likelihoods_that_are_absent_or_wrong_are_an_error(bad):
+    for plan in ({}, dict(lie=True)): # the lie: log-probabilities of prompts that are not those of generation
+        bad.plan = plan; b = load(f'server:{bad.url}', retries=0)
+        assert not b.capabilities.likelihoods
+        with pytest.raises(ModelError, match='no log-probabilities of prompts'): b.score([((1,), (2,))])
+
+def test_what_no_server_does_is_said(bad):
+    b = load(f'server:{bad.url}', retries=0)
+    for ask, words in ((lambda: b.next_logprobs([(1,)]), 'distributions'), (lambda: b.session([(1,)]), 'sessions'), (lambda: b.sample([(1,)], Sampling(constraint=lambda i: None)), 'constraint'),
+                       (lambda: b.encode('a'), 'tokenizer='), (lambda: b.sample([(1,)*64], Sampling()), 'the model takes 64'), (lambda: b.stream((1,), Sampling(stop_ids=(3,))), 'stop_ids')):
+        with pytest.raises((ModelError, BadValue), match=words): ask()
+    assert b.sample([], Sampling())==[]
+
+def test_streams_that_break(bad):
+    b = load(f'server:{bad.url}', retries=0, timeout=.5)
+    assert list(b.stream((5,), Sampling(max_tokens=3)))==['x5']*3
+    for plan, words in (({5: [500]}, 'HTTP 500 on fire'), (dict(torn=True), 'cannot be read'), (dict(short=True), 'before its end'), ({5: ['slow']}, 'timed out')):
+        bad.plan = plan
+        with pytest.raises(ModelError, match=words): list(b.stream((5,), Sampling(max_tokens=3)))
+
+def test_the_key_is_sent_and_shown_nowhere(bad):
+    b = load(f'server:{bad.url}', api_key='sesame')
+    assert b.http._headers['Authorization']=='Bearer sesame' and 'sesame' not in repr(b)+b.name+b.fingerprint()
+
+def test_no_runtime_is_imported(bad):
+    code = f'import sys\nfrom decodelab.backends import load\nb = load("server:{bad.url}")\nassert not {{"torch", "vllm", "transformers"}} & set(sys.modules), "heavy"'
+    p = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert p.returncode==0, p.stderr
