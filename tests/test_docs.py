@@ -22,7 +22,7 @@ def test_presets_are_those_of_the_method(root):
         read(EXPERIMENTS['eig_eval'].parameters, p)
 
 def test_every_public_name_is_importable_from_its_floor(root):
-    for floor in ('core','maths','backends','eig','lab'):
+    for floor in ('core','maths','backends','eig','evaluation','lab'):
         package = importlib.import_module(f'decodelab.{floor}')
         for name in package.__all__: assert getattr(package, name) is not None, (floor, name)
         for f in (root/'pkg'/'decodelab'/floor).glob('[a-z]*.py'):

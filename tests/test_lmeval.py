@@ -81,6 +81,10 @@ def test_other_runtimes_give_the_same_answers(student, runtime):
     np.testing.assert_allclose([p for p,_ in x], [p for p,_ in y], atol=1e-3)
     assert generate(a, [p for p,_ in pairs[::4]], until=['\n'], max_gen_toks=16)==generate(b, [p for p,_ in pairs[::4]], until=['\n'], max_gen_toks=16)
     np.testing.assert_allclose(rolling(a, ['some text\n'*9]), rolling(b, ['some text\n'*9]), atol=1e-3)
+    ids = [65, *range(256, student.vocab_size), 66]
+    assert a.tok_decode(ids)==b.tok_decode(ids)=='AB' # special tokens are no text
+    turns = [dict(role='system', content='Sums.'), dict(role='user', content='1+1=?'), dict(role='assistant', content='2'), dict(role='user', content='2+2=?')]
+    assert a.apply_chat_template(turns)==b.apply_chat_template(turns) and a.chat_template(True)==b.chat_template(True)
     other.close()
 
 # lm-eval's own patterns

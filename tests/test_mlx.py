@@ -111,6 +111,7 @@ def test_bad_folders(tmp_path, both):
     for path, words in ((d, 'corrupt safetensors'), (e, 'no tokenizer'), (f, 'nonesuch'), (tmp_path/'none', 'no such folder')):
         with pytest.raises(ModelError, match=words): load(f'mlx:{path}', device='cpu')
     with pytest.raises(BadValue, match='dtype'): load(f'mlx:{ref}', dtype='int3')
+    with pytest.raises(BadValue, match='gpu'): load(f'mlx:{ref}', device='cuda')
     m = both[1]
     with pytest.raises(ModelError, match='a prompt of .* tokens; the model takes'): m.score([((1,)*m.max_length, (2,2))])
     with pytest.raises(ModelError, match='a prompt of .* tokens; the model takes'): m.session([(1,)*(m.max_length+1)])

@@ -9,7 +9,7 @@ from decodelab.eig import EIGParameters, Frame
 from decodelab.eig.adapters import Foreseer, Scaler, add_best, first_entropy, replay_rule
 from decodelab.eig.forcing import DELIMITERS, frame_with, mark, outcomes, scale
 from decodelab.eig.reasoning import Full, reason, record
-from decodelab.eig.rules import Foreseen, Probe, State, TIERS, rules, verdict
+from decodelab.eig.rules import Foreseen, Probe, State, TIERS, rules, as_verdict
 from decodelab.eig.scalers import moving_variance, runs
 from decodelab.eig.traces import FLOOR, trace
 
@@ -26,7 +26,7 @@ def state(answers='', confidences=(), entropies=(), length=1, **kw):
     return State(**(dict(tokens=tuple(range(max(n, 1))), steps=('',)*max(n, 1), probes=probes) | kw))
 
 def go(name, s, **given):
-    return verdict(rules[name].item.decide(s, rules.settings(name, given))).go
+    return as_verdict(rules[name].item.decide(s, rules.settings(name, given))).go
 
 def stop(name, n, make, **given):
     "First boundary of `n` at which a rule stops; None if it never does."
@@ -168,7 +168,7 @@ def test_one_call_a_batch():
     toy = Toy.random(['1','2','\n','</think>','$'], seed=4)
     calls = []
     r = Scaler(toy, 'bayes_risk_optimal_reasoning', FAST, FRAME, lambda_cost=.01)
-    evaluate, candidates = r.calculator.evaluate, r.calculator.posteriors.candidates
+    evaluate = r.calculator.evaluate
     r.calculator.evaluate = lambda states, found=None: (calls.append(len(states)), evaluate(states, found))[1]
     reason(toy, ['1','2','12'], r, r.forecaster, 1)
     assert len(calls) <= 2 and calls[0] > 1 # one decision of all questions is one evaluation

@@ -2,12 +2,18 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
-    "contract": ["Ids", "backends", "Scored", "Sample", "Sampling", "Usage", "Capabilities", "Session", "Backend", "load", "check_length", "samplings"],
+    "contract": ["Ids", "backends", "Scored", "Sample", "Sampling", "Usage", "Capabilities", "Session", "Backend", "needs", "load", "check_length", "samplings"],
+    "convert": ["KINDS", "FORMS", "TYPES", "ELSE", "LLAMA3", "QWEN2", "NEVER", "TEXTS", "Weights", "rotary_order", "to_gguf", "end_tokens", "rope_fields", "to_mlx", "reference_gguf"],
     "decoding": ["stream_key", "uniforms", "filtered", "torch_of", "draw", "Stops", "generate", "stream", "pieces"],
-    "folders": ["local_folder", "check_model", "check_folder", "check_safetensors"],
+    "folders": ["local_folder", "check_model", "check_folder", "check_safetensors", "check_gguf", "check_memory"],
+    "gguf_runtime": ["SEQUENCES", "GROUP", "KV", "GGUF", "leaves_below", "GGUFSession"],
     "hf": ["Growing", "pick_device", "pick_dtype", "HF", "HFSession"],
-    "planned": ["Planned", "scored"],
+    "mlx_rows": ["PASS", "Piece", "pieces", "above", "batches", "Rows", "Layer", "Growing"],
+    "mlx_runtime": ["DTYPES", "DEVICES", "only_wanted", "logprobs_of", "MLX", "MLXSession", "PlainSession"],
+    "planned": ["Planned", "scored", "Grown"],
     "planner": ["Trie", "build", "Stretch", "stretches", "visible"],
     "reference": ["NAMES", "MAX_LENGTH", "SIZES", "TEMPLATE", "folder", "config", "byte_symbols", "tokenizer", "encode", "special"],
+    "server": ["AGAIN", "Refused", "Client", "Server"],
     "toy": ["Toy", "ToySession"],
+    "vllm_runtime": ["MOST", "Job", "Hook", "VLLM", "VLLMSession", "Row"],
 })

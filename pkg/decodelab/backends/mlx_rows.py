@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 import mlx.core as mx
 import numpy as np
-from .planner import Stretch, Trie, build, stretches
+from .planner import Stretch, Trie
 
 # %% auto #0
 __all__ = ['PASS', 'Piece', 'pieces', 'above', 'batches', 'Rows', 'Layer', 'Growing']

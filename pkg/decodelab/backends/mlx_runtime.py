@@ -8,7 +8,6 @@ import copy, json, time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 import mlx.core as mx
-import mlx.nn as nn
 import numpy as np
 import torch
 from mlx_lm.models.cache import KVCache, make_prompt_cache
@@ -25,7 +24,7 @@ from ..core.files import digest
 from ..core.settings import load_settings
 
 # %% auto #0
-__all__ = ['DTYPES', 'only_wanted', 'logprobs_of', 'MLX', 'MLXSession', 'PlainSession']
+__all__ = ['DTYPES', 'DEVICES', 'only_wanted', 'logprobs_of', 'MLX', 'MLXSession', 'PlainSession']
 
 # %% ../../../nbs/backends/08_mlx.ipynb #06393747
 def only_wanted(head, backend):
@@ -37,7 +36,7 @@ def logprobs_of(logits:mx.array)->torch.Tensor: # [n, V] float32
     return torch.from_numpy(np.array(x-mx.logsumexp(x, -1, keepdims=True)))
 
 # %% ../../../nbs/backends/08_mlx.ipynb #e358930e
-DTYPES = ('auto', 'float32', 'float16', 'bfloat16')
+DTYPES, DEVICES = ('auto', 'float32', 'float16', 'bfloat16'), ('auto', 'cpu', 'gpu')
 
 class MLX(Planned):
     "An mlx-lm model behind the contract."
@@ -53,7 +52,9 @@ class MLX(Planned):
         self.name, self.usage, self.batch, self.wanted = name or f'mlx:{model}', Usage(), batch, None
         self.memory = int((memory_gb or s.memory_gb)*2**30)
         if dtype not in DTYPES: raise BadValue('dtype', dtype, DTYPES)
-        if (device or s.device)=='cpu': mx.set_default_device(mx.cpu)
+        if device not in (None, *DEVICES): raise BadValue('device of MLX', device, DEVICES)
+        if device=='gpu' and not mx.is_available(mx.gpu): raise ModelError(f'{self.name}: MLX sees no GPU here')
+        if (device or s.device)=='cpu': mx.set_default_device(mx.cpu) # MLX has one for the whole process
         self.device = 'gpu' if mx.default_device()==mx.gpu else 'cpu'
         check_model(str(model))
         try:

@@ -2,8 +2,10 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
+    "adapters": ["Foreseer", "add_best", "Scaler", "replay_rule", "replay_one", "recorded", "first_entropy"],
     "answers": ["Frame", "frame_for", "prompt_ids", "end_ids", "normalise", "number", "same", "extract", "Candidate", "classes"],
     "evaluation": ["SetUp"],
+    "forcing": ["DELIMITERS", "Marks", "ThinkFrame", "mark", "frame_with", "scale", "outcomes"],
     "forecast": ["Continuation", "cut_steps", "MonteCarloForecaster"],
     "gain": ["Gain", "interval", "Metrics", "get_eig_metrics_summary", "print_eig_metrics", "Decision", "rounds", "ExpectedInformationGainCalculator"],
     "parameters": ["EIGParameters", "EIGEvalParameters"],
@@ -11,5 +13,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "posterior": ["OTHER", "beams", "Posterior", "belief", "AnswerPosteriorEstimator"],
     "reasoning": ["Cost", "Boundary", "Thought", "Rule", "Full", "Budget", "EntropyThreshold", "EIGRule", "reason", "record", "expected_information_gain_reasoning"],
     "report": ["COLOURS", "SHARES", "live_outcomes", "all_curves", "outcome_row", "main_table", "show", "savings", "finite", "population", "summary", "plane_figure", "steps_figure", "calibration_figure", "case", "worst", "best", "compare", "verdict", "population_table", "pick", "caveats"],
+    "rules": ["NEEDS", "rule", "TIERS", "Probe", "Foreseen", "unseen", "State", "Verdict", "as_verdict", "NoParameters", "Probing", "Forecasting", "periodic", "at_close", "StoppingRule", "Rules", "full", "none", "BudgetParameters", "fixed_budget", "ThinkingBudgetParameters", "thinking_budget", "DefaultParameters", "default", "StepWiseParameters", "step_wise_uncertainty_driven", "ReevaluationParameters", "uncertainty_driven_reevaluation", "EntropyParameters", "entropy_thresholding", "tier", "worth_forecasting", "BayesParameters", "bayes_risk_optimal_reasoning", "best_probability"],
+    "scalers": ["DEERParameters", "at_transition", "deer", "CertaindexParameters", "certaindex", "ConvergenceParameters", "answer_convergence", "ESCoTParameters", "runs", "es_cot", "EATParameters", "moving_variance", "eat", "CoDEParameters", "code_stop", "CusumParameters", "cusum"],
     "traces": ["FLOOR", "RULES", "trace", "first", "stop_full", "stop_none", "stop_budget", "stop_entropy", "stop_eig", "cost", "replay"],
 })

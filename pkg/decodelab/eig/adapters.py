@@ -15,8 +15,8 @@ from .answers import Frame, frame_for, normalise, prompt_ids
 from .gain import Decision, ExpectedInformationGainCalculator
 from .parameters import EIGParameters
 from .reasoning import Cost, Thought
-from .rules import Foreseen, Forecasting, Probe, State, StoppingRule, Verdict, best, rules, verdict
-from . import scalers # registers the published rules
+from .rules import Foreseen, Forecasting, Probe, State, StoppingRule, Verdict, best_probability, as_verdict
+from .scalers import rules # the registry, the published rules in it
 from .traces import FLOOR
 from ..maths.information import entropy
 
@@ -34,7 +34,7 @@ class Foreseer(ExpectedInformationGainCalculator):
     def _round(self, works, total):
         super()._round(works, total)
         for w in works:
-            if w.gain: self.seen[w.state] = w.gain = Foreseen(**vars(w.gain), best=tuple(best(self._belief(w, known)) for known in w.scores[1:]))
+            if w.gain: self.seen[w.state] = w.gain = Foreseen(**vars(w.gain), best=tuple(best_probability(self._belief(w, known)) for known in w.scores[1:]))
 
 def add_best(calculator:Foreseer, # What `trace` was called with
              thoughts:Sequence[dict], traces:Sequence[dict])->Sequence[dict]:
@@ -86,12 +86,12 @@ class Scaler:
         for i in asked:
             if i in failed: continue
             s = self._state(thoughts[i], ms[i], _ask)
-            try: out[i] = self._settle(ms[i], verdict(self.rule.decide(s, self.parameters)), None)
+            try: out[i] = self._settle(ms[i], as_verdict(self.rule.decide(s, self.parameters)), None)
             except _Asked: waiting[i] = s
         ds = self.calculator.evaluate([thoughts[i].ids for i in waiting], ([ms[i].found[0] for i in waiting], [ms[i].found[1] for i in waiting]))
         for (i,s),d in zip(waiting.items(), ds):
             known = d.gain if d.cause in ('gain', 'no gain') else None
-            out[i] = self._settle(ms[i], verdict(self.rule.decide(replace(s, forecast=lambda: known), self.parameters)), d)
+            out[i] = self._settle(ms[i], as_verdict(self.rule.decide(replace(s, forecast=lambda: known), self.parameters)), d)
         self._count([out[i] for i in asked if i not in waiting])
         return out
 
@@ -198,7 +198,7 @@ def replay_one(t:dict, r:StoppingRule, p:Parameters, step:str='\n', cue_tokens:i
             if not drawn: drawn.append(t['gain'][i])
             if drawn[0] is None and not r.adaptive and not any(t['gain'][i+1:]): raise BadValue('traces', f'no gain at boundary {i} of question {t.get("id")}', 'gains at every boundary, as a `Foreseer.recorder` finds them')
             return drawn[0] and _foreseen(drawn[0], t['entropy'][i])
-        v = verdict(r.decide(replace(s, probes=tuple(probes), cost=spent, forecast=forecast), p))
+        v = as_verdict(r.decide(replace(s, probes=tuple(probes), cost=spent, forecast=forecast), p))
         if drawn and drawn[0]:
             kept = t['tokens'][i+1]-t['tokens'][i] if v.go and i+1 < n else 0 # a forecast's first step is the next step
             spent += Cost(forecast=drawn[0]['forecast']+drawn[0]['kept']-kept, probe=drawn[0]['probe'])

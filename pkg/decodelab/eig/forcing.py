@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ..backends.contract import Backend, Ids
-from ..backends.reference import ANSWER, CLOSE, OPEN
+from ..backends.reference import ANSWER
 from ..core.errors import BadValue
 from .adapters import Scaler
 from .answers import Frame, frame_for, normalise
 from .parameters import EIGParameters
 from .reasoning import Thought, reason
-from .rules import rules
+from .scalers import rules
 
 # %% auto #0
 __all__ = ['DELIMITERS', 'Marks', 'ThinkFrame', 'mark', 'frame_with', 'scale', 'outcomes']

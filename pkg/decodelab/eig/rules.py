@@ -16,12 +16,12 @@ from .parameters import EIGParameters
 from .reasoning import Cost
 
 # %% auto #0
-__all__ = ['NEEDS', 'rules', 'rule', 'TIERS', 'Probe', 'Foreseen', 'unseen', 'State', 'Verdict', 'verdict', 'NoParameters',
+__all__ = ['NEEDS', 'rules', 'rule', 'TIERS', 'Probe', 'Foreseen', 'unseen', 'State', 'Verdict', 'as_verdict', 'NoParameters',
            'Probing', 'Forecasting', 'periodic', 'at_close', 'StoppingRule', 'Rules', 'full', 'none',
            'BudgetParameters', 'fixed_budget', 'ThinkingBudgetParameters', 'thinking_budget', 'DefaultParameters',
            'default', 'StepWiseParameters', 'step_wise_uncertainty_driven', 'ReevaluationParameters',
-           'uncertainty_driven_reevaluation', 'EntropyParameters', 'entropy_thresholding', 'tier',
-           'expected_information_gain_reasoning', 'BayesParameters', 'bayes_risk_optimal_reasoning', 'best']
+           'uncertainty_driven_reevaluation', 'EntropyParameters', 'entropy_thresholding', 'tier', 'worth_forecasting',
+           'BayesParameters', 'bayes_risk_optimal_reasoning', 'best_probability']
 
 # %% ../../../nbs/eig/10_rules.ipynb #4e2083f8
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Verdict:
     prompt: str = '' # When the model has ended its thinking: what is appended in place of its end mark
     why: str = '' # Why it stops, when that is not plain from the rule's name
 
-def verdict(x:bool|Verdict)->Verdict: return x if isinstance(x, Verdict) else Verdict(bool(x))
+def as_verdict(x:bool|Verdict)->Verdict: return x if isinstance(x, Verdict) else Verdict(bool(x))
 
 # %% ../../../nbs/eig/10_rules.ipynb #a0ce8d19
 NEEDS = {'none': 'nothing', 'surprise': 'log-probabilities of its own steps, known from generating them', 'token': 'entropy of the token after the cue',
@@ -209,7 +209,7 @@ def tier(gain:float, cost:float)->str:
     return next(text for k,text in TIERS if gain > k*cost or k==0)
 
 @rule('expected_information_gain_reasoning', Forecasting, needs='forecast', source='seed 003; science.md, section 1', adaptive=True)
-def expected_information_gain_reasoning(s:State, p:Forecasting)->Verdict:
+def worth_forecasting(s:State, p:Forecasting)->Verdict:
     "Go on iff H_t − mean_k H(P^k) > λ; H_t ≤ λ stops without a forecast."
     if s.now.entropy <= p.lambda_cost: return Verdict(False, why='bound')
     g = s.forecast()
@@ -221,13 +221,13 @@ class BayesParameters(Forecasting):
 @rule('bayes_risk_optimal_reasoning', BayesParameters, needs='forecast', source='science.md, section 1')
 def bayes_risk_optimal_reasoning(s:State, p:BayesParameters)->Verdict:
     "Stop when R_t − mean_k R(P^k) < λ with R(P) = 1 − max_a P(a); R_t < λ stops without a forecast."
-    risk = 1 - best(s.now.belief)
+    risk = 1 - best_probability(s.now.belief)
     if risk < p.lambda_cost: return Verdict(False, why='bound')
     g = s.forecast()
     if g is not None and not g.best: raise BadValue('gain', 'without the best answers after the forecasts', 'gains of a `Foreseer`; traces have them after `add_best`')
     drop = None if g is None else risk - (1-float(np.mean(g.best)))
     return Verdict(True, tier(drop, p.lambda_cost)) if drop is not None and drop >= p.lambda_cost else Verdict(False, why='no gain')
 
-def best(belief:np.ndarray)->float:
+def best_probability(belief:np.ndarray)->float:
     "Probability of the best answer, `other` aside."
     return float(belief[:-1].max()) if len(belief) > 1 else 0.

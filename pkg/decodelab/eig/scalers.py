@@ -8,7 +8,7 @@ import math, re
 import numpy as np
 from scipy import stats
 from ..core.parameters import param
-from .rules import Probing, State, Verdict, periodic, rule, rules
+from .rules import Probing, State, Verdict, periodic, rule, rules # noqa: F401 (the registry is had from here with these rules in it)
 
 # %% auto #0
 __all__ = ['DEERParameters', 'at_transition', 'deer', 'CertaindexParameters', 'certaindex', 'ConvergenceParameters',

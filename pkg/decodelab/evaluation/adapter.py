@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
-import numpy as np
-from ..backends.contract import Backend, Ids, Sample, Sampling, load
+from ..backends.contract import Backend, Ids, Sample, load
 from ..core.errors import BadValue, MissingExtra, ModelError
 from ..core.files import digest
-from ..core.parameters import Parameters, param, read
+from ..core.parameters import read
 from ..core.settings import load_settings
 from .names import MODEL_ARGUMENTS, register
+from .requests import Generation, slices
 if find_spec('lm_eval') is None: raise MissingExtra('lm_eval', 'eval')
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
@@ -23,64 +23,13 @@ from lm_eval.models.utils import postprocess_generated_text
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from tqdm import tqdm
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 # %% auto #0
-__all__ = ['log', 'TAKES_DEVICE', 'IDENTITY', 'Generation', 'slices', 'Loaded', 'check_batch_size', 'Tokens', 'Chats',
-           'Likelihoods', 'Rolling', 'Generates', 'Records', 'Decodelab', 'DecodelabHF', 'DecodelabVLLM',
-           'DecodelabGGUF', 'DecodelabMLX']
+__all__ = ['TAKES_DEVICE', 'IDENTITY', 'Loaded', 'check_batch_size', 'Tokens', 'Chats', 'Likelihoods', 'Rolling', 'Generates',
+           'Recorded', 'Decodelab', 'DecodelabHF', 'DecodelabVLLM', 'DecodelabGGUF', 'DecodelabMLX']
 
 # %% ../../../nbs/evaluation/00_adapter.ipynb #3b6a40c8
-class Generation(Parameters):
-    "What a task's `generation_kwargs` may say."
-    until: str|list[str]|None = param(None, 'Strings that end the text, looked for in decoded text.')
-    stop: str|list[str]|None = param(None, 'Another name of until.')
-    max_gen_toks: int|None = param(None, 'Tokens to generate at most.', 'tokens', ge=1)
-    max_new_tokens: int|None = param(None, 'Another name of max_gen_toks.', 'tokens', ge=1)
-    max_tokens: int|None = param(None, 'Another name of max_gen_toks.', 'tokens', ge=1)
-    max_completion_tokens: int|None = param(None, 'Another name of max_gen_toks.', 'tokens', ge=1)
-    max_length: int|None = param(None, 'Prompt and generated tokens together at most.', 'tokens', ge=1)
-    do_sample: bool|None = param(None, 'Sample, or take the most probable token; by default what the temperature says.')
-    temperature: float|None = param(None, '0 is greedy.', ge=0, le=100)
-    top_p: float|None = param(None, 'Smallest set of tokens with this probability.', gt=0, le=1)
-    top_k: int|None = param(None, 'Most probable tokens kept; 0 and -1 keep all.', ge=-1)
-    min_p: float|None = param(None, "Share of the most probable token's probability.", ge=0, le=1)
-    seed: int|None = param(None, "Of the samples; lm-eval's third --seed by default.", ge=0)
-    num_beams: int|None = param(None, 'Beams are not offered: 1.', ge=1, le=1)
-    repetition_penalty: float|None = param(None, 'Penalties are not offered: 1.', ge=1, le=1)
-
-    @property
-    def stops(self)->list[str]: return [s for x in (self.until, self.stop) if x for s in ([x] if isinstance(x, str) else x) if s]
-    def tokens(self, default:int)->int: return next((n for n in (self.max_gen_toks, self.max_new_tokens, self.max_tokens, self.max_completion_tokens) if n is not None), default)
-    def heat(self)->float:
-        "Temperature, 0 when greedy."
-        if self.do_sample is None: return self.temperature or 0.
-        return 0. if not self.do_sample else 1. if self.temperature is None else self.temperature
-    def sampling(self, max_tokens:int, first:int=0)->Sampling:
-        return Sampling(first=first, max_tokens=max_tokens, temperature=self.heat(), top_p=1. if self.top_p is None else self.top_p, top_k=max(self.top_k or 0, 0),
-                        min_p=self.min_p or 0., stop=tuple(self.stops), seed=_seed() if self.seed is None else self.seed)
-
-def _seed()->int:
-    "The seed that lm-eval gave to torch, so that its --seed works."
-    import torch
-    return torch.initial_seed()%(1<<31)
-
-# %% ../../../nbs/evaluation/00_adapter.ipynb #67c06671
-def slices(sequences:Sequence[Sequence[int]], # Token ids
-           nodes:int, # At most so many distinct tokens in a slice, unless one sequence is longer
-           order:Sequence[int]|None=None, # Sorted by tokens by default
-          )->Iterator[list[int]]:
-    "Indices of sequences, in slices."
-    part, room, last = [], nodes, np.empty(0, np.int64)
-    for i in sorted(range(len(sequences)), key=lambda i: tuple(sequences[i])) if order is None else order:
-        a = np.asarray(sequences[i], np.int64); m = min(len(a), len(last))
-        differ = np.flatnonzero(a[:m]!=last[:m])
-        new = len(a) - (int(differ[0]) if len(differ) else m)
-        if part and new > room: yield part; part, room, new = [], nodes, len(a)
-        part.append(i); room -= new; last = a
-    if part: yield part
-
-# %% ../../../nbs/evaluation/00_adapter.ipynb #fcc3c3dd
 TAKES_DEVICE = ('hf', 'reference') # runtimes with a `device` option
 
 class Loaded(TemplateLM):
@@ -141,7 +90,7 @@ class Loaded(TemplateLM):
         "The runtime's `device` option."
         default = device in (None, 'cuda:0')
         if runtime not in TAKES_DEVICE:
-            if not default: log.warning('device %s: runtime %s places its model by options of its own', device, runtime)
+            if not default: _log.warning('device %s: runtime %s places its model by options of its own', device, runtime)
             return {}
         if default and self.world_size > 1:
             import torch
@@ -160,7 +109,7 @@ def check_batch_size(size:int|str|None):
     kind, _, n = str(size).partition(':')
     if size is not None and not (str(size).isdecimal() or kind=='auto' and (not n or n.replace('.', '', 1).isdecimal())): raise BadValue('batch_size', size, 'a whole number, auto, or auto:N')
 
-# %% ../../../nbs/evaluation/00_adapter.ipynb #7515a9a6
+# %% ../../../nbs/evaluation/00_adapter.ipynb #cad08bcd
 class Tokens(Loaded):
     "Between text and tokens."
     def tok_encode(self, string:str, add_special_tokens:bool|None=None, left_truncate_len:int|None=None, **kwargs)->list[int]:
@@ -196,7 +145,7 @@ class Tokens(Loaded):
         if not ids: ids = self.tok_encode(context[len(context.rstrip()):]+continuation, add_special_tokens=False)
         return ctx or prefix, ids
 
-# %% ../../../nbs/evaluation/00_adapter.ipynb #1b028dd4
+# %% ../../../nbs/evaluation/00_adapter.ipynb #67c06671
 class Chats(Tokens):
     "Chat templates."
     def apply_chat_template(self, chat_history:list[dict], add_generation_prompt:bool=True)->str:
@@ -207,7 +156,7 @@ class Chats(Tokens):
         except TemplateError:
             rest = [m for m in chat_history if m['role']!='system']
             if len(rest)==len(chat_history): raise
-            log.warning('The chat template refuses the system message: it is left out.')
+            _log.warning('The chat template refuses the system message: it is left out.')
             return self._render(rest, add_generation_prompt)
 
     def _template(self): return getattr(self.tokenizer, 'chat_template', None) or getattr(self.model, 'template', None)
@@ -220,7 +169,7 @@ class Chats(Tokens):
         "The template that will be used, for lm-eval's records."
         return super().chat_template(chat_template) if self.tokenizer is not None else getattr(self.model, 'template', '') if chat_template else None
 
-# %% ../../../nbs/evaluation/00_adapter.ipynb #6623e865
+# %% ../../../nbs/evaluation/00_adapter.ipynb #4b7126cb
 class Likelihoods(Chats):
     "`loglikelihood`."
     def _fit(self, pairs:Sequence[tuple[list[int],list[int]]])->list[tuple[Ids,Ids]]:
@@ -230,7 +179,7 @@ class Likelihoods(Chats):
             if len(ids) > self.max_length: raise ModelError(f'{self.model.name}: a continuation of {len(ids)} tokens; the model takes {self.max_length}')
             cut += len(ctx)+len(ids) > top
             out.append((tuple(ctx[-(top-len(ids)):]), tuple(ids)))
-        if cut: log.warning('%d of %d requests are longer than %d tokens: the beginnings of their contexts are cut off', cut, len(pairs), self.max_length)
+        if cut: _log.warning('%d of %d requests are longer than %d tokens: the beginnings of their contexts are cut off', cut, len(pairs), self.max_length)
         return out
 
     def _scored(self, pairs:Sequence[tuple[list[int],list[int]]], order:Sequence[int]|None=None)->Iterator[tuple[int,tuple[float,bool]]]:
@@ -260,7 +209,7 @@ class Likelihoods(Chats):
                 bar.update()
         return out
 
-# %% ../../../nbs/evaluation/00_adapter.ipynb #1fb11f91
+# %% ../../../nbs/evaluation/00_adapter.ipynb #0a4be7fc
 class Rolling(Likelihoods):
     "`loglikelihood_rolling`."
     def loglikelihood_rolling(self, requests:list[Instance], disable_tqdm:bool=False)->list[float]:
@@ -274,7 +223,7 @@ class Rolling(Likelihoods):
                 bar.update()
         return total
 
-# %% ../../../nbs/evaluation/00_adapter.ipynb #741f96fb
+# %% ../../../nbs/evaluation/00_adapter.ipynb #c7c7e646
 class Generates(Rolling):
     "`generate_until`."
     def _prompt(self, context:str, g:Generation)->tuple[Ids,int]:
@@ -282,7 +231,7 @@ class Generates(Rolling):
         n = g.tokens(self.max_gen_toks); room = self.max_length-n
         if room <= 0: raise BadValue('max_gen_toks', n, f"less than the model's {self.max_length} tokens")
         ids = self.tok_encode(context)
-        if len(ids) > room: log.warning('A prompt of %d tokens is cut to its last %d, to leave room for %d', len(ids), room, n)
+        if len(ids) > room: _log.warning('A prompt of %d tokens is cut to its last %d, to leave room for %d', len(ids), room, n)
         ids = tuple(ids[-room:]) or (self.prefix_token_id,)
         if g.max_length is None: return ids, n
         if g.max_length <= len(ids): raise BadValue('max_length', g.max_length, f"more than the prompt's {len(ids)} tokens", 'max_gen_toks counts generated tokens only.')
@@ -299,7 +248,7 @@ class Generates(Rolling):
     def generate_until(self, requests:list[Instance], disable_tqdm:bool=False)->list[str]:
         "Continuations of each context up to a stop."
         gens = [read(Generation, r.args[1]) for r in requests]
-        if n := sum(g.do_sample is False and bool(g.temperature) for g in gens): log.warning('%d requests have do_sample=False and a temperature: they are decoded greedily', n)
+        if n := sum(g.do_sample is False and bool(g.temperature) for g in gens): _log.warning('%d requests have do_sample=False and a temperature: they are decoded greedily', n)
         prompts, plans, seen = [], [], Counter()
         for r,g in zip(requests, gens):
             ids, n = self._prompt(r.args[0], g); plan = g.sampling(n)
@@ -315,10 +264,10 @@ class Generates(Rolling):
                     bar.update()
         return out
 
-# %% ../../../nbs/evaluation/00_adapter.ipynb #264870d0
+# %% ../../../nbs/evaluation/00_adapter.ipynb #96891f00
 IDENTITY = 'decodelab' # key of the cache's entry about its model; answers are under SHA-256 sums
 
-class Records(Generates):
+class Recorded(Generates):
     "What results and caches say of the model."
     def identity(self)->str:
         "Hash of all that decides about answers, requests apart."
@@ -339,8 +288,8 @@ class Records(Generates):
             db[IDENTITY] = (self.model.name, self.identity())
         super().set_cache_hook(cache_hook)
 
-# %% ../../../nbs/evaluation/00_adapter.ipynb #942554a5
-class Decodelab(Records):
+# %% ../../../nbs/evaluation/00_adapter.ipynb #ed148a78
+class Decodelab(Recorded):
     "Any decodelab backend as an lm-eval model: `backend=gguf:model.gguf`; arguments that are not named here go to the runtime."
     def _join(self):
         "Join the processes that a launcher started."
@@ -370,7 +319,7 @@ class Decodelab(Records):
         import torch.distributed as dist
         if self.world_size > 1: dist.barrier()
 
-# %% ../../../nbs/evaluation/00_adapter.ipynb #6b6ad721
+# %% ../../../nbs/evaluation/00_adapter.ipynb #4f391e01
 class DecodelabHF(Decodelab): "Transformers models: `pretrained=Qwen/Qwen2.5-0.5B`."; runtime = 'hf'
 class DecodelabVLLM(Decodelab): "vLLM: `pretrained=…`, with its own options."; runtime = 'vllm'
 class DecodelabGGUF(Decodelab): "llama.cpp: `model_path=model.gguf`."; runtime = 'gguf'

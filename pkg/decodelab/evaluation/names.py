@@ -4,6 +4,7 @@
 
 # %% ../../../nbs/evaluation/02_names.ipynb #cb6ed92e
 from __future__ import annotations
+from importlib import import_module
 
 # %% auto #0
 __all__ = ['MODELS', 'MODEL_ARGUMENTS', 'address', 'register']
@@ -18,7 +19,7 @@ def address(cls:str)->str: return f'decodelab.evaluation.adapter:{cls}'
 
 def register():
     "Make our models known to lm-eval; safe to call again."
-    import lm_eval.models # lm-eval adds its own models to an empty table only
+    import_module('lm_eval.models') # lm-eval adds its own models to an empty table only
     from lm_eval.api.registry import model_registry
     for name,cls in MODELS.items():
         if name not in model_registry: model_registry.register(name, target=address(cls))

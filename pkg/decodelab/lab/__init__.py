@@ -2,11 +2,12 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
-    "bench": ["BENCHES", "side_by_side", "bench_eig", "bench_score", "bench_sample", "report"],
+    "bench": ["BENCHES", "side_by_side", "bench_eig", "bench_sample", "report"],
     "display": ["span", "Progress", "facts", "markdown"],
-    "experiments": ["EXPERIMENTS", "Experiment", "check_questions", "check_backend", "experiment", "resolve", "start", "begin", "end", "notebook_hash", "cells_hash", "quiet_errors"],
+    "experiments": ["EXPERIMENTS", "Experiment", "check_questions", "check_quick", "check_backend", "experiment", "resolve", "start", "begin", "end", "notebook_hash", "cells_hash", "quiet_errors"],
     "page": ["STYLE", "to_html", "cell_html", "output_html", "markdown", "plain"],
+    "peers": ["SIZES", "VOCABULARY", "PEERS", "make_model", "shaped", "Side", "ours", "instances", "quiet", "peers_hf", "peers_vllm", "peers_mlx", "peers_gguf", "timed", "duel", "report_score"],
     "readme": ["main"],
     "runner": ["notebook_of", "execute", "resume", "headline", "listing", "details", "publish"],
-    "training": ["FULL", "SHARES", "NOISE", "UNANSWERABLE", "SLOPPY", "BLOCKS", "WEIGHTS", "PEAK", "TrainingParameters", "slip", "Row", "kinds_of", "answer_block", "make_row", "make_facts", "attends", "pool", "batches", "collate", "losses", "rate", "start", "optimisers", "train", "mean", "save_checkpoint", "read_log", "fit", "fit_all", "curve_figure", "LiveCurve", "after_passes", "answers_of", "is_answer_json", "exam", "exam_table", "card", "parameters_of", "save"],
+    "training": ["FULL", "SHARES", "NOISE", "UNANSWERABLE", "SLOPPY", "BLOCKS", "WEIGHTS", "PEAK", "TrainingParameters", "slip", "Row", "kinds_of", "answer_block", "make_row", "make_facts", "make_lookups", "attends", "pool", "batches", "collate", "losses", "rate", "start", "optimisers", "train", "mean", "save_checkpoint", "read_log", "fit", "fit_all", "curve_figure", "LiveCurve", "after_passes", "answers_of", "is_answer_json", "exam", "exam_table", "card", "parameters_of", "save"],
 })

@@ -9,7 +9,7 @@ import click
 from ..core.errors import DecodelabError
 
 # %% auto #0
-__all__ = ['Group', 'main', 'values', 'run', 'ls', 'show', 'resume', 'publish', 'params', 'bench', 'bench_score']
+__all__ = ['Group', 'main', 'values', 'run', 'ls', 'show', 'resume', 'publish', 'params', 'bench', 'bench_score', 'bench_quick']
 
 # %% ../../../nbs/lab/04_cli.ipynb #2e5f9fba
 class Group(click.Group):
@@ -120,3 +120,21 @@ def bench_score(runtime, n, peer_n, rounds, size, kinds):
     "Likelihoods of four choices after five-shot prompts against the runtime's usual evaluator."
     from decodelab.lab.peers import report_score
     for line in report_score(runtime, n, rounds, size, peer_n, kinds or ('mmlu','hellaswag')): click.echo(line)
+
+@bench.command('quick')
+@click.option('--backend', default=None, help='Runtime and model; the laboratory\'s default otherwise.')
+@click.option('--against', default=None, help='A second runtime and model on the same questions.')
+@click.option('--kinds', default=None, help='mmlu, hellaswag, gsm8k, arc, truthfulqa, with commas; all by default.')
+@click.option('-n', '--n', default=50, show_default=True, help='Questions of each kind.')
+@click.option('--data', default='auto', show_default=True, help='real (through lm-eval\'s tasks), built-in, or auto.')
+@click.option('--seed', default=0, show_default=True, help='Of questions and the order of their answers.')
+@click.option('--shots', default=None, type=int, help="Worked examples; each benchmark's own number by default.")
+@click.option('--max-tokens', default=256, show_default=True, help='Longest generated answer.')
+def bench_quick(backend, kinds, **given):
+    "Questions of five kinds, scored as the published benchmarks do, beside what constant answers earn."
+    from decodelab.core.parameters import read
+    from decodelab.core.settings import load_settings
+    from decodelab.evaluation.quick import QuickParameters
+    from decodelab.evaluation.quick_report import text
+    p = read(QuickParameters, given | dict(backend=backend or load_settings().default_backend) | (dict(kinds=kinds) if kinds else {}))
+    click.echo(text(p, lambda system, done, total: click.echo(f'{system}: {done} of {total}', err=True)))
