@@ -172,7 +172,7 @@ def _run(self:GGUF, trie:Trie, want:np.ndarray, take:Callable, keep:Callable|Non
     halves = [[self._free.pop() for _ in range(GROUP)] for _ in (0, 1)]
     depth_new = np.zeros(len(trie), np.int64) # of the first new node on the path of each node of a group
     try:
-        i = start = turn = 0
+        i = start = turn = last = 0
         while i < len(leaves):
             j = i+1
             while j < len(leaves) and j-i < GROUP and leaves[j]+1-start <= self.batch: j += 1
@@ -186,7 +186,7 @@ def _run(self:GGUF, trie:Trie, want:np.ndarray, take:Callable, keep:Callable|Non
             a = start
             while a < stop:
                 b = min(a+self.batch, stop)
-                if (n := want[a:b].sum()) > rows: b = a + int(np.flatnonzero(want[a:b])[rows-1]) + 1
+                if want[a:b].sum() > rows: b = a + int(np.flatnonzero(want[a:b])[rows-1]) + 1
                 lp = self._decode(trie.tokens[a:b], trie.depth[a:b], seqs, lo[a:b]-i, np.minimum(hi[a:b], j)-lo[a:b], want[a:b])
                 if lp is not None: take(np.flatnonzero(want[a:b])+a, lp)
                 a = b

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
 from ..backends.contract import load
-from ..core.errors import BadValue, ModelError
+from ..core.errors import BadValue
 
 # %% auto #0
 __all__ = ['SIZES', 'VOCABULARY', 'PEERS', 'make_model', 'shaped', 'Side', 'ours', 'instances', 'quiet', 'peers_hf', 'peers_vllm',
