@@ -150,7 +150,8 @@ def _gguf(model:str, **options):
     kind, _, name = model.partition(':')
     if kind=='reference':
         from decodelab.backends.convert import reference_gguf
-        options, model = dict(name=f'gguf:{model}') | options, str(reference_gguf(name, options.pop('form', 'f32')))
+        file = reference_gguf(name, options.pop('form', 'f32'))
+        options, model = dict(name=f'gguf:{model}') | options, str(file)
     from decodelab.backends.gguf_runtime import GGUF
     return GGUF(model, **options)
 

@@ -76,6 +76,8 @@ class GGUF(Planned):
         self.eos_ids = tuple(i for i in dict.fromkeys((self.eos, special(lc.llama_vocab_eot))) if i is not None)
         self.prefix_id = next((i for i in (self.bos, *self.eos_ids) if i is not None), 0)
         self.tokenizer, self._pieces = None, [self._piece(i) for i in range(self.vocab_size)]
+        self.adds_bos, self.special_ids = bool(lc.llama_vocab_get_add_bos(v)), frozenset(i for i in range(self.vocab_size) if lc.llama_vocab_is_control(v, i))
+        self.template = (lc.llama_model_chat_template(m, None) or b'').decode()
         arch = self.meta('general.architecture')
         heads = lc.llama_model_n_head_kv(m)
         size = int(self.meta(f'{arch}.attention.key_length') or lc.llama_model_n_embd(m)//lc.llama_model_n_head(m))
@@ -128,13 +130,21 @@ class GGUF(Planned):
         return buf.raw[:n] if n >= 0 else b''
     def decode(self, ids): return b''.join(self._pieces[i] for i in ids).decode('utf-8', errors='replace')
     def chat(self, messages):
-        template = lc.llama_model_chat_template(self.model, None)
-        if not template: raise ModelError(f'{self.name}: its file has no chat template')
+        from jinja2.exceptions import TemplateError
+        try: return self.encode(self.chat_text(messages))
+        except TemplateError as e: raise ModelError(f'{self.name}: its chat template refuses: {e}') from e
+    def chat_text(self, messages:list[dict], add_generation_prompt:bool=True, **values)->str:
+        "Messages by the file's template; without the generation prompt the last one is left open."
+        if not self.template: raise ModelError(f'{self.name}: its file has no chat template')
+        from jinja2.exceptions import TemplateError
         from jinja2.sandbox import ImmutableSandboxedEnvironment
-        def refuse(message): raise ModelError(f'{self.name}: its chat template refuses: {message}')
+        def refuse(message): raise TemplateError(message)
         env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True); env.globals['raise_exception'] = refuse
         text = lambda i: '' if i is None else self._pieces[i].decode(errors='replace')
-        return self.encode(env.from_string(template.decode()).render(messages=messages, add_generation_prompt=True, bos_token=text(self.bos), eos_token=text(self.eos)))
+        out = env.from_string(self.template).render(messages=messages, add_generation_prompt=add_generation_prompt, bos_token=text(self.bos), eos_token=text(self.eos), **values)
+        if add_generation_prompt: return out
+        last = messages[-1]['content'].strip()
+        return out[:out.rindex(last)+len(last)]
 
 # %% ../../../nbs/backends/07_gguf.ipynb #ab799ea9
 from fastcore.basics import patch

@@ -11,7 +11,7 @@ import numpy as np
 from .planner import Stretch, Trie
 
 # %% auto #0
-__all__ = ['PASS', 'Piece', 'pieces', 'above', 'batches', 'Rows', 'Layer', 'Growing']
+__all__ = ['PASS', 'Piece', 'in_pieces', 'above', 'batches', 'Rows', 'Layer', 'GrowingLayer']
 
 # %% ../../../nbs/backends/08_mlx_rows.ipynb #1630e859
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Piece:
     level: int
     def __len__(self): return self.stop-self.start
 
-def pieces(trie:Trie, s:Stretch, size:int)->list[Piece]:
+def in_pieces(trie:Trie, s:Stretch, size:int)->list[Piece]:
     "Cut a stretch into pieces of at most `size` nodes."
     heads = [s.start, *(np.flatnonzero(trie.parent[s.start+1:s.stop]!=np.arange(s.start, s.stop-1))+s.start+1).tolist(), s.stop]
     heads = [i for a,b in zip(heads, heads[1:]) for i in range(a, b, size)]
@@ -85,7 +85,7 @@ class Layer:
         if self.keys is None: return keys, values
         return mx.concatenate([self.keys, keys], 2), mx.concatenate([self.values, values], 2)
 
-class Growing(Layer):
+class GrowingLayer(Layer):
     "The same with room to grow in place, a token at a time."
     def __init__(self, keys, values, room:int):
         self.length, room = keys.shape[2], max(room, 16)
@@ -95,5 +95,5 @@ class Growing(Layer):
         end = self.length+1
         self.keys[:,:,self.length:end], self.values[:,:,self.length:end], self.length = keys, values, end
         return self.keys[:,:,:end], self.values[:,:,:end]
-    def take(self, rows:mx.array)->Growing:
-        return Growing(mx.take(self.keys[:,:,:self.length], rows, 0), mx.take(self.values[:,:,:self.length], rows, 0), self.keys.shape[2]-self.length)
+    def take(self, rows:mx.array)->GrowingLayer:
+        return GrowingLayer(mx.take(self.keys[:,:,:self.length], rows, 0), mx.take(self.values[:,:,:self.length], rows, 0), self.keys.shape[2]-self.length)

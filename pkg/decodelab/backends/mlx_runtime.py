@@ -16,7 +16,7 @@ from transformers import AutoTokenizer
 from .contract import Capabilities, Ids, Usage, check_length
 from .convert import end_tokens, rope_fields
 from .folders import check_memory, check_model, local_folder
-from .mlx_rows import Growing, Layer, Piece, Rows, above, batches, pieces
+from .mlx_rows import GrowingLayer, Layer, Piece, Rows, above, batches, in_pieces
 from .planned import Planned
 from .planner import Trie, build, stretches
 from ..core.errors import BadValue, ModelError
@@ -136,7 +136,7 @@ def _run(self:MLX, trie:Trie, want:np.ndarray, take, keep:bool=False):
     for s in stretches(trie, len(trie) if keep else states):
         store = store and [[mx.take(x, mx.array(column[s.past]), 0) for x in l] for l in store]
         column[s.past] = np.arange(len(s.past)); used = len(s.past)
-        for row in batches(pieces(trie, s, self.batch), self.batch, trie.depth, states):
+        for row in batches(in_pieces(trie, s, self.batch), self.batch, trie.depth, states):
             store = self._batch(trie, row, [above(trie, s, p) for p in row], store, column, used, s.stop-s.start, want, take)
             used += sum(map(len, row))
     mx.clear_cache()
@@ -198,7 +198,7 @@ def _peak(self:MLX)->int: return mx.get_peak_memory() if self.device=='gpu' else
 # %% ../../../nbs/backends/08_mlx.ipynb #434b21fd
 class MLXSession:
     "Rows being decoded."
-    def __init__(self, mlx:MLX, layers:list[Growing], lengths:np.ndarray, logprobs:torch.Tensor): self.mlx, self.layers, self.lengths, self.logprobs = mlx, layers, lengths, logprobs
+    def __init__(self, mlx:MLX, layers:list[GrowingLayer], lengths:np.ndarray, logprobs:torch.Tensor): self.mlx, self.layers, self.lengths, self.logprobs = mlx, layers, lengths, logprobs
 
     def step(self, ids:Sequence[int])->torch.Tensor: # [B, V]
         "Append one token to each row."
@@ -251,7 +251,7 @@ def session(self:MLX, prefixes:Sequence[Ids], room:int=64)->MLXSession|PlainSess
     store, column = self._run(trie, want, lambda at, lp: found.update(zip(at.tolist(), lp)), keep=True)
     index = np.zeros((len(prefixes), lengths.max()), np.int32)
     for i,p in enumerate(trie.paths): index[i,len(index[i])-len(p):] = column[p]
-    layers = [Growing(*(mx.take(x, mx.array(index), 0).transpose(0, 2, 1, 3) for x in l), room) for l in store]
+    layers = [GrowingLayer(*(mx.take(x, mx.array(index), 0).transpose(0, 2, 1, 3) for x in l), room) for l in store]
     mx.eval([(l.keys, l.values) for l in layers])
     self._spent(t0)
     return MLXSession(self, layers, lengths, torch.stack([found[n] for n in last]))

@@ -32,6 +32,6 @@ class EIGEvalParameters(EIGParameters):
     n: int = param(192, 'Questions.', ge=2, le=1_000_000)
     seed: int = param(0, 'Of questions and of all draws.', ge=0, le=2**31-1)
     unanswerable: float = param(.2, 'Share of reference questions that nobody can answer.', ge=0, le=1)
-    target: float = param(.85, 'Where rules are compared: this share of the way from the accuracy without reasoning to the best.', ge=.1, le=1)
+    target: float = param(.5, 'Where rules are compared: this share of the way from the accuracy without reasoning to the best.', ge=.1, le=1)
     max_tokens: int = param(512, 'Longest reasoning.', 'tokens', ge=1, le=1_000_000)
     chunk: int = param(64, 'Questions that move together.', ge=1, le=4096)

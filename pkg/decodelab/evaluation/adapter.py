@@ -98,9 +98,9 @@ class Loaded(TemplateLM):
         return {} if default else dict(device=device)
 
     @property
-    def eot_token_id(self)->int: return self.model.eos_ids[0] if self.tokenizer is None else self.tokenizer.eos_token_id
+    def eot_token_id(self)->int|None: return next(iter(self.model.eos_ids), None) if self.tokenizer is None else self.tokenizer.eos_token_id
     @property
-    def prefix_token_id(self)->int: return self.model.prefix_id if self.custom_prefix_token_id is None else self.custom_prefix_token_id
+    def prefix_token_id(self)->int|None: return self.model.prefix_id if self.custom_prefix_token_id is None else self.custom_prefix_token_id
     @property
     def tokenizer_name(self)->str: return (getattr(self.tokenizer, 'name_or_path', '') or self.model.fingerprint()).replace('/', '__')
 
@@ -126,7 +126,7 @@ class Tokens(Loaded):
         ids = tuple(self.model.encode(string))
         return (self.model.prefix_id, *ids) if (getattr(self.model, 'adds_bos', False) if special is None else special) else ids
 
-    def _prefix_text(self)->str: return self.model.decode([self.prefix_token_id])
+    def _prefix_text(self)->str: return '' if self.prefix_token_id is None else self.model.decode([self.prefix_token_id])
 
     def tok_decode(self, tokens:Sequence[int]|int, skip_special_tokens:bool=True)->str:
         "Text, special tokens left out."
@@ -242,8 +242,8 @@ class Generates(Rolling):
         ids, end = list(s.ids), self.think_end_token
         if isinstance(end, int) and end in ids: ids = ids[len(ids)-ids[::-1].index(end):]
         text = self.tok_decode(ids)
-        eos = self.tok_decode(self.eot_token_id, skip_special_tokens=False)
-        return postprocess_generated_text(text.lstrip() if isinstance(end, int) else text, [*g.stops, eos], end if isinstance(end, str) else None)
+        eos = [] if self.eot_token_id is None else [self.tok_decode(self.eot_token_id, skip_special_tokens=False)]
+        return postprocess_generated_text(text.lstrip() if isinstance(end, int) else text, [*g.stops, *eos], end if isinstance(end, str) else None)
 
     def generate_until(self, requests:list[Instance], disable_tqdm:bool=False)->list[str]:
         "Continuations of each context up to a stop."

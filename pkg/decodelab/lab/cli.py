@@ -9,7 +9,8 @@ import click
 from ..core.errors import DecodelabError
 
 # %% auto #0
-__all__ = ['Group', 'main', 'values', 'run', 'ls', 'show', 'resume', 'publish', 'params', 'bench', 'bench_score', 'bench_quick']
+__all__ = ['Group', 'main', 'values', 'run', 'ls', 'show', 'resume', 'publish', 'params', 'convert', 'bench', 'bench_score',
+           'bench_quick']
 
 # %% ../../../nbs/lab/04_cli.ipynb #2e5f9fba
 class Group(click.Group):
@@ -93,6 +94,16 @@ def params(experiment):
     from decodelab.core.parameters import table
     from decodelab.lab.experiments import experiment as known
     click.echo(table(known(experiment).parameters))
+
+@main.command()
+@click.argument('model')
+@click.argument('out', type=click.Path(path_type=str))
+@click.option('--form', required=True, type=click.Choice(['mlx','gguf-f32','gguf-f16','gguf-q8_0']), help='What to write: an MLX folder or a GGUF file.')
+@click.option('--overwrite', is_flag=True, help='Replace what is there.')
+def convert(model, out, form, overwrite):
+    "Convert a Llama-type Transformers folder, or reference:student, for another runtime."
+    from decodelab.backends.convert import convert as write
+    click.echo(write(model, out, form, overwrite))
 
 @main.group(cls=Group)
 def bench():
