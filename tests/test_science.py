@@ -9,11 +9,11 @@ def m():
     return json.loads((Path(__file__).parent.parent/'nbs'/'reports'/'eig_eval.metrics.json').read_text())
 
 def test_published_run_is_large_enough_and_calibrated(m):
-    assert m['n'] >= 400 and m['calibration_error'] <= .08 # .03 is the aim, not reached
+    assert m['n'] >= 400 and m['calibration_error'] <= .03
 
 def test_eig_needs_fewer_reasoning_tokens_on_the_mixed_population(m):
     a = m['population']['all']
-    assert a['reasoning_against_budget']['saved'] >= .4 and a['reasoning_against_budget']['high'] < 0 # .5 is the aim
+    assert a['reasoning_against_budget']['saved'] >= .5 and a['reasoning_against_budget']['high'] < 0
     assert a['reasoning_against_entropy']['saved'] >= .3 and a['reasoning_against_entropy']['high'] < 0
 
 def test_published_run_shows_where_eig_loses(m):
@@ -23,7 +23,7 @@ def test_shipped_student_and_teacher(root):
     r = json.loads((root/'nbs'/'reports'/'reference_models.metrics.json').read_text())
     s, t = ([r[k]['passes'][str(i)]['accuracy'] for i in range(4)] for k in ('student','teacher'))
     assert s[0] < .6 and s[0] < s[1] < s[2] <= s[3]+.02 and s[3]-s[2] < s[1]-s[0] # rises and flattens
-    assert sum(t)/4 > sum(s)/4-.03 # the teacher should be clearly better; it is not yet, and its card says so
+    assert t[1] > s[1]+.1 and t[2] > s[2] # the teacher is better once it reasons; without reasoning it is not, and its card says so
     assert .5 < r['student']['json_valid'] < 1 and r['student']['hidden']['3']['entropy'] > 1
     assert sum(f.stat().st_size for f in (root/'pkg/decodelab/models').rglob('*.safetensors')) < 8e6
 
@@ -37,7 +37,7 @@ def test_student_still_does_what_the_report_says(student, root):
     "A fresh exam of 200 questions lies within sampling error of the published one."
     from decodelab.lab.training import after_passes
     r = json.loads((root/'nbs'/'reports'/'reference_models.metrics.json').read_text())['student']
-    now = after_passes(student, load_questions('reference', 200, 7, unanswerable=0.))
+    now = after_passes(student, load_questions('reference:short:both', 200, 7, unanswerable=0.))
     for k in range(4): assert abs(now[k]['accuracy']-r['passes'][str(k)]['accuracy']) < .12
 
 def test_reasoning_survives_into_the_answer(student):

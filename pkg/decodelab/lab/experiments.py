@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/lab/00_experiments.ipynb #0d39b97f
 from __future__ import annotations
-import importlib, os
+import importlib, os, warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +92,7 @@ def begin(name:str, # The experiment
          )->tuple[Run, Parameters]:
     "Take up the run that papermill made, or make one from the values in the parameters cell. Errors are shown as one line."
     quiet_errors()
+    warnings.filterwarnings('ignore', message='IProgress not found')
     exp = experiment(name)
     if folder := os.environ.get(RUN_DIR):
         run = Run.open(Path(folder))

@@ -4,9 +4,10 @@
 
 # %% ../../../nbs/lab/03_runner.ipynb #b7475e72
 from __future__ import annotations
-import os, shutil
+import json, os, shutil
 from pathlib import Path
 from ..core.errors import DecodelabError, RunError
+from ..core.files import write_atomic
 from ..core.runs import RESUME, Run, list_runs
 from ..core.settings import find_root
 from .experiments import cells_hash, experiment
@@ -76,4 +77,8 @@ def publish(run:Run, name:str|None=None, root:Path|None=None)->Path:
     if target.exists(): raise RunError(f'{target}: exists; publish under another name')
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(run.folder/'metrics.json', target.with_suffix('.metrics.json'))
-    return Path(shutil.copy(run.folder/'report.ipynb', target))
+    nb = json.loads((run.folder/'report.ipynb').read_text()); made = nb.get('metadata', {}).get('papermill', {})
+    for k in ('input_path','output_path'): # where it lay on this machine is nobody's concern
+        if k in made: made[k] = Path(made[k]).name
+    write_atomic(target, json.dumps(nb, indent=1, ensure_ascii=False)+'\n')
+    return target
