@@ -13,8 +13,8 @@ from ..backends.contract import load
 from ..core.errors import BadValue
 
 # %% auto #0
-__all__ = ['SIZES', 'VOCABULARY', 'PEERS', 'make_model', 'shaped', 'Side', 'ours', 'instances', 'quiet', 'peers_hf', 'peers_vllm',
-           'peers_mlx', 'peers_gguf', 'timed', 'duel', 'report_score']
+__all__ = ['SIZES', 'VOCABULARY', 'NOTES', 'PEERS', 'make_model', 'shaped', 'Side', 'ours', 'instances', 'quiet', 'peers_hf',
+           'peers_vllm', 'peers_mlx', 'peers_gguf', 'timed', 'duel', 'report_score']
 
 # %% ../../../nbs/lab/09_peers.ipynb #4f346236
 SIZES = {2: (128, 4), 35: (512, 6), 70: (640, 10), 120: (768, 14)} # Million parameters → hidden size, layers
@@ -90,6 +90,7 @@ def peers_gguf(file:Path):
         return out
     yield Side('llama-cpp-python completion', answer, m.close)
 
+NOTES = dict(gguf=' (the peer is wrong: llama-cpp-python 0.3.36 echoes each token\'s log-probability under the distribution one token later)')
 PEERS = dict(hf=peers_hf, vllm=peers_vllm, mlx=peers_mlx, gguf=peers_gguf)
 
 # %% ../../../nbs/lab/09_peers.ipynb #3233f867
@@ -131,4 +132,4 @@ def report_score(runtime:str='hf', n:int=16, rounds:int=3, size:int=35, peer_n:i
     for kind in kinds:
         d = duel(runtime, kind, n, rounds, peer_n, size)
         yield (f'{kind}-shaped, {d["questions"]} questions, {size} M parameters: decodelab {d["ours_ms"]:.0f} ms a question, {d["peer"]} {d["peer_ms"]:.0f} ms ({d["peer_questions"]} questions): {d["ratio"]:.1f} times faster ({d["low"]:.1f}–{d["high"]:.1f}, {d["rounds"]} rounds); '
-               f'answers differ by at most {d["worst_nats"]:.1e} nats; nodes run / unique {d["nodes_run"]:.3f} ({d["unique"]:,} of {d["prompt"]:,} tokens); peak memory {d["peak_mb"]:.0f} MB')
+               f'answers differ by at most {d["worst_nats"]:.1e} nats{NOTES.get(runtime, "")}; nodes run / unique {d["nodes_run"]:.3f} ({d["unique"]:,} of {d["prompt"]:,} tokens); peak memory {d["peak_mb"]:.0f} MB')
