@@ -21,14 +21,18 @@ class Entry:
     doc: str # First line of its docstring
     parameters: type|None = None # Its parameter model
 
+def _again(old, new)->bool:
+    "Whether a definition is the old one, run again."
+    return getattr(old, '__qualname__', None)==getattr(new, '__qualname__', 0)
+
 class Registry:
     "Named things of one kind: stopping rules, backends, tasks."
     def __init__(self, kind:str): self.kind, self._entries = kind, {}
 
     def register(self, name:str, parameters:type|None=None)->Callable:
-        "Decorator that registers a function or class under `name`; a taken name is an error."
+        "Decorator that registers a function or class under `name`; a taken name is an error, but a cell may be run again."
         def add(item):
-            if name in self._entries: raise BadValue(self.kind, name, 'a name that is not taken')
+            if name in self._entries and not _again(self._entries[name].item, item): raise BadValue(self.kind, name, 'a name that is not taken')
             self._entries[name] = Entry(name, item, (item.__doc__ or '').strip().split('\n')[0], parameters)
             return item
         return add

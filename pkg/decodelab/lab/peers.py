@@ -60,22 +60,27 @@ def instances(requests):
     from lm_eval.api.instance import Instance
     return [Instance('loglikelihood', {}, r, i) for i,r in enumerate(requests)]
 
-def quiet(lm): return lambda requests: [x[0] for x in lm.loglikelihood(instances(requests), disable_tqdm=True)]
+def quiet(lm, **kw): return lambda requests: [x[0] for x in lm.loglikelihood(instances(requests), **kw)]
 
 def peers_hf(folder:Path):
     "lm-eval's HFLM at each of several batch sizes."
     from lm_eval.models.huggingface import HFLM
-    for size in (1, 4, 16): yield Side(f'lm-eval HFLM, batch size {size}', quiet(HFLM(pretrained=str(folder), batch_size=size, dtype='float32', device='cpu')))
+    for size in (1, 4, 16): yield Side(f'lm-eval HFLM, batch size {size}', quiet(HFLM(pretrained=str(folder), batch_size=size, dtype='float32', device='cpu'), disable_tqdm=True))
 
 def peers_vllm(folder:Path):
     "lm-eval's class for vLLM."
-    from lm_eval.models.vllm_causallms import VLLM
-    yield Side('lm-eval VLLM', quiet(VLLM(pretrained=str(folder), dtype='float32', enforce_eager=True, max_model_len=4096)))
+    import vllm
+    from importlib import metadata
+    real = metadata.version
+    metadata.version = lambda name: vllm.__version__ if name=='vllm' else real(name) # it asks for a package of that name, which the CPU build is not
+    try: from lm_eval.models.vllm_causallms import VLLM
+    finally: metadata.version = real
+    yield Side('lm-eval VLLM', quiet(VLLM(pretrained=str(folder), dtype='float32', enforce_eager=True, max_model_len=4096, gpu_memory_utilization=.3), disable_tqdm=True))
 
 def peers_mlx(folder:Path):
     "mlx-lm's own evaluator."
     from mlx_lm.evaluate import MLXLM
-    yield Side('mlx_lm.evaluate', quiet(MLXLM(str(folder), max_tokens=64)))
+    yield Side('mlx_lm.evaluate', quiet(MLXLM(str(folder))))
 
 def peers_gguf(file:Path):
     "llama-cpp-python's completion with echoed log-probabilities, which its server offers and lm-eval's `gguf` model asks for."
