@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/backends/07_gguf.ipynb #52710f6b
 from __future__ import annotations
-import ctypes, os, time
+import ctypes, os, time, weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 import llama_cpp as lc
@@ -40,6 +40,11 @@ SEQUENCES = 256 # llama.cpp's own limit for one context
 GROUP = 24 # Leaves decoded together; two groups are alive at once
 KV = dict(f32=0, f16=1)
 
+def _release(held:dict):
+    "Give context and weights back; once."
+    if ctx := held.pop('ctx', None): lc.llama_free(ctx)
+    if model := held.pop('model', None): lc.llama_model_free(model)
+
 class GGUF(Planned):
     "A GGUF model on llama.cpp behind the contract."
     max_rows = (SEQUENCES-2*GROUP)//2 # prompts and their forks are alive together
@@ -59,10 +64,10 @@ class GGUF(Planned):
         check_gguf(self.path)
         if not n_gpu_layers: check_memory(self.name, self.path.stat().st_size)
         self.memory, self.batch = int((memory_gb or s.memory_gb)*2**30), n_batch
-        self.model = self.ctx = None
+        self._held = {}; self.close = weakref.finalize(self, _release, self._held) # also at exit, before the interpreter goes
         lc.llama_backend_init()
         mp = lc.llama_model_default_params(); mp.n_gpu_layers = n_gpu_layers
-        self.model = lc.llama_model_load_from_file(str(self.path).encode(), mp)
+        self._held['model'] = lc.llama_model_load_from_file(str(self.path).encode(), mp)
         if not self.model: raise ModelError(f'{self.name}: cannot be loaded: {_why()}')
         self.vocab = lc.llama_model_get_vocab(self.model)
         self._inspect(kv)
@@ -102,17 +107,16 @@ class GGUF(Planned):
         cp.flash_attn_type = 0 if self.kv=='f32' else -1 # float32 states are asked for where accuracy matters
         cp.no_perf = True
         check_memory(self.name, n_ctx*self.state_bytes)
-        self.ctx = lc.llama_init_from_model(self.model, cp)
+        self._held['ctx'] = lc.llama_init_from_model(self.model, cp)
         if not self.ctx: raise ModelError(f'{self.name}: no context of {n_ctx} tokens: {_why()}')
         self.mem, self.n_ctx, self.max_length = lc.llama_get_memory(self.ctx), n_ctx, min(train, n_ctx)
         self._free = list(range(SEQUENCES))[::-1]
         self.capabilities = Capabilities(prefix_sharing=True, quantisation=('f16','q8_0','q6_k','q5_k_m','q4_k_m'))
 
-    def close(self):
-        if self.ctx: lc.llama_free(self.ctx); self.ctx = None
-        if self.model: lc.llama_model_free(self.model); self.model = None
-    def __del__(self):
-        if getattr(self, 'model', None) and lc is not None: self.close()
+    @property
+    def model(self): return self._held.get('model')
+    @property
+    def ctx(self): return self._held.get('ctx')
     def fingerprint(self):
         with open(self.path, 'rb') as f: return digest(self.kv, str(self.path.stat().st_size), f.read(1<<20))
     def __repr__(self): return f'GGUF({self.name!r}, {self.n_ctx} tokens, {self.kv} states, max_length={self.max_length})'
@@ -235,8 +239,7 @@ class GGUFSession:
         if not self.gguf.ctx: return
         for r in rows: lc.llama_memory_seq_rm(self.gguf.mem, self.seqs[r], -1, -1); self.gguf._free.append(self.seqs[r])
     def close(self): self._forget(range(len(self.seqs))); self.seqs = []
-    def __del__(self):
-        if lc is not None: self.close()
+    def __del__(self): self.close()
 
 @patch
 def session(self:GGUF, prefixes:Sequence[Ids], room:int=64)->GGUFSession|Grown:

@@ -126,10 +126,12 @@ _round('sample', 'Sixty-four prompts in one batch against Transformers\' own gen
 @click.option('--peer-n', default=None, type=int, help='Fewer of them for a slow peer.')
 @click.option('--rounds', default=3, show_default=True, help='Measured rounds.')
 @click.option('--size', default=35, show_default=True, help='Million parameters of a model made on the spot: 2, 35, 70 or 120.')
+@click.option('--perplexity', 'tool', default=None, type=click.Path(exists=True, dir_okay=False), help='llama-perplexity, to be measured against with gguf.')
 @click.option('--kind', 'kinds', multiple=True, type=click.Choice(['mmlu','hellaswag']), help='Shape of the work; both by default.')
-def bench_score(runtime, n, peer_n, rounds, size, kinds):
+def bench_score(runtime, n, peer_n, rounds, size, tool, kinds):
     "Likelihoods of four choices after five-shot prompts against the runtime's usual evaluator."
-    from decodelab.lab.peers import report_score
+    from decodelab.lab.peers import against_tool, report_score
+    if tool: click.echo(against_tool(tool, n, rounds, size)); return
     for line in report_score(runtime, n, rounds, size, peer_n, kinds or ('mmlu','hellaswag')): click.echo(line)
 
 @bench.command('quick')

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
 from ..backends.contract import load
-from ..core.errors import BadValue
+from ..core.errors import BadValue, ModelError
 
 # %% auto #0
 __all__ = ['SIZES', 'VOCABULARY', 'NOTES', 'PEERS', 'make_model', 'shaped', 'Side', 'ours', 'instances', 'quiet', 'peers_hf',
-           'peers_vllm', 'peers_mlx', 'peers_gguf', 'timed', 'duel', 'report_score']
+           'peers_vllm', 'peers_mlx', 'peers_gguf', 'timed', 'duel', 'report_score', 'against_tool']
 
 # %% ../../../nbs/lab/09_peers.ipynb #4f346236
 SIZES = {2: (128, 4), 35: (512, 6), 70: (640, 10), 120: (768, 14)} # Million parameters → hidden size, layers
@@ -138,3 +138,26 @@ def report_score(runtime:str='hf', n:int=16, rounds:int=3, size:int=35, peer_n:i
         d = duel(runtime, kind, n, rounds, peer_n, size)
         yield (f'{kind}-shaped, {d["questions"]} questions, {size} M parameters: decodelab {d["ours_ms"]:.0f} ms a question, {d["peer"]} {d["peer_ms"]:.0f} ms ({d["peer_questions"]} questions): {d["ratio"]:.1f} times faster ({d["low"]:.1f}–{d["high"]:.1f}, {d["rounds"]} rounds); '
                f'answers differ by at most {d["worst_nats"]:.1e} nats{NOTES.get(runtime, "")}; nodes run / unique {d["nodes_run"]:.3f} ({d["unique"]:,} of {d["prompt"]:,} tokens); peak memory {d["peak_mb"]:.0f} MB')
+
+# %% ../../../nbs/lab/09_peers.ipynb #25e3f843
+def against_tool(tool:str, n:int=12, rounds:int=3, size:int=35)->str:
+    "Our llama.cpp runtime against llama-perplexity on the same HellaSwag-shaped questions."
+    import os, subprocess, tempfile
+    from decodelab.backends.convert import to_gguf
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    with tempfile.TemporaryDirectory() as tmp:
+        file, text = Path(tmp)/'model.gguf', Path(tmp)/'tasks.txt'
+        to_gguf(make_model(Path(tmp)/'model', size), file, 'f32')
+        requests = shaped('hellaswag', n)
+        def theirs(k:int)->float:
+            text.write_text(''.join('\n'.join([requests[4*i][0], '0', *(x.strip() for _,x in requests[4*i:4*i+4])])+'\n' for i in range(k)))
+            t0 = time.perf_counter()
+            p = subprocess.run([tool, '-m', file, '-f', text, '--hellaswag', '--hellaswag-tasks', str(k), '-c', '4096', '-b', '2048', '-t', str(threads), '-fa', 'off', '-ctk', 'f32', '-ctv', 'f32'], capture_output=True, text=True)
+            if p.returncode: raise ModelError(f'{tool}: ended with status {p.returncode}: {(p.stderr.strip().splitlines() or ["no message"])[-1]}')
+            return time.perf_counter()-t0
+        us, pairs = ours(f'gguf:{file}'), []
+        us.answer(requests[:8])
+        for _ in range(rounds): pairs.append((timed(us, requests)[0]/n, (theirs(n)-theirs(1))/(n-1)))
+        us.close()
+    a, r = np.array(pairs), [x/y for x,y in pairs]
+    return f'hellaswag-shaped, {n} questions, {size} M parameters: decodelab {np.median(a[:,0])*1e3:.0f} ms a question, llama-perplexity {np.median(a[:,1])*1e3:.0f} ms: {np.median(r):.2f} times its time ({min(r):.2f}–{max(r):.2f}, {rounds} rounds)'

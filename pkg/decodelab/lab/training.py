@@ -35,8 +35,8 @@ FULL = dict(student=12000, teacher=7000) # Updates of the shipped models
 
 class TrainingParameters(Parameters):
     "Parameters of `nbs/reference_models.ipynb`."
-    student_steps: int = param(250, f'Updates of the student; the shipped one had {FULL["student"]:,}.', ge=1, le=1_000_000)
-    teacher_steps: int = param(120, f'Updates of the teacher; the shipped one had {FULL["teacher"]:,}.', ge=1, le=1_000_000)
+    student_steps: int = param(150, f'Updates of the student; the shipped one had {FULL["student"]:,}.', ge=1, le=1_000_000)
+    teacher_steps: int = param(60, f'Updates of the teacher; the shipped one had {FULL["teacher"]:,}.', ge=1, le=1_000_000)
     tokens: int = param(3000, 'Tokens a batch.', 'tokens', ge=500, le=1_000_000)
     seed: int = param(0, 'Of weights and rows.', ge=0, le=2**31-1)
     n: int = param(32, 'Held-out questions for each test.', ge=8, le=100_000)
