@@ -49,11 +49,13 @@ class Side:
     name: str
     answer: Callable # requests → total log-probabilities
     close: Callable = lambda: None
+    forget: Callable = lambda: None # What is cached between calls
 
 def ours(spec:str, **options)->Side:
     b = load(spec, **options)
     def answer(requests): return [s.logprob for s in b.score([(b.encode(c), b.encode(x)) for c,x in requests])]
-    side = Side(f'decodelab {spec.partition(":")[0]}', answer, b.close); side.backend = b
+    forget = getattr(getattr(b, 'engine', None), 'reset_prefix_cache', None) # vLLM keeps prefixes between calls; no round may live on the one before
+    side = Side(f'decodelab {spec.partition(":")[0]}', answer, b.close, forget or (lambda: None)); side.backend = b
     return side
 
 def instances(requests):
@@ -75,7 +77,7 @@ def peers_vllm(folder:Path):
     metadata.version = lambda name: vllm.__version__ if name=='vllm' else real(name) # it asks for a package of that name, which the CPU build is not
     try: from lm_eval.models.vllm_causallms import VLLM
     finally: metadata.version = real
-    yield Side('lm-eval VLLM', quiet(VLLM(pretrained=str(folder), dtype='float32', enforce_eager=True, max_model_len=4096, gpu_memory_utilization=.3), disable_tqdm=True))
+    yield Side('lm-eval VLLM', quiet(VLLM(pretrained=str(folder), dtype='float32', enforce_eager=True, max_model_len=4096, gpu_memory_utilization=.4), disable_tqdm=True))
 
 def peers_mlx(folder:Path):
     "mlx-lm's own evaluator."
@@ -100,7 +102,7 @@ PEERS = dict(hf=peers_hf, vllm=peers_vllm, mlx=peers_mlx, gguf=peers_gguf)
 
 # %% ../../../nbs/lab/09_peers.ipynb #3233f867
 def timed(side:Side, requests)->tuple[float, list]:
-    t0 = time.perf_counter(); out = side.answer(requests)
+    side.forget(); t0 = time.perf_counter(); out = side.answer(requests)
     return time.perf_counter()-t0, out
 
 def duel(runtime:str, kind:str, n:int, rounds:int, peer_n:int|None=None, size:int=35, folder:Path|None=None)->dict:
