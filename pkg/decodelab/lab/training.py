@@ -39,7 +39,7 @@ class TrainingParameters(Parameters):
     teacher_steps: int = param(60, f'Updates of the teacher; the shipped one had {FULL["teacher"]:,}.', ge=1, le=1_000_000)
     tokens: int = param(3000, 'Tokens a batch.', 'tokens', ge=500, le=1_000_000)
     seed: int = param(0, 'Of weights and rows.', ge=0, le=2**31-1)
-    n: int = param(32, 'Held-out questions for each test.', ge=8, le=100_000)
+    n: int = param(8, 'Held-out questions for each test.', ge=8, le=100_000)
 
 SHARES = dict(facts=.20, lookups=.08, short=.48, long=.04, json=.10, choice=.10) # Rows of each form
 NOISE = dict(student=ERRORS, teacher=tuple(e/4 for e in ERRORS)) # The teacher learnt from a more careful hand
