@@ -76,8 +76,8 @@ FORMS = ('short', 'long', 'json', 'choice')
 MARK = {'short': '', 'long': ' in words', 'json': ' as json', 'choice': ''}
 
 def offer(options:tuple[str,...])->str:
-    "Lettered options, a line each."
-    return ''.join(f'\n{l}:{o}' for l,o in zip('ABCD', options))
+    "Lettered options, a line each; the value stands before its letter, so that a reader who has the value looks it up forwards."
+    return ''.join(f'\n{o}{l}' for l,o in zip('ABCD', options))
 
 @dataclass(frozen=True)
 class Chains:
@@ -176,7 +176,7 @@ def noisy(z:int|None, chance:float, rng:random.Random)->int|None:
 
 def conclusion(value:str, options:tuple[str,...])->str:
     "Which option a value is."
-    return f'so {value} is {"ABCD"[options.index(value)] if value in options else "?"}\n'
+    return f'so {value}{"ABCD"[options.index(value)] if value in options else "?"}\n'
 
 def reasoning(q:Chains, rng:random.Random, passes:int=PASSES, errors:tuple=ERRORS)->list[str]:
     "Lines of a chain of thought, with the noise of each pass."
