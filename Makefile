@@ -27,8 +27,7 @@ setup: .venv/.ready
 runtimes: setup .venv/.runtimes
 
 .venv/.runtimes: .venv/.ready .ci/runtimes
-	@bash .ci/runtimes $(BIN)
-	@touch $@
+	@bash .ci/runtimes $(BIN) $@
 
 report: setup
 	@$(BIN)/decodelab run eig_eval
