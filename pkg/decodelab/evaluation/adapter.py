@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
-from ..backends.contract import Backend, Ids, Sample, load
+from ..backends.contract import Backend, Ids, Sample, load, template_of
 from ..core.errors import BadValue, MissingExtra, ModelError
 from ..core.files import digest
 from ..core.parameters import read
@@ -151,7 +151,7 @@ class Chats(Tokens):
     def apply_chat_template(self, chat_history:list[dict], add_generation_prompt:bool=True)->str:
         "Text of a chat, ready for the assistant or for the rest of its last message."
         from jinja2.exceptions import TemplateError
-        if not self._template(): raise ModelError(f'{self.model.name}: its tokenizer has no chat template; leave --apply_chat_template out, or take a chat model')
+        if not template_of(self.model): raise ModelError(f'{self.model.name}: its tokenizer has no chat template; leave --apply_chat_template out, or take a chat model')
         try: return self._render(chat_history, add_generation_prompt)
         except TemplateError:
             rest = [m for m in chat_history if m['role']!='system']
@@ -159,7 +159,6 @@ class Chats(Tokens):
             _log.warning('The chat template refuses the system message: it is left out.')
             return self._render(rest, add_generation_prompt)
 
-    def _template(self): return getattr(self.tokenizer, 'chat_template', None) or getattr(self.model, 'template', None)
 
     def _render(self, messages:list[dict], open_turn:bool)->str:
         if self.tokenizer is None: return self.model.chat_text(messages, open_turn, **self.chat_template_args)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import calendar, datetime, itertools, math, random, statistics
 from collections.abc import Callable
 from fractions import Fraction
-from .questions import Fact
+from .fact import Fact
 
 Draft = tuple[str, object, list] # Question, right answer, wrong answers
 SUBJECTS, SCIENCE = {}, {}

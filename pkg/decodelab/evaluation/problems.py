@@ -7,7 +7,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from fractions import Fraction
-from .questions import Fact
+from .fact import Fact
 
 PROBLEMS, NAMES = {}, 'Ada Ben Chloe Daniel Ella Femi Grace Hugo Ines Jonas Keiko Liam Mara Noah Olga Priya Rosa Sami Tara Viktor'.split()
 

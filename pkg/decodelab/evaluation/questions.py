@@ -11,23 +11,13 @@ from pathlib import Path
 from ..core.errors import BadValue, DataError, MissingExtra
 from ..core.files import digest, to_json, write_atomic
 from ..core.settings import load_settings
+from .fact import Fact
 
 # %% auto #0
-__all__ = ['LETTERS', 'KINDS', 'UNTIL', 'TRUTHFUL', 'Fact', 'Item', 'Kind', 'kinds_of', 'lettered', 'prompt', 'choose', 'deal',
-           'facts', 'built_in', 'real', 'subjects', 'from_task', 'stratum', 'render', 'read_items', 'load_items',
-           'unreachable']
+__all__ = ['LETTERS', 'KINDS', 'UNTIL', 'TRUTHFUL', 'Item', 'Kind', 'kinds_of', 'lettered', 'prompt', 'choose', 'deal', 'facts',
+           'built_in', 'real', 'subjects', 'from_task', 'stratum', 'render', 'read_items', 'load_items', 'unreachable']
 
 # %% ../../../nbs/evaluation/05_questions.ipynb #a8a8bc30
-@dataclass(frozen=True)
-class Fact:
-    "A question, its right answer and its wrong ones."
-    kind: str
-    id: str
-    topic: str # Stratum: MMLU's subject, an activity, …
-    question: str
-    right: str # For word problems the worked solution
-    wrong: tuple[str,...] = ()
-
 @dataclass(frozen=True)
 class Item:
     "A question as a model is asked it."

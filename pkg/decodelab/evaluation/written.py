@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/evaluation/07_written.ipynb #79c996c4
 from __future__ import annotations
-from .questions import Fact
+from .fact import Fact
 
 # %% auto #0
 __all__ = ['ENDINGS', 'ERRORS', 'hellaswag', 'truthfulqa']
