@@ -13,7 +13,7 @@ from ..core.registry import Registry
 
 # %% auto #0
 __all__ = ['Ids', 'backends', 'Scored', 'Sample', 'Sampling', 'Usage', 'Capabilities', 'Session', 'Backend', 'needs', 'load',
-           'check_length', 'samplings']
+           'template_of', 'check_length', 'samplings']
 
 # %% ../../../nbs/backends/00_contract.ipynb #049efe6b
 Ids = tuple[int, ...]
@@ -30,7 +30,7 @@ class Sample:
     "One generated continuation."
     ids: Ids # Generated tokens, the end-of-text token included
     text: str # Decoded, without end-of-text, cut at the stop string
-    logprobs: np.ndarray # [T], log-probability of each token under the model itself (temperature 1, nothing filtered)
+    logprobs: np.ndarray # [T], log-probability of each token under the model itself (temperature 1, nothing filtered); under a constraint, among the tokens that it allows
     finish: Literal['stop', 'eos', 'length']
 
 # %% ../../../nbs/backends/00_contract.ipynb #8ff509ee
@@ -143,12 +143,22 @@ def _hf(model:str, **options):
     from decodelab.backends.hf import HF
     return HF(model, **options)
 
+def _shipped(model:str)->str|None:
+    "The shipped model that `reference:NAME` means."
+    kind, _, name = model.partition(':')
+    return name if kind=='reference' else None
+
+def _placed(runtime:str, model:str, options:dict)->tuple[str,dict]:
+    "A model's folder or Hub name, a shipped one by its folder."
+    if not (name := _shipped(model)): return model, options
+    from decodelab.backends.reference import folder
+    return str(folder(name)), dict(name=f'{runtime}:{model}') | options
+
 @backends.register('gguf')
 def _gguf(model:str, **options):
     "GGUF files, on llama.cpp."
     needs('llama_cpp', 'gguf')
-    kind, _, name = model.partition(':')
-    if kind=='reference':
+    if name := _shipped(model):
         from decodelab.backends.convert import reference_gguf
         file = reference_gguf(name, options.pop('form', 'f32'))
         options, model = dict(name=f'gguf:{model}') | options, str(file)
@@ -160,10 +170,7 @@ def _vllm(model:str, **options):
     "vLLM's engine in this process: folders and Hub names, prefix cache, many GPUs."
     needs('vllm', 'vllm')
     from decodelab.backends.folders import check_model
-    kind, _, name = model.partition(':')
-    if kind=='reference':
-        from decodelab.backends.reference import folder
-        options, model = dict(name=f'vllm:{model}') | options, str(folder(name))
+    model, options = _placed('vllm', model, options)
     check_model(model)
     from decodelab.backends.vllm_runtime import VLLM
     return VLLM(model, **options)
@@ -178,11 +185,8 @@ def _server(url:str, **options):
 def _mlx(model:str, **options):
     "Transformers or MLX folders, on Apple's MLX."
     for package in ('mlx', 'mlx.core', 'mlx_lm'): needs(package, 'mlx')
+    model, options = _placed('mlx', model, options)
     from decodelab.backends.mlx_runtime import MLX
-    kind, _, name = model.partition(':')
-    if kind=='reference':
-        from decodelab.backends.reference import folder
-        options, model = dict(name=f'mlx:{model}') | options, str(folder(name))
     return MLX(model, **options)
 
 @backends.register('reference')
@@ -193,6 +197,10 @@ def _reference(model:str, **options):
     return HF(folder(model), name=f'reference:{model}', **options)
 
 # %% ../../../nbs/backends/00_contract.ipynb #b6609985
+def template_of(backend:Backend)->str:
+    "The model's chat template, from its tokenizer or from its file; empty when it has none."
+    return getattr(backend.tokenizer, 'chat_template', None) or getattr(backend, 'template', None) or ''
+
 def check_length(name:str, length:int, max_length:int):
     "A prompt longer than the model takes is an error that names both lengths."
     if length > max_length: raise ModelError(f'{name}: a prompt of {length} tokens; the model takes {max_length}')

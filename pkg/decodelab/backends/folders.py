@@ -7,9 +7,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from ..core.errors import ModelError
+from ..core.files import digest
 
 # %% auto #0
-__all__ = ['local_folder', 'check_model', 'check_folder', 'check_safetensors', 'check_gguf', 'check_memory']
+__all__ = ['local_folder', 'check_model', 'check_folder', 'check_safetensors', 'file_head', 'folder_hash', 'check_gguf',
+           'check_memory']
 
 # %% ../../../nbs/backends/05_folders.ipynb #40d88e03
 def local_folder(model:str)->Path|None:
@@ -46,6 +48,14 @@ def check_safetensors(path:Path):
         except (ValueError, KeyError, TypeError) as e: raise ModelError(f'{path}: corrupt safetensors file: {str(e)[:120]}') from None
 
 # %% ../../../nbs/backends/05_folders.ipynb #7803d7cb
+def file_head(path:Path, n:int=1<<20)->bytes:
+    "A file whole, or the first MB of a large one."
+    with open(path, 'rb') as f: return f.read(n if path.stat().st_size > 64*n else -1)
+
+def folder_hash(path:Path, *more:str)->str:
+    "Hash of configuration, tokenizer and weights (of large weight files their names, sizes and first MB)."
+    return digest(*more, *(x for f in sorted(path.iterdir()) if f.suffix in ('.json','.safetensors','.model','.bin','.jinja') for x in (f.name, str(f.stat().st_size), file_head(f))))
+
 def check_gguf(path:Path):
     "A GGUF file begins with its magic and a version that is known."
     if not path.is_file(): raise ModelError(f'GGUF file {path}: no such file')

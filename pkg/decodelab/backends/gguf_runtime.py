@@ -11,15 +11,15 @@ import llama_cpp as lc
 import numpy as np
 import torch
 from .contract import Capabilities, Ids, Usage, check_length
-from .folders import check_gguf, check_memory
+from .folders import check_gguf, check_memory, file_head
 from .planned import Grown, Planned
-from .planner import Trie, build
+from .planner import Trie
 from ..core.errors import BadValue, ModelError
 from ..core.files import digest
 from ..core.settings import load_settings
 
 # %% auto #0
-__all__ = ['SEQUENCES', 'GROUP', 'KV', 'GGUF', 'leaves_below', 'GGUFSession']
+__all__ = ['SEQUENCES', 'GROUP', 'KV', 'cores', 'GGUF', 'leaves_below', 'GGUFSession']
 
 # %% ../../../nbs/backends/07_gguf.ipynb #443965bb
 _said = []
@@ -39,6 +39,10 @@ def _why()->str:
 SEQUENCES = 256 # llama.cpp's own limit for one context
 GROUP = 24 # Leaves decoded together; two groups are alive at once
 KV = dict(f32=0, f16=1)
+
+def cores()->int:
+    "Processor cores that this process may use."
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 def _release(held:dict):
     "Give context and weights back; once."
@@ -71,7 +75,7 @@ class GGUF(Planned):
         if not self.model: raise ModelError(f'{self.name}: cannot be loaded: {_why()}')
         self.vocab = lc.llama_model_get_vocab(self.model)
         self._inspect(kv)
-        self._open(n_ctx, threads or s.threads or len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count())
+        self._open(n_ctx, threads or s.threads or cores())
 
     def _inspect(self, kv:str):
         v, m = self.vocab, self.model
@@ -117,8 +121,7 @@ class GGUF(Planned):
     def model(self): return self._held.get('model')
     @property
     def ctx(self): return self._held.get('ctx')
-    def fingerprint(self):
-        with open(self.path, 'rb') as f: return digest(self.kv, str(self.path.stat().st_size), f.read(1<<20))
+    def fingerprint(self): return digest(self.kv, str(self.path.stat().st_size), file_head(self.path))
     def __repr__(self): return f'GGUF({self.name!r}, {self.n_ctx} tokens, {self.kv} states, max_length={self.max_length})'
 
     def encode(self, text):
@@ -129,9 +132,10 @@ class GGUF(Planned):
             if n >= 0: return tuple(buf[:n])
         raise ModelError(f'{self.name}: llama.cpp cannot tokenize a text of {len(text)} characters')
     def _piece(self, i:int)->bytes:
-        buf = ctypes.create_string_buffer(256)
-        n = lc.llama_token_to_piece(self.vocab, i, buf, 256, 0, True)
-        return buf.raw[:n] if n >= 0 else b''
+        buf = ctypes.create_string_buffer(64)
+        n = lc.llama_token_to_piece(self.vocab, i, buf, len(buf), 0, True)
+        if n < 0: buf = ctypes.create_string_buffer(-n); n = lc.llama_token_to_piece(self.vocab, i, buf, len(buf), 0, True) # it says how long it is
+        return buf.raw[:n]
     def decode(self, ids): return b''.join(self._pieces[i] for i in ids).decode('utf-8', errors='replace')
     def chat(self, messages):
         from jinja2.exceptions import TemplateError
@@ -244,12 +248,8 @@ class GGUFSession:
 @patch
 def session(self:GGUF, prefixes:Sequence[Ids], room:int=64)->GGUFSession|Grown:
     "Open a decode session after the given prefixes."
-    t0, prefixes = time.perf_counter(), [tuple(p) or (self.prefix_id,) for p in prefixes]
-    if not prefixes: raise BadValue('prefixes of a session', 0, 'at least one')
-    for p in prefixes: check_length(self.name, len(p), self.max_length)
-    if len(prefixes) > len(self._free)-2*GROUP: return Grown(self, prefixes)
-    trie = build(prefixes)
-    self.usage.prompt += sum(map(len, prefixes)); self.usage.unique += len(trie)
+    if len(prefixes) > len(self._free)-2*GROUP: return Grown(self, [tuple(p) or (self.prefix_id,) for p in prefixes])
+    t0 = time.perf_counter(); prefixes, trie = self._begin(prefixes)
     ends, (_, lo, _) = np.array([p[-1] for p in trie.paths]), leaves_below(trie)
     want = np.zeros(len(trie), bool); want[ends] = True
     rows, found = [self._free.pop() for _ in prefixes], {}

@@ -13,8 +13,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.cache_utils import Cache, DynamicLayer
 from transformers.utils import logging
 from .contract import Capabilities, Ids, Scored, Usage, check_length
-from .folders import check_model, local_folder
-from .planned import Planned, scored
+from .folders import check_model, folder_hash, local_folder
+from .planned import Planned, Tokenized, scored
 from .planner import Trie, build, stretches, visible
 from ..core.errors import BadValue, ModelError
 from ..core.files import digest
@@ -58,7 +58,7 @@ def pick_dtype(dtype:str|torch.dtype, device:str)->torch.dtype|str:
     return names[dtype]
 
 # %% ../../../nbs/backends/06_hf.ipynb #5a5f35b1
-class HF(Planned):
+class HF(Tokenized):
     "A Transformers causal model behind the contract."
     def __init__(self,
                  model:str, # A folder, or a name on the Hub
@@ -115,22 +115,11 @@ class HF(Planned):
         return bool((packed.exp()-plain.exp()).abs().max() < (1e-4 if self.model.dtype==torch.float32 else .05))
 
     def fingerprint(self)->str:
-        "Hash of configuration, tokenizer and weights (of large weight files their names, sizes and first MB)."
-        path = Path(self.path)
-        if not path.is_dir(): return digest(self.path, str(getattr(self.model.config, '_commit_hash', '')), str(self.model.dtype))
-        parts = [x for f in sorted(path.iterdir()) if f.suffix in ('.json','.safetensors','.model','.bin','.jinja') for x in (f.name, str(f.stat().st_size), _head(f))]
-        return digest(str(self.model.dtype), *parts)
+        "Hash of the folder, or of name and commit on the Hub."
+        dtype = str(self.model.dtype)
+        return folder_hash(Path(self.path), dtype) if Path(self.path).is_dir() else digest(self.path, str(getattr(self.model.config, '_commit_hash', '')), dtype)
     def close(self): del self.model
     def __repr__(self): return f'HF({self.name!r}, {self.device}, {self.model.dtype}, max_length={self.max_length})'
-
-    def encode(self, text): return tuple(self.tokenizer.encode(text, add_special_tokens=False))
-    def decode(self, ids): return self.tokenizer.decode(list(map(int, ids)), skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    def chat(self, messages):
-        if not self.tokenizer.chat_template: raise ModelError(f'{self.name}: its tokenizer has no chat template')
-        return tuple(self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False))
-
-def _head(path:Path, n:int=1<<20)->bytes:
-    with open(path, 'rb') as f: return f.read(n if path.stat().st_size > 64*n else -1)
 
 # %% ../../../nbs/backends/06_hf.ipynb #88a73dfb
 from fastcore.basics import patch
@@ -239,11 +228,7 @@ class HFSession:
 @torch.inference_mode()
 def session(self:HF, prefixes:Sequence[Ids], room:int=64)->HFSession:
     "Open a decode session after the given prefixes."
-    t0, prefixes = time.perf_counter(), [tuple(p) or (self.prefix_id,) for p in prefixes]
-    if not prefixes: raise BadValue('prefixes of a session', 0, 'at least one')
-    for p in prefixes: check_length(self.name, len(p), self.max_length)
-    trie = build(prefixes); width = max(map(len, prefixes))
-    self.usage.prompt += sum(map(len, prefixes)); self.usage.unique += len(trie)
+    t0 = time.perf_counter(); prefixes, trie = self._begin(prefixes); width = max(map(len, prefixes))
     pad = torch.tensor([width-len(p) for p in prefixes], device=self.model.device)
     lengths = width - pad
     if not self.capabilities.prefix_sharing: return self._plain_session(prefixes, width, pad, lengths, t0)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 import copy, json, time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 import mlx.core as mx
 import numpy as np
 import torch
@@ -15,12 +14,11 @@ from mlx_lm.utils import _download, load_model
 from transformers import AutoTokenizer
 from .contract import Capabilities, Ids, Usage, check_length
 from .convert import end_tokens, rope_fields
-from .folders import check_memory, check_model, local_folder
+from .folders import check_memory, check_model, folder_hash, local_folder
 from .mlx_rows import GrowingLayer, Layer, Piece, Rows, above, batches, in_pieces
-from .planned import Planned
+from .planned import Planned, Tokenized
 from .planner import Trie, build, stretches
 from ..core.errors import BadValue, ModelError
-from ..core.files import digest
 from ..core.settings import load_settings
 
 # %% auto #0
@@ -38,7 +36,7 @@ def logprobs_of(logits:mx.array)->torch.Tensor: # [n, V] float32
 # %% ../../../nbs/backends/08_mlx.ipynb #e358930e
 DTYPES, DEVICES = ('auto', 'float32', 'float16', 'bfloat16'), ('auto', 'cpu', 'gpu')
 
-class MLX(Planned):
+class MLX(Tokenized):
     "An mlx-lm model behind the contract."
     def __init__(self,
                  model:str, # A folder (Transformers or MLX form, quantised or not), or a name on the Hub
@@ -108,21 +106,9 @@ class MLX(Planned):
         gap = max((torch.stack([found[int(n)] for n in p]).exp()-x.exp()).abs().max().item() for p,x in zip(trie.paths, plain))
         return gap < (1e-4 if self.dtype=='float32' else .05)
 
-    def fingerprint(self)->str:
-        "Hash of configuration, tokenizer and weights (of large weight files their names, sizes and first MB)."
-        parts = [x for f in sorted(self.path.iterdir()) if f.suffix in ('.json','.safetensors','.model','.jinja') for x in (f.name, str(f.stat().st_size), _head(f))]
-        return digest(self.dtype, *parts)
+    def fingerprint(self)->str: return folder_hash(self.path, self.dtype)
     def close(self): self.model = None; mx.clear_cache()
     def __repr__(self): return f'MLX({self.name!r}, {self.device}, {self.dtype}, max_length={self.max_length})'
-
-    def encode(self, text): return tuple(self.tokenizer.encode(text, add_special_tokens=False))
-    def decode(self, ids): return self.tokenizer.decode(list(map(int, ids)), skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    def chat(self, messages):
-        if not self.tokenizer.chat_template: raise ModelError(f'{self.name}: its tokenizer has no chat template')
-        return tuple(self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False))
-
-def _head(path:Path, n:int=1<<20)->bytes:
-    with open(path, 'rb') as f: return f.read(n if path.stat().st_size > 64*n else -1)
 
 # %% ../../../nbs/backends/08_mlx.ipynb #e6540016
 from fastcore.basics import patch
@@ -240,11 +226,7 @@ class PlainSession:
 @patch
 def session(self:MLX, prefixes:Sequence[Ids], room:int=64)->MLXSession|PlainSession:
     "Open a decode session after the given prefixes."
-    t0, prefixes = time.perf_counter(), [tuple(p) or (self.prefix_id,) for p in prefixes]
-    if not prefixes: raise BadValue('prefixes of a session', 0, 'at least one')
-    for p in prefixes: check_length(self.name, len(p), self.max_length)
-    trie, lengths = build(prefixes), np.array([len(p) for p in prefixes])
-    self.usage.prompt += sum(map(len, prefixes)); self.usage.unique += len(trie)
+    t0 = time.perf_counter(); prefixes, trie = self._begin(prefixes); lengths = np.array([len(p) for p in prefixes])
     if not self.capabilities.prefix_sharing: return self._plain_session(prefixes, t0)
     last, want, found = [int(p[-1]) for p in trie.paths], np.zeros(len(trie), bool), {}
     want[last] = True

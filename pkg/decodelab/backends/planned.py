@@ -11,10 +11,11 @@ import numpy as np
 from .contract import Ids, Sample, Sampling, Scored, check_length, samplings
 from .decoding import generate, stream
 from .planner import Trie, build
+from ..core.errors import BadValue, ModelError
 if TYPE_CHECKING: import torch
 
 # %% auto #0
-__all__ = ['Planned', 'scored', 'Grown']
+__all__ = ['Planned', 'scored', 'Tokenized', 'Grown']
 
 # %% ../../../nbs/backends/03_planned.ipynb #31928e4d
 class Planned:
@@ -56,14 +57,21 @@ class Planned:
 
     def next_logprobs(self, prefixes:Sequence[Ids])->np.ndarray: # [B, V]
         "Full next-token distributions."
-        t0, prefixes = time.perf_counter(), [tuple(p) or (self.prefix_id,) for p in prefixes]
+        t0 = time.perf_counter()
         if not prefixes: return np.empty((0, self.vocab_size), np.float32)
-        for p in prefixes: check_length(self.name, len(p), self.max_length)
-        trie = build(prefixes)
-        self.usage.prompt += sum(map(len, prefixes)); self.usage.unique += len(trie)
+        _, trie = self._begin(prefixes)
         out = self._at(trie, np.array([p[-1] for p in trie.paths])).cpu().numpy()
         self._spent(t0)
         return out
+
+    def _begin(self, prefixes:Sequence[Ids])->tuple[list[Ids],Trie]:
+        "Prefixes that were checked and counted, and their trie."
+        if not prefixes: raise BadValue('prefixes of a session', 0, 'at least one')
+        prefixes = [tuple(map(int, p)) or (self.prefix_id,) for p in prefixes]
+        for p in prefixes: check_length(self.name, len(p), self.max_length)
+        trie = build(prefixes)
+        self.usage.prompt += sum(map(len, prefixes)); self.usage.unique += len(trie)
+        return prefixes, trie
 
     def _at(self, trie:Trie, nodes:np.ndarray)->torch.Tensor: # [len(nodes), V]
         "Distributions after the given nodes."
@@ -93,6 +101,15 @@ class Planned:
 def scored(lps:list[float], top:list[bool])->Scored: return Scored(float(np.sum(lps)), np.array(lps, np.float64), all(top))
 
 # %% ../../../nbs/backends/03_planned.ipynb #b371704e
+class Tokenized(Planned):
+    "A runtime whose `tokenizer` is one of Transformers."
+    def encode(self, text:str)->Ids: return tuple(self.tokenizer.encode(text, add_special_tokens=False))
+    def decode(self, ids:Sequence[int])->str: return self.tokenizer.decode(list(map(int, ids)), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    def chat(self, messages:list[dict])->Ids:
+        if not self.tokenizer.chat_template: raise ModelError(f'{self.name}: its tokenizer has no chat template')
+        return tuple(self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False))
+
+# %% ../../../nbs/backends/03_planned.ipynb #2765c13c
 class Grown:
     "Rows of tokens, run anew at every step."
     def __init__(self, backend, rows:list[Ids], logprobs=None): self.backend, self.rows = backend, rows; self.logprobs = backend.next_logprobs(rows) if logprobs is None else logprobs

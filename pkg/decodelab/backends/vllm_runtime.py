@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from .contract import Capabilities, Ids, Sample, Sampling, Usage, check_length, needs, samplings
 from .decoding import Stops, _constrain, draw, generate, pieces, stream as stream_session, stream_key, uniforms
-from .folders import check_memory, check_model, local_folder
-from .planned import Grown, Planned, scored
+from .folders import check_memory, check_model, folder_hash, local_folder
+from .planned import Grown, Tokenized, scored
 from .planner import build
 from ..core.errors import BadValue, ModelError, nearest
 from ..core.files import digest
@@ -76,7 +76,7 @@ class Hook(LogitsProcessor):
         return logits
 
 # %% ../../../nbs/backends/09_vllm.ipynb #d6c9007d
-class VLLM(Planned):
+class VLLM(Tokenized):
     "A model on vLLM behind the contract."
     def __init__(self,
                  model:str, # A folder, or a name on the Hub
@@ -124,15 +124,9 @@ class VLLM(Planned):
         self._count, self._boxes = itertools.count(), {}
         self.capabilities = Capabilities(deterministic=False, quantisation=('awq','gptq','fp8','bitsandbytes','compressed-tensors'))
 
-    def encode(self, text): return tuple(self.tokenizer.encode(text, add_special_tokens=False))
-    def decode(self, ids): return self.tokenizer.decode(list(map(int, ids)), skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    def chat(self, messages):
-        if not self.tokenizer.chat_template: raise ModelError(f'{self.name}: its tokenizer has no chat template')
-        return tuple(self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False))
     def fingerprint(self)->str:
-        path, dtype = Path(self.path), str(self.engine.model_config.dtype)
-        if not path.is_dir(): return digest(self.path, str(self.engine.model_config.revision), dtype)
-        return digest(dtype, *(x for f in sorted(path.iterdir()) if f.suffix in ('.json','.safetensors','.model','.bin','.jinja') for x in (f.name, str(f.stat().st_size), _head(f))))
+        dtype = str(self.engine.model_config.dtype)
+        return folder_hash(Path(self.path), dtype) if Path(self.path).is_dir() else digest(self.path, str(self.engine.model_config.revision), dtype)
     def __repr__(self): return f'VLLM({self.name!r}, {self.engine.model_config.dtype}, max_length={self.max_length})'
 
     def close(self):
@@ -162,9 +156,6 @@ def _why(e:Exception)->str:
     "One line of what vLLM or its configuration says."
     if isinstance(e, ValidationError): return '; '.join(f'{".".join(map(str, x["loc"]))}: got {str(x["input"])[:60]!r}: {x["msg"]}' for x in e.errors()[:3])
     return next((l.strip() for l in reversed(str(e).splitlines()) if l.strip()), type(e).__name__)
-
-def _head(path:Path, n:int=1<<20)->bytes:
-    with open(path, 'rb') as f: return f.read(n if path.stat().st_size > 64*n else -1)
 
 # %% ../../../nbs/backends/09_vllm.ipynb #05c76f23
 from fastcore.basics import patch
@@ -227,11 +218,9 @@ def _look(self:VLLM, prefixes:Sequence[Ids])->np.ndarray: # [B, V]
 @patch
 def next_logprobs(self:VLLM, prefixes:Sequence[Ids])->np.ndarray: # [B, V]
     "Full next-token distributions."
-    t0, prefixes = time.perf_counter(), [tuple(map(int, p)) or (self.prefix_id,) for p in prefixes]
+    t0 = time.perf_counter()
     if not prefixes: return np.empty((0, self.vocab_size), np.float32)
-    for p in prefixes: check_length(self.name, len(p), self.max_length)
-    self.usage.prompt += sum(map(len, prefixes)); self.usage.unique += len(build(prefixes))
-    out = self._look(prefixes)
+    out = self._look(self._begin(prefixes)[0])
     self._spent(t0)
     return out
 

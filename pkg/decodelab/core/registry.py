@@ -23,7 +23,8 @@ class Entry:
 
 def _again(old, new)->bool:
     "Whether a definition is the old one, run again."
-    return getattr(old, '__qualname__', None)==getattr(new, '__qualname__', 0)
+    same = getattr(old, '__qualname__', None)==getattr(new, '__qualname__', 0)
+    return same and (old.__module__==new.__module__ or '__main__' in (old.__module__, new.__module__)) # a notebook's cell, or the module made from it
 
 class Registry:
     "Named things of one kind: stopping rules, backends, tasks."

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from ..backends.contract import Backend, Ids
+from ..backends.contract import Backend, Ids, template_of
 from ..backends.reference import ANSWER, CLOSE, OPEN
 
 # %% auto #0
@@ -27,15 +27,15 @@ class Frame:
 
 def frame_for(backend:Backend)->Frame:
     "The frame that fits a model, from its tokenizer and chat template."
-    template = getattr(backend.tokenizer, 'chat_template', None) or ''
+    template = template_of(backend)
     if ANSWER in template: return Frame(cue=CLOSE+ANSWER, close=CLOSE)
     if CLOSE in template: return Frame(cue=f'\n{CLOSE}\n\nThe final answer is: ', close=CLOSE, end='\n')
     return Frame(cue='\nThe final answer is: ', end='\n', lead="\nLet's think step by step.\n")
 
 def prompt_ids(backend:Backend, frame:Frame, question:str)->Ids:
     "A question as the model is asked it, ready to think."
-    template = getattr(backend.tokenizer, 'chat_template', None)
-    if not template: return backend.encode(question+frame.lead)
+    if hasattr(frame, 'prompt'): return frame.prompt(backend, question) # a frame with delimiters of its own
+    if not template_of(backend): return backend.encode(question+frame.lead)
     ids = backend.chat([dict(role='user', content=question)])
     return ids if not frame.close or OPEN in backend.decode(ids)[-len(OPEN)-2:] else (*ids, *backend.encode(OPEN+'\n'))
 

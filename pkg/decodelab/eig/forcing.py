@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from ..backends.contract import Backend, Ids
+from ..backends.contract import Backend, Ids, template_of
 from ..backends.reference import ANSWER
 from ..core.errors import BadValue
 from .adapters import Scaler
@@ -43,7 +43,7 @@ class ThinkFrame(Frame):
     open: str = ''
     def prompt(self, backend:Backend, question:str)->Ids:
         "A question as the model is asked it, its thinking opened."
-        ids = backend.chat([dict(role='user', content=question)]) if getattr(backend.tokenizer, 'chat_template', None) else backend.encode(question+self.lead)
+        ids = backend.chat([dict(role='user', content=question)]) if template_of(backend) else backend.encode(question+self.lead)
         return ids if not self.open or backend.decode(ids).rstrip().endswith(self.open.strip()) else (*ids, *backend.encode(self.open))
 
 def mark(template:str)->str:
@@ -52,7 +52,7 @@ def mark(template:str)->str:
 
 def frame_with(backend:Backend, delimiters:str|Marks|None=None, **change)->Frame:
     "The frame of a model with think delimiters that are given, or chosen from its chat template; `change` overrides fields of the frame."
-    template = getattr(backend.tokenizer, 'chat_template', None) or ''
+    template = template_of(backend)
     if delimiters is None and ANSWER in template: return frame_for(backend) # the reference models
     name = delimiters or mark(template)
     if isinstance(name, str) and name not in DELIMITERS: raise BadValue('think delimiters', name, DELIMITERS)

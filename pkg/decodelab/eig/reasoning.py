@@ -96,7 +96,7 @@ def reason(backend:Backend,
           )->list[Thought]:
     "Reason about all questions together until the rule, the model or `max_tokens` stops each; then answer."
     frame = forecaster.frame
-    prompts = [frame.prompt(backend, q) if hasattr(frame, 'prompt') else prompt_ids(backend, frame, q) for q in questions]
+    prompts = [prompt_ids(backend, frame, q) for q in questions]
     max_tokens = max_tokens if limit is None else min(limit, max_tokens)
     room = [min(max_tokens, backend.max_length-len(p)-frame.answer_tokens-8) for p in prompts]
     thoughts = [Thought(p, len(p), [Boundary(0, '')]) for p in prompts]

@@ -100,7 +100,7 @@ class StoppingRule:
     forces: bool = False
     adaptive: bool = False # Forecasts may be drawn only until the interval of EIG excludes its `lambda_cost`
 
-    def __post_init__(self): self.__doc__, self.__qualname__ = self.decide.__doc__, self.decide.__qualname__
+    def __post_init__(self): self.__doc__, self.__qualname__, self.__module__ = self.decide.__doc__, self.decide.__qualname__, self.decide.__module__
 
 class Rules(Registry):
     "Stopping rules by `scale_func_name`."

@@ -139,7 +139,7 @@ def report_score(runtime:str='hf', n:int=16, rounds:int=3, size:int=35, peer_n:i
     for kind in kinds:
         d = duel(runtime, kind, n, rounds, peer_n, size)
         yield (f'{kind}-shaped, {d["questions"]} questions, {size} M parameters: decodelab {d["ours_ms"]:.0f} ms a question, {d["peer"]} {d["peer_ms"]:.0f} ms ({d["peer_questions"]} questions): {d["ratio"]:.1f} times faster ({d["low"]:.1f}–{d["high"]:.1f}, {d["rounds"]} rounds); '
-               f'answers differ by at most {d["worst_nats"]:.1e} nats{NOTES.get(runtime, "")}; nodes run / unique {d["nodes_run"]:.3f} ({d["unique"]:,} of {d["prompt"]:,} tokens); peak memory {d["peak_mb"]:.0f} MB')
+               f'answers differ by at most {d["worst_nats"]:.1e} nats{NOTES.get(runtime, "") if d["worst_nats"] > .01 else ""}; nodes run / unique {d["nodes_run"]:.3f} ({d["unique"]:,} of {d["prompt"]:,} tokens); peak memory {d["peak_mb"]:.0f} MB')
 
 # %% ../../../nbs/lab/09_peers.ipynb #25e3f843
 def against_tool(tool:str, n:int=12, rounds:int=3, size:int=35)->str:
