@@ -82,6 +82,7 @@ class Capabilities:
     deterministic: bool = True # Same input on the same machine gives the same bits
     prefix_sharing: bool = True # Shared prefixes are computed once
     likelihoods: bool = True # `score` works; a server may have no log-probabilities of prompts
+    hidden_states: bool = False # `hidden(prefixes)` gives the model's last hidden state, [B, d]
     quantisation: tuple[str, ...] = ()
 
 # %% ../../../nbs/backends/00_contract.ipynb #268c3eec

@@ -98,7 +98,7 @@ class HF(Tokenized):
         size = getattr(c, 'head_dim', None) or c.hidden_size//c.num_attention_heads
         self.state_bytes = 2*c.num_hidden_layers*heads*size*self.model.dtype.itemsize
         self._keep = 'logits_to_keep' in inspect.signature(self.model.forward).parameters
-        self.capabilities = Capabilities(prefix_sharing=self._honours_masks(), quantisation=('bitsandbytes','torchao','gptq','awq'))
+        self.capabilities = Capabilities(prefix_sharing=self._honours_masks(), hidden_states=True, quantisation=('bitsandbytes','torchao','gptq','awq'))
 
     def _honours_masks(self)->bool:
         "Whether one packed pass gives what separate passes give; models with windows or recurrent states do not."
@@ -126,8 +126,8 @@ from fastcore.basics import patch
 
 @patch
 @torch.inference_mode()
-def _run(self:HF, trie:Trie, want:np.ndarray, take, keep:bool=False):
-    "Run every node once; call `take(nodes, logprobs)` for the wanted nodes (bool [N]); return all states [heads, N, size] a layer if `keep`."
+def _run(self:HF, trie:Trie, want:np.ndarray, take, keep:bool=False, hidden:bool=False):
+    "Run every node once; call `take(nodes, logprobs)` for the wanted nodes (bool [N]), or with their hidden states; return all key/value states [heads, N, size] a layer if `keep`."
     held, cache, kept = np.empty(0, np.int64), None, []
     dev, dt = self.model.device, self.model.dtype
     for s in stretches(trie, self.stretch):
@@ -137,10 +137,11 @@ def _run(self:HF, trie:Trie, want:np.ndarray, take, keep:bool=False):
         wanted = np.flatnonzero(want[s.start:s.stop])
         kw = dict(logits_to_keep=torch.from_numpy(wanted).to(dev)) if self._keep and len(wanted) else dict(logits_to_keep=1) if self._keep else {}
         out = self.model(input_ids=torch.from_numpy(trie.tokens[None,s.start:s.stop]).to(dev), position_ids=torch.from_numpy(trie.depth[None,s.start:s.stop]).to(dev),
-                         attention_mask=mask, past_key_values=cache, use_cache=True, **kw)
+                         attention_mask=mask, past_key_values=cache, use_cache=True, output_hidden_states=hidden, **kw)
         cache = out.past_key_values
         if keep: kept.append([(l.keys[0,:,len(s.past):], l.values[0,:,len(s.past):]) for l in cache.layers])
-        if len(wanted):
+        if len(wanted) and hidden: take(wanted+s.start, out.hidden_states[-1][0,wanted].float())
+        elif len(wanted):
             logits = out.logits[0] if self._keep else out.logits[0,wanted]
             for i in range(0, len(wanted), rows := max(1, (1<<27)//self.vocab_size)): take(wanted[i:i+rows]+s.start, torch.log_softmax(logits[i:i+rows].float(), -1))
         held = np.concatenate([s.past, np.arange(s.start, s.stop)])
@@ -186,6 +187,20 @@ def next_logprobs(self:HF, prefixes:Sequence[Ids])->np.ndarray: # [B, V]
     "Full next-token distributions."
     if self.capabilities.prefix_sharing or not prefixes: return Planned.next_logprobs(self, prefixes)
     return self.session(prefixes, room=0).logprobs.cpu().numpy()
+
+@patch
+@torch.inference_mode()
+def hidden(self:HF, prefixes:Sequence[Ids])->np.ndarray: # [B, d]
+    "The last hidden state after each prefix, which the model's head makes its distribution from; shared prefixes are run once."
+    t0 = time.perf_counter()
+    if not prefixes: return np.empty((0, self.model.get_output_embeddings().weight.shape[1]), np.float32)
+    prefixes, trie = self._begin(prefixes)
+    last, found = np.array([p[-1] for p in trie.paths]), {}
+    want = np.zeros(len(trie), bool); want[last] = True
+    if self.capabilities.prefix_sharing: self._run(trie, want, lambda at, h: found.update(zip(at.tolist(), h)), hidden=True)
+    else: found = {int(n): self.model(torch.tensor([p], device=self.model.device), output_hidden_states=True).hidden_states[-1][0,-1].float() for n,p in zip(last, prefixes)}
+    self._spent(t0)
+    return torch.stack([found[int(n)] for n in last]).cpu().numpy()
 
 @patch
 def _peak(self:HF)->int: return torch.cuda.max_memory_allocated() if self.device.startswith('cuda') else Planned._peak(self)

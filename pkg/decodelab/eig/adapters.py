@@ -9,14 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 import numpy as np
 from ..backends.contract import Backend
-from ..core.errors import BadValue
+from ..core.errors import BadValue, ModelError
 from ..core.parameters import Parameters
 from .answers import Frame, frame_for, normalise, prompt_ids
 from .gain import Decision, ExpectedInformationGainCalculator
 from .parameters import EIGParameters
 from .reasoning import Cost, Thought
 from .rules import Foreseen, Forecasting, Probe, State, StoppingRule, Verdict, best_probability, as_verdict
-from .scalers import rules # the registry, the published rules in it
+from .amortised import rule # noqa: F401 (with the registry come the learnt rules)
+from .scalers import rules # and the published ones
 from .traces import FLOOR
 from ..maths.information import entropy
 
@@ -67,7 +68,9 @@ class Scaler:
                  **parameters):
         entry = rules[scale_func_name]; self.name, self.rule = scale_func_name, entry.item
         shared = {k for k in EIGParameters.model_fields if k in entry.parameters.model_fields and (k!='lambda_cost' or self.rule.adaptive)}
+        if self.rule.needs=='hidden' and not backend.capabilities.hidden_states: raise ModelError(f'{backend.name}: {scale_func_name} reads hidden states, which this runtime does not show; take hf')
         self.parameters = rules.settings(scale_func_name, {k: getattr(common, k) for k in common.model_fields_set & shared} | parameters)
+        if self.rule.check: self.rule.check(self.parameters, backend)
         self.backend, self.normaliser, self.min_tokens, self.wait = backend, normaliser, min_tokens, wait
         self.forced, self._memories = forced or min_tokens > 0, {}
         p = common.model_copy(update={k: getattr(self.parameters, k) for k in shared})
@@ -104,7 +107,7 @@ class Scaler:
 
     def _state(self, t:Thought, m:_Memory, forecast:Callable|None=None)->State:
         surprises = self._surprises(t) if self.rule.needs=='surprise' and t.closed and forecast else ()
-        s = State(tuple(b.tokens for b in t.boundaries), tuple(b.step for b in t.boundaries), tuple(p for p,_ in m.probes), t.closed, t.rounds, surprises, t.cost)
+        s = State(tuple(b.tokens for b in t.boundaries), tuple(b.step for b in t.boundaries), tuple(p for p,_ in m.probes), t.closed, t.rounds, t.prompt, surprises, t.cost)
         return replace(s, forecast=forecast) if forecast else s
 
     def _surprises(self, t:Thought)->tuple[float,...]:
@@ -117,7 +120,7 @@ class Scaler:
         "A decision from a verdict, with the costs of its probe and forecasts."
         probe, posterior = int(m.found[1]) if m.found else 0, m.probes[-1][1] if m.probes else None
         m.prompt, m.found = v.prompt if v.go else '', (m.found[0], 0) if m.found else ()
-        if d is None: return Decision(v.go, v.why or self.name, posterior, probe=probe)
+        if d is None: return Decision(v.go, v.why or self.name, posterior, probe=probe, back=v.back)
         unused = len(d.step.ids) if d.step and not v.go else 0
         cause = d.cause if d.cause not in ('gain', 'no gain') else v.why if not v.go and v.why else 'gain' if v.go else self.name
         return Decision(v.go, cause, posterior, d.gain, d.step if v.go else None, d.probe, d.forecast+unused)
@@ -147,6 +150,8 @@ def _next_tokens(r:Scaler, states)->list[tuple]:
     hs = entropy(np.exp(np.asarray(lps, float)))
     return [(Probe(entropy=float(h)), None, ((), len(cue)), '' if np.isfinite(h) else 'failed: entropy') for h in hs]
 
+def _hidden(r:Scaler, states)->list[tuple]: return [(Probe(hidden=h), None, ((), 0), '') for h in r.backend.hidden(states)] # thinking has computed them already
+
 def _answers(r:Scaler, states)->list[tuple]:
     out = []
     for cs,cost in zip(*r.calculator.posteriors.candidates(states, width=1)):
@@ -166,7 +171,7 @@ def _beliefs(r:Scaler, states)->list[tuple]:
         out.append((Probe(answer=a, confidence=p.of(a) if a else 0., length=len(greedy.ids) if greedy else 1, entropy=p.entropy, belief=p.p), p, (cs, cost), ''))
     return out
 
-_PROBES = dict(token=_next_tokens, answer=_answers, posterior=_beliefs, forecast=_beliefs)
+_PROBES = dict(token=_next_tokens, hidden=_hidden, answer=_answers, posterior=_beliefs, forecast=_beliefs)
 
 # %% ../../../nbs/eig/12_adapters.ipynb #51f82104
 def replay_rule(traces:Sequence[dict], scale_func_name:str, step:str='\n', # Ends a step: a trace whose last step lacks it was ended by the model there
@@ -185,10 +190,10 @@ def replay_rule(traces:Sequence[dict], scale_func_name:str, step:str='\n', # End
 
 def replay_one(t:dict, r:StoppingRule, p:Parameters, step:str='\n', cue_tokens:int=2, normaliser:Callable=normalise)->tuple[int,Cost]:
     "Where a rule stops on a trace, and what it has spent."
-    n, probes, spent = len(t['tokens']), [], Cost()
+    n, probes, spent, v = len(t['tokens']), [], Cost(), None
     for i in range(n):
         if i==n-1 and t['closed'] and i and not t['steps'][i].endswith(step): break # the model ended its thinking in this step: nobody is asked
-        s = State(tuple(t['tokens'][:i+1]), tuple(t['steps'][:i+1]), tuple(probes), False, 0, (), spent)
+        s = State(tuple(t['tokens'][:i+1]), tuple(t['steps'][:i+1]), tuple(probes), False, 0, t.get('prompt', 0), (), spent)
         if not r.when(s, p): continue
         drawn = []
         if r.needs in _PROBES:
@@ -203,7 +208,9 @@ def replay_one(t:dict, r:StoppingRule, p:Parameters, step:str='\n', cue_tokens:i
             kept = t['tokens'][i+1]-t['tokens'][i] if v.go and i+1 < n else 0 # a forecast's first step is the next step
             spent += Cost(forecast=drawn[0]['forecast']+drawn[0]['kept']-kept, probe=drawn[0]['probe'])
         if not v.go: break
-    end, tokens = i, t['tokens'][i]
+    back = 0 if v is None or v.go else v.back
+    end, tokens = i-back, t['tokens'][i-back]
+    spent += Cost(forecast=t['tokens'][i]-tokens) # what was thought in vain
     limit = r.limit and r.limit(p)
     if limit is not None and tokens > limit: end, tokens = max(j for j in range(n) if t['tokens'][j] <= limit), limit # cut inside a step: the answer of the last whole one
     return end, spent + Cost(reasoning=tokens, answer=t['answer_tokens'][end])
@@ -211,6 +218,9 @@ def replay_one(t:dict, r:StoppingRule, p:Parameters, step:str='\n', cue_tokens:i
 def recorded(t:dict, i:int, needs:str, cue_tokens:int=2, normaliser:Callable=normalise)->Probe:
     "The probe of a kind that a trace can tell of at a boundary."
     a, length = normaliser(t['answer'][i]), max(1, t['answer_tokens'][i]-cue_tokens)
+    if needs=='hidden':
+        if 'hidden' not in t: raise BadValue('traces', f'no hidden states of question {t.get("id")}', 'traces with hidden states, see `fitting.add_hidden`')
+        return Probe(i, hidden=t['hidden'][i])
     if needs=='token': return Probe(i, entropy=first_entropy(t['belief'][i]))
     if needs=='answer': return Probe(i, a, t['confidence'][i] if a else 0., length)
     return Probe(i, a, t['confidence'][i] if a else 0., length, t['entropy'][i], np.array([x for _,x in t['belief'][i]]))
@@ -223,7 +233,7 @@ def first_entropy(belief:Sequence[tuple[str,float]])->float:
 
 def _price(t:dict, i:int, needs:str, cue_tokens:int)->int:
     "Tokens of a probe: the terminator of a trial answer is only scored, not fed."
-    return {'token': cue_tokens, 'answer': t['answer_tokens'][i]-1}.get(needs, t['probe'][i])
+    return {'token': cue_tokens, 'hidden': 0, 'answer': t['answer_tokens'][i]-1}.get(needs, t['probe'][i])
 
 def _foreseen(g:dict, h:float)->Foreseen:
     "A recorded gain."

@@ -86,6 +86,7 @@ class Decision:
     step: Continuation|None = None # The next step, when a forecast can serve as it
     probe: int = 0 # Tokens spent on beliefs
     forecast: int = 0 # Tokens spent on forecasts, the next step's not counted
+    back: int = 0 # Boundaries to go back before answering
 
 @dataclass
 class _Work:

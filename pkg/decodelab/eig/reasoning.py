@@ -110,6 +110,7 @@ def reason(backend:Backend,
             if more and len(t.ids)-t.prompt+len(backend.encode(more)) <= room[i]: _prompt(backend, t, more)
             elif t.closed or not d.go: t.cause = 'closed' if t.closed else d.cause
             elif t.boundaries[-1].tokens >= room[i]: t.cause = 'length'
+            if t.cause and not d.go and d.back: _go_back(t, d.back)
             if not t.cause: going.append(i)
         _advance(forecaster, [thoughts[i] for i in going], forcing is not None, limit)
         live = [i for i in going if not thoughts[i].cause]
@@ -133,6 +134,12 @@ def _prompt(backend, t:Thought, text:str):
     b, ids = t.boundaries[-1], backend.encode(text)
     if b.decision.step: t.cost += Cost(forecast=len(b.decision.step.ids)); b.decision = replace(b.decision, step=None)
     t.ids, t.closed, t.rounds, t.pending, t.cost = (*t.ids, *ids), False, t.rounds+1, text, t.cost + Cost(reasoning=len(ids))
+
+def _go_back(t:Thought, n:int):
+    "Give up the last `n` steps; they were a look ahead, and are paid for as one."
+    gone = t.boundaries[-1].tokens - t.boundaries[-1-n].tokens
+    t.ids, t.boundaries, t.closed = t.ids[:len(t.ids)-gone], t.boundaries[:-n], False
+    t.cost += Cost(reasoning=-gone, forecast=gone)
 
 def _cut(backend, c:Continuation, room:int)->Continuation:
     "A step within a hard limit."

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 import numpy as np
+from ..backends.contract import Backend
 from ..core.errors import BadValue
 from ..core.parameters import Parameters, allowed, param, read
 from ..core.registry import Registry
@@ -33,6 +34,7 @@ class Probe:
     length: int = 1 # Its tokens, the terminator included
     entropy: float|None = None # Of the belief, or of the token after the cue for rules that need only that; nats
     belief: np.ndarray|None = None # Class probabilities, `other` last
+    hidden: np.ndarray|None = None # [d] the model's last hidden state, for rules that read it
 
 @dataclass(frozen=True)
 class Foreseen(Gain):
@@ -49,6 +51,7 @@ class State:
     probes: tuple[Probe,...] = ()
     closed: bool = False # The model has ended its thinking here
     rounds: int = 0 # Continuation prompts so far
+    prompt: int = 0 # Tokens of the prompt
     surprises: tuple[float,...] = () # Mean −log p of each step's tokens, nats, for rules that need it
     cost: Cost = Cost() # So far, this boundary's probe included
     forecast: Callable[[],Foreseen|None] = field(default=unseen, compare=False) # None when it failed or took too long
@@ -68,12 +71,13 @@ class Verdict:
     go: bool # Reason on
     prompt: str = '' # When the model has ended its thinking: what is appended in place of its end mark
     why: str = '' # Why it stops, when that is not plain from the rule's name
+    back: int = 0 # Boundaries to go back before answering: what was thought since is given up, and paid for
 
 def as_verdict(x:bool|Verdict)->Verdict: return x if isinstance(x, Verdict) else Verdict(bool(x))
 
 # %% ../../../nbs/eig/10_rules.ipynb #a0ce8d19
 NEEDS = {'none': 'nothing', 'surprise': 'log-probabilities of its own steps, known from generating them', 'token': 'entropy of the token after the cue',
-         'answer': 'a greedy trial answer', 'posterior': 'the belief about the answer', 'forecast': 'the belief, and forecasts when called'}
+         'hidden': 'the hidden state that thinking leaves behind', 'answer': 'a greedy trial answer', 'posterior': 'the belief about the answer', 'forecast': 'the belief, and forecasts when called'}
 
 class NoParameters(Parameters):
     "Nothing to choose."
@@ -99,12 +103,13 @@ class StoppingRule:
     limit: Callable[[Parameters],int]|None = None
     forces: bool = False
     adaptive: bool = False # Forecasts may be drawn only until the interval of EIG excludes its `lambda_cost`
+    check: Callable[[Parameters,Backend],None]|None = None # Refuses parameters that do not belong to the model, before anything runs
 
     def __post_init__(self): self.__doc__, self.__qualname__, self.__module__ = self.decide.__doc__, self.decide.__qualname__, self.decide.__module__
 
 class Rules(Registry):
     "Stopping rules by `scale_func_name`."
-    def rule(self, name:str, parameters:type[Parameters]=NoParameters, needs:Literal['none','surprise','token','answer','posterior','forecast']='none', source:str='', **more)->Callable:
+    def rule(self, name:str, parameters:type[Parameters]=NoParameters, needs:Literal['none','surprise','token','hidden','answer','posterior','forecast']='none', source:str='', **more)->Callable:
         "Decorator that registers a decision; the first line of its docstring is its formula."
         if needs not in NEEDS: raise BadValue(f'needs of rule {name}', needs, NEEDS)
         def add(f):

@@ -21,10 +21,12 @@ FLOOR = .05 # Smallest λ that traces can be replayed at, nats
 
 def trace(calculator:ExpectedInformationGainCalculator, # Its λ must be at most `FLOOR`, and it must not be adaptive
           thoughts:Sequence[dict], # Records of full reasoning, from `reasoning.record`
-          normaliser:Callable=normalise)->list[dict]:
+          normaliser:Callable=normalise,
+          gains:bool=True, # Draw forecasts
+         )->list[dict]:
     "Beliefs at every boundary of full chains of thought, and gains up to the first that is at most the floor; JSON-like."
     p, ps = calculator.parameters, calculator.posteriors
-    if p.lambda_cost > FLOOR or p.adaptive: raise BadValue('parameters of a trace', (p.lambda_cost, p.adaptive), f'lambda_cost at most {FLOOR} and adaptive False')
+    if gains and (p.lambda_cost > FLOOR or p.adaptive): raise BadValue('parameters of a trace', (p.lambda_cost, p.adaptive), f'lambda_cost at most {FLOOR} and adaptive False')
     prompts = [prompt_ids(calculator.backend, ps.frame, t['question']) for t in thoughts]
     states = [[(*prompt, *t['ids'][:k]) for k in t['tokens']] for prompt,t in zip(prompts, thoughts)]
     flat, cost = ps.candidates([s for ss in states for s in ss])
@@ -32,7 +34,8 @@ def trace(calculator:ExpectedInformationGainCalculator, # Its λ must be at most
     for t,ss in zip(thoughts, states):
         found.append((flat[k:k+len(ss)], cost[k:k+len(ss)])); k += len(ss)
         out.append(_describe(calculator, t, *found[-1], normaliser))
-    _add_gains(calculator, states, found, out)
+    for t,prompt in zip(out, prompts): t['prompt'] = len(prompt)
+    if gains: _add_gains(calculator, states, found, out)
     return out
 
 def _describe(calculator, t:dict, candidates, cost, normaliser)->dict:

@@ -9,8 +9,8 @@ import click
 from ..core.errors import DecodelabError
 
 # %% auto #0
-__all__ = ['Group', 'main', 'values', 'run', 'ls', 'show', 'resume', 'publish', 'params', 'convert', 'bench', 'bench_score',
-           'bench_quick']
+__all__ = ['Group', 'main', 'values', 'run', 'ls', 'show', 'resume', 'publish', 'params', 'convert', 'fit_gain', 'bench',
+           'bench_score', 'bench_quick']
 
 # %% ../../../nbs/lab/04_cli.ipynb #2e5f9fba
 class Group(click.Group):
@@ -104,6 +104,28 @@ def convert(model, out, form, overwrite):
     "Convert a Llama-type Transformers folder, or reference:student, for another runtime."
     from decodelab.backends.convert import convert as write
     click.echo(write(model, out, form, overwrite))
+
+@main.command('fit-gain')
+@click.argument('out', type=click.Path(path_type=str))
+@click.option('--backend', default=None, help='Runtime and model; the laboratory\'s default otherwise.')
+@click.option('--data', default='reference', show_default=True, help='reference, reference:long, or a JSONL file; answers are not looked at.')
+@click.option('--kind', default='probes', show_default=True, type=click.Choice(['probes','hidden']), help='Look at probes, or at the hidden state alone.')
+@click.option('--n', default=300, show_default=True, help='Questions.')
+@click.option('--seed', default=100_000, show_default=True, help='Of questions and draws; take another than you evaluate with.')
+@click.option('--horizon', default=6, show_default=True, help='Steps over which the drop of entropy is counted.')
+@click.option('--beam-size', default=8, show_default=True, help='Answer candidates.')
+@click.option('--max-tokens', default=512, show_default=True, help='Longest reasoning.')
+@click.option('--overwrite', is_flag=True, help='Replace what is there.')
+def fit_gain(out, backend, kind, overwrite, **given):
+    "Fit the amortised gain of a model on unlabelled questions, for the rules amortised_gain and hidden_gain."
+    from decodelab.core.errors import BadValue
+    from decodelab.core.parameters import read
+    from decodelab.core.settings import load_settings
+    if Path(out).exists() and not overwrite: raise BadValue('OUT', out, 'a path where nothing is yet, or --overwrite')
+    from decodelab.eig.fitting import FitParameters, fit
+    g = fit(read(FitParameters, given | dict(backend=backend or load_settings().default_backend)), kind, lambda done, total: click.echo(f'{done} of {total} questions', err=True))
+    g.save(Path(out))
+    click.echo(f'{out}: fitted on {g.rows:,} boundaries of {g.questions} questions, explains {g.r2:.0%} of the variance on questions left out')
 
 @main.group(cls=Group)
 def bench():

@@ -62,6 +62,7 @@ def check_backend(spec:str)->str:
 
 EXPERIMENTS = {e.name: e for e in (
     Experiment('eig_eval', 'decodelab.eig.parameters:EIGEvalParameters', 'eig', check_questions),
+    Experiment('eig_compare', 'decodelab.eig.compare:EIGCompareParameters', 'eig', check_questions),
     Experiment('reference_models', 'decodelab.lab.training:TrainingParameters'),
     Experiment('backend_benchmark', 'decodelab.evaluation.quick:QuickParameters', check=check_quick),
 )}

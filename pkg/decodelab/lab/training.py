@@ -24,11 +24,11 @@ from ..maths.statistics import calibration, wilson
 from ..backends.reference import encode, special, config, tokenizer
 
 # %% auto #0
-__all__ = ['FULL', 'SHARES', 'NOISE', 'UNANSWERABLE', 'SLOPPY', 'BLOCKS', 'WEIGHTS', 'PEAK', 'TrainingParameters', 'slip', 'Row',
-           'kinds_of', 'answer_block', 'make_row', 'make_facts', 'make_lookups', 'attends', 'pool', 'batches',
-           'collate', 'losses', 'rate', 'start', 'optimisers', 'train', 'mean', 'save_checkpoint', 'read_log', 'fit',
-           'fit_all', 'curve_figure', 'LiveCurve', 'after_passes', 'answers_of', 'is_answer_json', 'exam', 'exam_table',
-           'card', 'parameters_of', 'save']
+__all__ = ['FULL', 'SHARES', 'LATE', 'NOISE', 'UNANSWERABLE', 'SLOPPY', 'BLOCKS', 'WEIGHTS', 'PEAK', 'TrainingParameters', 'slip',
+           'Row', 'kinds_of', 'answer_block', 'make_row', 'make_facts', 'make_lookups', 'attends', 'pool', 'batches',
+           'collate', 'losses', 'late_updates', 'rate', 'start', 'optimisers', 'train', 'mean', 'save_checkpoint',
+           'read_log', 'fit', 'fit_all', 'curve_figure', 'LiveCurve', 'after_passes', 'answers_of', 'is_answer_json',
+           'exam', 'exam_table', 'card', 'parameters_of', 'save']
 
 # %% ../../../nbs/lab/05_training.ipynb #627b7ae1
 FULL = dict(student=10000, teacher=12000) # Updates of the shipped models
@@ -42,6 +42,7 @@ class TrainingParameters(Parameters):
     n: int = param(8, 'Held-out questions for each test.', ge=8, le=100_000)
 
 SHARES = dict(facts=.20, lookups=.08, short=.48, long=.04, json=.10, choice=.10) # Rows of each form
+LATE = dict(facts=.12, lookups=.34, short=.28, long=.04, json=.08, choice=.14) # And in the updates after `steps`, one to eight, which teach the letters
 NOISE = dict(student=ERRORS, teacher=tuple(e/4 for e in ERRORS)) # The teacher learnt from a more careful hand
 UNANSWERABLE = .12 # Rows with a hidden operand
 SLOPPY = .03 # JSON answers with a slip, so that the form is learnt well but not perfectly
@@ -113,18 +114,18 @@ def attends(row:Row, width:int)->np.ndarray:
     m = np.eye(width, dtype=bool); m[:len(i),:len(i)] = own | text
     return m
 
-def pool(name:str, seed:int, number:int, size:int=512)->list[Row]:
+def pool(name:str, seed:int, number:int, late:bool=False, size:int=512)->list[Row]:
     "Rows of one pool, by length."
-    rng = random.Random(f'train-{seed}-{number}')
-    forms = rng.choices(list(SHARES), list(SHARES.values()), k=size)
+    rng, shares = random.Random(f'{"late" if late else "train"}-{seed}-{number}'), LATE if late else SHARES
+    forms = rng.choices(list(shares), list(shares.values()), k=size)
     row = lambda f: make_facts(rng, NOISE[name]) if f=='facts' else make_lookups(rng) if f=='lookups' else make_row(draw(rng, unanswerable=UNANSWERABLE, form=f), rng, NOISE[name])
     return sorted(map(row, forms), key=lambda r: len(r.ids))
 
-def batches(name:str, seed:int, tokens:int=3000):
+def batches(name:str, seed:int, tokens:int=3000, late:bool=False):
     "Endless stream of lists of rows, about `tokens` tokens each."
     for number in itertools.count():
         out, cur = [], []
-        for r in pool(name, seed, number):
+        for r in pool(name, seed, number, late):
             if cur and (len(cur)+1)*len(r.ids) > tokens: out.append(cur); cur = []
             cur.append(r)
         random.Random(f'order-{seed}-{number}').shuffle(out := out+[cur])
@@ -148,8 +149,13 @@ def losses(model, batch)->list:
     ce = F.cross_entropy(model.lm_head(h[:,:-1][want]), ids[:,1:][want], reduction='none')
     return [ce[k[want]==i].mean() for i in range(3)]
 
+def late_updates(steps:int)->int:
+    "Updates after the first `steps`."
+    return steps//8
+
 def rate(step:int, steps:int, peak:float, warm:int=100)->float:
-    "Learning rate: linear warm-up, cosine to a tenth of a percent."
+    "Learning rate: linear warm-up, cosine to a tenth of a percent; and once more from half the peak in the late updates."
+    if step >= steps: return rate(step-steps, late_updates(steps), peak/2, warm)
     return peak*min(1, (step+1)/warm)*max(.001, .5*(1+math.cos(math.pi*step/steps)))
 
 def start(name:str, seed:int):
@@ -167,7 +173,7 @@ def optimisers(model)->list:
     return [torch.optim.Muon(inner, weight_decay=.01, adjust_lr_fn='match_rms_adamw'), torch.optim.AdamW(rest, betas=(.9,.98), weight_decay=.01)]
 
 def train(name:str, # `student` or `teacher`
-          steps:int, # Updates
+          steps:int, # Updates, and an eighth as many late ones
           seed:int=0, # Of weights and rows
           checkpoint:Path|None=None, # Resumed from when it exists, written every `every` updates
           every:int=50, # Updates between yields
@@ -183,7 +189,9 @@ def train(name:str, # `student` or `teacher`
         s = torch.load(checkpoint, weights_only=True)
         model.load_state_dict(s['model']); [o.load_state_dict(x) for o,x in zip(opts, s['opts'])]; first, seen = s['step'], s['seen']
     t0, sums = time.perf_counter(), []
-    for step,rows in itertools.islice(enumerate(batches(name, seed, tokens)), first, steps):
+    total = steps + late_updates(steps)
+    stream = itertools.chain(itertools.islice(batches(name, seed, tokens), steps), batches(name, seed, tokens, late=True))
+    for step,rows in itertools.islice(enumerate(stream), first, total):
         ls = losses(model, collate(rows))
         for o,peak in zip(opts, PEAK):
             for g in o.param_groups: g['lr'] = rate(step, steps, peak)
@@ -191,7 +199,7 @@ def train(name:str, # `student` or `teacher`
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.)
         for o in opts: o.step()
         seen += sum(len(r.ids) for r in rows); sums.append([float(l.detach()) for l in ls])
-        if (step+1)%every==0 or step+1==steps:
+        if (step+1)%every==0 or step+1==total:
             yield dict(step=step+1, tokens=seen, seconds=time.perf_counter()-t0, **{k: mean(x[i] for x in sums) for i,k in enumerate(('reasoning','answer','frame'))})
             sums = []
             if checkpoint: save_checkpoint(checkpoint, model, opts, step+1, seen)
