@@ -10,4 +10,5 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "readme": ["main"],
     "runner": ["notebook_of", "execute", "resume", "headline", "listing", "details", "publish"],
     "training": ["FULL", "SHARES", "NOISE", "UNANSWERABLE", "SLOPPY", "BLOCKS", "WEIGHTS", "PEAK", "TrainingParameters", "slip", "Row", "kinds_of", "answer_block", "make_row", "make_facts", "make_lookups", "attends", "pool", "batches", "collate", "losses", "rate", "start", "optimisers", "train", "mean", "save_checkpoint", "read_log", "fit", "fit_all", "curve_figure", "LiveCurve", "after_passes", "answers_of", "is_answer_json", "exam", "exam_table", "card", "parameters_of", "save"],
+    "watch": ["SHORT", "SHOWN", "MARK", "stages", "unable", "row", "given", "replayed", "at_target", "shown", "thought", "alive", "payload", "embed", "policy", "to_html", "write"],
 })
