@@ -9,7 +9,7 @@ from pathlib import Path
 from .errors import RunError
 
 # %% auto #0
-__all__ = ['write_atomic', 'to_json', 'digest', 'Journal']
+__all__ = ['write_atomic', 'to_json', 'digest', 'Journal', 'read_journal']
 
 # %% ../../../nbs/core/04_files.ipynb #ed13b88d
 def write_atomic(path:Path, data:str|bytes)->Path:
@@ -64,3 +64,10 @@ class Journal:
         "Records of a finished chunk."
         a, b = self.chunks[chunk]
         with open(self.path, 'rb') as f: f.seek(a); return [json.loads(l) for l in f.read(b-a).splitlines()]
+
+def read_journal(path:Path)->list[dict]:
+    "Records of all finished chunks in order; nothing is cut off, so a journal that another process writes can be read."
+    index = Path(path).with_suffix('.index.json')
+    end = max((e for _,e in json.loads(index.read_text()).values()), default=0) if index.exists() else 0
+    if not end: return []
+    with open(path, 'rb') as f: return [json.loads(l) for l in f.read(end).splitlines()]
