@@ -8,7 +8,7 @@ from decodelab.core.errors import BadValue, DataError, ModelError
 from decodelab.eig import EIGParameters, Frame
 from decodelab.eig.adapters import Scaler, replay_rule
 from decodelab.eig.amortised import FittedGain, read_gain
-from decodelab.eig.compare import SWEEPS, VARIANTS, Comparison, EIGCompareParameters, area, sweep, with_forecasts
+from decodelab.eig.compare import SWEEPS, VARIANTS, Comparison, EIGCompareParameters, area, with_forecasts
 from decodelab.eig.fitting import FitParameters, cross_validated, drops, fit_gain, observe, ridge
 from decodelab.eig.reasoning import reason
 from decodelab.eig.rules import rules

@@ -252,10 +252,12 @@ def curve_figure(logs:dict[str,list]):
     return fig
 
 class LiveCurve:
-    "The loss curve, drawn anew in one place of the report."
+    "The loss curve, drawn anew in one place of the report whenever it has grown by a fiftieth."
+    drawn = 0
     def __init__(self): from IPython.display import display; self.handle = display({'text/plain': 'training'}, raw=True, display_id=True)
     def __call__(self, logs:dict[str,list]):
-        if self.handle and any(logs.values()): self.handle.update(curve_figure(logs))
+        n = sum(map(len, logs.values()))
+        if self.handle and n > 1.02*self.drawn: self.handle.update(curve_figure(logs)); self.drawn = n
 
 # %% ../../../nbs/lab/05_training.ipynb #87971e5c
 def after_passes(backend:Backend, qs:list, seed:int=0)->dict:
