@@ -13,5 +13,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "quick": ["STRICT", "NUMBER", "INVALID", "QuickParameters", "bos", "pairs", "judge_choices", "extract", "plain", "judge_generated", "judge", "baselines", "Score", "score", "Change", "change", "Distance", "distance", "Quick"],
     "quick_report": ["Records", "COLOURS", "describe", "scores", "verdict_of", "table", "baseline_table", "show", "changes", "side_table", "verdict", "side_verdict", "figure", "case", "worst", "flipped", "caveats", "summary", "text"],
     "requests": ["Generation", "slices"],
+    "scaling": ["OURS", "Forcing", "Scaling", "arguments", "Asked", "asked", "ended", "Reasoned", "trace_of", "Tally", "reasoned", "fitted", "conclude", "Rounds", "line", "batches"],
+    "serving": ["STANDS_IN", "LEFT_OUT", "NOT_OFFERED", "taken_over", "served", "simple_evaluate", "stopping_rules"],
     "written": ["ENDINGS", "ERRORS", "hellaswag", "truthfulqa"],
 })
