@@ -27,8 +27,8 @@ from tqdm import tqdm
 _log = logging.getLogger(__name__)
 
 # %% auto #0
-__all__ = ['TAKES_DEVICE', 'IDENTITY', 'Loaded', 'check_batch_size', 'Tokens', 'Chats', 'Likelihoods', 'Rolling', 'Generates',
-           'Recorded', 'Decodelab', 'DecodelabHF', 'DecodelabVLLM', 'DecodelabGGUF', 'DecodelabMLX']
+__all__ = ['TAKES_DEVICE', 'IDENTITY', 'SEED', 'Loaded', 'check_batch_size', 'Tokens', 'Chats', 'Likelihoods', 'Rolling',
+           'Generates', 'Recorded', 'Decodelab', 'DecodelabHF', 'DecodelabVLLM', 'DecodelabGGUF', 'DecodelabMLX']
 
 # %% ../../../nbs/evaluation/00_adapter.ipynb #3b6a40c8
 TAKES_DEVICE = ('hf', 'reference') # runtimes with a `device` option
@@ -266,6 +266,8 @@ class Generates(Rolling):
 
     def _reasoned(self, requests:list[Instance], gens:list, which:list[int])->Iterator[tuple[list[int],list[str]]]:
         "Batches of requests under stopping rules."
+        db = getattr(self.cache_hook, 'dbdict', None)
+        if db is not None and any(gens[i].generation.seed is None for i in which): db[SEED] = Generation().stream()
         for part,repeat in batches([r.args for r in requests], which, self.rows): yield part, reasoned(self, [requests[i].args[0] for i in part], gens[part[0]], self.tally, repeat)
 
     def _continued(self, requests:list[Instance], gens:list[Generation], numbers:list[int])->Iterator[tuple[list[int],list[str]]]:
@@ -283,7 +285,7 @@ class Generates(Rolling):
             yield [numbers[i] for i in part], [self._answer(s, gens[i]) for i,(s,) in zip(part, samples)]
 
 # %% ../../../nbs/evaluation/00_adapter.ipynb #96891f00
-IDENTITY = 'decodelab' # key of the cache's entry about its model; answers are under SHA-256 sums
+IDENTITY, SEED = 'decodelab', 'decodelab seed' # keys of the cache's entries about its model and the seed of its reasoning; answers are under SHA-256 sums
 
 class Recorded(Generates):
     "What results and caches say of the model."
@@ -303,6 +305,7 @@ class Recorded(Generates):
         if db is not None:
             whose = db.get(IDENTITY) or (len(db) and ('an unknown model', ''))
             if whose and whose[1]!=self.identity(): raise BadValue('use_cache', str(db.filename), 'a file of its own for each model', f'This one has answers of {whose[0]}.')
+            if (seed := db.get(SEED)) not in (None, Generation().stream()): raise BadValue('use_cache', str(db.filename), 'a file of its own for each --seed', f'This one has reasoning drawn under seed {seed}.')
             db[IDENTITY] = (self.model.name, self.identity())
         super().set_cache_hook(cache_hook)
 
