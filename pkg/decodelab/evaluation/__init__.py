@@ -2,11 +2,12 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
-    "adapter": ["TAKES_DEVICE", "IDENTITY", "Loaded", "check_batch_size", "Tokens", "Chats", "Likelihoods", "Rolling", "Generates", "Recorded", "Decodelab", "DecodelabHF", "DecodelabVLLM", "DecodelabGGUF", "DecodelabMLX"],
+    "adapter": ["TAKES_DEVICE", "IDENTITY", "SEED", "Loaded", "check_batch_size", "Tokens", "Chats", "Likelihoods", "Rolling", "Generates", "Recorded", "Decodelab", "DecodelabHF", "DecodelabVLLM", "DecodelabGGUF", "DecodelabMLX"],
     "agreement": ["local_tasks", "Difference", "answers", "parts", "apart", "compare"],
     "command": ["main"],
     "computed": ["Draft", "SUBJECTS", "SCIENCE", "ELEMENTS", "SYMBOLS", "MOLECULES", "MASS", "PLANETS", "FORMULAS", "TRUTH", "CAPITALS", "BONES", "STEPS", "POINTS", "DENSITY", "WAVES", "ACIDITY", "KEPT", "subject", "around", "others", "collect", "classes", "mmlu", "arc"],
     "fact": ["Fact"],
+    "jobs": ["EIG", "SPENT", "preset_arguments", "newest", "rows", "as_table", "gather", "shell"],
     "names": ["MODELS", "MODEL_ARGUMENTS", "address", "register"],
     "problems": ["PROBLEMS", "NAMES", "KEPT", "arithmetic", "step", "problem", "gsm8k"],
     "questions": ["LETTERS", "KINDS", "UNTIL", "TRUTHFUL", "Item", "Kind", "kinds_of", "lettered", "prompt", "choose", "deal", "facts", "built_in", "real", "subjects", "from_task", "stratum", "render", "read_items", "load_items", "unreachable"],
