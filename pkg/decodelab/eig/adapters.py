@@ -83,7 +83,7 @@ class Scaler:
         for t,m in zip(thoughts, ms): m.prompt = ''; states.append(self._state(t, m))
         out = [Decision(True, 'early' if self._early(s) else self.name, None) for s in states]
         asked = [i for i,s in enumerate(states) if not self._early(s) and (self.forced or not s.closed) and self.rule.when(s, self.parameters)]
-        failed = self._probe(asked, thoughts, ms)
+        t0 = self.calculator.clock(); failed = self._probe(asked, thoughts, ms); spent = self.calculator.clock()-t0
         out = [failed.get(i, d) for i,d in enumerate(out)]
         waiting = {}
         for i in asked:
@@ -96,6 +96,7 @@ class Scaler:
             known = d.gain if d.cause in ('gain', 'no gain') else None
             out[i] = self._settle(ms[i], as_verdict(self.rule.decide(replace(s, forecast=lambda: known), self.parameters)), d)
         self._count([out[i] for i in asked if i not in waiting])
+        if asked: self._time(spent, bool(waiting))
         return out
 
     def continuation(self, t:Thought, d:Decision)->str:
@@ -132,6 +133,11 @@ class Scaler:
             m.decisions['continue' if d.go else 'stop'] += 1
             if not d.go: m.causes[d.cause] += 1
             if d.cause.startswith('failed'): m.failures[d.cause.split(': ')[1]] += 1
+
+    def _time(self, probing:float, forecast:bool):
+        "Seconds of a round; the calculator has counted its part, which had no probing to do."
+        belief, whole = self.metrics.seconds.pop() if forecast else (0., 0.)
+        self.metrics.seconds.append((belief+probing, whole+probing))
 
     def _probe(self, asked:list[int], thoughts:Sequence[Thought], ms:list[_Memory])->dict[int,Decision]:
         "Probe the boundaries that have none yet, in one call; gives the decisions for those that failed."

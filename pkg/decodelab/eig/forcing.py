@@ -14,11 +14,12 @@ from ..core.errors import BadValue
 from .adapters import Scaler
 from .answers import Frame, frame_for, normalise
 from .parameters import EIGParameters
-from .reasoning import Thought, reason
+from .gain import Decision
+from .reasoning import Rule, Thought, reason
 from .scalers import rules
 
 # %% auto #0
-__all__ = ['DELIMITERS', 'Marks', 'ThinkFrame', 'mark', 'frame_with', 'scale', 'outcomes']
+__all__ = ['DELIMITERS', 'Marks', 'ThinkFrame', 'mark', 'frame_with', 'Watched', 'scale', 'outcomes']
 
 # %% ../../../nbs/eig/13_forcing.ipynb #2b3dce4e
 @dataclass(frozen=True)
@@ -61,6 +62,16 @@ def frame_with(backend:Backend, delimiters:str|Marks|None=None, **change)->Frame
     return ThinkFrame(**(dict(cue=(f'\n{m.close}' if m.close else '')+m.answer, close=m.close, end='\n', lead=lead, open=m.open) | change))
 
 # %% ../../../nbs/eig/13_forcing.ipynb #acd2cd12
+@dataclass
+class Watched:
+    "A rule that somebody looks at while it decides."
+    rule: Rule
+    watch: Callable[[Sequence[Thought],Sequence[Decision]],None]
+    def decide(self, thoughts):
+        out = self.rule.decide(thoughts)
+        self.watch(thoughts, out)
+        return out
+
 def scale(backend:Backend, questions:Sequence[str], # As asked
           scale_func_name:str='expected_information_gain_reasoning', # A registered rule
           common:EIGParameters=EIGParameters(), # How steps are drawn and answers probed, where the rule has no say
@@ -69,6 +80,8 @@ def scale(backend:Backend, questions:Sequence[str], # As asked
           max_tokens:int=1024,
           force:bool|None=None, # Ask the rule where the model ends its thinking; by default where the rule is made for that
           wait:str='Wait', # Replaces an end of thinking before `min_tokens`
+          watch:Callable|None=None, # Told the live thoughts and their decisions, round after round
+          finish:Callable|None=None, # Writes the answers, as for `reason`
           **parameters, # Of the rule
          )->tuple[list[Thought], Scaler]: # Thoughts, and the rule with its metrics
     "Reason about questions with a stopping rule by name, between a minimum and a maximum of thinking."
@@ -76,7 +89,7 @@ def scale(backend:Backend, questions:Sequence[str], # As asked
     if min_tokens and not wait: raise BadValue('wait', wait, 'a text that is not empty')
     forced = rules[scale_func_name].item.forces if force is None else force
     r = Scaler(backend, scale_func_name, common, frame or frame_with(backend), seed, normaliser, forced=forced, min_tokens=min_tokens, wait=wait, **parameters)
-    return reason(backend, questions, r, r.forecaster, max_tokens, r.continuation if r.forced else None, r.limit), r
+    return reason(backend, questions, Watched(r, watch) if watch else r, r.forecaster, max_tokens, r.continuation if r.forced else None, r.limit, finish), r
 
 def outcomes(thoughts:Sequence[Thought], numeric:bool=False, # Answers should be numbers
             )->dict:

@@ -18,8 +18,8 @@ from .posterior import AnswerPosteriorEstimator, Posterior
 from ..maths.information import entropy, kl, pool
 
 # %% auto #0
-__all__ = ['Gain', 'gain', 'interval', 'Metrics', 'get_eig_metrics_summary', 'print_eig_metrics', 'Decision', 'rounds',
-           'ExpectedInformationGainCalculator']
+__all__ = ['Gain', 'gain', 'interval', 'Metrics', 'remember', 'get_eig_metrics_summary', 'print_eig_metrics', 'Decision',
+           'rounds', 'ExpectedInformationGainCalculator']
 
 # %% ../../../nbs/eig/04_gain.ipynb #4ca5130d
 @dataclass(frozen=True)
@@ -61,9 +61,20 @@ class Metrics:
     failures: Counter = field(default_factory=lambda: Counter(entropy=0, beam=0, mc=0))
     seconds: list = field(default_factory=list) # (current entropy, whole decision), per batch
     calls: int = 0
+    def add(self, o:Metrics):
+        "Count another batch of the same run."
+        self.gains += o.gains; self.seconds += o.seconds; self.calls += o.calls
+        for mine,new in ((self.decisions, o.decisions), (self.causes, o.causes), (self.failures, o.failures)): mine.update(new)
 
-def get_eig_metrics_summary(m:Metrics)->dict:
+_newest = [Metrics()]
+def remember(m:Metrics)->Metrics:
+    "Make these the newest run's."
+    _newest[0] = m
+    return m
+
+def get_eig_metrics_summary(m:Metrics|None=None)->dict: # The newest run's by default
     "Calls, success, failures by cause, gains, decisions, seconds."
+    m = _newest[0] if m is None else m
     g, n, t = np.array(m.gains), sum(m.decisions.values()), np.array(m.seconds).reshape(-1, 2)
     spread = dict(mean=float(g.mean()), std=float(g.std()), min=float(g.min()), max=float(g.max())) if len(g) else dict(mean=None, std=None, min=None, max=None)
     mean = lambda x: float(x.mean()) if len(x) else None
@@ -71,7 +82,7 @@ def get_eig_metrics_summary(m:Metrics)->dict:
         decision_stats=dict(continue_rate=m.decisions['continue']/n if n else None, total_decisions=n), stop_causes=dict(m.causes),
         timing_stats=dict(current_entropy=mean(t[:,0]), total_eig=mean(t[:,1])))
 
-def print_eig_metrics(m:Metrics):
+def print_eig_metrics(m:Metrics|None=None): # The newest run's by default
     "The summary, a line each."
     for k,v in get_eig_metrics_summary(m).items(): print(f'{k:24} {v}')
 
@@ -108,7 +119,7 @@ def rounds(k:int)->list[int]:
 class ExpectedInformationGainCalculator:
     "Decides for many states at once whether to reason on."
     def __init__(self, backend:Backend, frame:Frame, parameters:EIGParameters=EIGParameters(), seed:int=0, normaliser:Callable=normalise, clock:Callable=time.perf_counter):
-        self.backend, self.parameters, self.clock, self.metrics = backend, parameters, clock, Metrics()
+        self.backend, self.parameters, self.clock, self.metrics = backend, parameters, clock, remember(Metrics())
         self.posteriors = AnswerPosteriorEstimator(backend, frame, parameters, normaliser)
         self.forecaster = MonteCarloForecaster(backend, frame, parameters, seed)
 

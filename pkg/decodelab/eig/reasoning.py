@@ -93,6 +93,7 @@ def reason(backend:Backend,
            max_tokens:int=1024, # Of reasoning
            forcing:Callable[[Thought,Decision],str]|None=None, # Text in place of an end of thinking; empty lets it end
            limit:int|None=None, # Reasoning is cut at so many tokens, even inside a step
+           finish:Callable|None=None, # Called with backend, frame and thoughts to write the answers; by default they are what follows the cue
           )->list[Thought]:
     "Reason about all questions together until the rule, the model or `max_tokens` stops each; then answer."
     frame = forecaster.frame
@@ -114,7 +115,7 @@ def reason(backend:Backend,
             if not t.cause: going.append(i)
         _advance(forecaster, [thoughts[i] for i in going], forcing is not None, limit)
         live = [i for i in going if not thoughts[i].cause]
-    _answer(backend, frame, thoughts)
+    (finish or _answer)(backend, frame, thoughts)
     return thoughts
 
 def _walk(forecaster, thoughts, room)->list:

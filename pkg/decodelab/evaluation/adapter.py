@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
+from itertools import chain
 from ..backends.contract import Backend, Ids, Sample, load, template_of
 from ..core.errors import BadValue, MissingExtra, ModelError
 from ..core.files import digest
-from ..core.parameters import read
 from ..core.settings import load_settings
 from .names import MODEL_ARGUMENTS, register
 from .requests import Generation, slices
+from .scaling import Scaling, Tally, arguments, asked, batches, reasoned
 if find_spec('lm_eval') is None: raise MissingExtra('lm_eval', 'eval')
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
@@ -26,8 +27,8 @@ from tqdm import tqdm
 _log = logging.getLogger(__name__)
 
 # %% auto #0
-__all__ = ['TAKES_DEVICE', 'IDENTITY', 'Loaded', 'check_batch_size', 'Tokens', 'Chats', 'Likelihoods', 'Rolling', 'Generates',
-           'Recorded', 'Decodelab', 'DecodelabHF', 'DecodelabVLLM', 'DecodelabGGUF', 'DecodelabMLX']
+__all__ = ['TAKES_DEVICE', 'IDENTITY', 'SEED', 'Loaded', 'check_batch_size', 'Tokens', 'Chats', 'Likelihoods', 'Rolling',
+           'Generates', 'Recorded', 'Decodelab', 'DecodelabHF', 'DecodelabVLLM', 'DecodelabGGUF', 'DecodelabMLX']
 
 # %% ../../../nbs/evaluation/00_adapter.ipynb #3b6a40c8
 TAKES_DEVICE = ('hf', 'reference') # runtimes with a `device` option
@@ -60,6 +61,7 @@ class Loaded(TemplateLM):
         self.custom_prefix_token_id, self.enable_thinking = prefix_token_id, enable_thinking
         self.think_end_token = int(think_end_token) if str(think_end_token).isdigit() else think_end_token
         self.chat_template_args = (chat_template_args or {}) | ({} if enable_thinking is None else dict(enable_thinking=enable_thinking))
+        self.tally = Tally() # of the newest run under stopping rules
         self._ids = lru_cache(8)(self._encode) # the choices of a question come one after the other
 
     def _load(self, backend, names:dict, device:str|None, options:dict)->Backend:
@@ -238,33 +240,52 @@ class Generates(Rolling):
 
     def _answer(self, s:Sample, g:Generation)->str:
         "Text of a sample without special tokens, cut at stops, and after the end of thinking."
-        ids, end = list(s.ids), self.think_end_token
+        return self.final_text(s.ids, g.stops)
+
+    def final_text(self, ids:Sequence[int], stops:Sequence[str])->str:
+        "Tokens as lm-eval's metrics see them."
+        ids, end = list(ids), self.think_end_token
         if isinstance(end, int) and end in ids: ids = ids[len(ids)-ids[::-1].index(end):]
         text = self.tok_decode(ids)
         eos = [] if self.eot_token_id is None else [self.tok_decode(self.eot_token_id, skip_special_tokens=False)]
-        return postprocess_generated_text(text.lstrip() if isinstance(end, int) else text, [*g.stops, *eos], end if isinstance(end, str) else None)
+        return postprocess_generated_text(text.lstrip() if isinstance(end, int) else text, [*stops, *eos], end if isinstance(end, str) else None)
 
     def generate_until(self, requests:list[Instance], disable_tqdm:bool=False)->list[str]:
         "Continuations of each context up to a stop."
-        gens = [read(Generation, r.args[1]) for r in requests]
+        gens, self.tally = [arguments(r.args[1], self.max_gen_toks) for r in requests], Tally()
+        which = [[i for i,g in enumerate(gens) if isinstance(g, Scaling)==ruled] for ruled in (False, True)]
+        for i in which[1]: asked(self.model, gens[i].forcing, tuple)
+        out = [None]*len(requests)
+        with self._bar(len(requests), 'generate_until', disable_tqdm) as bar:
+            for part,texts in chain(self._continued([requests[i] for i in which[0]], [gens[i] for i in which[0]], which[0]), self._reasoned(requests, gens, which[1])):
+                for i,text in zip(part, texts):
+                    out[i] = text
+                    self.cache_hook.add_partial('generate_until', requests[i].args, text)
+                    bar.update()
+        return out
+
+    def _reasoned(self, requests:list[Instance], gens:list, which:list[int])->Iterator[tuple[list[int],list[str]]]:
+        "Batches of requests under stopping rules."
+        db = getattr(self.cache_hook, 'dbdict', None)
+        if db is not None and any(gens[i].generation.seed is None for i in which): db[SEED] = Generation().stream()
+        for part,repeat in batches([r.args for r in requests], which, self.rows): yield part, reasoned(self, [requests[i].args[0] for i in part], gens[part[0]], self.tally, repeat)
+
+    def _continued(self, requests:list[Instance], gens:list[Generation], numbers:list[int])->Iterator[tuple[list[int],list[str]]]:
+        "Batches of requests without."
         if n := sum(g.do_sample is False and bool(g.temperature) for g in gens): _log.warning('%d requests have do_sample=False and a temperature: they are decoded greedily', n)
         prompts, plans, seen = [], [], Counter()
         for r,g in zip(requests, gens):
             ids, n = self._prompt(r.args[0], g); plan = g.sampling(n)
             prompts.append(ids); plans.append(g.sampling(n, seen[ids,plan])); seen[ids,plan] += 1
-        out, kinds = [None]*len(requests), {}
+        kinds = {}
         order = sorted(range(len(requests)), key=lambda i: (kinds.setdefault(str(requests[i].args[1]), len(kinds)), prompts[i]))
-        with self._bar(len(requests), 'generate_until', disable_tqdm) as bar:
-            for k in range(0, len(order), self.rows):
-                part = order[k:k+self.rows]
-                for i,(s,) in zip(part, self.model.sample([prompts[i] for i in part], [plans[i] for i in part])):
-                    out[i] = self._answer(s, gens[i])
-                    self.cache_hook.add_partial('generate_until', requests[i].args, out[i])
-                    bar.update()
-        return out
+        for k in range(0, len(order), self.rows):
+            part = order[k:k+self.rows]
+            samples = self.model.sample([prompts[i] for i in part], [plans[i] for i in part])
+            yield [numbers[i] for i in part], [self._answer(s, gens[i]) for i,(s,) in zip(part, samples)]
 
 # %% ../../../nbs/evaluation/00_adapter.ipynb #96891f00
-IDENTITY = 'decodelab' # key of the cache's entry about its model; answers are under SHA-256 sums
+IDENTITY, SEED = 'decodelab', 'decodelab seed' # keys of the cache's entries about its model and the seed of its reasoning; answers are under SHA-256 sums
 
 class Recorded(Generates):
     "What results and caches say of the model."
@@ -276,7 +297,7 @@ class Recorded(Generates):
     def get_model_info(self)->dict:
         "For lm-eval's results: the model, its fingerprint, and the work it was."
         m = self.model
-        return dict(model_name=m.name, model_sha=m.fingerprint(), model_vocabulary=m.vocab_size, decodelab_usage=m.usage.asdict())
+        return dict(model_name=m.name, model_sha=m.fingerprint(), model_vocabulary=m.vocab_size, decodelab_usage=m.usage.asdict(), **(dict(decodelab_eig=self.tally.asdict()) if self.tally.n else {}))
 
     def set_cache_hook(self, cache_hook):
         "Take lm-eval's cache, if it is this model's."
@@ -284,6 +305,7 @@ class Recorded(Generates):
         if db is not None:
             whose = db.get(IDENTITY) or (len(db) and ('an unknown model', ''))
             if whose and whose[1]!=self.identity(): raise BadValue('use_cache', str(db.filename), 'a file of its own for each model', f'This one has answers of {whose[0]}.')
+            if (seed := db.get(SEED)) not in (None, Generation().stream()): raise BadValue('use_cache', str(db.filename), 'a file of its own for each --seed', f'This one has reasoning drawn under seed {seed}.')
             db[IDENTITY] = (self.model.name, self.identity())
         super().set_cache_hook(cache_hook)
 

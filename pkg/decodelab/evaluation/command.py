@@ -8,6 +8,7 @@ import sys
 from importlib.util import find_spec
 from ..core.errors import DecodelabError, MissingExtra
 from .names import register
+from .serving import stopping_rules
 
 # %% auto #0
 __all__ = ['main']
@@ -19,7 +20,10 @@ def main():
         if find_spec('lm_eval') is None: raise MissingExtra('lm_eval', 'eval')
         from lm_eval.__main__ import cli_evaluate
         register()
-        cli_evaluate()
+        with stopping_rules() as done: cli_evaluate()
+        if done:
+            from decodelab.eig.gain import print_eig_metrics
+            print_eig_metrics()
     except DecodelabError as e:
         print(f'decodelab-eval: {e}', file=sys.stderr)
         sys.exit(2)

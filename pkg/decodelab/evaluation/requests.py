@@ -40,12 +40,11 @@ class Generation(Parameters):
         return 0. if not self.do_sample else 1. if self.temperature is None else self.temperature
     def sampling(self, max_tokens:int, first:int=0)->Sampling:
         return Sampling(first=first, max_tokens=max_tokens, temperature=self.heat(), top_p=1. if self.top_p is None else self.top_p, top_k=max(self.top_k or 0, 0),
-                        min_p=self.min_p or 0., stop=tuple(self.stops), seed=_seed() if self.seed is None else self.seed)
-
-def _seed()->int:
-    "The seed that lm-eval gave to torch, so that its --seed works."
-    import torch
-    return torch.initial_seed()%(1<<31)
+                        min_p=self.min_p or 0., stop=tuple(self.stops), seed=self.stream())
+    def stream(self)->int:
+        "Seed of the samples: its own, or the one that lm-eval gave to torch, so that its --seed works."
+        import torch
+        return torch.initial_seed()%(1<<31) if self.seed is None else self.seed
 
 # %% ../../../nbs/evaluation/04_requests.ipynb #9a4fa2c2
 def slices(sequences:Sequence[Sequence[int]], # Token ids
