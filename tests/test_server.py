@@ -81,6 +81,20 @@ def test_samples_have_seeds_of_their_own(plain, prompts):
     whole = plain.sample(prompts, Sampling(n=3, **plan))
     assert len({s.ids for x in whole for s in x}) > len(prompts) and plain.sample(prompts[1:2], Sampling(n=1, first=2, **plan))[0][0].ids==whole[1][2].ids
 
+def test_stopping_rules_run_as_far_as_capabilities_allow(url, student, prompts):
+    from decodelab.core import load_questions
+    from decodelab.eig import EIGParameters
+    from decodelab.eig.forcing import scale
+    b, qs, p = load(f'server:{url}', tokenizer=str(folder('student'))), [q.text for q in load_questions('reference', 4, 4)], EIGParameters(sample_length=24)
+    none = [scale(x, qs, 'none', p)[0] for x in (b, student)]
+    assert [(t.ids, t.answer, t.cost) for t in none[0]]==[(t.ids, t.answer, t.cost) for t in none[1]] and [t.ids for t in none[0]]==prompts[:4] # the chat template is in the prompt
+    for name in ('full', 'fixed_budget', 'default'):
+        ts, _ = scale(b, qs, name, p, max_tokens=60); assert all(t.answer and t.reasoning.endswith('\n') and t.boundaries[-1].tokens==t.cost.reasoning > 0 for t in ts)
+    for name in ('expected_information_gain_reasoning', 'entropy_thresholding', 'deer', 'eat'):
+        b.usage.reset()
+        with pytest.raises(ModelError, match=f'rule {name} needs the capability full_distribution, which this runtime lacks; load the model in process .* or take one of full, none'): scale(b, qs, name, p)
+        assert b.usage.run==0
+
 def running(url):
     import urllib.request
     text = urllib.request.urlopen(url.removesuffix('/v1')+'/metrics').read().decode()
@@ -167,6 +181,16 @@ def test_what_llamas_server_does_not_take_is_refused_once(llama, prompts):
                        (lambda: llama.sample([prompts[0]*100], Sampling()), 'maximum context length is 1024 tokens'), (lambda: llama.sample(prompts, Sampling(constraint=lambda i: None)), 'constraint'), (lambda: llama.sample([(200, 201)], Sampling()), 'other tokens as text')):
         with pytest.raises((ModelError, BadValue), match=words): ask()
     assert time.time()-t0 < 5 and llama.sample(prompts[:1], Sampling(max_tokens=3, temperature=0, stop_ids=llama.eos_ids))[0][0].finish=='length'
+
+@needs_llama
+def test_rules_on_llamas_server(llama, student):
+    "A model whose end of thinking is a special token cannot be stepped there; one error says so, instead of an answer that is taken for reasoning."
+    from decodelab.core import load_questions
+    from decodelab.eig.forcing import scale
+    qs = [q.text for q in load_questions('reference', 4, 4)]
+    ours, theirs = [[(t.ids, t.answer) for t in scale(x, qs, 'none')[0]] for x in (llama, student)]; assert ours==theirs
+    with pytest.raises(BadValue, match="stop string on this server: got '</think>'"): scale(llama, qs, 'full')
+    with pytest.raises(ModelError, match='needs the capability full_distribution'): scale(llama, qs, 'expected_information_gain_reasoning')
 
 @needs_llama
 def test_llamas_server_killed_in_mid_run_and_started_again(tmp_path, prompts, monkeypatch):

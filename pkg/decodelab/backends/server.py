@@ -109,6 +109,7 @@ class Server:
         if model is None or known and model not in known: raise BadValue(f'model of {self.url}', model, known)
         self.model, info = model, known.get(model, {})
         self.kind, self.version = self._kind()
+        self._printed = {}
         self.tokenizer = _tokenizer(self.name, tokenizer) if tokenizer else None
         meta = info.get('meta') or {}
         self.max_length = info.get('max_model_len') or meta.get('n_ctx') or meta.get('n_ctx_train') or 1<<20
@@ -149,6 +150,10 @@ class Server:
     def _tokens(self, text:str)->Ids:
         "What llama-cpp-python's server makes of a prompt."
         return self.http.ask(f'{self.http.root}/extras/tokenize', dict(model=self.model, input=text), lambda a: tuple(map(int, a['tokens'])))
+    def _prints(self, text:str)->bool:
+        "Whether llama-cpp-python's server has a text in its output when the model writes it."
+        if text not in self._printed: self._printed[text] = self.http.ask(f'{self.http.root}/extras/detokenize', dict(model=self.model, tokens=self.encode(text)), lambda a: str(a['text']))==text
+        return self._printed[text]
     @property
     def template(self)->str:
         if self.tokenizer: return ''
@@ -257,6 +262,7 @@ def _sampling(self:Server, prompt:Ids, plan:Sampling, number:int)->dict:
     if plan.constraint: raise ModelError(f'{self.name}: a server takes no constraint functions; load the model in process (hf, vllm, gguf, mlx)')
     if self.kind!='vllm' and set(plan.stop_ids)-set(self.eos_ids): raise BadValue('stop_ids on this server', plan.stop_ids, 'end-of-text only: others are taken by vLLM\'s server')
     if self.kind!='vllm' and plan.include_stop and plan.stop and not (self.tokenizer and self._logprobs): raise BadValue('include_stop on this server', True, 'False, or load(…, tokenizer=FOLDER)')
+    if self.kind=='llama-cpp-python' and (lost := [s for s in plan.stop if not self._prints(s)]): raise BadValue('stop string on this server', lost[0], 'text that it prints: it leaves special tokens out')
     kw = dict(max_tokens=min(plan.max_tokens, self.max_length-len(prompt)), temperature=plan.temperature, top_p=plan.top_p, top_k=plan.top_k, min_p=plan.min_p,
               seed=stream_key(plan.seed, prompt, number) & 0x7fffffff)
     if self._logprobs: kw['logprobs'] = 1

@@ -5,7 +5,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "adapters": ["Foreseer", "add_best", "Scaler", "replay_rule", "replay_one", "recorded", "first_entropy"],
     "answers": ["Frame", "frame_for", "prompt_ids", "end_ids", "normalise", "number", "same", "extract", "Candidate", "classes"],
     "evaluation": ["SetUp"],
-    "forcing": ["DELIMITERS", "Marks", "ThinkFrame", "mark", "frame_with", "scale", "outcomes"],
+    "forcing": ["DELIMITERS", "Marks", "ThinkFrame", "mark", "frame_with", "able", "scale", "outcomes"],
     "forecast": ["Continuation", "cut_steps", "MonteCarloForecaster"],
     "gain": ["Gain", "interval", "Metrics", "get_eig_metrics_summary", "print_eig_metrics", "Decision", "rounds", "ExpectedInformationGainCalculator"],
     "parameters": ["EIGParameters", "EIGEvalParameters"],
