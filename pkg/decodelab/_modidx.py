@@ -1381,6 +1381,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                            'decodelab/evaluation/written.py')},
             'decodelab.lab.bench': { 'decodelab.lab.bench.bench_eig': ('lab/bench.html#bench_eig', 'decodelab/lab/bench.py'),
                                      'decodelab.lab.bench.bench_sample': ('lab/bench.html#bench_sample', 'decodelab/lab/bench.py'),
+                                     'decodelab.lab.bench.in_turn': ('lab/bench.html#in_turn', 'decodelab/lab/bench.py'),
+                                     'decodelab.lab.bench.ratio': ('lab/bench.html#ratio', 'decodelab/lab/bench.py'),
                                      'decodelab.lab.bench.report': ('lab/bench.html#report', 'decodelab/lab/bench.py'),
                                      'decodelab.lab.bench.side_by_side': ('lab/bench.html#side_by_side', 'decodelab/lab/bench.py')},
             'decodelab.lab.cli': { 'decodelab.lab.cli.Group': ('lab/cli.html#group', 'decodelab/lab/cli.py'),
