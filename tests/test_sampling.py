@@ -62,11 +62,33 @@ def windowed(tmp_path_factory):
 
 def test_models_with_windows_take_the_plain_path_and_agree(windowed):
     rng = np.random.default_rng(0); prompts = [tuple(map(int, rng.integers(0, 256, n))) for n in (3, 12, 30, 7)]
-    assert not windowed.capabilities.prefix_sharing
+    assert not windowed.capabilities.prefix_sharing and not windowed._replays # its rows are kept
     for p,s in zip(prompts, windowed.score([(p, (5, 9, 11)) for p in prompts])):
         with torch.inference_mode(): lp = torch.log_softmax(windowed.model(torch.tensor([[*p, 5, 9, 11]])).logits[0].double(), -1)
         assert np.abs(s.token_logprobs-lp[len(p)-1:len(p)+2][range(3), [5,9,11]].numpy()).max() < 1e-4
     assert [s[0].ids for s in windowed.sample(prompts, Sampling(max_tokens=20, temperature=0))]==theirs(windowed.model, prompts, 20)
+
+@pytest.fixture(scope='module')
+def recurrent(tmp_path_factory):
+    "A small Mamba: one recurrent state, no keys and values."
+    from transformers import MambaConfig, MambaForCausalLM
+    from decodelab.backends.reference import tokenizer
+    torch.manual_seed(0); d = tmp_path_factory.mktemp('mamba')
+    MambaForCausalLM(MambaConfig(hidden_size=32, state_size=8, num_hidden_layers=2, vocab_size=262, bos_token_id=None, eos_token_id=261, initializer_range=.5)).save_pretrained(d); tokenizer().save_pretrained(d)
+    return load(f'hf:{d}', device='cpu')
+
+def test_recurrent_models_are_run_anew_and_agree(recurrent):
+    "Scores, distributions, sessions, draws and streams of a model that keeps no keys and values."
+    rng = np.random.default_rng(0); prompts = [tuple(map(int, rng.integers(0, 256, n))) for n in (3, 12, 1, 7)]
+    with torch.inference_mode(): plain = lambda ids: torch.log_softmax(recurrent.model(torch.tensor([ids])).logits[0].double(), -1)
+    assert not recurrent.capabilities.prefix_sharing and np.abs(recurrent.next_logprobs(prompts)-np.stack([plain(p)[-1].detach() for p in prompts])).max() < 1e-4
+    for p,s in zip(prompts, recurrent.score([(p, (5, 9, 11)) for p in prompts])): assert np.abs(s.token_logprobs-plain([*p, 5, 9, 11]).detach()[len(p)-1:len(p)+2][range(3), [5,9,11]].numpy()).max() < 1e-4
+    s = recurrent.session(prompts); s.step([1, 2, 3, 4]); f = s.fork([2, 0, 2]); f.drop([0]); f.step([8, 9])
+    assert np.abs(np.asarray(f.logprobs)-np.stack([plain([*prompts[0], 1, 8])[-1].detach(), plain([*prompts[2], 3, 9])[-1].detach()])).max() < 1e-4
+    greedy = Sampling(max_tokens=12, temperature=0); out = [x[0] for x in recurrent.sample(prompts, greedy)]
+    for p,x in zip(prompts, out): assert list(x.ids)==[int(plain([*p, *x.ids[:i]])[-1].argmax()) for i in range(len(x.ids))]
+    assert ''.join(recurrent.stream(prompts[1], greedy))==out[1].text
+    hot = Sampling(n=2, max_tokens=6, seed=4); assert [x.ids for x in recurrent.sample(prompts, hot)[1]]==[x.ids for x in recurrent.sample(prompts[1:2], hot)[0]]
 
 def test_options_reach_the_runtime(tmp_path):
     from decodelab.backends.reference import folder

@@ -1,4 +1,4 @@
-"Servers: vLLM's own on the shipped student, and a small one that misbehaves in every way."
+"Servers: vLLM's and llama-cpp-python's own on the shipped student, and a small one that misbehaves in every way."
 import importlib.util, json, os, signal, socket, subprocess, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np, pytest
@@ -81,6 +81,20 @@ def test_samples_have_seeds_of_their_own(plain, prompts):
     whole = plain.sample(prompts, Sampling(n=3, **plan))
     assert len({s.ids for x in whole for s in x}) > len(prompts) and plain.sample(prompts[1:2], Sampling(n=1, first=2, **plan))[0][0].ids==whole[1][2].ids
 
+def test_stopping_rules_run_as_far_as_capabilities_allow(url, student, prompts):
+    from decodelab.core import load_questions
+    from decodelab.eig import EIGParameters
+    from decodelab.eig.forcing import scale
+    b, qs, p = load(f'server:{url}', tokenizer=str(folder('student'))), [q.text for q in load_questions('reference', 4, 4)], EIGParameters(sample_length=24)
+    none = [scale(x, qs, 'none', p)[0] for x in (b, student)]
+    assert [(t.ids, t.answer, t.cost) for t in none[0]]==[(t.ids, t.answer, t.cost) for t in none[1]] and [t.ids for t in none[0]]==prompts[:4] # the chat template is in the prompt
+    for name in ('full', 'fixed_budget', 'default'):
+        ts, _ = scale(b, qs, name, p, max_tokens=60); assert all(t.answer and t.reasoning.endswith('\n') and t.boundaries[-1].tokens==t.cost.reasoning > 0 for t in ts)
+    for name in ('expected_information_gain_reasoning', 'entropy_thresholding', 'deer', 'eat'):
+        b.usage.reset()
+        with pytest.raises(ModelError, match=f'rule {name} needs the capability full_distribution, which this runtime lacks; load the model in process .* or take one of full, none'): scale(b, qs, name, p)
+        assert b.usage.run==0
+
 def running(url):
     import urllib.request
     text = urllib.request.urlopen(url.removesuffix('/v1')+'/metrics').read().decode()
@@ -102,6 +116,98 @@ def test_wrong_names(url):
     with pytest.raises(BadValue, match="'studnet'; allowed: student. Did you mean 'student'"): load(f'server:{url}', model='studnet')
     with pytest.raises(BadValue, match='http://host:port/v1'): load('server:localhost:80')
     with pytest.raises(BadValue, match='timeout'): load(f'server:{url}', timeout=0)
+
+# llama-cpp-python's server: text in, text out, no likelihoods.
+
+def serve_gguf(tmp, port, *options):
+    from decodelab.backends.convert import reference_gguf
+    with open(tmp/'log', 'a') as log: return serve(['llama_cpp.server', '--model', str(reference_gguf('student', 'f32')), '--model_alias', 'student', '--n_ctx', '1024', '--n_threads', '1', '--type_k', '0', '--type_v', '0', *options], port, log)
+
+needs_llama = pytest.mark.skipif(any(importlib.util.find_spec(m) is None for m in ('llama_cpp','starlette_context')) and not os.environ.get('CI'), reason='NOT TESTED: llama-cpp-python\'s server is not installed: pip install "llama-cpp-python[server]"')
+
+@pytest.fixture(scope='module')
+def llama_url(tmp_path_factory):
+    port = free_port(); p = serve_gguf(tmp_path_factory.mktemp('llama'), port)
+    yield f'http://127.0.0.1:{port}/v1'
+    stop(p)
+
+@pytest.fixture(scope='module')
+def llama(llama_url): return load(f'server:{llama_url}', model='student', tokenizer=str(folder('student')))
+
+@needs_llama
+def test_what_llamas_server_can_do_is_found_out(llama, llama_url, student):
+    plain = load(f'server:{llama_url}'); assert (plain.kind, plain.model)==(llama.kind, llama.model)==('llama-cpp-python', 'student')
+    for b in (plain, llama):
+        assert not b.capabilities.likelihoods and not b.capabilities.full_distribution and not b.capabilities.constraints
+        with pytest.raises(ModelError, match='no log-probabilities of prompts, so it cannot score'): b.score([((1,2), (3,))])
+        with pytest.raises(ModelError, match='no full distributions'): b.next_logprobs([(1,2)])
+    for t in ('Grüße 数学 🙂', ' a\n'): assert plain.encode(t)==student.encode(t) and plain.decode(student.encode(t))==t
+    assert plain.encode('<think>')==student.encode('<think>')
+    for ask in (lambda: plain.decode(student.encode('1<think>')), lambda: plain.chat([dict(role='user', content='a3+4=?')]), lambda: plain.template):
+        with pytest.raises(ModelError, match='tokenizer='): ask()
+
+@needs_llama
+def test_its_echo_is_off_by_one_which_is_why_it_is_not_believed(llama, student):
+    "If this fails, the server's echo has been mended and may be used."
+    text = '<|question|>3+4=?<think>\n1 a3'; ids = student.encode(text)
+    a = llama.http.ask(f'{llama.url}/completions', dict(model='student', prompt=text, max_tokens=1, temperature=0, echo=True, logprobs=1))
+    got = np.array(a['choices'][0]['logprobs']['token_logprobs'][1:len(ids)], float); true = student.score([(ids[:1], ids[1:])])[0].token_logprobs
+    late = [float(student.score([(ids[:i+1], (ids[i],))])[0].logprob) for i in range(1, len(ids))] # each token under the distribution that follows it
+    assert np.abs(got-late).max() < 1e-3 and np.abs(got-true).max() > 1
+
+@needs_llama
+@pytest.mark.parametrize('name', ['greedy', 'stops', 'kept', 'whole'])
+def test_greedy_texts_of_llamas_server_are_those_of_transformers(llama, student, prompts, name):
+    from dataclasses import replace
+    plan = (PLANS | dict(whole=Sampling(max_tokens=200, temperature=0)))[name]; assert [llama.chat([dict(role='user', content=q)]) for q in ('a1+2=?',)]==[student.chat([dict(role='user', content='a1+2=?')])]
+    ours, theirs = [s[0] for s in llama.sample(prompts, plan)], [s[0] for s in student.sample(prompts, plan)]
+    printed = lambda t: t.replace('</think>', '').replace('<|answer|>', '') # the server leaves special tokens out
+    assert [(s.text, s.finish) for s in ours]==[(printed(s.text), s.finish) for s in theirs]
+    if name!='whole':
+        same = [(a, b) for a,b in zip(ours, theirs) if '<' not in b.text]; assert len(same) >= 4
+        assert all(a.ids==b.ids and np.abs(a.logprobs-b.logprobs).max() < 1e-3 for a,b in same)
+    else: assert all(np.isnan(a.logprobs[-1]) and a.ids[-1]==student.eos_ids[0] for a in ours if a.finish=='eos')
+    plan = replace(plan, include_stop=False); assert ''.join(llama.stream(prompts[0], plan))==llama.sample(prompts[:1], plan)[0][0].text
+
+@needs_llama
+def test_draws_of_llamas_server_have_seeds_of_their_own(llama, prompts):
+    plan = dict(max_tokens=12, temperature=2., seed=3); whole = llama.sample(prompts[:3], Sampling(n=3, **plan))
+    assert len({s.ids for x in whole for s in x}) > 3 and llama.sample(prompts[1:2], Sampling(n=1, first=2, **plan))[0][0].ids==whole[1][2].ids
+
+@needs_llama
+def test_what_llamas_server_does_not_take_is_refused_once(llama, prompts):
+    t0 = time.time()
+    for ask, words in ((lambda: llama.sample(prompts, Sampling(stop_ids=(ord('='),))), 'end-of-text only'), (lambda: next(llama.stream(prompts[0], Sampling(stop=('\n',), include_stop=True))), 'include_stop of a stream'),
+                       (lambda: llama.sample([prompts[0]*100], Sampling()), 'maximum context length is 1024 tokens'), (lambda: llama.sample(prompts, Sampling(constraint=lambda i: None)), 'constraint'), (lambda: llama.sample([(200, 201)], Sampling()), 'other tokens as text')):
+        with pytest.raises((ModelError, BadValue), match=words): ask()
+    assert time.time()-t0 < 5 and llama.sample(prompts[:1], Sampling(max_tokens=3, temperature=0, stop_ids=llama.eos_ids))[0][0].finish=='length'
+
+@needs_llama
+def test_rules_on_llamas_server(llama, student):
+    "A model whose end of thinking is a special token cannot be stepped there; one error says so, instead of an answer that is taken for reasoning."
+    from decodelab.core import load_questions
+    from decodelab.eig.forcing import scale
+    qs = [q.text for q in load_questions('reference', 4, 4)]
+    ours, theirs = [[(t.ids, t.answer) for t in scale(x, qs, 'none')[0]] for x in (llama, student)]; assert ours==theirs
+    with pytest.raises(BadValue, match="stop string on this server: got '</think>'"): scale(llama, qs, 'full')
+    with pytest.raises(ModelError, match='needs the capability full_distribution'): scale(llama, qs, 'expected_information_gain_reasoning')
+
+@needs_llama
+def test_llamas_server_killed_in_mid_run_and_started_again(tmp_path, prompts, monkeypatch):
+    port = free_port(); p = serve_gguf(tmp_path, port, '--logits_all', 'False')
+    b = load(f'server:http://127.0.0.1:{port}/v1', model='student', tokenizer=str(folder('student')), retries=2, backoff=.05); plan = Sampling(max_tokens=4, temperature=0)
+    assert not b._logprobs and all(np.isnan(s[0].logprobs).all() for s in b.sample(prompts[:2], plan)) # a server without log-probabilities
+    with pytest.raises(BadValue, match='include_stop'): b.sample(prompts, Sampling(stop=('\n',), include_stop=True))
+    want, read, seen = [s[0].text for s in b.sample(prompts, plan)], b._sample, []
+    def counted(a, s):
+        seen.append(a)
+        if len(seen)==3: p.kill(); p.wait()
+        return read(a, s)
+    monkeypatch.setattr(b, '_sample', counted)
+    with pytest.raises(ModelError, match=r'completions: no answer after 3 attempts in .* s: .*; 3 of 6 answers are kept: the same call again asks only for the rest'): b.sample(prompts, plan)
+    again = serve_gguf(tmp_path, port, '--logits_all', 'False')
+    try: assert [s[0].text for s in b.sample(prompts, plan)]==want and len(seen)==6
+    finally: stop(again)
 
 # What can go wrong, by a small server that is told what to do.
 

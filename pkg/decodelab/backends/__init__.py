@@ -11,6 +11,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "planned": ["Planned", "scored", "Tokenized", "Grown"],
     "planner": ["Trie", "build", "Stretch", "stretches", "visible"],
     "reference": ["NAMES", "MAX_LENGTH", "SIZES", "TEMPLATE", "folder", "config", "byte_symbols", "tokenizer", "encode", "special"],
-    "server": ["AGAIN", "Refused", "Client", "Server"],
+    "server": ["AGAIN", "LASTING", "Refused", "Client", "Server"],
     "toy": ["Toy", "ToySession"],
 })

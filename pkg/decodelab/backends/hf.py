@@ -14,7 +14,7 @@ from transformers.cache_utils import Cache, DynamicLayer
 from transformers.utils import logging
 from .contract import Capabilities, Ids, Scored, Usage, check_length
 from .folders import check_model, folder_hash, local_folder
-from .planned import Planned, Tokenized, scored
+from .planned import Grown, Planned, Tokenized, scored
 from .planner import Trie, build, stretches, visible
 from ..core.errors import BadValue, ModelError
 from ..core.files import digest
@@ -94,11 +94,14 @@ class HF(Tokenized):
         self.eos_ids = tuple(eos) if isinstance(eos, (list, tuple)) else (eos,) if eos is not None else ()
         self.prefix_id = next((i for i in (t.bos_token_id, *self.eos_ids) if i is not None), 0)
         self.vocab_size = self.model.get_output_embeddings().weight.shape[0]
-        heads = getattr(c, 'num_key_value_heads', None) or c.num_attention_heads
-        size = getattr(c, 'head_dim', None) or c.hidden_size//c.num_attention_heads
+        heads = getattr(c, 'num_key_value_heads', None) or getattr(c, 'num_attention_heads', 1) # recurrent models have no heads
+        size = getattr(c, 'head_dim', None) or c.hidden_size//getattr(c, 'num_attention_heads', 1)
         self.state_bytes = 2*c.num_hidden_layers*heads*size*self.model.dtype.itemsize
         self._keep = 'logits_to_keep' in inspect.signature(self.model.forward).parameters
         self.capabilities = Capabilities(prefix_sharing=self._honours_masks(), hidden_states=True, quantisation=('bitsandbytes','torchao','gptq','awq'))
+        self._replays = False
+        self._replays = not self.capabilities.prefix_sharing and not self._keeps_rows()
+        self.usage.reset()
 
     def _honours_masks(self)->bool:
         "Whether one packed pass gives what separate passes give; models with windows or recurrent states do not."
@@ -111,8 +114,14 @@ class HF(Tokenized):
         try: packed = self._at(trie, np.array([p[-1] for p in trie.paths]))
         except (RuntimeError, ValueError, TypeError, IndexError, AttributeError): return False
         plain = torch.stack([torch.log_softmax(self.model(torch.tensor([s], device=self.model.device)).logits[0,-1].float(), -1) for s in seqs])
-        self.usage.reset()
         return bool((packed.exp()-plain.exp()).abs().max() < (1e-4 if self.model.dtype==torch.float32 else .05))
+
+    def _keeps_rows(self)->bool:
+        "Whether a session of left-padded rows gives what separate passes give; recurrent states take the padding in, or are kept under another name."
+        n = min(self.vocab_size-1, 7)
+        try: s = self.session([(n,1,2),(4,)]); s.step([3,5]); f = s.fork([1,0]).logprobs
+        except (RuntimeError, ValueError, TypeError, IndexError, AttributeError): return False
+        return bool((f.exp()-self._last([(4,5),(n,1,2,3)]).exp()).abs().max() < (1e-4 if self.model.dtype==torch.float32 else .05))
 
     def fingerprint(self)->str:
         "Hash of the folder, or of name and commit on the Hub."
@@ -166,21 +175,32 @@ def _score(self:HF, pairs, seqs)->list[Scored]: return Planned._score(self, pair
 @patch
 @torch.inference_mode()
 def _score_rows(self:HF, pairs, seqs)->list[Scored]:
-    "For models whose states cannot be shared over a trie: right-padded rows, longest first, duplicates run once."
-    results, order = {}, sorted(set(seqs), key=len, reverse=True)
-    self.usage.unique += len(build(seqs))
-    size = max(1, self.memory//max(1, len(order[0])*(self.state_bytes+8*self.vocab_size)))
-    for i in range(0, len(order), size):
-        part = order[i:i+size]; w = len(part[0])
-        ids = torch.tensor([[*s, *[0]*(w-len(s))] for s in part], device=self.model.device)
-        mask = torch.tensor([[1]*len(s)+[0]*(w-len(s)) for s in part], device=self.model.device)
-        for s,l in zip(part, self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits): results[s] = torch.log_softmax(l[:len(s)].float(), -1)
-        self.usage.run += ids.numel()
+    "For models whose states cannot be shared over a trie."
+    self.usage.unique += len(build(seqs)); results = self._rows_through(seqs, lambda lp: lp)
     out = []
     for (p,c),s in zip(pairs, seqs):
         lp = results[s][len(p)-1:len(p)-1+len(c)]
         out.append(scored(lp.gather(-1, torch.tensor(c, device=lp.device)[:,None]).squeeze(-1).tolist() if c else [], (lp.argmax(-1).tolist()==list(c)) and [True]*len(c) or [not c]))
     return out
+
+@patch
+@torch.inference_mode()
+def _rows_through(self:HF, seqs:Sequence[Ids], take)->dict:
+    "Right-padded rows, longest first, duplicates run once; of each what `take` keeps of its log-probabilities [T, V]."
+    results, order = {}, sorted(set(seqs), key=len, reverse=True)
+    size = max(1, self.memory//max(1, len(order[0])*(self.state_bytes+8*self.vocab_size)))
+    for i in range(0, len(order), size):
+        part = order[i:i+size]; w = len(part[0])
+        ids = torch.tensor([[*s, *[0]*(w-len(s))] for s in part], device=self.model.device)
+        mask = torch.tensor([[1]*len(s)+[0]*(w-len(s)) for s in part], device=self.model.device)
+        for s,l in zip(part, self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits): results[s] = take(torch.log_softmax(l[:len(s)].float(), -1))
+        self.usage.run += ids.numel()
+    return results
+
+@patch
+def _last(self:HF, prefixes:Sequence[Ids])->torch.Tensor: # [B, V]
+    rows = self._rows_through(prefixes, lambda lp: lp[-1])
+    return torch.stack([rows[tuple(p)] for p in prefixes])
 
 @patch
 def next_logprobs(self:HF, prefixes:Sequence[Ids])->np.ndarray: # [B, V]
@@ -242,10 +262,11 @@ class HFSession:
 @patch
 @torch.inference_mode()
 def session(self:HF, prefixes:Sequence[Ids], room:int=64)->HFSession:
-    "Open a decode session after the given prefixes."
+    "Open a decode session after the given prefixes; a model whose state cannot be kept for rows is run anew at every step."
     t0 = time.perf_counter(); prefixes, trie = self._begin(prefixes); width = max(map(len, prefixes))
     pad = torch.tensor([width-len(p) for p in prefixes], device=self.model.device)
     lengths = width - pad
+    if self._replays: return Grown(self, prefixes, self._last(prefixes))
     if not self.capabilities.prefix_sharing: return self._plain_session(prefixes, width, pad, lengths, t0)
     last = np.array([p[-1] for p in trie.paths]); want = np.zeros(len(trie), bool); want[last] = True
     found = {}

@@ -20,13 +20,14 @@ from ..core.errors import BadValue, ModelError
 from ..core.files import digest, to_json
 
 # %% auto #0
-__all__ = ['AGAIN', 'Refused', 'Client', 'Server']
+__all__ = ['AGAIN', 'LASTING', 'Refused', 'Client', 'Server']
 
 # %% ../../../nbs/backends/10_server.ipynb #99089625
 class Refused(ModelError):
     "The server understood and said no."
 
 AGAIN = (408, 425, 429) # Besides 500 and above, statuses that may pass
+LASTING = ('validation error', 'not supported', 'exceed context window') # Said with status 500, and true the next time too
 
 class Client:
     "JSON over HTTP with retries and a pool of connections."
@@ -51,7 +52,7 @@ class Client:
                 with self.open(url, body) as r: text = r.read()
             except HTTPError as e:
                 cause = f'HTTP {e.code} {_says(e)}'
-                if e.code < 500 and e.code not in AGAIN: raise Refused(f'{url}: refused: {cause}') from None
+                if e.code < 500 and e.code not in AGAIN or any(s in cause for s in LASTING): raise Refused(f'{url}: refused: {cause}') from None
                 continue
             except (OSError, HTTPException) as e: cause = f'{type(e).__name__}: {e}'; continue
             try: return read(json.loads(text))
@@ -108,6 +109,7 @@ class Server:
         if model is None or known and model not in known: raise BadValue(f'model of {self.url}', model, known)
         self.model, info = model, known.get(model, {})
         self.kind, self.version = self._kind()
+        self._printed = {}
         self.tokenizer = _tokenizer(self.name, tokenizer) if tokenizer else None
         meta = info.get('meta') or {}
         self.max_length = info.get('max_model_len') or meta.get('n_ctx') or meta.get('n_ctx_train') or 1<<20
@@ -115,22 +117,29 @@ class Server:
         eos = self.tokenizer.eos_token_id if self.tokenizer else None
         self.eos_ids = () if eos is None else (eos,)
         self.prefix_id = next((i for i in ((self.tokenizer.bos_token_id if self.tokenizer else None), eos) if i is not None), None)
+        if self.kind=='llama-cpp-python': self.http.concurrency = 1 # it answers one request at a time; others would wait, and break streams off
         self._probe()
 
     def _kind(self)->tuple[str,str]:
         "Which server it is, by what only that one has."
-        for kind, path, key in (('vllm','version','version'), ('llama.cpp','props','default_generation_settings')):
-            try: return kind, str(self.http.ask(f'{self.http.root}/{path}')[key])[:80]
+        for kind, path, tell in (('vllm', 'version', lambda a: a['version']), ('llama.cpp', 'props', lambda a: a['default_generation_settings']),
+                                 ('llama-cpp-python', 'openapi.json', lambda a: a['paths']['/extras/tokenize'] and a['info']['version'])):
+            try: return kind, str(tell(self.http.ask(f'{self.http.root}/{path}')))[:80]
             except (Refused, KeyError, TypeError): pass
         return 'openai', ''
 
     def encode(self, text:str)->Ids:
         if self.tokenizer: return tuple(self.tokenizer.encode(text, add_special_tokens=False))
+        if self.kind=='llama-cpp-python': return self._tokens(text)[len(self._tokens('')):] # it adds the first token of its own accord
         body = dict(model=self.model, prompt=text, content=text, add_special_tokens=False, add_special=False, parse_special=True) # vLLM reads `prompt`, llama.cpp `content`
         return self._needs_tokenizer(lambda: self.http.ask(f'{self.http.root}/tokenize', body, lambda a: tuple(map(int, a['tokens']))))
     def decode(self, ids:Sequence[int])->str:
         ids = list(map(int, ids))
         if self.tokenizer: return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        if self.kind=='llama-cpp-python':
+            text = self.http.ask(f'{self.http.root}/extras/detokenize', dict(model=self.model, tokens=ids), lambda a: str(a['text']))
+            if self.encode(text)!=tuple(ids): raise ModelError(f'{self.name}: this server leaves special tokens out of its text; give load(…, tokenizer=FOLDER)')
+            return text
         return self._needs_tokenizer(lambda: self.http.ask(f'{self.http.root}/detokenize', dict(model=self.model, tokens=ids), lambda a: str(a['prompt'] if 'prompt' in a else a['content'])))
     def chat(self, messages:list[dict])->Ids:
         if self.tokenizer:
@@ -138,6 +147,17 @@ class Server:
             return tuple(self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False))
         if self.kind=='llama.cpp': return self.encode(self._needs_tokenizer(lambda: self.http.ask(f'{self.http.root}/apply-template', dict(messages=messages), lambda a: str(a['prompt']))))
         return self._needs_tokenizer(lambda: self.http.ask(f'{self.http.root}/tokenize', dict(model=self.model, messages=messages, add_generation_prompt=True), lambda a: tuple(map(int, a['tokens']))))
+    def _tokens(self, text:str)->Ids:
+        "What llama-cpp-python's server makes of a prompt."
+        return self.http.ask(f'{self.http.root}/extras/tokenize', dict(model=self.model, input=text), lambda a: tuple(map(int, a['tokens'])))
+    def _prints(self, text:str)->bool:
+        "Whether llama-cpp-python's server has a text in its output when the model writes it."
+        if text not in self._printed: self._printed[text] = self.http.ask(f'{self.http.root}/extras/detokenize', dict(model=self.model, tokens=self.encode(text)), lambda a: str(a['text']))==text
+        return self._printed[text]
+    @property
+    def template(self)->str:
+        if self.tokenizer: return ''
+        raise ModelError(f'{self.name}: a server does not show its chat template; give load(…, tokenizer=FOLDER)')
     def _needs_tokenizer(self, ask:Callable):
         try: return ask()
         except Refused as e: raise ModelError(f'{self.name}: the server does not do this itself ({e}); give load(…, tokenizer=FOLDER)') from None
@@ -160,28 +180,29 @@ from fastcore.basics import patch
 def _body(self:Server, ids:Ids, **kw)->dict:
     "A completion request; where the server takes no token ids, as text that means these ids."
     if self._as_text:
-        text = self.decode(ids)
-        if self.encode(text)!=tuple(ids): raise ModelError(f'{self.name}: takes prompts as text only, and {text[-40:]!r} has other tokens as text')
+        first = len(self._tokens('')) if self.kind=='llama-cpp-python' else 0 # tokens that it puts before every text
+        text = self.decode(ids[first:])
+        if (self._tokens(text) if self.kind=='llama-cpp-python' else self.encode(text))!=tuple(ids): raise ModelError(f'{self.name}: takes prompts as text only, and {text[-40:]!r} has other tokens as text')
         return dict(model=self.model, prompt=text, **kw)
     return dict(model=self.model, prompt=list(map(int, ids)), **kw)
 
 @patch
 def _probe(self:Server):
     "Find out whether prompts may be token ids, and whether and how likelihoods come."
-    self._as_text, self._how = False, None
-    greedy = dict(max_tokens=1, temperature=0, logprobs=1, return_token_ids=True)
-    try: ids = self.encode('a b')
+    self._how, said = None, []
+    try: ids = self._tokens('a b') if self.kind=='llama-cpp-python' else self.encode('a b')
     except ModelError: ids = (1, 2)
-    for self._as_text in (False, True):
-        try: first = self.http.ask(f'{self.url}/completions', self._body(ids, **greedy), lambda a: _completion(a)); break
+    ways = [(text, logprobs) for text in (False, True) for logprobs in (True, False)][2*(self.kind=='llama-cpp-python'):]
+    for self._as_text, self._logprobs in ways:
+        greedy = dict(max_tokens=4, temperature=0, return_token_ids=True) | (dict(logprobs=1) if self._logprobs else {})
+        try: said, lps, _ = self.http.ask(f'{self.url}/completions', self._body(ids, **greedy), lambda a: _completion(a)); break
         except Refused:
-            if self._as_text: raise
-    token = first[0][0] if first[0] else None
-    if token is not None:
+            if (self._as_text, self._logprobs)==ways[-1]: raise
+    if said:
         for self._how in ('prompt_logprobs', 'echo'):
-            try: lp, _ = self._read(self.http.ask(f'{self.url}/completions', self._likelihood((*ids, token))), (*ids, token))
+            try: found, _ = self._read(self.http.ask(f'{self.url}/completions', self._likelihood((*ids, *said))), (*ids, *said))
             except (Refused, ValueError, KeyError, IndexError, TypeError, AttributeError): continue # not there, or not as it should be
-            if abs(lp[-1]-first[1][0]) < .05: break
+            if lps and np.abs(np.subtract(found[-len(said):], lps[:len(said)])).max() < .05: break
         else: self._how = None
     self.capabilities = Capabilities(full_distribution=False, constraints=False, deterministic=False, prefix_sharing=False, likelihoods=self._how is not None)
 
@@ -239,25 +260,40 @@ def _count(self:Server, n:int, usage:dict):
 def _sampling(self:Server, prompt:Ids, plan:Sampling, number:int)->dict:
     "One sample's request."
     if plan.constraint: raise ModelError(f'{self.name}: a server takes no constraint functions; load the model in process (hf, vllm, gguf, mlx)')
-    if self.kind!='vllm' and plan.stop_ids: raise BadValue('stop_ids on this server', plan.stop_ids, 'none: only vLLM\'s server takes them')
-    if self.kind!='vllm' and plan.include_stop and plan.stop and not self.tokenizer: raise BadValue('include_stop on this server', True, 'False, or load(…, tokenizer=FOLDER)')
+    if self.kind!='vllm' and set(plan.stop_ids)-set(self.eos_ids): raise BadValue('stop_ids on this server', plan.stop_ids, 'end-of-text only: others are taken by vLLM\'s server')
+    if self.kind!='vllm' and plan.include_stop and plan.stop and not (self.tokenizer and self._logprobs): raise BadValue('include_stop on this server', True, 'False, or load(…, tokenizer=FOLDER)')
+    if self.kind=='llama-cpp-python' and (lost := [s for s in plan.stop if not self._prints(s)]): raise BadValue('stop string on this server', lost[0], 'text that it prints: it leaves special tokens out')
     kw = dict(max_tokens=min(plan.max_tokens, self.max_length-len(prompt)), temperature=plan.temperature, top_p=plan.top_p, top_k=plan.top_k, min_p=plan.min_p,
-              seed=stream_key(plan.seed, prompt, number) & 0x7fffffff, logprobs=1)
+              seed=stream_key(plan.seed, prompt, number) & 0x7fffffff)
+    if self._logprobs: kw['logprobs'] = 1
     if plan.stop: kw['stop'] = list(plan.stop)
     if self.kind=='vllm': kw |= dict(return_token_ids=True, skip_special_tokens=False, spaces_between_special_tokens=False, include_stop_str_in_output=plan.include_stop, stop_token_ids=list(plan.stop_ids))
+    kw |= {'vllm': dict(repetition_penalty=1.), 'openai': {}}.get(self.kind, dict(repeat_penalty=1.)) # servers have penalties of their own unless told
     return self._body(prompt, **kw)
 
 @patch
 def _sample(self:Server, answer:dict, plan:Sampling)->Sample:
     ids, lps, c = _completion(answer)
     text, why = c['text'], c.get('stop_reason')
-    ids = tuple(ids or self.encode(text))
+    if not ids: return self._by_text(lps, c, plan)
     if c['finish_reason']=='length': finish = 'length'
     elif isinstance(why, str): finish = 'stop'
     elif self.kind=='vllm' or not plan.stop or ids and ids[-1] in self.eos_ids: finish = 'eos'
     else: finish = 'stop'
     if self.tokenizer: text = Stops(self, plan.stop, 0).cut(self.decode(ids[:-1] if finish=='eos' and ids and ids[-1] in {*self.eos_ids, *plan.stop_ids} else ids), plan.include_stop)
-    return Sample(ids, text, np.array(lps[:len(ids)]), finish)
+    return Sample(tuple(ids), text, np.array(lps[:len(ids)]) if self._logprobs else np.full(len(ids), np.nan), finish)
+
+@patch
+def _by_text(self:Server, lps:list[float], c:dict, plan:Sampling)->Sample:
+    "A sample of a server that tells no token ids; the texts of the tokens tell which stop string it met."
+    pieces = (c.get('logprobs') or {}).get('tokens') or []
+    met = next((s for s in plan.stop if s in ''.join(pieces)), '') if c['finish_reason']!='length' else ''
+    finish = 'length' if c['finish_reason']=='length' else 'stop' if met or plan.stop and not pieces else 'eos'
+    ids = self.encode(c['text']+met)
+    known = len(lps)==len(pieces) >= len(ids) and ''.join(pieces[:len(ids)])==c['text']+met
+    lp = np.array(lps[:len(ids)] if known else [np.nan]*len(ids))
+    if finish=='eos' and self.eos_ids: ids, lp = (*ids, self.eos_ids[0]), np.append(lp, np.nan)
+    return Sample(ids, c['text']+met*plan.include_stop, lp, finish)
 
 @patch
 def sample(self:Server, prompts:Sequence[Ids], sampling:Sampling|Sequence[Sampling])->list[list[Sample]]:
@@ -280,19 +316,22 @@ def sample(self:Server, prompts:Sequence[Ids], sampling:Sampling|Sequence[Sampli
 def stream(self:Server, prompt:Ids, sampling:Sampling)->Iterator[str]:
     "Pieces of the text of one sample as the server sends them; closing the iterator closes the connection, and the server stops."
     if sampling.n!=1: raise BadValue('n of a stream', sampling.n, 1)
+    if self.kind=='llama-cpp-python' and sampling.include_stop and sampling.stop: raise BadValue('include_stop of a stream of this server', True, 'False')
     prompt = self._prefix(prompt)
     check_length(self.name, len(prompt)+1, self.max_length)
-    return self._pieces(self._sampling(prompt, sampling, sampling.first) | dict(stream=True), sampling)
+    return self._pieces(self._sampling(prompt, sampling, sampling.first) | dict(stream=True, logprobs=None), sampling)
 
 @patch
 def _pieces(self:Server, body:dict, plan:Sampling)->Iterator[str]:
-    url = f'{self.url}/completions'
+    url, ended = f'{self.url}/completions', False
     try:
         with self.http.open(url, body) as answer:
             for line in answer:
                 if not line.startswith(b'data:'): continue
-                if (data := line[5:].strip())==b'[DONE]': return
-                c = json.loads(data)['choices'][0]
+                if (data := line[5:].strip())==b'[DONE]':
+                    if ended: return
+                    break # llama-cpp-python's server breaks a stream off when another request comes
+                c = json.loads(data)['choices'][0]; ended = ended or c.get('finish_reason') is not None
                 setattr(self.usage, plan.kind, getattr(self.usage, plan.kind) + len(c.get('token_ids') or [0]))
                 if c.get('text'): yield c['text']
     except HTTPError as e: raise ModelError(f'{url}: HTTP {e.code} {_says(e)}') from None

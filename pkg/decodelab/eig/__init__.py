@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "compare_report": ["TONES", "BASES", "CLAIMS", "tidy", "tone", "interval", "chosen", "table", "claims", "claims_table", "along", "keeping_accuracy", "parts", "free_bound", "beams", "plane_figure", "cost_figure", "sensitivity_figure", "verdict", "metrics", "pooled"],
     "evaluation": ["SetUp"],
     "fitting": ["STRIDES", "PENALTIES", "FitParameters", "drops", "probe_rows", "hidden_rows", "add_hidden", "ridge", "cross_validated", "fit_gain", "observe", "fit"],
-    "forcing": ["DELIMITERS", "Marks", "ThinkFrame", "mark", "frame_with", "Watched", "scale", "outcomes"],
+    "forcing": ["DELIMITERS", "Marks", "ThinkFrame", "mark", "frame_with", "Watched", "able", "scale", "outcomes"],
     "forecast": ["Continuation", "cut_steps", "MonteCarloForecaster"],
     "gain": ["Gain", "interval", "Metrics", "remember", "get_eig_metrics_summary", "print_eig_metrics", "Decision", "rounds", "ExpectedInformationGainCalculator"],
     "parameters": ["EIGParameters", "EIGEvalParameters"],

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ..backends.contract import Backend, Ids, template_of
 from ..backends.reference import ANSWER
-from ..core.errors import BadValue
+from ..core.errors import BadValue, ModelError
 from .adapters import Scaler
 from .answers import Frame, frame_for, normalise
 from .parameters import EIGParameters
@@ -19,7 +19,7 @@ from .reasoning import Rule, Thought, reason
 from .scalers import rules
 
 # %% auto #0
-__all__ = ['DELIMITERS', 'Marks', 'ThinkFrame', 'mark', 'frame_with', 'Watched', 'scale', 'outcomes']
+__all__ = ['DELIMITERS', 'Marks', 'ThinkFrame', 'mark', 'frame_with', 'Watched', 'able', 'scale', 'outcomes']
 
 # %% ../../../nbs/eig/13_forcing.ipynb #2b3dce4e
 @dataclass(frozen=True)
@@ -72,6 +72,12 @@ class Watched:
         self.watch(thoughts, out)
         return out
 
+def able(backend:Backend, scale_func_name:str):
+    "A rule that looks at what a runtime does not give is an error before any work."
+    needs, c = rules[scale_func_name].item.needs, backend.capabilities
+    lacks = 'full_distribution' if needs in ('token','answer','posterior','forecast') and not c.full_distribution else 'likelihoods' if needs in ('surprise','forecast') and not c.likelihoods else 'hidden_states' if needs=='hidden' and not c.hidden_states else ''
+    if lacks: raise ModelError(f'{backend.name}: rule {scale_func_name} needs the capability {lacks}, which this runtime lacks; load the model in process (hf, vllm, gguf, mlx), or take one of {", ".join(e.name for e in rules if e.item.needs=="none")}')
+
 def scale(backend:Backend, questions:Sequence[str], # As asked
           scale_func_name:str='expected_information_gain_reasoning', # A registered rule
           common:EIGParameters=EIGParameters(), # How steps are drawn and answers probed, where the rule has no say
@@ -86,6 +92,7 @@ def scale(backend:Backend, questions:Sequence[str], # As asked
          )->tuple[list[Thought], Scaler]: # Thoughts, and the rule with its metrics
     "Reason about questions with a stopping rule by name, between a minimum and a maximum of thinking."
     if not 0 <= min_tokens <= max_tokens: raise BadValue('min_tokens', min_tokens, f'0 to max_tokens ({max_tokens})')
+    able(backend, scale_func_name)
     if min_tokens and not wait: raise BadValue('wait', wait, 'a text that is not empty')
     forced = rules[scale_func_name].item.forces if force is None else force
     r = Scaler(backend, scale_func_name, common, frame or frame_with(backend), seed, normaliser, forced=forced, min_tokens=min_tokens, wait=wait, **parameters)

@@ -2,7 +2,7 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
-    "bench": ["BENCHES", "side_by_side", "bench_eig", "bench_sample", "report"],
+    "bench": ["BENCHES", "in_turn", "ratio", "side_by_side", "bench_eig", "bench_sample", "report"],
     "display": ["span", "Progress", "facts", "markdown"],
     "experiments": ["EXPERIMENTS", "Experiment", "check_questions", "check_quick", "check_backend", "experiment", "resolve", "start", "begin", "end", "notebook_hash", "cells_hash", "quiet_errors"],
     "page": ["STYLE", "to_html", "cell_html", "output_html", "markdown", "plain"],

@@ -5,25 +5,32 @@
 # %% ../../../nbs/lab/06_bench.ipynb #c9652799
 from __future__ import annotations
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import numpy as np
 from ..core.data import load_questions
 from ..core.settings import load_settings
 
 # %% auto #0
-__all__ = ['BENCHES', 'side_by_side', 'bench_eig', 'bench_sample', 'report']
+__all__ = ['BENCHES', 'in_turn', 'ratio', 'side_by_side', 'bench_eig', 'bench_sample', 'report']
 
 # %% ../../../nbs/lab/06_bench.ipynb #12156736
-def side_by_side(a:Callable, b:Callable, rounds:int=5)->dict:
-    "Seconds of two calls in turn, a warm-up first, and the median of their ratio with its range."
-    a(); b(); ta, tb = [], []
-    for _ in range(rounds):
-        for f,t in ((a, ta), (b, tb)): t0 = time.perf_counter(); f(); t.append(time.perf_counter()-t0)
-    r = np.array(ta)/np.array(tb)
-    return dict(a=float(np.median(ta)), b=float(np.median(tb)), ratio=float(np.median(r)), low=float(r.min()), high=float(r.max()), rounds=rounds)
+def in_turn(calls:Sequence[Callable], rounds:int, warm:Sequence[Callable]|None=None)->np.ndarray: # [rounds, calls] seconds
+    "Calls in turn, round after round, so that whatever else the machine does meets them alike; a warm-up first."
+    for f in calls if warm is None else warm: f()
+    out = np.empty((rounds, len(calls)))
+    for row in out:
+        for i,f in enumerate(calls): t0 = time.perf_counter(); f(); row[i] = time.perf_counter()-t0
+    return out
 
-def bench_eig(backend, rounds:int)->dict:
-    "One decision for 64 live questions against the bare sample and score calls with the same prompts and settings."
+def ratio(ta:np.ndarray, tb:np.ndarray)->dict:
+    "Median seconds of two calls, and the median of their ratio over rounds with its range."
+    r = ta/tb
+    return dict(a=float(np.median(ta)), b=float(np.median(tb)), ratio=float(np.median(r)), low=float(r.min()), high=float(r.max()), rounds=len(r))
+
+def side_by_side(a:Callable, b:Callable, rounds:int=5)->dict: return ratio(*in_turn((a, b), rounds).T)
+
+def bench_eig(backend, rounds:int, n:int=64)->dict:
+    "One decision for all live questions against the bare sample and score calls with the same prompts and settings, and against the same decisions question by question; a prefix cache is emptied before each."
     from decodelab.backends.contract import Sampling
     from decodelab.eig.answers import frame_for, prompt_ids
     from decodelab.eig.gain import ExpectedInformationGainCalculator
@@ -31,7 +38,7 @@ def bench_eig(backend, rounds:int)->dict:
     frame, p = frame_for(backend), EIGParameters(adaptive=False, lambda_cost=0)
     calc = ExpectedInformationGainCalculator(backend, frame, p)
     calls = []
-    states = [prompt_ids(backend, frame, q.text) for q in load_questions('reference', 64)]
+    states = [prompt_ids(backend, frame, q.text) for q in load_questions('reference', n)]
     states = [(*s, *c.ids) for s,c in zip(states, calc.forecaster.step(states))]
     class Spy: # notes what is asked of the backend, to ask it again bare
         def __getattr__(self, k):
@@ -42,11 +49,19 @@ def bench_eig(backend, rounds:int)->dict:
     cue = calc.posteriors.cue
     ends = [(*s, *c.ids, *cue) for s,cs in zip(states, calc.forecaster.forecast(states, p.mc_samples)) for c in cs]
     answer = Sampling(max_tokens=frame.answer_tokens, temperature=1, n=p.beam_size)
+    def cold():
+        if hasattr(engine := getattr(backend, 'engine', None), 'reset_prefix_cache'): engine.reset_prefix_cache()
+    def batch(): cold(); calc.evaluate(states)
+    def sequence(some=states):
+        cold()
+        for s in some: calc.evaluate([s])
     def bare():
+        cold()
         backend.sample([(*s, *cue) for s in states], answer) # candidates, as samples
         backend.sample(ends, Sampling(max_tokens=frame.answer_tokens, temperature=0)) # what each forecast would answer
         for f,a in calls: f(*a) # forecasts and scores
-    return side_by_side(lambda: calc.evaluate(states), bare, rounds)
+    t = in_turn((batch, bare, sequence), rounds, (batch, bare, lambda: sequence(states[:2])))
+    return ratio(t[:,0], t[:,1]) | dict(sequence=ratio(t[:,2], t[:,0]))
 
 def bench_sample(backend, rounds:int)->dict:
     "Sixty-four prompts in one batch against Transformers' own generate on the same batch."
@@ -66,5 +81,7 @@ def report(what:str, spec:str|None=None, rounds:int=5)->str:
     from decodelab.backends.contract import load
     backend = load(spec or load_settings().default_backend)
     f, a, b = BENCHES[what]; backend.usage.reset(); r = f(backend, rounds); u = backend.usage
-    return '\n'.join([f'{a}: {r["a"]:.3f} s', f'{b}: {r["b"]:.3f} s', f'ratio {r["ratio"]:.2f} (range {r["low"]:.2f} to {r["high"]:.2f}, {rounds} rounds)',
+    said = lambda r: f'ratio {r["ratio"]:.2f} (range {r["low"]:.2f} to {r["high"]:.2f}, {rounds} rounds)'
+    more = [f'question by question: {r["sequence"]["a"]:.3f} s', f'as many times the batch: {said(r["sequence"])}'] if 'sequence' in r else []
+    return '\n'.join([f'{a}: {r["a"]:.3f} s', f'{b}: {r["b"]:.3f} s', said(r), *more,
                       f'nodes run / unique nodes {u.run/max(1, u.unique):.3f}, peak memory {u.peak_memory/2**20:.0f} MiB'])
