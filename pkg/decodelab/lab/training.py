@@ -311,7 +311,7 @@ library_name: transformers
 ---
 # decodelab reference {name}
 
-A Llama of {result["parameters"]:,} parameters (float32, head size 32, byte-level tokenizer), trained from scratch for {steps:,} updates of about {p.tokens:,} tokens, seed {p.seed}, by `nbs/reference_models.ipynb` of decodelab.
+A Llama of {result["parameters"]:,} parameters (float32, head size 32, byte-level tokenizer), trained from scratch for {steps:,} updates and {late_updates(steps):,} late ones of about {p.tokens:,} tokens, seed {p.seed}, by `nbs/reference_models.ipynb` of decodelab.
 
 **What it is.** A tiny reasoner for one synthetic task: one or two chains of digit arithmetic modulo 10, thought through in a noisy first pass and two verification passes. It exists so that decoding methods, runtimes and tests run on real trained weights with no download.
 **What it is not.** A language model of any language. Outside its task its text means nothing.
