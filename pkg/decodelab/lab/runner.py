@@ -71,13 +71,17 @@ def details(run:Run)->str:
     return '\n'.join(lines)
 
 def publish(run:Run, name:str|None=None, root:Path|None=None)->Path:
-    "Copy a finished run's report and metrics to nbs/reports, where the docs site shows them; an existing report of that name is an error."
+    "Copy a finished run's report, metrics and page of thoughts to nbs/reports, where the docs site shows them; an existing report of that name is an error."
     if run.status!='done': raise RunError(f'{run.folder}: is {run.status}; only a finished run is published')
     target = (root or find_root())/'nbs'/'reports'/f'{name or run.info["experiment"]}.ipynb'
     if target.exists(): raise RunError(f'{target}: exists; publish under another name')
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(run.folder/'metrics.json', target.with_suffix('.metrics.json'))
-    nb = json.loads((run.folder/'report.ipynb').read_text()); made = nb.get('metadata', {}).get('papermill', {})
+    text = (run.folder/'report.ipynb').read_text()
+    if (run.folder/'watch.html').exists():
+        page = target.with_suffix('.watch.html'); shutil.copy(run.folder/'watch.html', page)
+        text = text.replace('(watch.html)', f'({page.name})')
+    nb = json.loads(text); made = nb.get('metadata', {}).get('papermill', {})
     for k in ('input_path','output_path'): # where it lay on this machine is nobody's concern
         if k in made: made[k] = Path(made[k]).name
     write_atomic(target, json.dumps(nb, indent=1, ensure_ascii=False)+'\n')
