@@ -75,7 +75,7 @@ def test_what_is_predicted_is_what_happens(student, seen, files):
     for kind,rows in (('probes', probe_rows), ('hidden', hidden_rows)):
         g = read_gain(files[kind], kind); x, said, y = zip(*(r for t in fresh for r in rows(t, 6)))
         guess = g.terms(np.stack(x), said) @ np.array(g.weights) + g.bias
-        assert np.corrcoef(guess, y)[0,1] > .4, kind
+        assert np.corrcoef(guess, y)[0,1] > .3, kind
 
 def test_fewer_forecasts_cost_less_and_more_variance():
     g = dict(eig=.5, low=.4, high=.6, after=[.2,.4,.6,.8], forecast=40, kept=10, probe=20, mutual_information=0., computation_gain=0., martingale_gap=0.)

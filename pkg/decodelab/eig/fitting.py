@@ -75,7 +75,7 @@ def add_hidden(backend:Backend, thoughts:Sequence[dict], traces:Sequence[dict], 
     return traces
 
 # %% ../../../nbs/eig/15_fitting.ipynb #1119ee3e
-PENALTIES = tuple(10.**np.arange(-1, 5))
+PENALTIES = tuple(10.**np.arange(1, 6)) # A smaller one overfits where questions are few
 
 def ridge(a:np.ndarray, # [n, terms]
           y:np.ndarray, penalty:float)->tuple[np.ndarray,float]: # Weights and bias
