@@ -23,7 +23,7 @@ setup: .venv/.ready
 	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
-# All four runtimes and lm-eval, for the tests: each is real, on CPU where there is no GPU.
+# All four runtimes, lm-eval and (as root) Slurm, for the tests: each is real, on CPU where there is no GPU.
 runtimes: setup .venv/.runtimes
 
 .venv/.runtimes: .venv/.ready .ci/runtimes

@@ -1,6 +1,7 @@
-"The scripts in slurm/: plain bash, bad arguments, exit status, real Slurm where it is installed."
-import csv, json, os, shutil, subprocess, sys
+"The scripts in slurm/: plain bash, bad arguments, exit status, and jobs of a real Slurm that the tests start."
+import csv, json, os, re, subprocess, sys, time
 import pytest
+from cluster import MISSING, cluster
 from conftest import ROOT
 
 SCRIPTS = ('eval_eig', 'eval_eig_fast', 'eval_eig_precision', 'eval_eig_comparative')
@@ -17,21 +18,73 @@ eig = dict(scale_func_name=[gen.split('scale_func_name=')[1].split(',')[0]], tok
 (out/'m'/'results_2026.json').write_text(json.dumps({{'results': {{'t': {{'exact_match,none': .5, 'exact_match_stderr,none': .1}}}}, 'n-samples': {{'t': {{'effective': 4}}}}, 'config': {{'decodelab_eig': eig}}, 'total_evaluation_time_seconds': '1'}}))
 '''
 
-@pytest.fixture
-def stand_in(tmp_path):
-    f = tmp_path/'python'; f.write_text(STAND_IN.format(python=sys.executable)); f.chmod(0o755)
+def write_stand_in(folder):
+    f = folder/'python'; f.write_text(STAND_IN.format(python=sys.executable)); f.chmod(0o755)
     return str(f)
+@pytest.fixture
+def stand_in(tmp_path): return write_stand_in(tmp_path)
+
+OPTIONS = ('MODEL','TASKS','LIMIT','OUTPUT','GEN_KWARGS','SEED','CHAT','MODEL_ARGS','MAX_GEN_TOKS')
+def environment(**env):
+    "This one, less what steers the scripts or Slurm."
+    keep = {k: v for k,v in os.environ.items() if k not in OPTIONS and not k.startswith(('SLURM_','SBATCH_'))}
+    return keep | dict(PYTHON=sys.executable, TQDM_DISABLE='1') | {k: str(v) for k,v in env.items()}
 
 def script(name, *args, cwd=ROOT, **env):
-    keep = {k: v for k,v in os.environ.items() if k not in ('MODEL','TASKS','LIMIT','OUTPUT','GEN_KWARGS','SEED','CHAT','MODEL_ARGS','MAX_GEN_TOKS')}
-    return subprocess.run(['bash', str(ROOT/'slurm'/f'{name}.sh'), *map(str, args)], cwd=cwd, capture_output=True, text=True, env=keep | dict(PYTHON=sys.executable, TQDM_DISABLE='1') | {k: str(v) for k,v in env.items()})
+    return subprocess.run(['bash', str(ROOT/'slurm'/f'{name}.sh'), *map(str, args)], cwd=cwd, capture_output=True, text=True, env=environment(**env))
 
-def test_a_real_evaluation(tmp_path):
-    p = script('eval_eig_fast', '--limit', 3, '--max-gen-toks', 80, '--output', tmp_path/'out', HF_DATASETS_CACHE=tmp_path/'data')
-    assert p.returncode==0, p.stderr[-3000:]
-    m = json.loads((tmp_path/'out'/'metrics.json').read_text()); (row,) = m['rows']
-    assert row['task']=='reference_chains' and row['n']==3 and row['rule']=='expected_information_gain_reasoning' and row['total'] > row['reasoning'] and m['eig']['eig']['metrics']['total_calls'] > 0
-    assert '| eig | reference_chains | 3 | exact_match |' in p.stdout and list((tmp_path/'out').rglob('samples_*.jsonl'))
+class Slurm:
+    "A cluster that runs now."
+    def __init__(self, env): self.env = env
+    def sbatch(self, *args, cwd=ROOT, stdin=subprocess.DEVNULL, **env):
+        "A started sbatch; it says the job's id."
+        return subprocess.Popen(['sbatch', '--parsable', *map(str, args)], cwd=cwd, stdin=stdin, stdout=subprocess.PIPE, text=True, env=environment(**env) | self.env)
+    def show(self, job):
+        "What Slurm says of a job."
+        p = subprocess.run(['scontrol', '-o', 'show', 'job', str(job)], capture_output=True, text=True, env=environment() | self.env, timeout=60)
+        return dict(re.findall(r'(\S+?)=(\S*)', p.stdout))
+    def ended(self, job, seconds=550):
+        "The same, once the job has ended."
+        until = time.monotonic() + seconds
+        while (job_is := self.show(job))['JobState'] in ('PENDING','RUNNING','CONFIGURING','COMPLETING'):
+            assert time.monotonic() < until, job_is
+            time.sleep(.1)
+        return job_is
+
+def no_slurm()->str:
+    "Why this machine has none for tests."
+    if os.geteuid(): return "NOT TESTED: Slurm's daemons, which only root starts"
+    return f'NOT TESTED: {", ".join(MISSING)} not installed: apt-get install slurm-wlm munge' if MISSING and not os.environ.get('CI') else ''
+
+@pytest.fixture(scope='module')
+def slurm():
+    if no_slurm(): pytest.skip(no_slurm())
+    assert not MISSING, MISSING
+    with cluster() as env: yield Slurm(env)
+
+@pytest.fixture(scope='module')
+def evaluation(request, tmp_path_factory):
+    "The one real evaluation, a job where Slurm is: its id and folder. It goes on beside other tests; the last ones await it."
+    folder = tmp_path_factory.mktemp('evaluation')
+    args, env = ('--limit', 4, '--max-gen-toks', 60, '--output', folder/'out'), dict(HF_DATASETS_CACHE=folder/'data')
+    if no_slurm():
+        p = script('eval_eig_fast', *args, **env); (folder/'log').write_text(p.stdout + p.stderr)
+        assert p.returncode==0, p.stderr[-3000:]
+        return None, folder
+    job = request.getfixturevalue('slurm').sbatch(f'--output={folder}/log', 'slurm/eval_eig_fast.sh', *args, **env).communicate()[0].strip()
+    return job, folder
+
+@pytest.fixture(scope='module')
+def failure(slurm, tmp_path_factory):
+    "A job that fails, and the sbatch that waits for it: it looks after 2 seconds, then 8, then every 32."
+    folder = tmp_path_factory.mktemp('failure')
+    p = slurm.sbatch('--wait', f'--output={folder}/log', f'--export=ALL,FAILS=eig,PYTHON={write_stand_in(folder)}', 'slurm/eval_eig.sh', '--output', folder/'out')
+    yield p, folder
+    p.kill(); p.wait()
+
+def test_slurm_takes_jobs(slurm, failure, evaluation):
+    j = slurm.show(evaluation[0])
+    assert (j['JobName'], j['NumTasks'], j['Command'])==('eval_eig_fast', '1', f'{ROOT}/slurm/eval_eig_fast.sh') and j['JobState'] in ('PENDING','RUNNING')
 
 @pytest.mark.parametrize('name', SCRIPTS)
 def test_arguments(name, tmp_path, stand_in):
@@ -70,10 +123,37 @@ def test_help(name):
     p = script(name, '--help')
     assert p.returncode==0 and f'sbatch [options of sbatch] slurm/{name}.sh' in p.stdout and '--max-gen-toks' in p.stdout
 
-@pytest.mark.skipif(shutil.which('sbatch') is None or shutil.which('slurmctld') is None, reason='SLURM IS NOT INSTALLED')
-def test_real_slurm(tmp_path, stand_in):
-    "sbatch runs a copy of the script somewhere else; it finds its way back, and its exit status is the job's."
-    if subprocess.run(['sinfo', '-h'], capture_output=True).returncode: pytest.skip('NO SLURM CONTROLLER ANSWERS')
-    for fails,code in (('', 0), ('eig', 1)):
-        p = subprocess.run(['sbatch', '--wait', f'--output={tmp_path}/log', str(ROOT/'slurm'/'eval_eig.sh'), '--output', str(tmp_path/f'out{code}')], cwd=ROOT, capture_output=True, text=True, env=os.environ | dict(PYTHON=stand_in, FAILS=fails), timeout=120)
-        assert p.returncode==code, (p.stderr, (tmp_path/'log').read_text())
+def test_slurm_jobs_find_the_repository(slurm, tmp_path, stand_in):
+    "sbatch runs a copy of a script somewhere else, wherever it was submitted; what --export says reaches it."
+    ways = dict(elsewhere=('/', 'eval_eig', ROOT/'slurm'/'eval_eig.sh'), beside=(ROOT/'slurm', 'eval_eig_comparative', 'eval_eig_comparative.sh'), piped=(ROOT, 'eval_eig_precision', None))
+    def submit(way, cwd, name, file):
+        with open(ROOT/'slurm'/f'{name}.sh') as f: # read where no file is named
+            args = [f'--output={tmp_path}/{way}.log', f'--export=ALL,PYTHON={stand_in},MODEL=vllm:some/model,LIMIT=7,THRESHOLD=0.25,OUTPUT={tmp_path}/{way}']
+            return slurm.sbatch(*args, *([file] if file else []), cwd=cwd, stdin=f)
+    jobs = {way: submit(way, *how).communicate()[0].strip() for way,how in ways.items()}
+    for way,job in jobs.items():
+        j = slurm.ended(job); log = (tmp_path/f'{way}.log').read_text()
+        assert (j['JobState'], j['ExitCode'], j['JobName'])==('COMPLETED', '0:0', ways[way][1]), (way, log)
+        for called in (tmp_path/way).rglob('called.json'):
+            a = json.loads(called.read_text()); at = lambda k: a[a.index(k)+1]
+            assert (at('--model_args'), at('--limit'))==('backend=vllm:some/model', '7')
+    runs = [r['run'] for r in json.loads((tmp_path/'beside'/'metrics.json').read_text())['rows']]
+    assert runs==['full', 'fixed_budget', 'entropy_thresholding', 'eig'] and 'threshold=0.25' in (tmp_path/'beside'/'entropy_thresholding'/'called.json').read_text()
+
+def test_slurm_is_told_of_a_failure(slurm, failure):
+    p, folder = failure
+    job = p.communicate(timeout=300)[0].strip(); j = slurm.show(job)
+    assert (p.returncode, j['JobState'], j['ExitCode'])==(1, 'FAILED', '1:0') and 'evaluation eig failed with exit status 3' in (folder/'log').read_text()
+
+def test_slurm_completes_the_evaluation(slurm, evaluation):
+    job, folder = evaluation
+    j = slurm.ended(job)
+    assert (j['JobState'], j['ExitCode'])==('COMPLETED', '0:0'), (folder/'log').read_text()[-3000:]
+    assert json.loads((folder/'out'/'metrics.json').read_text())['machine']['slurm_job']==job
+
+def test_a_real_evaluation(evaluation):
+    out, log = evaluation[1]/'out', (evaluation[1]/'log').read_text()
+    assert (out/'metrics.json').exists(), log[-3000:]
+    m = json.loads((out/'metrics.json').read_text()); (row,) = m['rows']; (line,) = csv.DictReader((out/'metrics.csv').open())
+    assert row['task']=='reference_chains' and row['n']==4 and row['rule']=='expected_information_gain_reasoning' and row['reasoning'] <= 60 < row['total'] and m['eig']['eig']['metrics']['total_calls'] > 0
+    assert (line['task'], float(line['value']))==(row['task'], row['value']) and '| eig | reference_chains | 4 | exact_match |' in log and list(out.rglob('samples_*.jsonl'))

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..core.errors import BadValue, DataError, DecodelabError
 from ..core.files import write_atomic
 from ..core.parameters import preset
+from ..core.runs import machine
 from ..core.settings import find_root
 
 # %% auto #0
@@ -54,10 +55,10 @@ def as_table(rs:Sequence[dict])->str:
 def gather(folder:Path, # Has a folder for each run
             names:Sequence[str], # Of the runs, in the table's order
            )->list[dict]:
-    "Write `metrics.json` and `metrics.csv` of all runs; gives the rows."
+    "Write `metrics.json`, which names the machine and the Slurm job, and `metrics.csv` of all runs; gives the rows."
     folder = Path(folder); rs = [r for name in names for r in rows(name, folder/name)]
     eig = {name: json.loads(newest(folder/name).read_text())['config'].get('decodelab_eig') for name in names}
-    write_atomic(folder/'metrics.json', json.dumps(dict(rows=rs, eig=eig), indent=1)+'\n')
+    write_atomic(folder/'metrics.json', json.dumps(dict(rows=rs, eig=eig, machine=machine()), indent=1)+'\n')
     text = io.StringIO(); w = csv.DictWriter(text, fieldnames=list(rs[0]) if rs else ['run']); w.writeheader()
     w.writerows({k: json.dumps(v) if isinstance(v, dict) else v for k,v in r.items()} for r in rs)
     write_atomic(folder/'metrics.csv', text.getvalue())
