@@ -1,5 +1,6 @@
 "The learnt gains and one's own path: live as replayed, refused where they do not belong, and better than their mean."
 import json
+from dataclasses import replace
 import numpy as np, pytest
 from decodelab.backends import Toy
 from decodelab.backends.contract import load
@@ -83,8 +84,9 @@ def test_fewer_forecasts_cost_less_and_more_variance():
     one = with_forecasts([t], 1)[0]['gain'][0]
     assert one['eig']==pytest.approx(.8) and one['forecast']+one['kept']==12 and one['probe']==5 and with_forecasts([t], 4)[0]['gain'][0] is g
 
-def test_comparison_on_a_runtime_without_hidden_states_leaves_that_rule_out():
-    c = Comparison(Toy.random(['1','2','\n','</think>','$'], seed=1), EIGCompareParameters(forecasts='none'))
+def test_comparison_on_a_runtime_without_hidden_states_leaves_that_rule_out(student, monkeypatch):
+    monkeypatch.setattr(student, 'capabilities', replace(student.capabilities, hidden_states=False))
+    c = Comparison(student, EIGCompareParameters(forecasts='none'))
     assert c.kinds==('probes',) and set(c.skip)=={'hidden_gain','bayes_risk_optimal_reasoning','expected_information_gain_reasoning'}
 
 def test_every_registered_rule_is_compared_or_forces():

@@ -83,7 +83,7 @@ def spied(toy):
     toy.sample = sample
     return asked
 
-@pytest.mark.parametrize('name', [e.name for e in rules if not e.name.startswith(('amortised','step_wise','uncertainty'))])
+@pytest.mark.parametrize('name', [e.name for e in rules if not e.item.check and not e.name.startswith(('step_wise','uncertainty'))])
 def test_every_rule_asks_for_the_answer_with_the_reasoning_in_context(name):
     toy = model(lambda t: '\n' if t.endswith('w') else '</think>' if t.count('w') > 2 else 'w', lambda think, said: '$' if said else '1' if 'w' in think else '0')
     asked = spied(toy)

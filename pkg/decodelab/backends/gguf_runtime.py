@@ -260,4 +260,4 @@ def session(self:GGUF, prefixes:Sequence[Ids], room:int=64)->GGUFSession|Grown:
     return GGUFSession(self, rows, prefixes, torch.stack([found[int(n)] for n in ends]))
 
 @patch
-def _rows(self:GGUF, longest:int)->int: return max(1, min(self.max_rows, self.n_ctx//longest-1))
+def rows_at_once(self:GGUF, longest:int)->int: return max(1, min(self.max_rows, self.n_ctx//longest-1))

@@ -21,7 +21,7 @@ __all__ = ['Planned', 'scored', 'Tokenized', 'Grown']
 class Planned:
     "Base of the runtimes: set the attributes of `Backend` and `memory`, `state_bytes`, then give `_run` and `session`."
     memory: int # Bytes for states and logits
-    state_bytes: int # Of one token's keys and values
+    state_bytes: int = 0 # Of one token's keys and values; 0 where the runtime's own scheduler queues what does not fit
     max_rows: int = 1<<20 # Rows of one session
 
     def _run(self, trie:Trie, want:np.ndarray, take:Callable[[np.ndarray, torch.Tensor], None]):
@@ -86,8 +86,10 @@ class Planned:
         prompts, plans = [tuple(p) or (self.prefix_id,) for p in prompts], samplings(prompts, sampling)
         if not prompts: return []
         longest = max(min(len(p)+s.max_tokens, self.max_length) for p,s in zip(prompts, plans))
-        return generate(self, prompts, plans, rows=self._rows(longest))
-    def _rows(self, longest:int)->int: return min(self.max_rows, max(1, self.memory//(longest*2*self.state_bytes + 40*self.vocab_size)))
+        return generate(self, prompts, plans, rows=self.rows_at_once(longest))
+    def rows_at_once(self, longest:int)->int:
+        "Sequences of so many tokens that `memory` holds together."
+        return min(self.max_rows, max(1, self.memory//(longest*2*self.state_bytes + 40*self.vocab_size)))
 
     def stream(self, prompt:Ids, sampling:Sampling)->Iterator[str]:
         "Pieces of the text of one sample; closing the iterator ends the work."

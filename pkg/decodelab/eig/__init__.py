@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "amortised": ["FEATURES", "opening", "progress", "numbers", "products", "FittedGain", "read_gain", "AmortisedParameters", "of_this_model", "amortised_gain", "hidden_gain", "OwnPathParameters", "own_path_gain"],
     "answers": ["Frame", "frame_for", "prompt_ids", "end_ids", "normalise", "number", "same", "extract", "Candidate", "classes"],
     "compare": ["SWEEPS", "VARIANTS", "EIGCompareParameters", "Sweep", "falling", "rising", "whole", "sweep", "sweeps", "with_forecasts", "front", "area", "at_equal_tokens", "Comparison"],
-    "compare_report": ["TONES", "BASES", "CLAIMS", "tidy", "tone", "interval", "chosen", "table", "claims", "claims_table", "along", "keeping_accuracy", "parts", "free_bound", "beams", "plane_figure", "cost_figure", "sensitivity_figure", "verdict", "metrics", "pooled"],
+    "compare_report": ["TONES", "BASES", "CLAIMS", "tidy", "tone", "interval", "chosen", "table", "claims", "more_or_less", "claims_table", "along", "keeping_accuracy", "parts", "free_bound", "beams", "plane_figure", "cost_figure", "sensitivity_figure", "verdict", "metrics", "pooled"],
     "evaluation": ["SetUp"],
     "fitting": ["STRIDES", "PENALTIES", "FitParameters", "drops", "probe_rows", "hidden_rows", "add_hidden", "ridge", "cross_validated", "fit_gain", "observe", "fit"],
     "forcing": ["DELIMITERS", "Marks", "ThinkFrame", "mark", "frame_with", "Watched", "able", "scale", "outcomes"],

@@ -64,7 +64,7 @@ SWEEPS = {
     'Certaindex': Sweep('certaindex', 'window', lambda m: whole(rising(1, 12, m))),
     'answer convergence': Sweep('answer_convergence', 'consecutive', lambda m: whole(rising(2, 12, m))),
     'ES-CoT': Sweep('es_cot', 'd_min', lambda m: whole(rising(1, 12, m))),
-    'EAT': Sweep('eat', 'delta', partial(rising, 1e-4, 1.), (('warmup', 1),)),
+    'EAT': Sweep('eat', 'delta', partial(rising, 1e-7, 1.), (('warmup', 2),)),
     'CoDE-Stop': Sweep('code_stop', 'degeneration', partial(falling, .2, 6.)),
     'CUSUM': Sweep('cusum', 'threshold', partial(falling, .05, 6.), (('drift', .1),)),
 }

@@ -15,9 +15,9 @@ from .traces import replay, trace
 from ..maths.statistics import detectable, paired
 
 # %% auto #0
-__all__ = ['TONES', 'BASES', 'CLAIMS', 'tidy', 'tone', 'interval', 'chosen', 'table', 'claims', 'claims_table', 'along',
-           'keeping_accuracy', 'parts', 'free_bound', 'beams', 'plane_figure', 'cost_figure', 'sensitivity_figure',
-           'verdict', 'metrics', 'pooled']
+__all__ = ['TONES', 'BASES', 'CLAIMS', 'tidy', 'tone', 'interval', 'chosen', 'table', 'claims', 'more_or_less', 'claims_table',
+           'along', 'keeping_accuracy', 'parts', 'free_bound', 'beams', 'plane_figure', 'cost_figure',
+           'sensitivity_figure', 'verdict', 'metrics', 'pooled']
 
 # %% ../../../nbs/eig/17_compare_report.ipynb #7ece8729
 TONES = {'full': '#1d2530', 'none': '#b0b8c1', 'fixed budget': '#7f8c9b', 'entropy': '#2b7bba', 'EIG': '#e4572e', 'Bayes risk': '#f2a65a', 'amortised, probes': '#2a9d5c', 'amortised, hidden state': '#0b6e4f', 'own path, L=6': '#c43b8e'}
@@ -65,13 +65,15 @@ def claims(traces:dict[int,Sequence[dict]], curves:dict[int,dict[str,Curve]], sh
                 accuracy=s.accuracy[0], other_accuracy=s.accuracy[1], equal_accuracy_tokens=finite(at[0]), equal_accuracy_other=finite(at[1])))
     return out
 
+def more_or_less(a:float, b:float, less:str='less')->str: return (f'{1-a/b:.0%} {less}' if a <= b else f'{a/b-1:.0%} more') if b else '–'
+
 def claims_table(rows:Sequence[dict])->pd.DataFrame:
     "Claims, a line for each pair, seeds side by side."
     out = {}
     for r in rows:
         line = out.setdefault((r['rule'], r['against'], r['counted']), {'rule': r['rule'], 'against': r['against'], 'tokens counted': r['counted']})
-        equal = '–' if not r['equal_accuracy_other'] or r['equal_accuracy_tokens'] is None else f'{1-r["equal_accuracy_tokens"]/r["equal_accuracy_other"]:.0%}'
-        line[f'seed {r["seed"]}'] = f'{r["tokens"]:.1f} against {r["other"]:.1f}: {r["saved"] or 0:.0%} less, {r["tokens"]-r["other"]:+.1f} [{r["low"]:+.1f}, {r["high"]:+.1f}]; at equal accuracy {equal}'
+        equal = '–' if not r['equal_accuracy_other'] or r['equal_accuracy_tokens'] is None else more_or_less(r['equal_accuracy_tokens'], r['equal_accuracy_other'])
+        line[f'seed {r["seed"]}'] = f'{r["tokens"]:.1f} against {r["other"]:.1f}: {more_or_less(r["tokens"], r["other"])}, {r["tokens"]-r["other"]:+.1f} [{r["low"]:+.1f}, {r["high"]:+.1f}]; at equal accuracy {equal}'
     return pd.DataFrame(out.values())
 
 # %% ../../../nbs/eig/17_compare_report.ipynb #e3a88e5f
@@ -184,7 +186,7 @@ def verdict(rows:Sequence[dict], n:int)->str:
         if not rs: continue
         t, o = np.mean([r['tokens'] for r in rs]), np.mean([r['other'] for r in rs])
         sure = sum(r['high'] < 0 for r in rs); worse = sum(r['low'] > 0 for r in rs)
-        how = f'{1-t/o:.0%} fewer' if t < o else f'{t/o-1:.0%} more'
+        how = more_or_less(t, o, 'fewer')
         out.append(f'- **{a}** spends {t:.1f} {rs[0]["counted"] if rs[0]["counted"]!="all" else ""} tokens where **{b}** spends {o:.1f}: {how}; the interval is below zero in {sure} and above it in {worse} of {len(rs)} seed{"s" if len(rs) > 1 else ""}.'.replace('  ', ' '))
     return '\n'.join(out) + f'\n\n{n} questions a seed; both rules\' thresholds are chosen on one half of the questions and judged on the other, so their accuracies differ a little: the table says by how much, and what is left at equal accuracy.'
 

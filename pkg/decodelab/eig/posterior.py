@@ -99,8 +99,13 @@ class AnswerPosteriorEstimator:
     def candidates(self, states:Sequence[Ids], width:int|None=None)->tuple[list[list[Candidate]], np.ndarray]:
         "Candidates at each state and the probe tokens they cost, the cue's included."
         if not states: return [], np.zeros(0, int)
-        cs, cost = beams(self.backend, [(*s, *self.cue) for s in states], width or self.parameters.beam_size, self.ends, self.frame.answer_tokens)
-        return cs, cost + len(self.cue)
+        prefixes, width, found, spent = [(*s, *self.cue) for s in states], width or self.parameters.beam_size, [], []
+        size = len(states)
+        if room := getattr(self.backend, 'rows_at_once', None): size = max(1, room(max(map(len, prefixes))+self.frame.answer_tokens)//width) # no more than memory holds
+        for i in range(0, len(states), size):
+            cs, cost = beams(self.backend, prefixes[i:i+size], width, self.ends, self.frame.answer_tokens)
+            found += cs; spent.append(cost)
+        return found, np.concatenate(spent) + len(self.cue)
 
     def posterior(self, candidates:Sequence[Candidate], logprobs:np.ndarray|None=None)->Posterior:
         "The belief on a support; `logprobs` are its scores at another state than the one it was found at."
