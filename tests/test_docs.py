@@ -42,4 +42,7 @@ def test_readme_numbers_are_those_of_the_published_reports(root):
     for key in ('reasoning_against_budget','reasoning_against_entropy','total_against_entropy'):
         for v in (a[key]['eig'], a[key]['other']): assert f'{v:.1f}' in text, (key, v)
     assert f'{m["calibration_error"]:.3f}' in text and f'n = {m["n"]:,}' in text
+    c = [x for x in json.loads((root/'nbs'/'reports'/'eig_compare.metrics.json').read_text())['claims'] if x['rule']=='amortised, hidden state']
+    mean = lambda against, k: sum(x[k] for x in c if x['against']==against)/5
+    for v in (mean('fixed budget', 'tokens'), mean('fixed budget', 'other'), mean('entropy', 'other')): assert f'{v:.1f}' in text, v
     for picture in re.findall(r'\]\((nbs/[^)]+)\)', text): assert (root/picture).exists(), picture

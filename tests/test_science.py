@@ -19,6 +19,17 @@ def test_eig_needs_fewer_reasoning_tokens_on_the_mixed_population(m):
 def test_published_run_shows_where_eig_loses(m):
     assert m['population']['all']['total_against_entropy']['saved'] < 0 and 'answerable' in m['population']
 
+def test_published_comparison_over_five_seeds(root):
+    "Paired intervals exclude zero on every seed, with the savings that the project aims at."
+    m = json.loads((root/'nbs'/'reports'/'eig_compare.metrics.json').read_text())
+    of = lambda rule, against: [c for c in m['claims'] if (c['rule'], c['against'])==(rule, against)]
+    mean = lambda cs: 1-sum(c['tokens'] for c in cs)/sum(c['other'] for c in cs)
+    assert m['seeds']==5 and m['n'] >= 5000
+    for rule,against,least in (('EIG','entropy',.3), ('EIG','fixed budget',.5), ('amortised, probes','entropy',.2), ('amortised, hidden state','fixed budget',.2), ('amortised, hidden state','entropy',.5)):
+        cs = of(rule, against)
+        assert len(cs)==5 and all(c['high'] < 0 for c in cs) and mean(cs) >= least, (rule, against)
+    assert all(c['low'] > 0 for c in of('amortised, probes','fixed budget')) # on short steps a probe costs as much as a step
+
 def test_shipped_student_and_teacher(root):
     r = json.loads((root/'nbs'/'reports'/'reference_models.metrics.json').read_text())
     s, t = ([r[k]['passes'][str(i)]['accuracy'] for i in range(4)] for k in ('student','teacher'))
