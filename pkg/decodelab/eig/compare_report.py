@@ -4,6 +4,7 @@
 
 # %% ../../../nbs/eig/17_compare_report.ipynb #5814576e
 from __future__ import annotations
+import itertools
 from collections.abc import Sequence
 import numpy as np
 import pandas as pd
@@ -138,13 +139,13 @@ def plane_figure(curves:dict[str,Curve], goal:float, seconds:dict[str,tuple[floa
     import matplotlib.pyplot as plt
     fig, axes = plt.subplots(1, 3 if seconds else 2, figsize=(16 if seconds else 11.5, 5), sharey=True)
     for ax,column in zip(axes, (TOTAL, REASONING)):
+        dashes = itertools.cycle(('-', '--', ':', '-.', (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (7, 2))))
         for k,c in curves.items():
             x, y = _edge(c, column); main = k in TONES
-            ax.plot(x, y, 'o' if k in BASES else '-', color=tone(k), lw=2.4 if main else 1.1, ms=7, alpha=1 if main else .75, label=k if main else None, zorder=3 if main else 2)
-            if not main: ax.annotate(k, (x[-1], y[-1]), fontsize=7, color='#8a7a25', xytext=(3, -3), textcoords='offset points')
+            ax.plot(x, y, 'o' if k in BASES else '-' if main else next(dashes), color=tone(k), lw=2.4 if main else 1.2, ms=7, alpha=1 if main else .85, label=k, zorder=3 if main else 2)
         ax.axhline(goal, color='#c3c9d0', lw=1, ls=':', zorder=0); ax.grid(alpha=.2)
     axes[0].set(xscale='log', xlabel='all tokens a question (log scale)', ylabel='accuracy', title='What deciding costs too'); axes[1].set(xlabel='reasoning tokens a question', title='What thinking costs')
-    axes[1].legend(frameon=False, fontsize=8, loc='lower right')
+    axes[1].legend(frameon=False, fontsize=7, loc='lower right', ncols=2)
     if seconds:
         for k,(t,a) in seconds.items(): axes[2].plot(t*1e3, a, 'o', color=tone(k), ms=7); axes[2].annotate(k, (t*1e3, a), fontsize=7, xytext=(4, 3), textcoords='offset points')
         axes[2].set(xscale='log', xlabel='milliseconds a question, live (log scale)', title='What it takes'); axes[2].grid(alpha=.2)
