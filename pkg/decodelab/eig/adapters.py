@@ -30,7 +30,7 @@ class Foreseer(ExpectedInformationGainCalculator):
     def __init__(self, *args, **kw): super().__init__(*args, **kw); self.seen = {}
     @classmethod
     def recorder(cls, backend:Backend, frame:Frame, parameters:EIGParameters, *args, **kw)->Foreseer:
-        "One for `trace` that records the gain at every boundary, however small: what any rule with forecasts can be replayed on."
+        "One for `trace` that records the gain at every boundary that is not sure, however small: what any rule with forecasts can be replayed on."
         return cls(backend, frame, parameters.model_copy(update=dict(lambda_cost=-1., adaptive=False)), *args, **kw)
     def _round(self, works, total):
         super()._round(works, total)

@@ -13,11 +13,12 @@ from .gain import ExpectedInformationGainCalculator
 from .reasoning import Cost
 
 # %% auto #0
-__all__ = ['FLOOR', 'RULES', 'trace', 'first', 'stop_full', 'stop_none', 'stop_budget', 'stop_entropy', 'stop_eig', 'cost',
-           'replay']
+__all__ = ['FLOOR', 'SURE', 'RULES', 'trace', 'first', 'stop_full', 'stop_none', 'stop_budget', 'stop_entropy', 'stop_eig',
+           'cost', 'replay']
 
 # %% ../../../nbs/eig/06_traces.ipynb #b808bd49
 FLOOR = .05 # Smallest λ that traces can be replayed at, nats
+SURE = .02 # Beliefs of at most this entropy get no forecast, nats: no rule asks for one there
 
 def trace(calculator:ExpectedInformationGainCalculator, # Its λ must be at most `FLOOR`, and it must not be adaptive
           thoughts:Sequence[dict], # Records of full reasoning, from `reasoning.record`
@@ -50,13 +51,15 @@ def _describe(calculator, t:dict, candidates, cost, normaliser)->dict:
 def _add_gains(calculator, states, found, out):
     floor, live, t = calculator.parameters.lambda_cost, list(range(len(out))), 0
     while live:
-        live = [i for i in live if t < len(states[i]) and out[i]['entropy'][t] is not None and out[i]['entropy'][t] > floor]
-        ds = calculator.evaluate([states[i][t] for i in live], ([found[i][0][t] for i in live], [found[i][1][t] for i in live]))
-        for i,d in zip(live, ds):
+        live = [i for i in live if t < len(states[i]) and out[i]['entropy'][t] is not None and (floor < 0 or out[i]['entropy'][t] > floor)]
+        ask = [i for i in live if out[i]['entropy'][t] > max(floor, SURE)]
+        ds = calculator.evaluate([states[i][t] for i in ask], ([found[i][0][t] for i in ask], [found[i][1][t] for i in ask]))
+        for i,d in zip(ask, ds):
             if d.gain: out[i]['gain'][t] = dict(eig=d.gain.eig, low=d.gain.low, high=d.gain.high, mutual_information=d.gain.mutual_information, computation_gain=d.gain.computation_gain,
                 martingale_gap=d.gain.martingale_gap if isfinite(d.gain.martingale_gap) else None, # infinite where no forecast allows what is believed now
                  after=list(d.gain.after), forecast=d.forecast, probe=d.probe-int(found[i][1][t]), kept=len(d.step.ids) if d.step else 0)
-        live = [i for i,d in zip(live, ds) if d.go]; t += 1
+        stop = {i for i,d in zip(ask, ds) if not d.go}
+        live = [i for i in live if i not in stop]; t += 1
 
 # %% ../../../nbs/eig/06_traces.ipynb #fe29e7e2
 def first(flags:Sequence[bool])->int:
