@@ -30,9 +30,9 @@ __all__ = ['SWEEPS', 'VARIANTS', 'EIGCompareParameters', 'Sweep', 'falling', 'ri
 # %% ../../../nbs/eig/16_compare.ipynb #15732874
 class EIGCompareParameters(EIGEvalParameters):
     "Parameters of `nbs/eig_compare.ipynb`."
-    n: int = param(32, 'Questions of each seed.', ge=4, le=1_000_000)
+    n: int = param(96, 'Questions of each seed.', ge=4, le=1_000_000)
     seeds: int = param(1, 'Sets of questions and draws, from `seed` on.', ge=1, le=100)
-    fit_n: int = param(64, 'Other questions that the amortised gains are fitted on.', ge=20, le=1_000_000)
+    fit_n: int = param(96, 'Other questions that the amortised gains are fitted on.', ge=20, le=1_000_000)
     horizon: int = param(6, 'Steps over which the amortised gains count.', 'steps', ge=1, le=1000)
     thresholds: int = param(16, 'Of each rule.', ge=3, le=200)
     forecasts: Literal['everywhere','needed','none'] = param('everywhere', 'Drawn at every boundary, as the Bayes-risk rule needs them; where EIG may need them, up to the first gain of at most .05 nats; or never, which leaves EIG out.')

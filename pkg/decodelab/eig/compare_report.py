@@ -142,7 +142,7 @@ def plane_figure(curves:dict[str,Curve], goal:float, seconds:dict[str,tuple[floa
         dashes = itertools.cycle(('-', '--', ':', '-.', (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (7, 2))))
         for k,c in curves.items():
             x, y = _edge(c, column); main = k in TONES
-            ax.plot(x, y, 'o' if k in BASES else '-' if main else next(dashes), color=tone(k), lw=2.4 if main else 1.2, ms=7, alpha=1 if main else .85, label=k, zorder=3 if main else 2)
+            ax.plot(x, y, marker='o' if k in BASES else '', ls='' if k in BASES else '-' if main else next(dashes), color=tone(k), lw=2.4 if main else 1.2, ms=7, alpha=1 if main else .85, label=k, zorder=3 if main else 2)
         ax.axhline(goal, color='#c3c9d0', lw=1, ls=':', zorder=0); ax.grid(alpha=.2)
     axes[0].set(xscale='log', xlabel='all tokens a question (log scale)', ylabel='accuracy', title='What deciding costs too'); axes[1].set(xlabel='reasoning tokens a question', title='What thinking costs')
     axes[1].legend(frameon=False, fontsize=7, loc='lower right', ncols=2)
