@@ -120,7 +120,7 @@ def test_repeats_think_again(lm, asks):
     a = generate(lm, asks[0][:1]*3, scale_func_name='full', temperature=1.5); b = generate(lm, asks[0][:1]*3, scale_func_name='full', temperature=1.5)
     steps = lambda out: [x.trace['steps'] for x in out]
     assert steps(a)==steps(b) and len({str(s) for s in steps(a)}) > 1
-    assert steps(generate(lm, asks[0][:1], scale_func_name='full', temperature=1.5, seed=7))!=steps(a)[:1]
+    assert any(steps(generate(lm, asks[0][:1], scale_func_name='full', temperature=1.5, seed=k))!=steps(a)[:1] for k in range(7, 13)) # a sure model may think the same twice
 
 def test_rules_and_plain_requests_together(lm, asks):
     from lm_eval.api.instance import Instance
