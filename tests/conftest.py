@@ -28,3 +28,10 @@ def command(outputs):
         assert not check or p.returncode==0, p.stdout + p.stderr
         return p
     return go
+
+@pytest.fixture(scope='module')
+def data_sets(tmp_path_factory):
+    "Prepared data sets of lm-eval's tasks, away from the user's."
+    import datasets
+    datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp('datasets')
+    datasets.disable_progress_bars()

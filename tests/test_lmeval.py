@@ -5,6 +5,7 @@ import pytest
 from conftest import BIN, ROOT
 
 os.environ |= dict(HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false')
+pytestmark = pytest.mark.usefixtures('data_sets')
 STUDENT = ROOT/'pkg'/'decodelab'/'models'/'student'
 TASKS = ROOT/'tests'/'tasks'
 NAMES = ('letters', 'choices', 'truths', 'cloze', 'rolling', 'generate', 'fewshot', 'chat', 'chat_generate')
@@ -29,13 +30,6 @@ def same(a, b):
     "Likelihoods of two models: close numbers, equal flags."
     assert [x[1] for x in a]==[x[1] for x in b]
     np.testing.assert_allclose([x[0] for x in a], [x[0] for x in b], atol=1e-4, rtol=3e-7)
-
-@pytest.fixture(scope='module', autouse=True)
-def data_sets(tmp_path_factory):
-    "Prepared data sets of lm-eval's tasks, away from the user's."
-    import datasets
-    datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp('datasets')
-    datasets.disable_progress_bars()
 
 @pytest.fixture(scope='module')
 def theirs(): return hflm(batch_size=4)

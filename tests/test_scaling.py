@@ -5,16 +5,10 @@ from conftest import ROOT
 from decodelab.core.errors import DecodelabError
 
 os.environ |= dict(HF_HUB_OFFLINE='1', TOKENIZERS_PARALLELISM='false')
+pytestmark = pytest.mark.usefixtures('data_sets')
 STUDENT = ROOT/'pkg'/'decodelab'/'models'/'student'
 TASK = ROOT/'slurm'/'tasks'/'chains.yaml'
 EIG = dict(scale_func_name='expected_information_gain_reasoning', lambda_cost=.03, beam_size=4, mc_samples=2, sample_length=32)
-
-@pytest.fixture(scope='module', autouse=True)
-def data_sets(tmp_path_factory):
-    "Prepared data sets of lm-eval's tasks, away from the user's."
-    import datasets
-    datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp('datasets')
-    datasets.disable_progress_bars()
 
 @pytest.fixture(scope='module')
 def lm(student):

@@ -2,10 +2,10 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
-    "adapters": ["Foreseer", "add_best", "Scaler", "replay_rule", "replay_one", "recorded", "first_entropy"],
+    "adapters": ["RISK", "Foreseer", "add_best", "Scaler", "replay_rule", "replay_one", "recorded", "first_entropy"],
     "amortised": ["FEATURES", "opening", "progress", "numbers", "products", "FittedGain", "read_gain", "AmortisedParameters", "of_this_model", "amortised_gain", "hidden_gain", "OwnPathParameters", "own_path_gain"],
     "answers": ["Frame", "frame_for", "prompt_ids", "end_ids", "normalise", "number", "same", "extract", "Candidate", "classes"],
-    "compare": ["SWEEPS", "VARIANTS", "EIGCompareParameters", "Sweep", "falling", "rising", "whole", "sweep", "sweeps", "with_forecasts", "front", "area", "at_equal_tokens", "Comparison"],
+    "compare": ["SWEEPS", "VARIANTS", "LEARNT", "LEAST", "EIGCompareParameters", "Sweep", "falling", "rising", "whole", "fitted_file", "sweep", "sweeps", "with_forecasts", "front", "area", "at_equal_tokens", "seeds_of", "questions_of", "others", "Comparison"],
     "compare_report": ["TONES", "BASES", "CLAIMS", "tidy", "tone", "interval", "chosen", "table", "claims", "more_or_less", "claims_table", "along", "keeping_accuracy", "parts", "free_bound", "beams", "plane_figure", "cost_figure", "sensitivity_figure", "verdict", "metrics", "pooled"],
     "evaluation": ["SetUp"],
     "fitting": ["STRIDES", "PENALTIES", "FitParameters", "drops", "probe_rows", "hidden_rows", "add_hidden", "ridge", "cross_validated", "fit_gain", "observe", "fit"],

@@ -22,7 +22,7 @@ from .traces import FLOOR
 from ..maths.information import entropy
 
 # %% auto #0
-__all__ = ['Foreseer', 'add_best', 'Scaler', 'replay_rule', 'replay_one', 'recorded', 'first_entropy']
+__all__ = ['RISK', 'Foreseer', 'add_best', 'Scaler', 'replay_rule', 'replay_one', 'recorded', 'first_entropy']
 
 # %% ../../../nbs/eig/12_adapters.ipynb #42bdbb17
 class Foreseer(ExpectedInformationGainCalculator):
@@ -180,6 +180,8 @@ def _beliefs(r:Scaler, states)->list[tuple]:
 _PROBES = dict(token=_next_tokens, hidden=_hidden, answer=_answers, posterior=_beliefs, forecast=_beliefs)
 
 # %% ../../../nbs/eig/12_adapters.ipynb #51f82104
+RISK = .003 # Where the entropy is at most `SURE`, a wrong answer is at most this probable
+
 def replay_rule(traces:Sequence[dict], scale_func_name:str, step:str='\n', # Ends a step: a trace whose last step lacks it was ended by the model there
                 cue_tokens:int=2, # Of the answer cue
                 normaliser:Callable=normalise, **parameters)->np.ndarray: # [n, 6]
@@ -187,6 +189,7 @@ def replay_rule(traces:Sequence[dict], scale_func_name:str, step:str='\n', # End
     p, r = rules.settings(scale_func_name, parameters), rules[scale_func_name].item
     fixed = [k for k in parameters if k in Forecasting.model_fields and k not in ('lambda_cost', 'every')] if r.needs=='forecast' else []
     if fixed: raise BadValue('parameter of a replay', fixed[0], ['lambda_cost', 'every'], 'Probes and forecasts are those of the recording.')
+    if r.needs=='forecast' and not r.adaptive and p.lambda_cost < RISK: raise BadValue('lambda_cost', p.lambda_cost, f'at least {RISK}: traces hold no forecasts where the belief is surer')
     if r.adaptive and p.lambda_cost < FLOOR: raise BadValue('lambda_cost', p.lambda_cost, f'at least {FLOOR}: traces hold no gains below')
     out = []
     for t in traces:

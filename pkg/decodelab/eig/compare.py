@@ -4,6 +4,7 @@
 
 # %% ../../../nbs/eig/16_compare.ipynb #86b9e0aa
 from __future__ import annotations
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Literal
 import numpy as np
 from ..backends.contract import Backend
 from ..core.data import Question, load_questions
+from ..core.errors import BadValue
 from ..core.parameters import param
 from ..core.runs import Run, chunks
 from .adapters import Foreseer, Scaler, add_best, replay_rule
@@ -20,12 +22,14 @@ from .fitting import FitParameters, add_hidden, fit_gain, observe
 from .parameters import EIGEvalParameters, EIGParameters
 from .plane import CORRECT, TOTAL, Curve, judged
 from .reasoning import reason, record
+from .scalers import rules
 from .traces import FLOOR, trace
 from ..maths.statistics import Paired, paired
 
 # %% auto #0
-__all__ = ['SWEEPS', 'VARIANTS', 'EIGCompareParameters', 'Sweep', 'falling', 'rising', 'whole', 'sweep', 'sweeps',
-           'with_forecasts', 'front', 'area', 'at_equal_tokens', 'Comparison']
+__all__ = ['SWEEPS', 'VARIANTS', 'LEARNT', 'LEAST', 'EIGCompareParameters', 'Sweep', 'falling', 'rising', 'whole', 'fitted_file',
+           'sweep', 'sweeps', 'with_forecasts', 'front', 'area', 'at_equal_tokens', 'seeds_of', 'questions_of',
+           'others', 'Comparison']
 
 # %% ../../../nbs/eig/16_compare.ipynb #15732874
 class EIGCompareParameters(EIGEvalParameters):
@@ -75,11 +79,15 @@ VARIANTS = {
     'amortised, probes every 3 steps': Sweep('amortised_gain', 'lambda_cost', partial(rising, .01, 1.6), (('every', 3),)),
 }
 
+LEARNT = {'amortised_gain': 'probes', 'hidden_gain': 'hidden'} # Rules and the kind of gain they need
+
+def fitted_file(rule:str, gains:dict|None)->dict: return dict(gain_file=str(gains[LEARNT[rule]])) if rule in LEARNT else {}
+
 def sweep(traces:Sequence[dict], s:Sweep, m:int=16, gains:dict|None=None, cue_tokens:int=2)->Curve:
     "Replay a rule at its thresholds; `gains` are the files of the fitted ones by kind."
     values = s.values(m)
     if s.parameter=='budget': values = np.unique(np.linspace(0, max(t['tokens'][-1] for t in traces), 2*m).round().astype(int))[::-1]
-    more = dict(s.fixed) | {'amortised_gain': lambda: dict(gain_file=str(gains['probes'])), 'hidden_gain': lambda: dict(gain_file=str(gains['hidden']))}.get(s.rule, dict)()
+    more = dict(s.fixed) | fitted_file(s.rule, gains)
     at = lambda v: {} if v is None else {s.parameter: v if isinstance(v, int) else int(v) if isinstance(v, np.integer) else float(v)}
     return Curve(s.rule, np.array([np.nan if v is None else v for v in values], float), np.stack([replay_rule(traces, s.rule, cue_tokens=cue_tokens, **at(v), **more) for v in values]))
 
@@ -124,6 +132,18 @@ def at_equal_tokens(c:Curve, budget:Curve, target:float, column:int=TOTAL, seed:
     return paired(x[:,CORRECT], budget.outcomes[i][:,CORRECT]), float(budget.tokens(column)[i])
 
 # %% ../../../nbs/eig/16_compare.ipynb #d4ba7c3f
+LEAST = 20 # Questions that a gain is fitted on
+
+def seeds_of(p:EIGCompareParameters)->list[int]: return list(range(p.seed, p.seed+p.seeds))
+def questions_of(p:EIGCompareParameters, seed:int)->list[Question]: return load_questions(p.data, p.n, seed, p.unanswerable)
+
+def others(p:EIGCompareParameters)->list[Question]:
+    "Questions to fit on: none of those that are compared."
+    asked = {q.text for s in seeds_of(p) for q in questions_of(p, s)}
+    out = [q for q in load_questions(p.data, p.fit_n, (p.seed+100_000) % 2**31, p.unanswerable) if q.text not in asked]
+    if len(out) < LEAST: raise BadValue('fit_n', p.fit_n, f'enough for {LEAST} questions besides the {len(asked)} that are compared', f'{p.data} leaves {len(out)} of them.')
+    return out
+
 class Comparison:
     "Backend and parameters of one comparison."
     def __init__(self, backend:Backend, p:EIGCompareParameters):
@@ -133,17 +153,15 @@ class Comparison:
         self.kinds = ('probes','hidden') if backend.capabilities.hidden_states else ('probes',)
         self.skip = [r for r,absent in (('hidden_gain', 'hidden' not in self.kinds), ('bayes_risk_optimal_reasoning', p.forecasts!='everywhere'), ('expected_information_gain_reasoning', p.forecasts=='none')) if absent]
 
-    def seeds(self)->list[int]: return list(range(self.p.seed, self.p.seed+self.p.seeds))
-    def questions(self, seed:int)->list[Question]: return load_questions(self.p.data, self.p.n, seed, self.p.unanswerable)
+    def seeds(self)->list[int]: return seeds_of(self.p)
+    def questions(self, seed:int)->list[Question]: return questions_of(self.p, seed)
     def setup(self, seed:int, questions:Sequence[Question]|None=None)->SetUp:
         return SetUp(self.backend, self.questions(seed) if questions is None else questions, self.p.model_copy(update=dict(seed=seed)))
 
     def fit(self, run:Run, progress:Callable|None=None)->dict:
         "Fit the amortised gains; files by kind, under the run's folder."
         p = self.p; f = FitParameters(**{k: getattr(p, k) for k in FitParameters.model_fields if hasattr(p, k)} | dict(n=p.fit_n, seed=(p.seed+100_000) % 2**31))
-        asked = {q.text for s in self.seeds() for q in self.questions(s)}
-        qs = [q for q in load_questions(p.data, f.n, f.seed, f.unanswerable) if q.text not in asked]
-        traces = observe(self.backend, qs, f, 'hidden' in self.kinds, p.chunk, progress)
+        traces = observe(self.backend, others(p), f, 'hidden' in self.kinds, p.chunk, progress)
         self.fitted, files = {k: fit_gain(traces, k, p.horizon, self.backend) for k in self.kinds}, {}
         for k,g in self.fitted.items(): files[k] = run.folder/f'gain-{k}.json'; g.save(files[k])
         return files
@@ -163,16 +181,13 @@ class Comparison:
         calc = Foreseer.recorder(self.backend, self.frame, self.common, seed)
         return list(add_best(calc, part, trace(calc, part)))
 
-    def live(self, name:str, s:Sweep, value:float, gains:dict)->tuple[list[dict],float]:
+    def live(self, s:Sweep, value:float, gains:dict)->tuple[list[dict],float]:
         "A rule run live on the first questions, with its seconds a question."
-        import time
         qs = self.questions(self.p.seed)[:self.p.live]
-        more = dict(s.fixed) | ({} if np.isnan(value) else {s.parameter: type(_field(s).default)(value)}) | {'amortised_gain': dict(gain_file=str(gains.get('probes'))), 'hidden_gain': dict(gain_file=str(gains.get('hidden')))}.get(s.rule, {})
+        more = dict(s.fixed) | ({} if np.isnan(value) else {s.parameter: type(_field(s).default)(value)}) | fitted_file(s.rule, gains)
         t0 = time.perf_counter()
         r = Scaler(self.backend, s.rule, self.common, self.frame, self.p.seed, **more)
         thoughts = reason(self.backend, [q.text for q in qs], r, r.forecaster, self.p.max_tokens, None, r.limit)
         return [record(q, t) for q,t in zip(qs, thoughts)], (time.perf_counter()-t0)/len(qs)
 
-def _field(s:Sweep):
-    from decodelab.eig.scalers import rules
-    return rules[s.rule].parameters.model_fields[s.parameter]
+def _field(s:Sweep): return rules[s.rule].parameters.model_fields[s.parameter]

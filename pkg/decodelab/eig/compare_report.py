@@ -108,7 +108,7 @@ def parts(traces:Sequence[dict], curves:dict[str,Curve], goal:float, m:int, gain
     return pd.DataFrame(rows)
 
 def free_bound(traces:Sequence[dict], lam:float)->dict:
-    "What H ≤ λ spares: at how many of the decisions that EIG takes no forecast is drawn, and the tokens it would have cost (needs gains at every boundary)."
+    "What H ≤ λ spares: at how many of the decisions that EIG takes no forecast is drawn, and the tokens it would have cost at least (needs gains at every boundary that is not sure)."
     stops, tokens, decisions = 0, 0, 0
     for t in traces:
         for h,g in zip(t['entropy'], t['gain']):

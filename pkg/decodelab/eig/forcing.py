@@ -75,7 +75,7 @@ class Watched:
 def able(backend:Backend, scale_func_name:str):
     "A rule that looks at what a runtime does not give is an error before any work."
     needs, c = rules[scale_func_name].item.needs, backend.capabilities
-    lacks = 'full_distribution' if needs in ('token','answer','posterior','forecast') and not c.full_distribution else 'likelihoods' if needs in ('surprise','forecast') and not c.likelihoods else 'hidden_states' if needs=='hidden' and not c.hidden_states else ''
+    lacks = 'full_distribution' if needs in ('token','answer','posterior','forecast') and not c.full_distribution else 'likelihoods' if needs in ('surprise','forecast') and not c.likelihoods else ''
     if lacks: raise ModelError(f'{backend.name}: rule {scale_func_name} needs the capability {lacks}, which this runtime lacks; load the model in process (hf, vllm, gguf, mlx), or take one of {", ".join(e.name for e in rules if e.item.needs=="none")}')
 
 def scale(backend:Backend, questions:Sequence[str], # As asked

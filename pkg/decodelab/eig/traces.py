@@ -18,7 +18,7 @@ __all__ = ['FLOOR', 'SURE', 'RULES', 'trace', 'first', 'stop_full', 'stop_none',
 
 # %% ../../../nbs/eig/06_traces.ipynb #b808bd49
 FLOOR = .05 # Smallest λ that traces can be replayed at, nats
-SURE = .02 # Beliefs of at most this entropy get no forecast, nats: no rule asks for one there
+SURE = .02 # Beliefs of at most this entropy get no forecast, nats: rules ask for none there, see `adapters.RISK`
 
 def trace(calculator:ExpectedInformationGainCalculator, # Its λ must be at most `FLOOR`, and it must not be adaptive
           thoughts:Sequence[dict], # Records of full reasoning, from `reasoning.record`

@@ -4,7 +4,7 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "bench": ["BENCHES", "in_turn", "ratio", "side_by_side", "bench_eig", "bench_sample", "report"],
     "display": ["span", "Progress", "facts", "markdown"],
-    "experiments": ["EXPERIMENTS", "Experiment", "check_questions", "check_quick", "check_backend", "experiment", "resolve", "start", "begin", "end", "notebook_hash", "cells_hash", "quiet_errors"],
+    "experiments": ["EXPERIMENTS", "Experiment", "check_questions", "check_comparison", "check_quick", "check_backend", "experiment", "resolve", "start", "begin", "end", "notebook_hash", "cells_hash", "quiet_errors"],
     "page": ["STYLE", "to_html", "cell_html", "output_html", "markdown", "plain"],
     "peers": ["SIZES", "VOCABULARY", "NOTES", "PEERS", "make_model", "shaped", "Side", "ours", "instances", "quiet", "peers_hf", "peers_vllm", "peers_mlx", "peers_gguf", "timed", "duel", "report_score", "against_tool"],
     "readme": ["main"],

@@ -16,8 +16,8 @@ from ..core.runs import RUN_DIR, Run
 from ..core.settings import find_root
 
 # %% auto #0
-__all__ = ['EXPERIMENTS', 'Experiment', 'check_questions', 'check_quick', 'check_backend', 'experiment', 'resolve', 'start',
-           'begin', 'end', 'notebook_hash', 'cells_hash', 'quiet_errors']
+__all__ = ['EXPERIMENTS', 'Experiment', 'check_questions', 'check_comparison', 'check_quick', 'check_backend', 'experiment',
+           'resolve', 'start', 'begin', 'end', 'notebook_hash', 'cells_hash', 'quiet_errors']
 
 # %% ../../../nbs/lab/00_experiments.ipynb #941bf15c
 @dataclass(frozen=True)
@@ -38,6 +38,12 @@ def check_questions(p)->dict:
     "Data can be read and the model folder is whole."
     load_questions(p.data, p.n, p.seed, p.unanswerable)
     return {p.backend: check_backend(p.backend)}
+
+def check_comparison(p)->dict:
+    "As `check_questions`, and there are other questions to fit on."
+    from decodelab.eig.compare import others
+    others(p)
+    return check_questions(p)
 
 def check_quick(p)->dict:
     "Kinds are known, the built-in set has enough questions, and the model folders are whole."
@@ -62,7 +68,7 @@ def check_backend(spec:str)->str:
 
 EXPERIMENTS = {e.name: e for e in (
     Experiment('eig_eval', 'decodelab.eig.parameters:EIGEvalParameters', 'eig', check_questions),
-    Experiment('eig_compare', 'decodelab.eig.compare:EIGCompareParameters', 'eig', check_questions),
+    Experiment('eig_compare', 'decodelab.eig.compare:EIGCompareParameters', 'eig', check_comparison),
     Experiment('reference_models', 'decodelab.lab.training:TrainingParameters'),
     Experiment('backend_benchmark', 'decodelab.evaluation.quick:QuickParameters', check=check_quick),
 )}
