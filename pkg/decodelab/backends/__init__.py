@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "hf": ["Growing", "pick_device", "pick_dtype", "HF", "HFSession"],
     "planned": ["Planned", "scored", "Tokenized", "Grown"],
     "planner": ["Trie", "build", "Stretch", "stretches", "visible"],
-    "reference": ["NAMES", "MAX_LENGTH", "SIZES", "TEMPLATE", "folder", "config", "byte_symbols", "tokenizer", "encode", "special"],
+    "reference": ["NAMES", "MAX_LENGTH", "LAYERS", "HIDDEN", "TEMPLATE", "folder", "config", "byte_symbols", "tokenizer", "encode", "special"],
     "server": ["AGAIN", "LASTING", "Refused", "Client", "Server"],
     "toy": ["Toy", "ToySession"],
 })

@@ -9,7 +9,8 @@ from ..core.chains import SPECIALS, QUESTION, OPEN, CLOSE, ANSWER, END, PAD
 from ..core.errors import BadValue
 
 # %% auto #0
-__all__ = ['NAMES', 'MAX_LENGTH', 'SIZES', 'TEMPLATE', 'folder', 'config', 'byte_symbols', 'tokenizer', 'encode', 'special']
+__all__ = ['NAMES', 'MAX_LENGTH', 'LAYERS', 'HIDDEN', 'TEMPLATE', 'folder', 'config', 'byte_symbols', 'tokenizer', 'encode',
+           'special']
 
 # %% ../../../nbs/backends/11_reference.ipynb #16c65daa
 NAMES = ('student', 'teacher')
@@ -21,13 +22,14 @@ def folder(name:str, # `student` or `teacher`
     if name not in NAMES: raise BadValue('reference model', name, NAMES)
     return Path(__file__).parent.parent/'models'/name
 
-SIZES = dict(student=dict(hidden_size=96, intermediate_size=256, num_hidden_layers=3), teacher=dict(hidden_size=128, intermediate_size=344, num_hidden_layers=4))
+LAYERS = dict(student=3, teacher=6)
+HIDDEN = 96 # Both: the teacher grows out of the student
 
 def config(name:str='student'):
     "Llama configuration of a reference model. Weights start at 1/sqrt(hidden size): at Llama's .02 so small a network takes four times as many tokens until it learns to copy."
     from transformers import LlamaConfig
-    return LlamaConfig(**SIZES[name], num_attention_heads=4, num_key_value_heads=4, head_dim=32, vocab_size=256+len(SPECIALS), max_position_embeddings=MAX_LENGTH,
-        tie_word_embeddings=True, rms_norm_eps=1e-6, initializer_range=round(SIZES[name]['hidden_size']**-.5, 3), bos_token_id=None, eos_token_id=256+SPECIALS.index(END), pad_token_id=256+SPECIALS.index(PAD))
+    return LlamaConfig(hidden_size=HIDDEN, intermediate_size=256, num_hidden_layers=LAYERS[name], num_attention_heads=4, num_key_value_heads=4, head_dim=32, vocab_size=256+len(SPECIALS), max_position_embeddings=MAX_LENGTH,
+        tie_word_embeddings=True, rms_norm_eps=1e-6, initializer_range=round(HIDDEN**-.5, 3), bos_token_id=None, eos_token_id=256+SPECIALS.index(END), pad_token_id=256+SPECIALS.index(PAD))
 
 # %% ../../../nbs/backends/11_reference.ipynb #ab4f357f
 TEMPLATE = ("{% for m in messages %}{% if m.role == 'assistant' %}" + OPEN + CLOSE + ANSWER + "{{ m.content }}" + END

@@ -6,7 +6,7 @@
 from __future__ import annotations
 import itertools, json, math, multiprocessing, os, random, time
 from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
@@ -26,17 +26,17 @@ from ..backends.reference import encode, special, config, tokenizer
 # %% auto #0
 __all__ = ['FULL', 'SHARES', 'LATE', 'NOISE', 'UNANSWERABLE', 'SLOPPY', 'BLOCKS', 'WEIGHTS', 'PEAK', 'TrainingParameters', 'slip',
            'Row', 'kinds_of', 'answer_block', 'make_row', 'make_facts', 'make_lookups', 'attends', 'pool', 'batches',
-           'collate', 'losses', 'late_updates', 'rate', 'start', 'optimisers', 'train', 'mean', 'save_checkpoint',
-           'read_log', 'fit', 'fit_all', 'curve_figure', 'LiveCurve', 'after_passes', 'answers_of', 'is_answer_json',
-           'exam', 'exam_table', 'card', 'parameters_of', 'save']
+           'collate', 'losses', 'late_updates', 'rate', 'start', 'grow', 'optimisers', 'train', 'mean',
+           'save_checkpoint', 'read_log', 'trained', 'fit', 'fit_all', 'curve_figure', 'LiveCurve', 'after_passes',
+           'answers_of', 'is_answer_json', 'exam', 'exam_table', 'card', 'parameters_of', 'save']
 
 # %% ../../../nbs/lab/05_training.ipynb #627b7ae1
-FULL = dict(student=10000, teacher=12000) # Updates of the shipped models
+FULL = dict(student=10000, teacher=6000) # Updates of the shipped models
 
 class TrainingParameters(Parameters):
     "Parameters of `nbs/reference_models.ipynb`."
     student_steps: int = param(150, f'Updates of the student; the shipped one had {FULL["student"]:,}.', ge=1, le=1_000_000)
-    teacher_steps: int = param(60, f'Updates of the teacher; the shipped one had {FULL["teacher"]:,}.', ge=1, le=1_000_000)
+    teacher_steps: int = param(30, f'Updates of the teacher; the shipped one had {FULL["teacher"]:,}.', ge=1, le=1_000_000)
     tokens: int = param(3000, 'Tokens a batch.', 'tokens', ge=500, le=1_000_000)
     seed: int = param(0, 'Of weights and rows.', ge=0, le=2**31-1)
     n: int = param(8, 'Held-out questions for each test.', ge=8, le=100_000)
@@ -165,6 +165,16 @@ def start(name:str, seed:int):
     torch.manual_seed(seed)
     return LlamaForCausalLM(config(name)).float()
 
+def grow(student, seed:int):
+    "A teacher that still computes what the student does: after each of its layers comes a new one, whose outputs are zero. Source: Net2Net, Chen et al. 2016."
+    import torch
+    teacher = start('teacher', seed)
+    copy = lambda a, b: b.load_state_dict(a.state_dict())
+    copy(student.model.embed_tokens, teacher.model.embed_tokens); copy(student.model.norm, teacher.model.norm)
+    for old,same,new in zip(student.model.layers, teacher.model.layers[::2], teacher.model.layers[1::2], strict=True):
+        copy(old, same); torch.nn.init.zeros_(new.self_attn.o_proj.weight); torch.nn.init.zeros_(new.mlp.down_proj.weight)
+    return teacher
+
 def optimisers(model)->list:
     "Muon for the matrices inside the layers, AdamW for embeddings and norms."
     import torch
@@ -178,11 +188,12 @@ def train(name:str, # `student` or `teacher`
           checkpoint:Path|None=None, # Resumed from when it exists, written every `every` updates
           every:int=50, # Updates between yields
           tokens:int=3000, # Tokens a batch
+          student=None, # A trained one, that the teacher grows out of
          ):
     "Train a reference model; yields dicts (step, tokens, seconds, losses) and finally the model itself."
     import torch
     torch.set_num_threads(1)
-    model = start(name, seed)
+    model = start(name, seed) if student is None else grow(student, seed)
     opts = optimisers(model)
     first, seen = 0, 0
     if checkpoint and checkpoint.exists():
@@ -218,28 +229,31 @@ def save_checkpoint(path:Path, model, opts:list, step:int, seen:int):
 # %% ../../../nbs/lab/05_training.ipynb #b5b98c14
 def read_log(path:Path)->list[dict]: return [json.loads(l) for l in path.read_text().splitlines()] if path.exists() else []
 
+def trained(folder:Path, name:str, seed:int):
+    "The model of a checkpoint."
+    import torch
+    m = start(name, seed); m.load_state_dict(torch.load(folder/f'{name}.pt', weights_only=True)['model'])
+    return m.eval()
+
 def fit(folder:Path, name:str, steps:int, seed:int, tokens:int):
     "Train one model in a process of its own; checkpoint and log lie in `folder`, so a broken run goes on where it stopped."
     parent, log = os.getppid(), folder/f'{name}.jsonl'
     rows = read_log(log)
-    for out in train(name, steps, seed, folder/f'{name}.pt', 50 if steps >= 1000 else 10, tokens):
+    student = trained(folder, 'student', seed) if name=='teacher' else None
+    for out in train(name, steps, seed, folder/f'{name}.pt', 50 if steps >= 1000 else 10, tokens, student):
         if os.getppid()!=parent: return # whoever asked for it is gone
         if isinstance(out, dict): rows.append(out); write_atomic(log, ''.join(to_json(r)+'\n' for r in rows))
 
 def fit_all(run:Run, p:TrainingParameters, show:Callable|None=None)->dict:
-    "Train both side by side, a process and a thread each. `show` is given the logs every few seconds; returns the models."
-    import torch
+    "Train the student, then the teacher out of it, in a process of one thread. `show` is given the logs every few seconds; returns the models."
     steps = dict(student=p.student_steps, teacher=p.teacher_steps)
-    with ProcessPoolExecutor(len(steps), multiprocessing.get_context('spawn')) as ex:
-        jobs = [ex.submit(fit, run.folder, name, n, p.seed, p.tokens) for name,n in steps.items()]
-        while wait(jobs, 5, FIRST_EXCEPTION).not_done:
-            for j in jobs: # an error ends both
-                if j.done() and j.exception(): ex.shutdown(wait=False, cancel_futures=True); j.result()
-            if show: show({name: read_log(run.folder/f'{name}.jsonl') for name in steps})
-        for j in jobs: j.result()
-    models = {name: start(name, p.seed) for name in steps}
-    for name,m in models.items(): m.load_state_dict(torch.load(run.folder/f'{name}.pt', weights_only=True)['model']); m.eval()
-    return models
+    with ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as ex:
+        for name,n in steps.items():
+            job = ex.submit(fit, run.folder, name, n, p.seed, p.tokens)
+            while wait([job], 5).not_done:
+                if show: show({name: read_log(run.folder/f'{name}.jsonl') for name in steps})
+            job.result()
+    return {name: trained(run.folder, name, p.seed) for name in steps}
 
 def curve_figure(logs:dict[str,list]):
     "Loss of each part against tokens seen, for each model."
@@ -311,7 +325,7 @@ library_name: transformers
 ---
 # decodelab reference {name}
 
-A Llama of {result["parameters"]:,} parameters (float32, head size 32, byte-level tokenizer), trained from scratch for {steps:,} updates and {late_updates(steps):,} late ones of about {p.tokens:,} tokens, seed {p.seed}, by `nbs/reference_models.ipynb` of decodelab.
+A Llama of {result["parameters"]:,} parameters (float32, head size 32, byte-level tokenizer), {"grown out of the trained student (after each of its layers a new one) and trained on" if name=="teacher" else "trained from scratch"} for {steps:,} updates and {late_updates(steps):,} late ones of about {p.tokens:,} tokens, seed {p.seed}, by `nbs/reference_models.ipynb` of decodelab.
 
 **What it is.** A tiny reasoner for one synthetic task: one or two chains of digit arithmetic modulo 10, thought through in a noisy first pass and two verification passes. It exists so that decoding methods, runtimes and tests run on real trained weights with no download.
 **What it is not.** A language model of any language. Outside its task its text means nothing.
