@@ -31,7 +31,7 @@ __all__ = ['FULL', 'SHARES', 'LATE', 'NOISE', 'UNANSWERABLE', 'SLOPPY', 'BLOCKS'
            'answers_of', 'is_answer_json', 'exam', 'exam_table', 'card', 'parameters_of', 'save']
 
 # %% ../../../nbs/lab/05_training.ipynb #627b7ae1
-FULL = dict(student=10000, teacher=6000) # Updates of the shipped models
+FULL = dict(student=10000, teacher=3000) # Updates of the shipped models
 
 class TrainingParameters(Parameters):
     "Parameters of `nbs/reference_models.ipynb`."
@@ -48,7 +48,7 @@ UNANSWERABLE = .12 # Rows with a hidden operand
 SLOPPY = .03 # JSON answers with a slip, so that the form is learnt well but not perfectly
 BLOCKS = 6 # Answer blocks in a row
 WEIGHTS = (1., 1., .05) # Reasoning, answer digits, frame of the answer
-PEAK = .005, .003 # Learning rate of the layers' matrices (Muon) and of all else (AdamW)
+PEAK = dict(student=(.005, .003), teacher=(.0015, .0009)) # Learning rate of the layers' matrices (Muon) and of all else (AdamW); the student's rate makes the teacher forget
 
 def slip(rng:random.Random, answer:str)->str:
     "A JSON answer as a careless writer would give it."
@@ -204,7 +204,7 @@ def train(name:str, # `student` or `teacher`
     stream = itertools.chain(itertools.islice(batches(name, seed, tokens), steps), batches(name, seed, tokens, late=True))
     for step,rows in itertools.islice(enumerate(stream), first, total):
         ls = losses(model, collate(rows))
-        for o,peak in zip(opts, PEAK):
+        for o,peak in zip(opts, PEAK[name]):
             for g in o.param_groups: g['lr'] = rate(step, steps, peak)
         model.zero_grad(); sum(w*l for w,l in zip(WEIGHTS, ls) if not l.isnan()).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.)
