@@ -1,4 +1,4 @@
-"Servers: vLLM's and llama-cpp-python's own on the shipped student, and a small one that misbehaves in every way."
+"Servers: vLLM's, llama-cpp-python's and llama.cpp's own on the shipped student, and a small one that misbehaves in every way."
 import importlib.util, json, os, signal, socket, subprocess, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np, pytest
@@ -11,7 +11,7 @@ def free_port():
 
 def serve(args, port, log):
     "A real server as a process of its own; its URL once it answers."
-    p = subprocess.Popen([sys.executable, '-m', *args, '--host', '127.0.0.1', '--port', str(port)], stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+    p = subprocess.Popen([sys.executable, *(args if args[0]=='-c' else ('-m', *args, '--host', '127.0.0.1', '--port', str(port)))], stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
                          env=os.environ | dict(VLLM_CPU_OMP_THREADS_BIND='nobind', VLLM_NO_USAGE_STATS='1', OMP_NUM_THREADS='1'), cwd=os.path.dirname(log.name))
     for _ in range(600):
         if p.poll() is not None: break
@@ -208,6 +208,75 @@ def test_llamas_server_killed_in_mid_run_and_started_again(tmp_path, prompts, mo
     again = serve_gguf(tmp_path, port, '--logits_all', 'False')
     try: assert [s[0].text for s in b.sample(prompts, plan)]==want and len(seen)==6
     finally: stop(again)
+
+# llama.cpp's own server, as xllamacpp packages it.
+
+LLAMA_CPP = '''
+import signal, sys, xllamacpp
+p = xllamacpp.CommonParams()
+p.model.path, p.model_alias, p.port, p.n_ctx, p.n_parallel, p.cpuparams.n_threads = sys.argv[1], {'student'}, int(sys.argv[2]), 4096, 4, 1
+server = xllamacpp.Server(p)
+signal.pause()
+'''
+
+@pytest.fixture(scope='module')
+def own_url(tmp_path_factory):
+    from decodelab.backends.convert import reference_gguf
+    if importlib.util.find_spec('xllamacpp') is None and not os.environ.get('CI'): pytest.skip("NOT TESTED: llama.cpp's own server is not installed: pip install xllamacpp")
+    port = free_port()
+    with open(tmp_path_factory.mktemp('own')/'log', 'w') as log: p = serve(['-c', LLAMA_CPP, str(reference_gguf('student', 'f32')), str(port)], port, log)
+    yield f'http://127.0.0.1:{port}/v1'
+    stop(p)
+
+@pytest.fixture(scope='module', params=['plain', 'tokenizer'])
+def own(own_url, request): return load(f'server:{own_url}', **(dict(tokenizer=str(folder('student'))) if request.param=='tokenizer' else {}))
+
+def test_what_llama_cpps_own_server_can_do_is_found_out(own, student):
+    c = own.capabilities
+    assert (own.kind, own.model)==('llama.cpp', 'student') and not c.likelihoods and not c.full_distribution and not c.constraints
+    with pytest.raises(ModelError, match='no log-probabilities of prompts, so it cannot score'): own.score([((1,2), (3,))])
+    for t in ('Grüße 数学 🙂', '<|question|>3+4<think>', ' a\n'): assert own.encode(t)==student.encode(t) and own.decode(student.encode(t))==t
+    m = [dict(role='user', content='a3+4=?')]; assert own.chat(m)==student.chat(m)
+
+@pytest.mark.parametrize('name', ['greedy', 'stops', 'kept', 'whole', 'special'])
+def test_greedy_texts_of_llama_cpps_own_server_are_those_of_transformers(own, student, prompts, name):
+    "Tokens, texts and stops; a stop string may be a special token. Tokens of a stop string have no log-probabilities."
+    plan = (PLANS | dict(whole=Sampling(max_tokens=200, temperature=0), special=Sampling(max_tokens=200, temperature=0, stop=('2</think>','</think>'), include_stop=True)))[name]
+    ours, theirs = own.sample(prompts, plan), student.sample(prompts, plan)
+    assert [(s[0].ids, s[0].text, s[0].finish) for s in ours]==[(s[0].ids, s[0].text, s[0].finish) for s in theirs]
+    for a,b in zip(ours, theirs):
+        unknown = np.isnan(a[0].logprobs); assert np.abs(a[0].logprobs-b[0].logprobs)[~unknown].max() < 1e-3
+        n = max(map(len, plan.stop))*(a[0].finish=='stop') if plan.stop else 0; assert not unknown[:max(0, len(unknown)-n)].any()
+    if own.tokenizer or name!='whole': assert ''.join(own.stream(prompts[0], plan))==ours[0][0].text # without one, a stream leaves special tokens out
+
+def test_draws_of_llama_cpps_own_server(own, student, prompts):
+    "Seeds of their own; temperature comes before top_p, as everywhere here: a hot draw has the frequencies of Transformers' distribution."
+    plan = dict(max_tokens=12, temperature=2., seed=3); whole = own.sample(prompts[:3], Sampling(n=3, **plan))
+    assert len({s.ids for x in whole for s in x}) > 3 and own.sample(prompts[1:2], Sampling(n=1, first=2, **plan))[0][0].ids==whole[1][2].ids
+    from decodelab.backends.decoding import filtered
+    import torch
+    hot = Sampling(max_tokens=1, temperature=3., top_p=.8, seed=1, n=600); got = own.sample(prompts[:1], hot)[0]
+    want = filtered(torch.tensor(student.next_logprobs(prompts[:1])), hot)[0].numpy()
+    seen = np.bincount([s.ids[0] for s in got], minlength=len(want))/len(got); p = want[want>0]
+    assert not seen[want==0].any() and np.abs(seen-want).max() < 4*np.sqrt((p*(1-p)).max()/len(got))
+
+def test_rules_on_llama_cpps_own_server(own, student):
+    from decodelab.core import load_questions
+    from decodelab.eig.forcing import scale
+    qs = [q.text for q in load_questions('reference', 4, 4)]
+    for rule in ('none', 'full', 'fixed_budget', 'default'):
+        ours, theirs = [[(t.answer, bool(t.reasoning)) for t in scale(x, qs, rule, max_tokens=120)[0]] for x in (own, student)]
+        assert all(a for a,_ in ours) and [r for _,r in ours]==[r for _,r in theirs] and (rule!='none' or ours==theirs)
+    with pytest.raises(ModelError, match='needs the capability full_distribution'): scale(own, qs, 'expected_information_gain_reasoning')
+
+def test_a_stream_that_is_left_stops_llama_cpps_own_server(own, own_url, prompts):
+    import urllib.request
+    busy = lambda: any(s['is_processing'] for s in json.loads(urllib.request.urlopen(own_url.removesuffix('/v1')+'/slots').read()))
+    s = own.stream(prompts[0], Sampling(max_tokens=3900, temperature=2., stop_ids=())); assert next(s) and busy(); s.close()
+    for _ in range(40):
+        if not busy(): return
+        time.sleep(.25)
+    pytest.fail('still running')
 
 # What can go wrong, by a small server that is told what to do.
 

@@ -109,7 +109,7 @@ class Server:
         if model is None or known and model not in known: raise BadValue(f'model of {self.url}', model, known)
         self.model, info = model, known.get(model, {})
         self.kind, self.version = self._kind()
-        self._printed = {}
+        self._printed, self._pieces_of = {}, {}
         self.tokenizer = _tokenizer(self.name, tokenizer) if tokenizer else None
         meta = info.get('meta') or {}
         self.max_length = info.get('max_model_len') or meta.get('n_ctx') or meta.get('n_ctx_train') or 1<<20
@@ -119,6 +119,11 @@ class Server:
         self.prefix_id = next((i for i in ((self.tokenizer.bos_token_id if self.tokenizer else None), eos) if i is not None), None)
         if self.kind=='llama-cpp-python': self.http.concurrency = 1 # it answers one request at a time; others would wait, and break streams off
         self._probe()
+
+    @property
+    def _where(self)->str:
+        "Where completions are asked: llama.cpp's server tells token ids and the stop string it met only at an address of its own."
+        return f'{self.http.root}/completion' if self.kind=='llama.cpp' else f'{self.url}/completions'
 
     def _kind(self)->tuple[str,str]:
         "Which server it is, by what only that one has."
@@ -157,6 +162,7 @@ class Server:
     @property
     def template(self)->str:
         if self.tokenizer: return ''
+        if self.kind=='llama.cpp': return self.http.ask(f'{self.http.root}/props', read=lambda a: str(a.get('chat_template') or ''))
         raise ModelError(f'{self.name}: a server does not show its chat template; give load(…, tokenizer=FOLDER)')
     def _needs_tokenizer(self, ask:Callable):
         try: return ask()
@@ -237,10 +243,10 @@ def score(self:Server, pairs:Sequence[tuple[Ids,Ids]])->list[Scored]:
     seqs = list(dict.fromkeys(p+c for p,c in pairs if c))
     bodies = [self._likelihood(s) for s in seqs]
     of = {to_json(b): s for b,s in zip(bodies, seqs)}
-    def read(answer, body): return self._read(answer, of[to_json(body)]), answer.get('usage') or {}
+    def read(answer, body): return self._read(answer, of[to_json(body)]), _hit(answer)
     found = dict(zip(seqs, self.http.many(f'{self.url}/completions', bodies, read)))
     self.usage.prompt += sum(len(p)+len(c) for p,c in pairs); self.usage.unique += len(build(seqs))
-    for s,(_,u) in found.items(): self._count(len(s), u)
+    for s,(_,hit) in found.items(): self._count(len(s), hit)
     self.usage.seconds += time.perf_counter()-t0
     return [scored(found[p+c][0][0][len(p)-1:], found[p+c][0][1][len(p)-1:]) if c else scored([], []) for p,c in pairs]
 
@@ -249,11 +255,13 @@ def _prefix(self:Server, p:Ids)->Ids:
     if not p and self.prefix_id is None: raise ModelError(f'{self.name}: an empty context needs the model\'s first token; give load(…, tokenizer=FOLDER)')
     return tuple(map(int, p)) or (self.prefix_id,)
 
+def _hit(answer:dict)->int:
+    "Tokens of the prompt that the server had kept, by its own account."
+    usage, times = answer.get('usage') or {}, answer.get('timings') or {}
+    return (usage.get('prompt_tokens_details') or {}).get('cached_tokens') or times.get('cache_n') or 0
+
 @patch
-def _count(self:Server, n:int, usage:dict):
-    "What the server says it computed, by its own account of cached tokens."
-    hit = (usage.get('prompt_tokens_details') or {}).get('cached_tokens') or 0
-    self.usage.run += n-hit; self.usage.cached += hit
+def _count(self:Server, n:int, hit:int): self.usage.run += n-hit; self.usage.cached += hit
 
 # %% ../../../nbs/backends/10_server.ipynb #d9d203d7
 @patch
@@ -261,10 +269,11 @@ def _sampling(self:Server, prompt:Ids, plan:Sampling, number:int)->dict:
     "One sample's request."
     if plan.constraint: raise ModelError(f'{self.name}: a server takes no constraint functions; load the model in process (hf, vllm, gguf, mlx)')
     if self.kind!='vllm' and set(plan.stop_ids)-set(self.eos_ids): raise BadValue('stop_ids on this server', plan.stop_ids, 'end-of-text only: others are taken by vLLM\'s server')
-    if self.kind!='vllm' and plan.include_stop and plan.stop and not (self.tokenizer and self._logprobs): raise BadValue('include_stop on this server', True, 'False, or load(…, tokenizer=FOLDER)')
+    if self.kind not in ('vllm','llama.cpp') and plan.include_stop and plan.stop and not (self.tokenizer and self._logprobs): raise BadValue('include_stop on this server', True, 'False, or load(…, tokenizer=FOLDER)')
     if self.kind=='llama-cpp-python' and (lost := [s for s in plan.stop if not self._prints(s)]): raise BadValue('stop string on this server', lost[0], 'text that it prints: it leaves special tokens out')
-    kw = dict(max_tokens=min(plan.max_tokens, self.max_length-len(prompt)), temperature=plan.temperature, top_p=plan.top_p, top_k=plan.top_k, min_p=plan.min_p,
-              seed=stream_key(plan.seed, prompt, number) & 0x7fffffff)
+    most, kw = min(plan.max_tokens, self.max_length-len(prompt)), dict(temperature=plan.temperature, top_p=plan.top_p, top_k=plan.top_k, min_p=plan.min_p, seed=stream_key(plan.seed, prompt, number) & 0x7fffffff)
+    if self.kind=='llama.cpp': return kw | dict(prompt=list(prompt), n_predict=most, n_probs=1, return_tokens=True, stop=list(plan.stop), preserved_tokens=self._preserved(plan.stop), repeat_penalty=1., samplers=['temperature','top_k','top_p','min_p'])
+    kw['max_tokens'] = most
     if self._logprobs: kw['logprobs'] = 1
     if plan.stop: kw['stop'] = list(plan.stop)
     if self.kind=='vllm': kw |= dict(return_token_ids=True, skip_special_tokens=False, spaces_between_special_tokens=False, include_stop_str_in_output=plan.include_stop, stop_token_ids=list(plan.stop_ids))
@@ -272,7 +281,25 @@ def _sampling(self:Server, prompt:Ids, plan:Sampling, number:int)->dict:
     return self._body(prompt, **kw)
 
 @patch
+def _preserved(self:Server, stop:tuple[str,...])->list[str]:
+    "Tokens that llama.cpp's server must print, special though they be: those of the stop strings, and all that the tokenizer knows but the ends of texts."
+    for s in stop:
+        if s not in self._pieces_of: self._pieces_of[s] = {self.decode([i]) for i in self.encode(s)}
+    known = [t for i,t in (self.tokenizer.added_tokens_decoder.items() if self.tokenizer else ()) if i not in self.eos_ids]
+    return sorted({*map(str, known), *(t for s in stop for t in self._pieces_of[s])})
+
+@patch
+def _native(self:Server, answer:dict, plan:Sampling)->Sample:
+    "A sample of llama.cpp's server; it gives no log-probabilities of the tokens of a stop string."
+    ids, finish = tuple(map(int, answer['tokens'])), dict(eos='eos', limit='length', word='stop')[answer['stop_type']]
+    told = answer.get('completion_probabilities') or []; lps = [float(t['logprob']) for t in told]
+    if [t['id'] for t in told]!=list(ids[:len(told)]): raise ValueError('log-probabilities of other tokens')
+    text = self.decode(ids[:-1] if finish=='eos' else ids)
+    return Sample(ids, Stops(self, plan.stop, 0).cut(text, plan.include_stop) if finish=='stop' else text, np.array(lps + [np.nan]*(len(ids)-len(lps))), finish)
+
+@patch
 def _sample(self:Server, answer:dict, plan:Sampling)->Sample:
+    if self.kind=='llama.cpp': return self._native(answer, plan)
     ids, lps, c = _completion(answer)
     text, why = c['text'], c.get('stop_reason')
     if not ids: return self._by_text(lps, c, plan)
@@ -302,12 +329,12 @@ def sample(self:Server, prompts:Sequence[Ids], sampling:Sampling|Sequence[Sampli
     for p in prompts: check_length(self.name, len(p)+1, self.max_length)
     bodies = [self._sampling(p, s, s.first+j) for p,s in zip(prompts, plans) for j in range(s.n)]
     wanted = {to_json(b): s for b,s in zip(bodies, (s for s in plans for _ in range(s.n)))}
-    def read(answer, body): return self._sample(answer, wanted[to_json(body)]), answer.get('usage') or {}
-    got = iter(self.http.many(f'{self.url}/completions', bodies, read)); out = []
+    def read(answer, body): return self._sample(answer, wanted[to_json(body)]), _hit(answer)
+    got = iter(self.http.many(self._where, bodies, read)); out = []
     for p,s in zip(prompts, plans):
         mine = [next(got) for _ in range(s.n)]; out.append([x for x,_ in mine])
         setattr(self.usage, s.kind, getattr(self.usage, s.kind)+sum(len(x.ids) for x,_ in mine))
-        for _,u in mine: self._count(len(p), u)
+        for _,hit in mine: self._count(len(p), hit)
     if prompts: self.usage.prompt += sum(map(len, prompts)); self.usage.unique += len(build(prompts))
     self.usage.seconds += time.perf_counter()-t0
     return out
@@ -319,11 +346,11 @@ def stream(self:Server, prompt:Ids, sampling:Sampling)->Iterator[str]:
     if self.kind=='llama-cpp-python' and sampling.include_stop and sampling.stop: raise BadValue('include_stop of a stream of this server', True, 'False')
     prompt = self._prefix(prompt)
     check_length(self.name, len(prompt)+1, self.max_length)
-    return self._pieces(self._sampling(prompt, sampling, sampling.first) | dict(stream=True, logprobs=None), sampling)
+    return self._pieces(self._sampling(prompt, sampling, sampling.first) | (dict(stream=True, n_probs=0) if self.kind=='llama.cpp' else dict(stream=True, logprobs=None)), sampling)
 
 @patch
 def _pieces(self:Server, body:dict, plan:Sampling)->Iterator[str]:
-    url, ended = f'{self.url}/completions', False
+    url, ended = self._where, False
     try:
         with self.http.open(url, body) as answer:
             for line in answer:
@@ -331,6 +358,11 @@ def _pieces(self:Server, body:dict, plan:Sampling)->Iterator[str]:
                 if (data := line[5:].strip())==b'[DONE]':
                     if ended: return
                     break # llama-cpp-python's server breaks a stream off when another request comes
+                if self.kind=='llama.cpp':
+                    a = json.loads(data); setattr(self.usage, plan.kind, getattr(self.usage, plan.kind) + len(a.get('tokens') or []))
+                    if text := a['content'] + a.get('stopping_word', '')*plan.include_stop: yield text
+                    if a['stop']: return
+                    continue
                 c = json.loads(data)['choices'][0]; ended = ended or c.get('finish_reason') is not None
                 setattr(self.usage, plan.kind, getattr(self.usage, plan.kind) + len(c.get('token_ids') or [0]))
                 if c.get('text'): yield c['text']
