@@ -102,6 +102,7 @@ def test_arguments(name, tmp_path, stand_in):
     for a in calls.values(): arguments(simple_parse_args_string(a[a.index('--gen_kwargs')+1])) # what the scripts say is valid
     table = list(csv.DictReader((tmp_path/'out'/'metrics.csv').open()))
     assert [r['run'] for r in table]==runs and p.stdout.count('| t | 4 | exact_match')==len(runs)
+    assert ('nothing to compare question by question' in p.stdout)==(len(runs) > 1) # the stand-in logs no samples
 
 def test_a_failure_is_an_exit_status(tmp_path, stand_in):
     p = script('eval_eig', '--output', tmp_path/'a', PYTHON=stand_in, FAILS='eig')

@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "command": ["main"],
     "computed": ["Draft", "SUBJECTS", "SCIENCE", "ELEMENTS", "SYMBOLS", "MOLECULES", "MASS", "PLANETS", "FORMULAS", "TRUTH", "CAPITALS", "BONES", "STEPS", "POINTS", "DENSITY", "WAVES", "ACIDITY", "KEPT", "subject", "around", "others", "collect", "classes", "mmlu", "arc"],
     "fact": ["Fact"],
-    "jobs": ["EIG", "SPENT", "preset_arguments", "newest", "rows", "as_table", "gather", "shell"],
+    "jobs": ["EIG", "SPENT", "COLUMNS", "PAIRED", "preset_arguments", "newest", "rows", "as_table", "outcomes", "compared", "gather", "shell"],
     "names": ["MODELS", "MODEL_ARGUMENTS", "address", "register"],
     "problems": ["PROBLEMS", "NAMES", "KEPT", "arithmetic", "step", "problem", "gsm8k"],
     "questions": ["LETTERS", "KINDS", "UNTIL", "TRUTHFUL", "Item", "Kind", "kinds_of", "lettered", "prompt", "choose", "deal", "facts", "built_in", "real", "subjects", "from_task", "stratum", "render", "read_items", "load_items", "unreachable"],

@@ -12,9 +12,11 @@ from ..core.files import write_atomic
 from ..core.parameters import preset
 from ..core.runs import machine
 from ..core.settings import find_root
+from ..maths.statistics import paired
 
 # %% auto #0
-__all__ = ['EIG', 'SPENT', 'preset_arguments', 'newest', 'rows', 'as_table', 'gather', 'shell']
+__all__ = ['EIG', 'SPENT', 'COLUMNS', 'PAIRED', 'preset_arguments', 'newest', 'rows', 'as_table', 'outcomes', 'compared',
+           'gather', 'shell']
 
 # %% ../../../nbs/evaluation/10_jobs.ipynb #f53bae09
 EIG = 'expected_information_gain_reasoning'
@@ -46,19 +48,42 @@ def rows(name:str, folder:Path)->list[dict]:
                             **spent, seconds=float(r.get('total_evaluation_time_seconds') or 'nan')))
     return out
 
-def as_table(rs:Sequence[dict])->str:
+COLUMNS = ('run','task','n','metric','filter','value','stderr',*SPENT,'seconds')
+PAIRED = ('run','against','task','metric','filter','n','difference','low','high','p')
+
+def as_table(rs:Sequence[dict], names:Sequence[str]=COLUMNS)->str:
     "Markdown."
     cell = lambda v: '–' if v is None else f'{v:.3f}' if isinstance(v, float) and abs(v) < 10 else f'{v:.0f}' if isinstance(v, float) else str(v)
-    names = ('run','task','n','metric','filter','value','stderr',*SPENT,'seconds')
     return '\n'.join([f'| {" | ".join(names)} |', '|---'*len(names)+'|', *(f'| {" | ".join(cell(r[k]) for k in names)} |' for r in rs)])
+
+def outcomes(folder:Path)->dict[tuple,dict[int,float]]:
+    "By task, metric and filter: each question's value; total tokens are a metric too. From the newest samples log, where there is one."
+    results, out = newest(folder), {}
+    for f in sorted(results.parent.glob(f'samples_*_{results.stem.removeprefix("results_")}.jsonl')):
+        task = f.name.removeprefix('samples_').removesuffix(f'_{results.stem.removeprefix("results_")}.jsonl')
+        for s in map(json.loads, f.read_text().splitlines()):
+            values = {m: s[m] for m in s['metrics'] if isinstance(s.get(m), (int, float))} | ({'total tokens': sum(t['tokens']['total'] for t in s['trace'])/len(s['trace'])} if s.get('trace') else {})
+            for m,v in values.items(): out.setdefault((task, m, s['filter']), {})[s['doc_id']] = float(v)
+    return out
+
+def compared(folder:Path, names:Sequence[str])->list[dict]:
+    "Every run against the first on the same questions: mean difference, paired bootstrap interval, p (exact McNemar for 0 and 1)."
+    first, *rest = names; base, out = outcomes(Path(folder)/first), []
+    for name in rest:
+        for key,mine in outcomes(Path(folder)/name).items():
+            if key not in base: continue
+            if set(mine)!=set(base[key]): raise DataError(f'{folder}: {name} and {first} have other questions of {key[0]} ({len(mine)} and {len(base[key])})')
+            ids = sorted(mine); d = paired([mine[i] for i in ids], [base[key][i] for i in ids])
+            out.append(dict(run=name, against=first, task=key[0], metric=key[1], filter=key[2], n=d.n, difference=d.difference, low=d.low, high=d.high, p=d.p))
+    return out
 
 def gather(folder:Path, # Has a folder for each run
             names:Sequence[str], # Of the runs, in the table's order
            )->list[dict]:
-    "Write `metrics.json`, which names the machine and the Slurm job, and `metrics.csv` of all runs; gives the rows."
+    "Write `metrics.json`, which names the machine and the Slurm job and compares the runs with the first, and `metrics.csv` of all runs; gives the rows."
     folder = Path(folder); rs = [r for name in names for r in rows(name, folder/name)]
     eig = {name: json.loads(newest(folder/name).read_text())['config'].get('decodelab_eig') for name in names}
-    write_atomic(folder/'metrics.json', json.dumps(dict(rows=rs, eig=eig, machine=machine()), indent=1)+'\n')
+    write_atomic(folder/'metrics.json', json.dumps(dict(rows=rs, paired=compared(folder, names), eig=eig, machine=machine()), indent=1)+'\n')
     text = io.StringIO(); w = csv.DictWriter(text, fieldnames=list(rs[0]) if rs else ['run']); w.writeheader()
     w.writerows({k: json.dumps(v) if isinstance(v, dict) else v for k,v in r.items()} for r in rs)
     write_atomic(folder/'metrics.csv', text.getvalue())
@@ -71,7 +96,9 @@ def shell(args:Sequence[str]|None=None):
     try:
         match args:
             case ['preset', name]: print(preset_arguments(name))
-            case ['collect', folder, *names] if names: print(as_table(gather(Path(folder), names)))
+            case ['collect', folder, *names] if names:
+                print(as_table(gather(Path(folder), names)))
+                if len(names) > 1: print('\n' + (as_table(both, PAIRED) if (both := compared(Path(folder), names)) else 'No samples logs: nothing to compare question by question.'))
             case _: raise BadValue('arguments', ' '.join(args), 'preset NAME, or collect FOLDER RUN …')
     except DecodelabError as e:
         print(f'decodelab.evaluation.jobs: {e}', file=sys.stderr)
