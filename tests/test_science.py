@@ -34,8 +34,8 @@ def test_shipped_student_and_teacher(root):
     r = json.loads((root/'nbs'/'reports'/'reference_models.metrics.json').read_text())
     s, t = ([r[k]['passes'][str(i)]['accuracy'] for i in range(4)] for k in ('student','teacher'))
     assert s[0] < .6 and s[0] < s[1] < s[2] <= s[3]+.02 and s[3]-s[2] < s[1]-s[0] # rises and flattens
-    assert t[1] > s[1]+.1 and t[3] >= s[3] # the teacher is better after one pass of reasoning and level after more; it is not in the long form, and its card says so
-    assert r['student']['choice_accuracy'] > .9 and r['student']['long_accuracy'] > .8 # the teacher's letters and long form are not learnt well
+    assert all(x > y for x,y in zip(t, s)) and t[1] > s[1]+.1 # the teacher is better after every pass, clearly so after the first
+    assert all(r['teacher'][k] >= r['student'][k] for k in ('choice_accuracy','long_accuracy','json_accuracy')) and r['student']['choice_accuracy'] > .9 and r['student']['long_accuracy'] > .8
     assert .5 < r['student']['json_valid'] < 1 and r['student']['hidden']['3']['entropy'] > 1
     assert sum(f.stat().st_size for f in (root/'pkg/decodelab/models').rglob('*.safetensors')) < 8e6
 
