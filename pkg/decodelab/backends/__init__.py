@@ -2,6 +2,7 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
+    "client": ["AGAIN", "LASTING", "Refused", "Client", "says"],
     "conformance": ["RUNTIMES", "of", "texts", "requests", "questions", "reading", "compare", "isolated", "table", "main"],
     "contract": ["Ids", "backends", "Scored", "Sample", "Sampling", "Usage", "Capabilities", "Session", "Backend", "needs", "load", "template_of", "check_length", "samplings"],
     "convert": ["KINDS", "FORMS", "TYPES", "ELSE", "LLAMA3", "QWEN2", "NEVER", "TEXTS", "Weights", "rotary_order", "to_gguf", "end_tokens", "rope_fields", "to_mlx", "reference_gguf"],
@@ -11,6 +12,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "planned": ["Planned", "scored", "Tokenized", "Grown"],
     "planner": ["Trie", "build", "Stretch", "stretches", "visible"],
     "reference": ["NAMES", "MAX_LENGTH", "LAYERS", "HIDDEN", "TEMPLATE", "folder", "config", "byte_symbols", "tokenizer", "encode", "special"],
-    "server": ["AGAIN", "LASTING", "Refused", "Client", "Server"],
+    "server": ["Server"],
     "toy": ["Toy", "ToySession"],
 })

@@ -4,14 +4,12 @@
 
 # %% ../../../nbs/backends/10_server.ipynb #c868aa51
 from __future__ import annotations
-import json, threading, time
+import json, time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
-from typing import Any
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 import numpy as np
+from .client import Client, Refused, says
 from .contract import Capabilities, Ids, Sample, Sampling, Scored, Usage, check_length, samplings
 from .decoding import Stops, stream_key
 from .planned import scored
@@ -20,73 +18,7 @@ from ..core.errors import BadValue, ModelError
 from ..core.files import digest, to_json
 
 # %% auto #0
-__all__ = ['AGAIN', 'LASTING', 'Refused', 'Client', 'Server']
-
-# %% ../../../nbs/backends/10_server.ipynb #99089625
-class Refused(ModelError):
-    "The server understood and said no."
-
-AGAIN = (408, 425, 429) # Besides 500 and above, statuses that may pass
-LASTING = ('validation error', 'not supported', 'exceed context window') # Said with status 500, and true the next time too
-
-class Client:
-    "JSON over HTTP with retries and a pool of connections."
-    def __init__(self, url:str, api_key:str|None=None, timeout:float=60., retries:int=4, backoff:float=.5, concurrency:int=16):
-        for name, value, ok, allowed in (('server URL', url, url.startswith(('http://','https://')), 'http://host:port/v1'), ('timeout', timeout, timeout>0, 'more than 0 seconds'),
-                                         ('retries', retries, 0<=retries<=20, '0 to 20'), ('backoff', backoff, 0<=backoff<=60, '0 to 60 seconds'), ('concurrency', concurrency, 1<=concurrency<=1024, '1 to 1024')):
-            if not ok: raise BadValue(name, value, allowed)
-        self.url, self.root = url.rstrip('/'), url.rstrip('/').removesuffix('/v1')
-        self.timeout, self.retries, self.backoff, self.concurrency = timeout, retries, backoff, concurrency
-        self._headers = {'Content-Type': 'application/json'} | ({'Authorization': f'Bearer {api_key}'} if api_key else {})
-        self._kept, self._stop = {}, threading.Event()
-
-    def open(self, url:str, body:dict|None):
-        return urlopen(Request(url, None if body is None else json.dumps(body).encode(), self._headers), timeout=self.timeout)
-
-    def ask(self, url:str, body:dict|None=None, read:Callable[[Any], Any]=lambda x: x):
-        "`read` of the answer; what cannot be read counts as garbled."
-        t0 = time.monotonic()
-        for attempt in range(self.retries+1):
-            if attempt and self._stop.wait(min(8., self.backoff*2**(attempt-1))): break
-            try:
-                with self.open(url, body) as r: text = r.read()
-            except HTTPError as e:
-                cause = f'HTTP {e.code} {_says(e)}'
-                if e.code < 500 and e.code not in AGAIN or any(s in cause for s in LASTING): raise Refused(f'{url}: refused: {cause}') from None
-                continue
-            except (OSError, HTTPException) as e: cause = f'{type(e).__name__}: {e}'; continue
-            try: return read(json.loads(text))
-            except (ValueError, KeyError, IndexError, TypeError, AttributeError) as e: cause = f'an answer that cannot be read ({type(e).__name__}: {str(e)[:80]}): {text[:80]!r}'
-        raise ModelError(f'{url}: no answer after {attempt+1} attempts in {time.monotonic()-t0:.1f} s: {cause}')
-
-    def many(self, url:str, bodies:list[dict], read:Callable)->list:
-        "Answers in order; equal requests are asked once, several at a time."
-        keys = [to_json(b) for b in bodies]
-        todo = {k: b for k,b in zip(keys, bodies) if k not in self._kept}
-        failed = []
-        def one(key):
-            if self._stop.is_set(): return
-            try: self._kept[key] = self.ask(url, todo[key], lambda a: read(a, todo[key]))
-            except ModelError as e:
-                if not self._stop.is_set(): failed.append(e); self._stop.set() # the others stop waiting
-        self._stop.clear()
-        with ThreadPoolExecutor(self.concurrency) as pool:
-            try: list(pool.map(one, todo))
-            finally: self._stop.set()
-        self._stop.clear()
-        if failed:
-            if not (have := sum(k in self._kept for k in set(keys))): raise failed[0]
-            raise type(failed[0])(f'{failed[0]}; {have} of {len(set(keys))} answers are kept: the same call again asks only for the rest') from None
-        out = [self._kept[k] for k in keys]
-        self._kept.clear()
-        return out
-
-def _says(e:HTTPError)->str:
-    "The message of an error answer."
-    try: text = e.read().decode(errors='replace')
-    except (OSError, HTTPException): return str(e.reason)
-    try: a = json.loads(text); a = a.get('error', a.get('message', a)); return str(a.get('message', a) if isinstance(a, dict) else a)[:300]
-    except (ValueError, AttributeError): return text[:120].strip() or str(e.reason)
+__all__ = ['Server']
 
 # %% ../../../nbs/backends/10_server.ipynb #1d9bea92
 class Server:
@@ -366,7 +298,7 @@ def _pieces(self:Server, body:dict, plan:Sampling)->Iterator[str]:
                 c = json.loads(data)['choices'][0]; ended = ended or c.get('finish_reason') is not None
                 setattr(self.usage, plan.kind, getattr(self.usage, plan.kind) + len(c.get('token_ids') or [0]))
                 if c.get('text'): yield c['text']
-    except HTTPError as e: raise ModelError(f'{url}: HTTP {e.code} {_says(e)}') from None
+    except HTTPError as e: raise ModelError(f'{url}: HTTP {e.code} {says(e)}') from None
     except (OSError, HTTPException) as e: raise ModelError(f'{url}: the stream broke: {type(e).__name__}: {e}') from None
     except (ValueError, KeyError, IndexError, TypeError) as e: raise ModelError(f'{url}: the stream cannot be read: {type(e).__name__}: {str(e)[:80]}') from None
     raise ModelError(f'{url}: the stream ended before its end')
