@@ -48,4 +48,7 @@ def test_readme_numbers_are_those_of_the_published_reports(root):
     exam = json.loads((root/'nbs'/'reports'/'reference_models.metrics.json').read_text())
     for r in exam.values(): assert ', '.join(f'{r["passes"][str(k)]["accuracy"]:.2f}' for k in range(4)) in text and f'{r["choice_accuracy"]:.2f}' in text
     for v in (mean('fixed budget', 'tokens'), mean('fixed budget', 'other'), mean('entropy', 'other')): assert f'{v:.1f}' in text, v
+    c = [x for x in json.loads((root/'nbs'/'reports'/'eig_compare_long.metrics.json').read_text())['claims'] if x['rule']=='amortised, probes']
+    for v in (mean('fixed budget', 'tokens'), mean('fixed budget', 'other'), mean('entropy', 'other')): assert f'{v:.1f}' in text, v
+    for v in (mean('fixed budget', 'accuracy'), mean('fixed budget', 'other_accuracy'), mean('entropy', 'other_accuracy')): assert f'{v:.3f}' in text, v
     for picture in re.findall(r'\]\((nbs/[^)]+)\)', text): assert (root/picture).exists(), picture
