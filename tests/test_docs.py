@@ -51,4 +51,11 @@ def test_readme_numbers_are_those_of_the_published_reports(root):
     c = [x for x in json.loads((root/'nbs'/'reports'/'eig_compare_long.metrics.json').read_text())['claims'] if x['rule']=='amortised, probes']
     for v in (mean('fixed budget', 'tokens'), mean('fixed budget', 'other'), mean('entropy', 'other')): assert f'{v:.1f}' in text, v
     for v in (mean('fixed budget', 'accuracy'), mean('fixed budget', 'other_accuracy'), mean('entropy', 'other_accuracy')): assert f'{v:.3f}' in text, v
+    def equal(report, rule, against):
+        cs = [x for x in json.loads((root/'nbs'/'reports'/f'{report}.metrics.json').read_text())['claims'] if (x['rule'], x['against'])==(rule, against)]
+        less = [1-x['equal_accuracy_tokens']/x['equal_accuracy_other'] for x in cs]
+        return 1-sum(x['equal_accuracy_tokens'] for x in cs)/sum(x['equal_accuracy_other'] for x in cs), min(less), max(less)
+    _, low, high = equal('eig_compare', 'amortised, hidden state', 'fixed budget'); assert f'{low*100:.0f}–{high*100:.0f} % less than the budget at equal accuracy' in text
+    (pe, *_), (pb, *_), (he, *_), (hb, *_) = [equal('eig_compare_long', f'amortised, {r}', a) for r in ('probes','hidden state') for a in ('entropy','fixed budget')]
+    assert f'at equal accuracy it spends {pe*100:.0f} % and {pb*100:.0f} % less, the gain on the hidden state {he*100:.0f} % and {hb*100:.0f} %' in text
     for picture in re.findall(r'\]\((nbs/[^)]+)\)', text): assert (root/picture).exists(), picture

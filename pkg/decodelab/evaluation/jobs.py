@@ -53,7 +53,7 @@ PAIRED = ('run','against','task','metric','filter','n','difference','low','high'
 
 def as_table(rs:Sequence[dict], names:Sequence[str]=COLUMNS)->str:
     "Markdown."
-    cell = lambda v: '–' if v is None else f'{v:.3f}' if isinstance(v, float) and abs(v) < 10 else f'{v:.0f}' if isinstance(v, float) else str(v)
+    cell = lambda v: '–' if v is None else '<0.001' if isinstance(v, float) and 0 < v < .0005 else f'{v:.3f}' if isinstance(v, float) and abs(v) < 10 else f'{v:.0f}' if isinstance(v, float) else str(v)
     return '\n'.join([f'| {" | ".join(names)} |', '|---'*len(names)+'|', *(f'| {" | ".join(cell(r[k]) for k in names)} |' for r in rs)])
 
 def outcomes(folder:Path)->dict[tuple,dict[int,float]]:
@@ -79,15 +79,16 @@ def compared(folder:Path, names:Sequence[str])->list[dict]:
 
 def gather(folder:Path, # Has a folder for each run
             names:Sequence[str], # Of the runs, in the table's order
-           )->list[dict]:
-    "Write `metrics.json`, which names the machine and the Slurm job and compares the runs with the first, and `metrics.csv` of all runs; gives the rows."
+           )->dict:
+    "Write `metrics.json`, which names the machine and the Slurm job and compares the runs with the first, and `metrics.csv` of all runs; gives what the first holds."
     folder = Path(folder); rs = [r for name in names for r in rows(name, folder/name)]
     eig = {name: json.loads(newest(folder/name).read_text())['config'].get('decodelab_eig') for name in names}
-    write_atomic(folder/'metrics.json', json.dumps(dict(rows=rs, paired=compared(folder, names), eig=eig, machine=machine()), indent=1)+'\n')
+    m = dict(rows=rs, paired=compared(folder, names), eig=eig, machine=machine())
+    write_atomic(folder/'metrics.json', json.dumps(m, indent=1)+'\n')
     text = io.StringIO(); w = csv.DictWriter(text, fieldnames=list(rs[0]) if rs else ['run']); w.writeheader()
     w.writerows({k: json.dumps(v) if isinstance(v, dict) else v for k,v in r.items()} for r in rs)
     write_atomic(folder/'metrics.csv', text.getvalue())
-    return rs
+    return m
 
 # %% ../../../nbs/evaluation/10_jobs.ipynb #69e48013
 def shell(args:Sequence[str]|None=None):
@@ -97,8 +98,9 @@ def shell(args:Sequence[str]|None=None):
         match args:
             case ['preset', name]: print(preset_arguments(name))
             case ['collect', folder, *names] if names:
-                print(as_table(gather(Path(folder), names)))
-                if len(names) > 1: print('\n' + (as_table(both, PAIRED) if (both := compared(Path(folder), names)) else 'No samples logs: nothing to compare question by question.'))
+                m = gather(Path(folder), names)
+                print(as_table(m['rows']))
+                if len(names) > 1: print('\n' + (as_table(m['paired'], PAIRED) if m['paired'] else 'No samples logs: nothing to compare question by question.'))
             case _: raise BadValue('arguments', ' '.join(args), 'preset NAME, or collect FOLDER RUN …')
     except DecodelabError as e:
         print(f'decodelab.evaluation.jobs: {e}', file=sys.stderr)
