@@ -64,7 +64,7 @@ read_options() {
     mkdir -p "$OUTPUT" || fail "output: cannot make $OUTPUT"
 }
 
-preset() { "$PYTHON" -m decodelab.evaluation.jobs preset "$1"; }
+preset() { "$PYTHON" -m decodelab.evaluation.lmeval.jobs preset "$1"; }
 
 RUNS=() STATUS=0 MORE=()
 evaluate() { # NAME GENERATION_ARGUMENTS: one evaluation; a failure is remembered
@@ -74,13 +74,13 @@ evaluate() { # NAME GENERATION_ARGUMENTS: one evaluation; a failure is remembere
     [ -z "$SEED" ] || args+=(--seed "$SEED")
     [ "$CHAT" = 0 ] || args+=(--apply_chat_template)
     echo "== $name: $given"
-    if "$PYTHON" -m decodelab.evaluation.command "${args[@]}" ${MORE[@]+"${MORE[@]}"}; then RUNS+=("$name")
+    if "$PYTHON" -m decodelab.evaluation.lmeval.command "${args[@]}" ${MORE[@]+"${MORE[@]}"}; then RUNS+=("$name")
     else echo "$SCRIPT: evaluation $name failed with exit status $?" >&2; STATUS=1; fi
 }
 
 finish() { # the table of what ran, and the exit status of it all
     if [ ${#RUNS[@]} -gt 0 ]; then
-        "$PYTHON" -m decodelab.evaluation.jobs collect "$OUTPUT" "${RUNS[@]}"
+        "$PYTHON" -m decodelab.evaluation.lmeval.jobs collect "$OUTPUT" "${RUNS[@]}"
         echo "$OUTPUT/metrics.json"; echo "$OUTPUT/metrics.csv"
     fi
     exit $STATUS

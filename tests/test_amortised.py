@@ -3,16 +3,16 @@ import json
 from dataclasses import replace
 import numpy as np, pytest
 from decodelab.backends import Toy
-from decodelab.backends.contract import load
-from decodelab.core.data import load_questions
+from decodelab.backends.loading import load
+from decodelab.tasks.data import load_questions
 from decodelab.core.errors import BadValue, DataError, ModelError
 from decodelab.eig import EIGParameters, Frame
-from decodelab.eig.adapters import Scaler, replay_rule
-from decodelab.eig.amortised import FittedGain, read_gain
-from decodelab.eig.compare import SWEEPS, VARIANTS, Comparison, EIGCompareParameters, area, with_forecasts
-from decodelab.eig.fitting import FitParameters, cross_validated, drops, fit_gain, observe, ridge
-from decodelab.eig.reasoning import reason
-from decodelab.eig.rules import rules
+from decodelab.eig.stopping.live import Scaler, replay_rule
+from decodelab.eig.stopping.learnt import FittedGain, read_gain
+from decodelab.eig.study.compare import SWEEPS, VARIANTS, Comparison, EIGCompareParameters, area, with_forecasts
+from decodelab.eig.stopping.fitting import FitParameters, cross_validated, drops, fit_gain, observe, ridge
+from decodelab.eig.stopping.reasoning import reason
+from decodelab.eig.stopping.rules import rules
 
 P = FitParameters(n=48, top_p=1, seed=77)
 
@@ -72,7 +72,7 @@ def test_drops_end_at_the_last_boundary():
 
 def test_what_is_predicted_is_what_happens(student, seen, files):
     fresh = observe(student, load_questions('reference', 24, 5), FitParameters(n=20, top_p=1, seed=5), hidden=True)
-    from decodelab.eig.fitting import hidden_rows, probe_rows
+    from decodelab.eig.stopping.fitting import hidden_rows, probe_rows
     for kind,rows in (('probes', probe_rows), ('hidden', hidden_rows)):
         g = read_gain(files[kind], kind); x, said, y = zip(*(r for t in fresh for r in rows(t, 6)))
         guess = g.terms(np.stack(x), said) @ np.array(g.weights) + g.bias
@@ -94,7 +94,7 @@ def test_every_registered_rule_is_compared_or_forces():
     assert {e.name for e in rules if not e.item.forces} - compared=={'thinking_budget'} # a fixed budget, cut inside a step
 
 def test_area_of_a_rule_that_is_always_right_is_one():
-    from decodelab.eig.plane import Curve
+    from decodelab.eig.study.plane import Curve
     x = np.array([[[1, 5, 0, 0, 2, 7.]]*4])
     assert area(Curve('x', np.array([1.]), x), 7, 70)==1 and area(Curve('x', np.array([1.]), x), 1, 7) < .1
 

@@ -3,7 +3,7 @@ import json, os, shutil, subprocess, sys
 from pathlib import Path
 import pytest
 from decodelab.core import DecodelabError
-from decodelab.backends.reference import folder as reference
+from decodelab.backends.shipped import folder as reference
 
 def gsm(path, *lines): path.write_text('\n'.join(lines)+'\n'); return path
 BIN = Path(sys.executable).parent

@@ -1,7 +1,7 @@
 "Every runtime says what Transformers says of the same weights; each is examined in a process of its own."
 import importlib.util, os
 import pytest
-from decodelab.backends import conformance as c
+from decodelab.evaluation import conformance as c
 
 PACKAGES = dict(vllm='vllm', gguf='llama_cpp', mlx='mlx_lm')
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from decodelab.backends.convert import LLAMA3, QWEN2, convert, reference_gguf, to_gguf, to_mlx
-from decodelab.backends.reference import folder, tokenizer
+from decodelab.backends.shipped import folder, tokenizer
 from decodelab.core.errors import BadValue, ModelError, RunError
 
 def runtime(*packages):

@@ -3,7 +3,7 @@ import json, os, random, signal, subprocess, sys, time
 from pathlib import Path
 
 from decodelab.backends import Sampling
-from decodelab.core import load_questions
+from decodelab.tasks import load_questions
 from decodelab.eig import frame_for, prompt_ids
 
 def test_draws_do_not_depend_on_the_batch(student):

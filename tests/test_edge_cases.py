@@ -2,12 +2,12 @@
 import copy
 import numpy as np, pytest, torch
 from decodelab.backends import Sampling, Toy
-from decodelab.core import load_questions
+from decodelab.tasks import load_questions
 from decodelab.eig import EIGParameters, Frame
 from decodelab.eig.answers import same
-from decodelab.eig.forcing import outcomes, scale
+from decodelab.eig.stopping.forcing import outcomes, scale
 from decodelab.eig.gain import ExpectedInformationGainCalculator, get_eig_metrics_summary
-from decodelab.eig.scalers import rules
+from decodelab.eig.stopping.published import rules
 
 FRAME, P = Frame(cue='</think>', close='</think>', answer_tokens=3), EIGParameters(mc_samples=4, sample_length=6, beam_size=4, top_p=1)
 VOCAB = ('q','w','\n','</think>','0','1','Wait','$')

@@ -2,7 +2,7 @@
 import importlib.util, json, os, subprocess, sys
 from pathlib import Path
 import numpy as np, pytest
-from decodelab.backends import conformance as c
+from decodelab.evaluation import conformance as c
 
 PACKAGES = dict(vllm='vllm', gguf='llama_cpp', mlx='mlx_lm')
 RULES = ('expected_information_gain_reasoning', 'entropy_thresholding', 'deer', 'none', 'full', 'default')
@@ -12,10 +12,10 @@ def reading(spec:str, states:str='')->dict:
     "What a runtime thinks; `states` is a file with the states to look at, by default those of its own full reasoning."
     from decodelab.backends import load
     from decodelab.backends.contract import template_of
-    from decodelab.core import load_questions
+    from decodelab.tasks import load_questions
     from decodelab.eig import EIGParameters, ExpectedInformationGainCalculator
     from decodelab.eig.answers import prompt_ids
-    from decodelab.eig.forcing import frame_with, outcomes, scale
+    from decodelab.eig.stopping.forcing import frame_with, outcomes, scale
     b = load(spec); frame, p = frame_with(b), EIGParameters(mc_samples=2, sample_length=24, beam_size=4)
     questions = [q.text for q in load_questions('reference', N, 3)]
     out = dict(template=template_of(b), frame=repr(frame), prompts=[prompt_ids(b, frame, q) for q in questions], rules={})

@@ -15,7 +15,7 @@ def hflm(folder=STUDENT, **kw):
     return HFLM(pretrained=str(folder), dtype='float32', device='cpu', **kw)
 
 def ours(backend, **kw):
-    from decodelab.evaluation.adapter import Decodelab
+    from decodelab.evaluation.lmeval.adapter import Decodelab
     return Decodelab(backend=backend, **kw)
 
 def ask(kind, *arguments):
@@ -41,7 +41,7 @@ def short(student): return hflm(batch_size=1, max_length=48), ours(student, max_
 
 @pytest.fixture(scope='module')
 def table(student, data_sets):
-    from decodelab.evaluation.agreement import answers, compare, local_tasks
+    from decodelab.evaluation.lmeval.agreement import answers, compare, local_tasks
     a, b, out = hflm(batch_size=8, max_length=1024), ours(student, max_length=1024), {}
     for chat in (False, True):
         tasks = [t for t in local_tasks(TASKS, ROOT) if ('chat' in t['task'])==chat]
@@ -285,7 +285,7 @@ def test_the_command(tmp_path):
     assert 'Cached requests: 20, Requests remaining: 8' in said and 'Cached requests: 5, Requests remaining: 2' in said
     a, b = (samples(tmp_path/x) for x in 'ab')
     assert set(a)==set(b)=={'samples_local_letters', 'samples_local_generate'}
-    from decodelab.evaluation.agreement import answers, local_tasks
+    from decodelab.evaluation.lmeval.agreement import answers, local_tasks
     c = answers(hflm(), local_tasks(TASKS, ROOT, 'local_letters') + local_tasks(TASKS, ROOT, 'local_generate'))
     for task in a:
         own = c[task.removeprefix('samples_')][:7]
@@ -298,14 +298,14 @@ def test_the_command(tmp_path):
 
 def test_processes_share_the_requests(tmp_path, student):
     "Two processes under torchrun give what one gives."
-    code = ("import json, sys\nfrom lm_eval import simple_evaluate\nfrom lm_eval.tasks import TaskManager\nfrom decodelab.evaluation.names import register\nfrom decodelab.evaluation.agreement import local_tasks\nregister()\n"
+    code = ("import json, sys\nfrom lm_eval import simple_evaluate\nfrom lm_eval.tasks import TaskManager\nfrom decodelab.evaluation.lmeval.names import register\nfrom decodelab.evaluation.lmeval.agreement import local_tasks\nregister()\n"
             f"r = simple_evaluate('decodelab', model_args=dict(backend='reference:student', device='cpu'), tasks=local_tasks({str(TASKS)!r}, {str(ROOT)!r}, 'local_choices'), task_manager=TaskManager(include_defaults=False), bootstrap_iters=0, limit=7)\n"
             "if r: open(sys.argv[1], 'w').write(json.dumps([[s['doc_id'], s['resps'], s['acc_norm']] for s in r['samples']['local_choices']]))\n")
     (tmp_path/'two.py').write_text(code)
     env = os.environ | dict(HF_DATASETS_CACHE=str(tmp_path/'data'), OMP_NUM_THREADS='1', TQDM_DISABLE='1')
     p = subprocess.run([sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', 'two.py', 'out.json'], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300)
     assert p.returncode==0, p.stderr[-3000:]
-    from decodelab.evaluation.agreement import answers, local_tasks
+    from decodelab.evaluation.lmeval.agreement import answers, local_tasks
     alone = answers(ours(student), local_tasks(TASKS, ROOT, 'local_choices'))['local_choices'][:7]
     two = sorted(json.loads((tmp_path/'out.json').read_text()))
     assert [d for d,_,_ in two]==list(range(7)) and [m for _,_,m in two]==[s['acc_norm'] for s in alone]
@@ -314,7 +314,7 @@ def test_processes_share_the_requests(tmp_path, student):
 def test_entry_points():
     "What pyproject.toml declares is what we register."
     import tomllib
-    from decodelab.evaluation.names import MODELS, address
+    from decodelab.evaluation.lmeval.names import MODELS, address
     project = tomllib.loads((ROOT/'pyproject.toml').read_text())['project']
     assert project['entry-points']['lm_eval.models']=={name: address(cls) for name,cls in MODELS.items()}
-    assert project['scripts']['decodelab-eval']=='decodelab.evaluation.command:main'
+    assert project['scripts']['decodelab-eval']=='decodelab.evaluation.lmeval.command:main'

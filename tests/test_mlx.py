@@ -6,7 +6,7 @@ import torch
 from decodelab.backends import load
 from decodelab.backends.contract import Sampling
 from decodelab.backends.planner import build
-from decodelab.backends.reference import folder, tokenizer
+from decodelab.backends.shipped import folder, tokenizer
 from decodelab.core.errors import BadValue, ModelError
 
 missing = [p for p in ('mlx', 'mlx_lm') if importlib.util.find_spec(p) is None]

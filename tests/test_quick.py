@@ -5,8 +5,8 @@ from importlib.util import find_spec
 from pathlib import Path
 import numpy as np, pytest, yaml
 from decodelab.core import BadValue, ModelError
-from decodelab.evaluation.questions import KINDS, built_in, facts, read_items, real
-from decodelab.evaluation.quick import Quick, QuickParameters, baselines, change, judge, requests, score
+from decodelab.evaluation.quick.questions import KINDS, built_in, facts, read_items, real
+from decodelab.evaluation.quick.benchmark import Quick, QuickParameters, baselines, change, judge, requests, score
 
 pytestmark = pytest.mark.skipif(find_spec('lm_eval') is None and not os.environ.get('CI'), reason='NOT TESTED: lm_eval is not installed: pip install "decodelab[eval]"')
 
@@ -83,7 +83,7 @@ def test_errors_come_before_work(student, monkeypatch):
     with pytest.raises(BadValue, match='1 to 80, the questions in the built-in set of arc'): Quick(QuickParameters(kinds='arc', n=81), {'s': student})
 
 def test_two_systems_and_the_printed_report(student):
-    from decodelab.evaluation.quick_report import text
+    from decodelab.evaluation.quick.report import text
     out = text(QuickParameters(kinds='arc,mmlu', n=12, shots=1))
     assert 'detectable' in out and 'reference:teacher against reference:student' in out and 'KL mean' in out and 'scores say nothing about what it knows' in out
     quick = Quick(QuickParameters(kinds='arc', n=12), {'a': student, 'b': student}); ra, rb = (quick.records(s)['arc'] for s in 'ab')

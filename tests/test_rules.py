@@ -3,15 +3,15 @@ import numpy as np, pytest
 from scipy import stats
 from decodelab.backends import Toy
 from decodelab.backends.contract import Sampling
-from decodelab.core.data import Question
+from decodelab.tasks.data import Question
 from decodelab.core.errors import BadValue, DecodelabError
 from decodelab.eig import EIGParameters, Frame
-from decodelab.eig.adapters import Foreseer, Scaler, add_best, first_entropy, replay_rule
-from decodelab.eig.forcing import DELIMITERS, frame_with, mark, outcomes, scale
-from decodelab.eig.reasoning import Full, reason, record
-from decodelab.eig.rules import Foreseen, Probe, State, TIERS, rules, as_verdict
-from decodelab.eig.scalers import moving_variance, runs
-from decodelab.eig.traces import FLOOR, trace
+from decodelab.eig.stopping.live import Foreseer, Scaler, add_best, first_entropy, replay_rule
+from decodelab.eig.stopping.forcing import DELIMITERS, frame_with, mark, outcomes, scale
+from decodelab.eig.stopping.reasoning import Full, reason, record
+from decodelab.eig.stopping.rules import Foreseen, Probe, State, TIERS, rules, as_verdict
+from decodelab.eig.stopping.published import moving_variance, runs
+from decodelab.eig.study.traces import FLOOR, trace
 
 NAMES = ['full', 'none', 'fixed_budget', 'thinking_budget', 'default', 'step_wise_uncertainty_driven', 'uncertainty_driven_reevaluation', 'entropy_thresholding',
          'expected_information_gain_reasoning', 'bayes_risk_optimal_reasoning', 'deer', 'certaindex', 'answer_convergence', 'es_cot', 'eat', 'code_stop', 'cusum', 'own_path_gain']

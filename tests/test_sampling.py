@@ -2,7 +2,8 @@
 import numpy as np, pytest, torch
 from scipy import stats
 from decodelab.backends import Sampling, filtered, load
-from decodelab.core import BadValue, load_questions
+from decodelab.core import BadValue
+from decodelab.tasks import load_questions
 from decodelab.eig import frame_for, prompt_ids
 
 @pytest.fixture(scope='module')
@@ -54,7 +55,7 @@ def test_chat_template(student):
 def windowed(tmp_path_factory):
     "A small model with sliding windows, whose states cannot be shared over a trie."
     from transformers import MistralConfig, MistralForCausalLM
-    from decodelab.backends.reference import tokenizer
+    from decodelab.backends.shipped import tokenizer
     torch.manual_seed(0); d = tmp_path_factory.mktemp('mistral')
     MistralForCausalLM(MistralConfig(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, vocab_size=262, max_position_embeddings=256, sliding_window=6,
                                      bos_token_id=None, eos_token_id=261, initializer_range=.3)).save_pretrained(d); tokenizer().save_pretrained(d)
@@ -72,7 +73,7 @@ def test_models_with_windows_take_the_plain_path_and_agree(windowed):
 def recurrent(tmp_path_factory):
     "A small Mamba: one recurrent state, no keys and values."
     from transformers import MambaConfig, MambaForCausalLM
-    from decodelab.backends.reference import tokenizer
+    from decodelab.backends.shipped import tokenizer
     torch.manual_seed(0); d = tmp_path_factory.mktemp('mamba')
     MambaForCausalLM(MambaConfig(hidden_size=32, state_size=8, num_hidden_layers=2, vocab_size=262, bos_token_id=None, eos_token_id=261, initializer_range=.5)).save_pretrained(d); tokenizer().save_pretrained(d)
     return load(f'hf:{d}', device='cpu')
@@ -91,7 +92,7 @@ def test_recurrent_models_are_run_anew_and_agree(recurrent):
     hot = Sampling(n=2, max_tokens=6, seed=4); assert [x.ids for x in recurrent.sample(prompts, hot)[1]]==[x.ids for x in recurrent.sample(prompts[1:2], hot)[0]]
 
 def test_options_reach_the_runtime(tmp_path):
-    from decodelab.backends.reference import folder
+    from decodelab.backends.shipped import folder
     b = load(f'hf:{folder("student")}', device='cpu', dtype='bfloat16', attn_implementation='eager')
     assert b.model.dtype==torch.bfloat16 and b.model.config._attn_implementation=='eager' and b.next_logprobs([(1,2,3)]).shape==(1, 262)
     with pytest.raises(BadValue, match='dtype'): load(f'hf:{folder("student")}', dtype='float12')

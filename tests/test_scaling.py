@@ -12,12 +12,12 @@ EIG = dict(scale_func_name='expected_information_gain_reasoning', lambda_cost=.0
 
 @pytest.fixture(scope='module')
 def lm(student):
-    from decodelab.evaluation.adapter import Decodelab
+    from decodelab.evaluation.lmeval.adapter import Decodelab
     return Decodelab(backend=student)
 
 @pytest.fixture(scope='module')
 def asks(lm):
-    from decodelab.core.data import load_questions
+    from decodelab.tasks.data import load_questions
     qs = load_questions('reference', 24, 3, 0.)
     return [lm.apply_chat_template([dict(role='user', content=q.text)]) for q in qs], [q.answer for q in qs]
 
@@ -26,7 +26,7 @@ def generate(lm, contexts, **kw):
     return lm.generate_until([Instance('generate_until', {}, (c, dict(until=['\n'], max_gen_toks=160) | kw), i) for i,c in enumerate(contexts)], disable_tqdm=True)
 
 def command(*args, **env):
-    return subprocess.run([sys.executable, '-m', 'decodelab.evaluation.command', 'run', '--tasks', str(TASK), '--apply_chat_template', *args], cwd=ROOT, capture_output=True, text=True,
+    return subprocess.run([sys.executable, '-m', 'decodelab.evaluation.lmeval.command', 'run', '--tasks', str(TASK), '--apply_chat_template', *args], cwd=ROOT, capture_output=True, text=True,
                           env=os.environ | dict(TQDM_DISABLE='1', HF_HUB_OFFLINE='1') | env)
 
 # From the command line
@@ -52,7 +52,7 @@ def test_the_command_as_documented(model, tmp_path):
     assert eig['tokens']['total']==pytest.approx(sum(s['trace'][0]['tokens']['total'] for s in samples)/4)
 
 def test_mistakes_are_told_before_a_model_is_loaded():
-    from decodelab.evaluation.serving import simple_evaluate
+    from decodelab.evaluation.lmeval.takeover import simple_evaluate
     bad = [(dict(EIG, lamda_cost=1), "Did you mean 'lambda_cost'"), (dict(EIG, lambda_cost=11), 'lambda_cost: got 11; allowed: float, at least 0, at most 10'), (dict(EIG, beam_size=0), 'beam_size: got 0'), (dict(EIG, temperature=3), 'temperature: got 3'),
            (dict(EIG, scale_func_name='expected_information_gain'), "Did you mean 'expected_information_gain_reasoning'"), (dict(lambda_cost=.1), 'add scale_func_name'), (dict(scale_func_name='full', lambda_cost=.1), 'rules that weigh a gain'),
            (dict(EIG, min_tokens=9, max_gen_toks=8), 'min_tokens: got 9'), (dict(EIG, top_k=5), 'top_k'), (dict(EIG, cue='#', own_words=True), 'own_words')]
@@ -62,7 +62,7 @@ def test_mistakes_are_told_before_a_model_is_loaded():
     with pytest.raises(DecodelabError, match='decodelab-vllm'): simple_evaluate('local-completions', 'model=m', gen_kwargs=EIG, tasks=['none'])
 
 def test_without_a_rule_lm_evals_own_class_stays():
-    from decodelab.evaluation.serving import served
+    from decodelab.evaluation.lmeval.takeover import served
     assert served('vllm', 'pretrained=m', 'temperature=0.5', 1)==('vllm', 'pretrained=m', 'temperature=0.5') and served('hf', None, None, 1)==('hf', None, None)
 
 # What reaches the runtime, and what it answers
@@ -104,7 +104,7 @@ def test_a_cue_is_part_of_the_response(lm, asks):
     assert all(x.startswith('#### ') for x in generate(lm, asks[0][:2], scale_func_name='none', cue='#### '))
 
 def test_long_prompts_and_limits(student, asks):
-    from decodelab.evaluation.adapter import Decodelab
+    from decodelab.evaluation.lmeval.adapter import Decodelab
     short = Decodelab(backend=student, max_length=128)
     out = generate(short, [asks[0][0]*20, asks[0][1]], scale_func_name='full', max_gen_toks=128) # as long as the model: what remains is thought in
     assert all(x.trace['tokens']['total'] < 128 for x in out)
@@ -142,8 +142,8 @@ def test_metrics_are_one_runs(lm, asks):
 def test_a_cache_keeps_settings_apart(student, asks, tmp_path):
     from lm_eval.api.instance import Instance
     from lm_eval.api.model import CachingLM
-    from decodelab.evaluation.adapter import Decodelab
-    from decodelab.evaluation.serving import served
+    from decodelab.evaluation.lmeval.adapter import Decodelab
+    from decodelab.evaluation.lmeval.takeover import served
     lm = Decodelab(backend=student); cached = CachingLM(lm, str(tmp_path/'c.db'))
     def run(seed=1234, **kw):
         gen = served('decodelab', None, kw, seed)[2]
@@ -161,7 +161,7 @@ def test_a_cache_is_one_seeds(student, asks, tmp_path):
     import torch
     from lm_eval.api.instance import Instance
     from lm_eval.api.model import CachingLM
-    from decodelab.evaluation.adapter import Decodelab
+    from decodelab.evaluation.lmeval.adapter import Decodelab
     def cached(seed):
         torch.manual_seed(seed)
         return CachingLM(Decodelab(backend=student), str(tmp_path/'c.db'))

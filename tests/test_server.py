@@ -3,7 +3,7 @@ import importlib.util, json, os, signal, socket, subprocess, sys, threading, tim
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np, pytest
 from decodelab.backends import Sampling, load
-from decodelab.backends.reference import folder
+from decodelab.backends.shipped import folder
 from decodelab.core import BadValue, ModelError
 
 def free_port():
@@ -39,7 +39,7 @@ def plain(url): return load(f'server:{url}')
 
 @pytest.fixture(scope='module')
 def prompts(student):
-    from decodelab.core import load_questions
+    from decodelab.tasks import load_questions
     return [student.chat([dict(role='user', content=q.text)]) for q in load_questions('reference', 6, 4)]
 
 def pairs(n):
@@ -82,9 +82,9 @@ def test_samples_have_seeds_of_their_own(plain, prompts):
     assert len({s.ids for x in whole for s in x}) > len(prompts) and plain.sample(prompts[1:2], Sampling(n=1, first=2, **plan))[0][0].ids==whole[1][2].ids
 
 def test_stopping_rules_run_as_far_as_capabilities_allow(url, student, prompts):
-    from decodelab.core import load_questions
+    from decodelab.tasks import load_questions
     from decodelab.eig import EIGParameters
-    from decodelab.eig.forcing import scale
+    from decodelab.eig.stopping.forcing import scale
     b, qs, p = load(f'server:{url}', tokenizer=str(folder('student'))), [q.text for q in load_questions('reference', 4, 4)], EIGParameters(sample_length=24)
     none = [scale(x, qs, 'none', p)[0] for x in (b, student)]
     assert [(t.ids, t.answer, t.cost) for t in none[0]]==[(t.ids, t.answer, t.cost) for t in none[1]] and [t.ids for t in none[0]]==prompts[:4] # the chat template is in the prompt
@@ -185,8 +185,8 @@ def test_what_llamas_server_does_not_take_is_refused_once(llama, prompts):
 @needs_llama
 def test_rules_on_llamas_server(llama, student):
     "A model whose end of thinking is a special token cannot be stepped there; one error says so, instead of an answer that is taken for reasoning."
-    from decodelab.core import load_questions
-    from decodelab.eig.forcing import scale
+    from decodelab.tasks import load_questions
+    from decodelab.eig.stopping.forcing import scale
     qs = [q.text for q in load_questions('reference', 4, 4)]
     ours, theirs = [[(t.ids, t.answer) for t in scale(x, qs, 'none')[0]] for x in (llama, student)]; assert ours==theirs
     with pytest.raises(BadValue, match="stop string on this server: got '</think>'"): scale(llama, qs, 'full')
@@ -261,8 +261,8 @@ def test_draws_of_llama_cpps_own_server(own, student, prompts):
     assert not seen[want==0].any() and np.abs(seen-want).max() < 4*np.sqrt((p*(1-p)).max()/len(got))
 
 def test_rules_on_llama_cpps_own_server(own, student):
-    from decodelab.core import load_questions
-    from decodelab.eig.forcing import scale
+    from decodelab.tasks import load_questions
+    from decodelab.eig.stopping.forcing import scale
     qs = [q.text for q in load_questions('reference', 4, 4)]
     for rule in ('none', 'full', 'fixed_budget', 'default'):
         ours, theirs = [[(t.answer, bool(t.reasoning)) for t in scale(x, qs, rule, max_tokens=120)[0]] for x in (own, student)]

@@ -9,7 +9,7 @@ SCRIPTS = ('eval_eig', 'eval_eig_fast', 'eval_eig_precision', 'eval_eig_comparat
 STAND_IN = '''#!{python}
 import json, os, pathlib, sys
 a = sys.argv[1:]
-if a[:2]!=['-m', 'decodelab.evaluation.command']: os.execv({python!r}, [{python!r}, *a])
+if a[:2]!=['-m', 'decodelab.evaluation.lmeval.command']: os.execv({python!r}, [{python!r}, *a])
 out = pathlib.Path(a[a.index('--output_path')+1]); gen = a[a.index('--gen_kwargs')+1]
 (out/'m').mkdir(parents=True)
 (out/'called.json').write_text(json.dumps(a))
@@ -97,7 +97,7 @@ def test_arguments(name, tmp_path, stand_in):
         assert (at('--model_args'), at('--tasks'), at('--limit'), at('--seed'), at('--num_fewshot'))==('backend=vllm:some/model,dtype=float16,max_model_len=32768', 'gsm8k', '5', '7', '2') and '--apply_chat_template' not in a and at('--gen_kwargs').endswith(',debug=true')
     gen = calls['eig'][calls['eig'].index('--gen_kwargs')+1]
     assert dict(eval_eig='lambda_cost=0.05', eval_eig_fast='lambda_cost=0.1', eval_eig_precision='lambda_cost=0.02', eval_eig_comparative='lambda_cost=0.05')[name] in gen
-    from decodelab.evaluation.scaling import arguments
+    from decodelab.evaluation.lmeval.stopping import arguments
     from lm_eval.utils import simple_parse_args_string
     for a in calls.values(): arguments(simple_parse_args_string(a[a.index('--gen_kwargs')+1])) # what the scripts say is valid
     table = list(csv.DictReader((tmp_path/'out'/'metrics.csv').open()))

@@ -2,7 +2,7 @@
 import importlib.util, os, random, shutil, subprocess, sys
 import numpy as np, pytest
 from decodelab.backends import Sampling, load
-from decodelab.backends.reference import folder
+from decodelab.backends.shipped import folder
 from decodelab.core import BadValue, DecodelabError, ModelError
 
 if importlib.util.find_spec('vllm') is None and not os.environ.get('CI'): pytest.skip('vllm is not installed: pip install "decodelab[vllm]"', allow_module_level=True)
@@ -24,7 +24,7 @@ def vllm():
 
 @pytest.fixture(scope='module')
 def prompts(vllm):
-    from decodelab.core import load_questions
+    from decodelab.tasks import load_questions
     return [vllm.chat([dict(role='user', content=q.text)]) for q in load_questions('reference', 12, 4)]
 
 def same(a, b):

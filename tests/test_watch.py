@@ -4,13 +4,14 @@ from pathlib import Path
 from urllib.parse import quote
 import numpy as np, pytest
 from browser import Browser
-from decodelab.core import Run, RunError, load_questions
+from decodelab.core import Run, RunError
+from decodelab.tasks import load_questions
 from decodelab.core.files import Journal
 from decodelab.eig import EIGEvalParameters, SetUp
-from decodelab.eig.adapters import replay_rule
-from decodelab.eig.rules import Verdict
-from decodelab.eig.scalers import rules
-from decodelab.eig.traces import cost, replay, stop_eig, stop_entropy
+from decodelab.eig.stopping.live import replay_rule
+from decodelab.eig.stopping.rules import Verdict
+from decodelab.eig.stopping.published import rules
+from decodelab.eig.study.traces import cost, replay, stop_eig, stop_entropy
 from decodelab.lab import watch
 
 READY = 'document.querySelector("#dots circle")!==null'

@@ -2,9 +2,10 @@
 import sys
 from pathlib import Path
 from decodelab.backends import load
-from decodelab.core import Run, load_questions
+from decodelab.core import Run
+from decodelab.tasks import load_questions
 from decodelab.eig import EIGEvalParameters, SetUp
-from decodelab.eig.report import summary
+from decodelab.eig.study.report import summary
 
 folder = Path(sys.argv[1])
 p = EIGEvalParameters(n=24, chunk=3, mc_samples=3, sample_length=24, max_tokens=64, beam_size=4)

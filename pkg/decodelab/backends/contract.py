@@ -9,11 +9,11 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from ..core.errors import BadValue, ModelError
-from ..core.registry import Registry
+
 
 # %% auto #0
-__all__ = ['Ids', 'backends', 'Scored', 'Sample', 'Sampling', 'Usage', 'Capabilities', 'Session', 'Backend', 'needs', 'load',
-           'template_of', 'check_length', 'samplings']
+__all__ = ['Ids', 'Scored', 'Sample', 'Sampling', 'Usage', 'Capabilities', 'Session', 'Backend', 'template_of', 'check_length',
+           'samplings']
 
 # %% ../../../nbs/backends/00_contract.ipynb #049efe6b
 Ids = tuple[int, ...]
@@ -119,83 +119,6 @@ class Backend(Protocol):
     def session(self, prefixes:Sequence[Ids], room:int=64)->Session: ... # `room`: tokens that will be added, a hint
     def fingerprint(self)->str: ... # Hash of weights and tokenizer
     def close(self)->None: ...
-
-# %% ../../../nbs/backends/00_contract.ipynb #2c75a5f4
-backends = Registry('backend')
-
-def needs(package:str, # As imported
-          extra:str, # Of decodelab, named like the runtime
-         ):
-    "A runtime that is not installed is an error that says how to get it."
-    from importlib.util import find_spec
-    if find_spec(package) is None: raise ModelError(f'runtime {extra}: package {package} is not installed; install decodelab[{extra}]')
-
-def load(spec:str, # `runtime:model`, e.g. `reference:student`, `hf:Qwen/Qwen2.5-1.5B-Instruct`, `hf:path/to/folder`
-         **options, # For the runtime
-        )->Backend:
-    "Load a model on a runtime; only that runtime is imported."
-    runtime, sep, model = str(spec).partition(':')
-    if not sep or not model: raise BadValue('backend', spec, 'runtime:model, e.g. reference:student or hf:path/to/folder', f'Runtimes: {", ".join(e.name for e in backends)}.')
-    return backends[runtime].item(model, **options)
-
-@backends.register('hf')
-def _hf(model:str, **options):
-    "Transformers causal models, on CPU or GPU."
-    from decodelab.backends.hf import HF
-    return HF(model, **options)
-
-def _shipped(model:str)->str|None:
-    "The shipped model that `reference:NAME` means."
-    kind, _, name = model.partition(':')
-    return name if kind=='reference' else None
-
-def _placed(runtime:str, model:str, options:dict)->tuple[str,dict]:
-    "A model's folder or Hub name, a shipped one by its folder."
-    if not (name := _shipped(model)): return model, options
-    from decodelab.backends.reference import folder
-    return str(folder(name)), dict(name=f'{runtime}:{model}') | options
-
-@backends.register('gguf')
-def _gguf(model:str, **options):
-    "GGUF files, on llama.cpp."
-    needs('llama_cpp', 'gguf')
-    if name := _shipped(model):
-        from decodelab.backends.convert import reference_gguf
-        file = reference_gguf(name, options.pop('form', 'f32'))
-        options, model = dict(name=f'gguf:{model}') | options, str(file)
-    from decodelab.backends.gguf_runtime import GGUF
-    return GGUF(model, **options)
-
-@backends.register('vllm')
-def _vllm(model:str, **options):
-    "vLLM's engine in this process: folders and Hub names, prefix cache, many GPUs."
-    needs('vllm', 'vllm')
-    from decodelab.backends.folders import check_model
-    model, options = _placed('vllm', model, options)
-    check_model(model)
-    from decodelab.backends.vllm_runtime import VLLM
-    return VLLM(model, **options)
-
-@backends.register('server')
-def _server(url:str, **options):
-    "Servers that speak OpenAI's protocol: vLLM's, llama.cpp's."
-    from decodelab.backends.server import Server
-    return Server(url, **options)
-
-@backends.register('mlx')
-def _mlx(model:str, **options):
-    "Transformers or MLX folders, on Apple's MLX."
-    for package in ('mlx', 'mlx.core', 'mlx_lm'): needs(package, 'mlx')
-    model, options = _placed('mlx', model, options)
-    from decodelab.backends.mlx_runtime import MLX
-    return MLX(model, **options)
-
-@backends.register('reference')
-def _reference(model:str, **options):
-    "The shipped student and teacher, on Transformers."
-    from decodelab.backends.hf import HF
-    from decodelab.backends.reference import folder
-    return HF(folder(model), name=f'reference:{model}', **options)
 
 # %% ../../../nbs/backends/00_contract.ipynb #b6609985
 def template_of(backend:Backend)->str:

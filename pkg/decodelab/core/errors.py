@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Iterable
 
 # %% auto #0
-__all__ = ['DecodelabError', 'DataError', 'ModelError', 'RunError', 'nearest', 'BadValue', 'MissingExtra']
+__all__ = ['DecodelabError', 'DataError', 'ModelError', 'RunError', 'nearest', 'BadValue', 'MissingExtra', 'needs']
 
 # %% ../../../nbs/core/00_errors.ipynb #06f84233
 class DecodelabError(Exception):
@@ -51,3 +51,12 @@ class MissingExtra(DecodelabError, ImportError):
     def __init__(self, module:str, extra:str):
         super().__init__(f'{module} is not installed: pip install "decodelab[{extra}]"')
         self.extra = extra
+
+def needs(package:str, # As imported, e.g. `mlx.core`
+          extra:str, # Of decodelab, named like the runtime
+         ):
+    "A package of an extra that is not installed is an error that says how to get it; nothing is imported."
+    from importlib.util import find_spec
+    try: found = find_spec(package)
+    except ModuleNotFoundError: found = None # the package around it is missing
+    if found is None: raise MissingExtra(package, extra)

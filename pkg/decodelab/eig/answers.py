@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from ..backends.contract import Backend, Ids, template_of
-from ..backends.reference import ANSWER, CLOSE, OPEN
+from ..backends.shipped import ANSWER, CLOSE, OPEN
 
 # %% auto #0
 __all__ = ['Frame', 'frame_for', 'prompt_ids', 'end_ids', 'normalise', 'number', 'same', 'extract', 'Candidate', 'classes']

@@ -8,7 +8,7 @@ import importlib, os, warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from ..core.data import load_questions
+from ..tasks.data import load_questions
 from ..core.errors import BadValue, DecodelabError
 from ..core.files import digest
 from ..core.parameters import Parameters, preset, read
@@ -41,26 +41,26 @@ def check_questions(p)->dict:
 
 def check_comparison(p)->dict:
     "As `check_questions`, and there are other questions to fit on."
-    from decodelab.eig.compare import others
+    from decodelab.eig.study.compare import others
     others(p)
     return check_questions(p)
 
 def check_quick(p)->dict:
     "Kinds are known, the built-in set has enough questions, and the model folders are whole."
-    from decodelab.evaluation.questions import built_in, kinds_of
+    from decodelab.evaluation.quick.questions import built_in, kinds_of
     for k in kinds_of(p.kinds):
         if p.data=='built-in': built_in(k, p.n, p.seed)
     return {b: check_backend(b) for b in (p.backend, p.against) if b}
 
 def check_backend(spec:str)->str:
     "Check a backend without importing its runtime; returns a fingerprint of its files."
-    from decodelab.backends.contract import backends
+    from decodelab.backends.loading import backends
     from decodelab.backends.folders import check_model, local_folder
     runtime, sep, model = spec.partition(':')
     if not sep or not model: raise BadValue('backend', spec, 'runtime:model, e.g. reference:student or hf:path/to/folder')
     backends[runtime]
     if runtime=='reference':
-        from decodelab.backends.reference import folder
+        from decodelab.backends.shipped import folder
         model = str(folder(model))
     if runtime in ('hf','reference'): check_model(model)
     path = local_folder(model) if runtime in ('hf','reference') else None
@@ -68,8 +68,8 @@ def check_backend(spec:str)->str:
 
 EXPERIMENTS = {e.name: e for e in (
     Experiment('eig_eval', 'decodelab.eig.parameters:EIGEvalParameters', 'eig', check_questions),
-    Experiment('eig_compare', 'decodelab.eig.compare:EIGCompareParameters', 'eig', check_comparison),
-    Experiment('reference_models', 'decodelab.lab.training:TrainingParameters'),
+    Experiment('eig_compare', 'decodelab.eig.study.compare:EIGCompareParameters', 'eig', check_comparison),
+    Experiment('reference_models', 'decodelab.reference.training:TrainingParameters'),
     Experiment('backend_benchmark', 'decodelab.evaluation.quick:QuickParameters', check=check_quick),
 )}
 

@@ -1,0 +1,9 @@
+"Questions and what scores them."
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
+    "chains": ["PASSES", "ERRORS", "QUESTION", "OPEN", "CLOSE", "ANSWER", "END", "PAD", "SPECIALS", "FORMS", "MARK",
+        "LENGTHS", "FILLER", "apply", "step", "Chain", "offer", "Chains", "held_out", "draw_chain", "hide", "draw",
+        "draw_options", "evaluation_set", "line", "noisy", "conclusion", "reasoning"],
+    "data": ["Question", "final_answer", "read_record", "read_jsonl", "load_questions"],
+})
