@@ -2,6 +2,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -51,9 +52,9 @@ def absent(*modules):
 
 def quiet_within(seconds, busy):
     "Wait until a server has nothing to do."
-    for _ in range(int(seconds*4)):
+    for _ in range(int(seconds*20)):
         if not busy(): return
-        time.sleep(.25)
+        time.sleep(.05)
     pytest.fail('still running')
 
 class Language:
@@ -365,7 +366,7 @@ def test_draws_of_llama_cpps_own_server(own, student, prompts):
     """Seeds of their own; temperature comes before top_p, as everywhere here: a hot draw has the frequencies of
     Transformers' distribution."""
     import torch
-    from decodelab.backends.decoding import filtered
+    from decodelab.backends.draw import filtered
     plan = dict(max_tokens=12, temperature=2., seed=3)
     whole = own.sample(prompts[:3], Sampling(n=3, **plan))
     assert len({s.ids for x in whole for s in x}) > 3
@@ -387,15 +388,17 @@ def test_rules_on_llama_cpps_own_server(own, student, questions):
     with pytest.raises(ModelError, match='needs the capability full_distribution'):
         scale(own, asked, 'expected_information_gain_reasoning')
 
-def test_a_stream_that_is_left_stops_llama_cpps_own_server(own, own_url, prompts):
-    slots = own_url.removesuffix('/v1')+'/slots'
-    poll = httpx.Client()
+def test_a_stream_that_is_left_stops_llama_cpps_own_server(own, own_url, prompts, monkeypatch):
+    slots, poll, streamed = own_url.removesuffix('/v1')+'/slots', httpx.Client(), own.dialect.streamed
     def busy(): return any(s['is_processing'] for s in poll.get(slots).json())
+    monkeypatch.setattr(own.dialect, 'streamed', lambda request: streamed(request) | dict(ignore_eos=True)) # for long
     assert not busy()
-    s = own.stream(prompts[0], Sampling(max_tokens=3900, temperature=2., stop_ids=()))
+    s = own.stream(prompts[0], Sampling(max_tokens=3900, temperature=2.))
     assert next(s) and busy()
+    t0 = time.time()
     s.close()
     quiet_within(10, busy)
+    assert time.time()-t0 < .4 # the whole text takes longer
 
 # mlx-lm's server: text in, token ids out.
 
@@ -552,6 +555,16 @@ def test_samplings_that_differ_in_what_is_cut_share_a_request_and_nothing_else(b
     plan = Sampling(max_tokens=1, stop=(chr(65),))
     cut, shown = b.sample([(65,), (65,)], [plan, replace(plan, include_stop=True)])
     assert (cut[0].text, shown[0].text)==('', 'A') and bad.asked==[65]
+
+def test_every_end_of_text_is_left_out_of_a_text(bad, tmp_path):
+    "A chat model ends its turns at a token that is not its tokenizer's end of text."
+    shutil.copytree(folder('student'), tmp_path/'m')
+    (tmp_path/'m/generation_config.json').write_text(json.dumps(dict(eos_token_id=[261, 259])))
+    b = load(f'server:{bad.url}', tokenizer=str(tmp_path/'m'))
+    assert b.eos_ids==(261, 259)
+    from decodelab.backends.dialects import Choice, sample_of
+    ended = sample_of(b.dialect, Choice('A', 'stop', (65, 259), (-1., -1.)), Sampling())
+    assert (ended.text, ended.finish)==('A', 'eos')
 
 def test_a_server_that_is_down():
     t0 = time.time()

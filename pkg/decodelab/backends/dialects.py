@@ -13,29 +13,42 @@ from typing import Any
 import numpy as np
 from .client import UNREADABLE, Client, Refused
 from .contract import Finish, Ids, Sample, Sampling
-from .folders import default_template, read_tokenizer
+from .convert import end_tokens
+from .folders import local_folder, read_tokenizer
+from .planned import default_template
 from ..core.errors import BadValue, ModelError
 
 HERE = 'load the model in process (hf, vllm, gguf, mlx)'
 FOLDER = 'give load(…, tokenizer=FOLDER)'
 
 # %% auto #0
-__all__ = ['HERE', 'FOLDER', 'Texts', 'Told', 'LIKELIHOODS', 'BROKEN', 'DIALECTS', 'FolderTexts', 'tokens', 'ServerTexts',
-           'LlamaCppTexts', 'LlamaCppPythonTexts', 'Choice', 'read_choice', 'kept', 'until', 'read_prompt_logprobs',
-           'read_echo', 'Dialect', 'prompt_of', 'completion', 'refuse', 'finish_of', 'sample_of', 'sample_by_text',
-           'event_of', 'choices_of', 'VLLM', 'LlamaCpp', 'printable', 'native_sample', 'LlamaCppPython', 'MLX',
-           'stopped', 'recognise', 'likelihood', 'first_words', 'believable', 'probe']
+__all__ = ['HERE', 'FOLDER', 'Texts', 'Told', 'LIKELIHOODS', 'BROKEN', 'DIALECTS', 'ends_of', 'FolderTexts', 'tokens',
+           'ServerTexts', 'LlamaCppTexts', 'LlamaCppPythonTexts', 'Choice', 'read_choice', 'kept', 'until',
+           'read_prompt_logprobs', 'read_echo', 'Dialect', 'prompt_of', 'completion', 'refuse', 'finish_of',
+           'sample_of', 'sample_by_text', 'event_of', 'choices_of', 'VLLM', 'LlamaCpp', 'printable', 'native_sample',
+           'LlamaCppPython', 'MLX', 'stopped', 'recognise', 'likelihood', 'first_words', 'believable', 'probe']
 
-# %% ../../../nbs/backends/12_dialects.ipynb #e5c8e036
+# %% ../../../nbs/backends/12_dialects.ipynb #817ac881
+def ends_of(place:str, tokenizer)->Ids:
+    "End-of-text tokens, as the folder or the model on the Hub says."
+    path = local_folder(place)
+    if path is not None: return tuple(end_tokens(path, tokenizer))
+    from transformers import GenerationConfig
+    try: told = GenerationConfig.from_pretrained(place).eos_token_id
+    except OSError: told = None # it has no such file
+    ends = tokenizer.eos_token_id if told is None else told
+    return tuple(ends) if isinstance(ends, list) else () if ends is None else (ends,)
+
+# %% ../../../nbs/backends/12_dialects.ipynb #6b9d5169
 class FolderTexts:
     "Texts by the tokenizer of a folder, or of a model on the Hub."
     def __init__(self, name:str, place:str):
         self.name, self.tokenizer = name, read_tokenizer(place)
-        self.bos_id, self.eos_id = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
+        self.bos_id, self.eos_ids = self.tokenizer.bos_token_id, ends_of(place, self.tokenizer)
         self.special_ids = frozenset(self.tokenizer.all_special_ids)
         self.vocab_size = len(self.tokenizer)
         self.adds_bos = self.bos_id is not None and self.prompted('')[:1]==(self.bos_id,)
-        self.template = default_template(self.tokenizer.chat_template)
+        self.template = default_template(self.tokenizer)
 
     def encode(self, text:str)->Ids: return tuple(self.tokenizer.encode(text, add_special_tokens=False))
     def prompted(self, text:str)->Ids:
@@ -51,14 +64,15 @@ class FolderTexts:
         try: return self.tokenizer.apply_chat_template(messages, tokenize=False, **how, **values)
         except UNREADABLE as e: raise ModelError(f'{self.name}: chat template: {e}') from e
 
-# %% ../../../nbs/backends/12_dialects.ipynb #983bdabb
+# %% ../../../nbs/backends/12_dialects.ipynb #7aca4546
 def tokens(answer:dict)->Ids:
     "Token ids of an answer."
     return tuple(map(int, answer['tokens']))
 
 class ServerTexts:
     "Texts by the server's own tokenizer."
-    tokenizer, bos_id, eos_id, vocab_size = None, None, None, 0
+    tokenizer, bos_id, vocab_size = None, None, 0
+    eos_ids:Ids = ()
     special_ids:frozenset[int] = frozenset()
 
     def __init__(self, name:str, http:Client, model:str): self.name, self.http, self.model = name, http, model
@@ -82,7 +96,7 @@ class ServerTexts:
         how = dict(add_generation_prompt=add_generation_prompt, continue_final_message=not add_generation_prompt)
         return self.decode(self.ask('tokenize', dict(messages=messages, chat_template_kwargs=values) | how, tokens))
 
-# %% ../../../nbs/backends/12_dialects.ipynb #0b2e846d
+# %% ../../../nbs/backends/12_dialects.ipynb #d4a906c3
 class LlamaCppTexts(ServerTexts):
     "At llama.cpp's own addresses."
     def encode(self, text:str)->Ids:
@@ -99,7 +113,7 @@ class LlamaCppTexts(ServerTexts):
         body = dict(messages=messages, add_generation_prompt=add_generation_prompt, chat_template_kwargs=values)
         return self.ask('apply-template', body, lambda answer: str(answer['prompt']))
 
-# %% ../../../nbs/backends/12_dialects.ipynb #24b5ef0d
+# %% ../../../nbs/backends/12_dialects.ipynb #10a363c1
 class LlamaCppPythonTexts(ServerTexts):
     "At llama-cpp-python's addresses."
     def prompted(self, text:str)->Ids: return self.ask('extras/tokenize', dict(input=text), tokens)
@@ -116,10 +130,10 @@ class LlamaCppPythonTexts(ServerTexts):
         if self.encode(text)==tuple(ids): return text
         raise ModelError(f'{self.name}: this server leaves special tokens out of its text; {FOLDER}')
 
-# %% ../../../nbs/backends/12_dialects.ipynb #91917114
+# %% ../../../nbs/backends/12_dialects.ipynb #b99d5bff
 Texts = FolderTexts|ServerTexts
 
-# %% ../../../nbs/backends/12_dialects.ipynb #a40dc4ce
+# %% ../../../nbs/backends/12_dialects.ipynb #da76cf5f
 @dataclass(frozen=True)
 class Choice:
     "A completion, in whichever of the shapes it came."
@@ -144,7 +158,7 @@ def read_choice(answer:dict)->Choice:
     text, reason = str(choice.get('text') or ''), str(choice['finish_reason'])
     return Choice(text, reason, ids, tuple(map(float, logprobs)), tuple(pieces), stop)
 
-# %% ../../../nbs/backends/12_dialects.ipynb #4d9484ca
+# %% ../../../nbs/backends/12_dialects.ipynb #52df4ea8
 def kept(answer:dict)->int:
     "Tokens of the prompt that the server had kept, by its own account."
     usage, times = answer.get('usage') or {}, answer.get('timings') or {}
@@ -155,7 +169,7 @@ def until(text:str, stop:Sequence[str], include:bool)->str:
     ends = [(i+len(s)*include, s) for s in stop if (i := text.find(s))>=0]
     return text[:min(ends)[0]] if ends else text
 
-# %% ../../../nbs/backends/12_dialects.ipynb #ae607811
+# %% ../../../nbs/backends/12_dialects.ipynb #796a88bf
 Told = tuple[list[float],list[bool]] # Log-probabilities, and which are the largest
 
 def read_prompt_logprobs(answer:dict, ids:Ids)->Told:
@@ -175,7 +189,7 @@ def read_echo(answer:dict, ids:Ids)->Told:
 LIKELIHOODS = dict(prompt_logprobs=(dict(prompt_logprobs=1), read_prompt_logprobs), # What is asked, how it is read
                    echo=(dict(echo=True, logprobs=1), read_echo))
 
-# %% ../../../nbs/backends/12_dialects.ipynb #2a6e2319
+# %% ../../../nbs/backends/12_dialects.ipynb #9b593d61
 class Dialect:
     "A server that speaks OpenAI's completions, and nothing else that could be relied on."
     kind = 'openai'
@@ -204,7 +218,7 @@ class Dialect:
     @property
     def where(self)->str: return f'{self.http.url}/completions'
     @property
-    def eos_ids(self)->Ids: return () if self.texts.eos_id is None else (self.texts.eos_id,)
+    def eos_ids(self)->Ids: return self.texts.eos_ids
     @property
     def tells_stop(self)->bool: return bool(self.texts.tokenizer and self.logprobs) # by its tokens
     def prompted(self, text:str)->Ids: return self.texts.encode(text) # what it makes of a text
@@ -217,7 +231,7 @@ class Dialect:
     def pieces(self, events:Iterator[bytes], plan:Sampling)->Iterator[tuple[str,int]]: return choices_of(events)
     def refuse(self, plan:Sampling, stream:bool=False)->None: refuse(self, plan, stream)
 
-# %% ../../../nbs/backends/12_dialects.ipynb #2cb4cb66
+# %% ../../../nbs/backends/12_dialects.ipynb #d8fa10e7
 def prompt_of(server:Dialect, ids:Ids)->dict:
     "The part of a request that says to which model and prompt it goes."
     if not server.as_text: return dict(model=server.model, prompt=list(map(int, ids)))
@@ -232,7 +246,7 @@ def completion(server:Dialect, prompt:Ids, plan:Sampling, most:int, seed:int)->d
     if plan.stop: more['stop'] = list(plan.stop)
     return prompt_of(server, prompt) | shape | dict(seed=seed, max_tokens=most) | more | server.unless_told
 
-# %% ../../../nbs/backends/12_dialects.ipynb #6ff2795d
+# %% ../../../nbs/backends/12_dialects.ipynb #5e02d5f4
 def refuse(server:Dialect, plan:Sampling, stream:bool):
     "An error when a server would not do, or not show, what a sampling asks for."
     if plan.constraint is not None: raise ModelError(f'{server.name}: a server takes no constraint yet; {HERE}')
@@ -243,7 +257,7 @@ def refuse(server:Dialect, plan:Sampling, stream:bool):
     if stream and server.streams_all and not server.streams_stops:
         raise BadValue('include_stop of a stream of this server', True, 'False')
 
-# %% ../../../nbs/backends/12_dialects.ipynb #c42cec9c
+# %% ../../../nbs/backends/12_dialects.ipynb #76bdf12c
 def finish_of(server:Dialect, choice:Choice, plan:Sampling)->Finish:
     "Why a completion ended, as its last token tells."
     if choice.reason=='length': return 'length'
@@ -271,7 +285,7 @@ def sample_by_text(server:Dialect, choice:Choice, plan:Sampling)->Sample:
     if finish=='eos' and server.eos_ids: ids, logprobs = (*ids, server.eos_ids[0]), np.append(logprobs, np.nan)
     return Sample(ids, choice.text+met*plan.include_stop, logprobs, finish)
 
-# %% ../../../nbs/backends/12_dialects.ipynb #6cd4b22d
+# %% ../../../nbs/backends/12_dialects.ipynb #2257800b
 BROKEN = 'the stream ended before its end'
 
 def event_of(data:bytes)->dict:
@@ -293,7 +307,7 @@ def choices_of(events:Iterator[bytes])->Iterator[tuple[str,int]]: # Text, number
     else: finished = False
     if not finished: raise ModelError(BROKEN) # llama-cpp-python's breaks a stream off when another request comes
 
-# %% ../../../nbs/backends/12_dialects.ipynb #a70f740f
+# %% ../../../nbs/backends/12_dialects.ipynb #e9686de0
 class VLLM(Dialect):
     "vLLM's server."
     kind, stops_at_ids, streams_stops, tells_stop = 'vllm', True, True, True
@@ -308,7 +322,7 @@ class VLLM(Dialect):
     def finish(self, choice:Choice, plan:Sampling)->Finish:
         return 'length' if choice.reason=='length' else 'eos' if choice.stop is None else 'stop'
 
-# %% ../../../nbs/backends/12_dialects.ipynb #3bfda2ba
+# %% ../../../nbs/backends/12_dialects.ipynb #6002f84c
 class LlamaCpp(Dialect):
     "llama.cpp's own server."
     kind, streams_stops, tells_stop, texts_of = 'llama.cpp', True, True, LlamaCppTexts
@@ -334,7 +348,7 @@ class LlamaCpp(Dialect):
             if told['stop']: return
         raise ModelError(BROKEN)
 
-# %% ../../../nbs/backends/12_dialects.ipynb #0b0396b0
+# %% ../../../nbs/backends/12_dialects.ipynb #2a17c032
 def printable(texts:Texts, stop:tuple[str,...], eos_ids:Ids)->list[str]:
     "Tokens to be printed though they are special: those of the stop strings, and all known ones but the ends of texts."
     added = texts.tokenizer.added_tokens_decoder.items() if texts.tokenizer else ()
@@ -350,7 +364,7 @@ def native_sample(server:LlamaCpp, answer:dict, plan:Sampling)->Sample:
     logprobs = np.array([float(t['logprob']) for t in told] + [np.nan]*(len(ids)-len(told)))
     return Sample(ids, until(text, plan.stop, plan.include_stop) if finish=='stop' else text, logprobs, finish)
 
-# %% ../../../nbs/backends/12_dialects.ipynb #48131afd
+# %% ../../../nbs/backends/12_dialects.ipynb #8a07424d
 class LlamaCppPython(Dialect):
     "llama-cpp-python's server."
     kind, only_text, one_by_one, texts_of = 'llama-cpp-python', True, True, LlamaCppPythonTexts
@@ -374,7 +388,7 @@ class LlamaCppPython(Dialect):
         if lost is None: return
         raise BadValue('stop string on this server', lost, 'text that it prints: it leaves special tokens out')
 
-# %% ../../../nbs/backends/12_dialects.ipynb #5e4f159f
+# %% ../../../nbs/backends/12_dialects.ipynb #f6c46bbb
 class MLX(Dialect):
     "mlx-lm's server."
     kind, only_text, streams_all, logprobs_field = 'mlx-lm', True, False, True
@@ -396,7 +410,7 @@ def stopped(choice:Choice, stop:tuple[str,...], texts:Texts)->Choice:
     n = bisect_left(range(len(choice.ids)), True, key=met)
     return replace(choice, ids=choice.ids[:n], logprobs=choice.logprobs[:n], reason='stop', stop='met')
 
-# %% ../../../nbs/backends/12_dialects.ipynb #46f06450
+# %% ../../../nbs/backends/12_dialects.ipynb #8c396cd9
 DIALECTS:tuple[type[Dialect],...] = (VLLM, LlamaCpp, LlamaCppPython, MLX, Dialect) # Asked in this order
 
 def recognise(http:Client, about:Sequence[str])->tuple[type[Dialect],str]:
@@ -410,7 +424,7 @@ def likelihood(server:Dialect, how:str, ids:Ids)->dict:
     "The request for the log-probabilities of a prompt."
     return prompt_of(server, ids) | dict(max_tokens=1, temperature=0) | LIKELIHOODS[how][0]
 
-# %% ../../../nbs/backends/12_dialects.ipynb #20e12f01
+# %% ../../../nbs/backends/12_dialects.ipynb #1d017f9d
 def first_words(server:Dialect, prompt:Ids)->Choice:
     "A few greedy tokens; leaves `as_text` and `logprobs` as the server takes them."
     def ask(as_text:bool, logprobs:bool)->Choice:

@@ -5,7 +5,7 @@
 # %% ../../../nbs/backends/06_folders.ipynb #d14bb0a7
 from __future__ import annotations
 import hashlib, json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -15,8 +15,8 @@ from ..core.files import digest
 
 # %% auto #0
 __all__ = ['SETTINGS', 'TOKENIZERS', 'HASHED', 'file_head', 'local_folder', 'check_model', 'reading', 'read_json', 'check_folder',
-           'check_tokenizer', 'check_index', 'check_safetensors', 'read_tokenizer', 'default_template', 'file_mark',
-           'folder_hash', 'check_gguf', 'check_memory']
+           'check_tokenizer', 'check_index', 'check_safetensors', 'read_tokenizer', 'file_mark', 'folder_hash',
+           'check_gguf', 'check_memory']
 
 # %% ../../../nbs/backends/06_folders.ipynb #c06b51cd
 def local_folder(model:str)->Path|None:
@@ -103,11 +103,6 @@ def read_tokenizer(place:str|Path, # A folder, or a name on the Hub
     else: check_tokenizer(path)
     from transformers import AutoTokenizer
     with reading(f'tokenizer {place}'): return AutoTokenizer.from_pretrained(path or place)
-
-def default_template(template:str|Mapping[str,str]|None)->str: # Empty when there is none
-    "The chat template that is used unless another one is named."
-    if template is None or isinstance(template, str): return template or ''
-    return template.get('default', '')
 
 # %% ../../../nbs/backends/06_folders.ipynb #28e68a48
 HASHED = ('.json', '.safetensors', '.model', '.bin', '.jinja', '.txt') # Configuration, tokenizer (merges.txt), weights

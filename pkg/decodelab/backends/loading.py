@@ -63,8 +63,8 @@ def _vllm(model:str, **options):
 @backends.register('server')
 def _server(url:str, **options):
     "Servers that speak OpenAI's protocol: vLLM's, llama.cpp's."
-    from decodelab.backends.server import Server
-    return Server(url, **options)
+    from decodelab.backends.server import open_server
+    return open_server(url, **options)
 
 @backends.register('mlx')
 def _mlx(model:str, **options):

@@ -4,15 +4,15 @@
 
 # %% ../../../nbs/backends/16_server.ipynb #96c8c030
 from __future__ import annotations
-import json, time
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any
 from .client import UNREADABLE, Address, Client
-from .contract import Capabilities, Ids, Sample, Sampling, Scored, Usage, check_length, samplings
-from .decoding import stream_key
+from .contract import Capabilities, Ids, Sample, Sampler, Sampling, Scored, Scorer, Usage
+from .contract import check_length, samplings
+from .draw import stream_key
 from .dialects import FOLDER, HERE, LIKELIHOODS, Dialect, Told
 from .dialects import kept, likelihood, probe, recognise
 from .planned import scored
@@ -22,9 +22,9 @@ from ..core.files import digest, to_json
 if TYPE_CHECKING: import httpx
 
 # %% auto #0
-__all__ = ['UNKNOWN_LENGTH', 'ABSENT', 'Model', 'read_models', 'find_model', 'Absent', 'Server', 'capabilities_of', 'prefix_of',
-           'context', 'prompt_for', 'request_for', 'draw', 'count', 'pieces', 'ScoringServer', 'told_of', 'tail',
-           'open_server']
+__all__ = ['UNKNOWN_LENGTH', 'ABSENT', 'LATER', 'Model', 'read_models', 'find_model', 'Absent', 'Server', 'later',
+           'capabilities_of', 'prefix_of', 'context', 'prompt_for', 'request_for', 'draw', 'count', 'pieces',
+           'ScoringServer', 'told_of', 'tail', 'open_server']
 
 # %% ../../../nbs/backends/16_server.ipynb #5c557758
 UNKNOWN_LENGTH = 1<<20 # Where a server does not say
@@ -61,42 +61,51 @@ ABSENT = dict(score='this server gives no log-probabilities of prompts, so it ca
 class Absent(ModelError, AttributeError):
     "Something that a server does not do."
 
-# %% ../../../nbs/backends/16_server.ipynb #68e00714
-class Server:
+# %% ../../../nbs/backends/16_server.ipynb #97a1bc07
+class Server(Sampler):
     "A model behind a server that continues texts."
+    template: str # these three by `later`
+    adds_bos: bool
+    prefix_id: int
+
     def __init__(self, dialect:Dialect, model:Model, version:str=''):
         self.dialect, self.model, self.version, self.usage = dialect, model.id, version, Usage()
         self.name, self.kind, self.http, self.url = dialect.name, dialect.kind, dialect.http, dialect.http.url
-        self.max_length, self.vocab_size = model.max_length, dialect.texts.vocab_size or model.vocab_size
         self.tokenizer, self.bos_id, self.eos_ids = dialect.texts.tokenizer, dialect.texts.bos_id, dialect.eos_ids
-        self.special_ids = dialect.texts.special_ids
-        self.encode, self.decode = dialect.texts.encode, dialect.texts.decode
-        self.chat, self.chat_text = dialect.texts.chat, dialect.texts.chat_text
-        self.capabilities = capabilities_of(dialect)
+        self.special_ids, self.capabilities = dialect.texts.special_ids, capabilities_of(dialect)
+        self.max_length, self.vocab_size = model.max_length, dialect.texts.vocab_size or model.vocab_size
 
-    @cached_property
-    def template(self)->str: return self.dialect.texts.template
-    @cached_property
-    def adds_bos(self)->bool: return self.dialect.texts.adds_bos
-    @cached_property
-    def prefix_id(self)->int: return prefix_of(self)
+    def encode(self, text:str)->Ids: return self.dialect.texts.encode(text)
+    def decode(self, ids:Sequence[int])->str: return self.dialect.texts.decode(ids)
+    def chat(self, messages:list[dict])->Ids: return self.dialect.texts.chat(messages)
+    def chat_text(self, messages:list[dict], add_generation_prompt:bool=True, **values)->str:
+        return self.dialect.texts.chat_text(messages, add_generation_prompt, **values)
 
     def sample(self, prompts:Sequence[Ids], sampling:Sampling|Sequence[Sampling])->list[list[Sample]]:
-        "Draw continuations, several requests at a time."
         return draw(self, prompts, samplings(prompts, sampling))
     def stream(self, prompt:Ids, sampling:Sampling)->Iterator[str]:
-        "Pieces of the text of one sample; closing the iterator closes the connection, and the server stops."
         return pieces(self, prompt_for(self, prompt, sampling, stream=True), sampling)
     def remembering(self)->AbstractContextManager[None]: return nullcontext() # a server has a cache of its own
     def fingerprint(self)->str: return digest(self.url, self.model, self.kind, self.version)
     def close(self)->None: self.http.close()
     def __repr__(self):
         return f'Server({self.url!r}, {self.model!r}, {self.kind}, likelihoods={self.capabilities.likelihoods})'
-    def __getattr__(self, name:str)->NoReturn:
-        if name in ABSENT: raise Absent(f'{self.name}: {ABSENT[name]}')
-        raise AttributeError(f'{type(self).__name__!r} object has no attribute {name!r}')
+    def __getattr__(self, name:str)->Any: return later(self, name)
 
-# %% ../../../nbs/backends/16_server.ipynb #fcaf6937
+# %% ../../../nbs/backends/16_server.ipynb #7db23a95
+LATER:dict[str,Callable[[Server],Any]] = dict(template=lambda server: server.dialect.texts.template,
+                                              adds_bos=lambda server: server.dialect.texts.adds_bos,
+                                              prefix_id=lambda server: prefix_of(server))
+
+def later(server:Server, name:str)->Any:
+    "What is asked of a server when it is first wanted, and kept."
+    if name in ABSENT: raise Absent(f'{server.name}: {ABSENT[name]}')
+    if name not in LATER: raise AttributeError(f'{type(server).__name__!r} object has no attribute {name!r}')
+    try: server.__dict__[name] = LATER[name](server)
+    except ModelError as e: raise Absent(str(e)) from None
+    return server.__dict__[name]
+
+# %% ../../../nbs/backends/16_server.ipynb #e24ace0f
 def capabilities_of(dialect:Dialect)->Capabilities:
     "What was found out about a server."
     return Capabilities(full_distribution=False, constraints=False, deterministic=False, prefix_sharing=False,
@@ -120,7 +129,7 @@ def prompt_for(server:Server, prompt:Ids, plan:Sampling, stream:bool=False)->Ids
     server.dialect.refuse(plan, stream)
     return prompt
 
-# %% ../../../nbs/backends/16_server.ipynb #1d517c56
+# %% ../../../nbs/backends/16_server.ipynb #54c9ca4f
 def request_for(server:Server, prompt:Ids, plan:Sampling, number:int)->dict:
     "The request for one sample, with the seed of that sample."
     most = min(plan.max_tokens, server.max_length-len(prompt))
@@ -152,7 +161,7 @@ def count(server:Server, asked:Sequence[Ids], runs:Sequence[tuple[int,int]], beg
     usage.cached += sum(hit for _, hit in runs)
     usage.seconds += time.perf_counter()-begun
 
-# %% ../../../nbs/backends/16_server.ipynb #40581a55
+# %% ../../../nbs/backends/16_server.ipynb #c1145c97
 def pieces(server:Server, prompt:Ids, plan:Sampling)->Iterator[str]:
     "Pieces of the text of one sample as the server sends them."
     dialect = server.dialect
@@ -168,8 +177,8 @@ def pieces(server:Server, prompt:Ids, plan:Sampling)->Iterator[str]:
     except UNREADABLE as e:
         raise ModelError(f'{dialect.where}: the stream cannot be read: {type(e).__name__}: {str(e)[:80]}') from None
 
-# %% ../../../nbs/backends/16_server.ipynb #1f7e08cb
-class ScoringServer(Server):
+# %% ../../../nbs/backends/16_server.ipynb #d167ddfb
+class ScoringServer(Server, Scorer):
     "A server that also gives log-probabilities of prompts."
     def score(self, pairs:Sequence[tuple[Ids,Ids]])->list[Scored]:
         "Log-probabilities of continuations; equal texts are asked once."
@@ -197,7 +206,7 @@ def tail(found:dict[Ids,tuple[Told,int]], prefix:Ids, continuation:Ids)->Scored:
     (logprobs, largest), _ = found[prefix+continuation]
     return scored(logprobs[len(prefix)-1:], largest[len(prefix)-1:])
 
-# %% ../../../nbs/backends/16_server.ipynb #206934b3
+# %% ../../../nbs/backends/16_server.ipynb #f1f95a09
 def open_server(url:str, # `http://host:port/v1`
                 model:str|None=None, # As the server names it; needed when it has several
                 tokenizer:str|None=None, # Folder or Hub name; without it the server's own is asked
