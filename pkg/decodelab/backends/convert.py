@@ -16,11 +16,6 @@ from ..core.errors import BadValue, ModelError, RunError, needs
 from ..core.files import digest
 from ..core.settings import load_settings
 
-KINDS = dict(f32=0, f16=1, q8_0=7) # GGUF's file types
-FORMS = ('mlx', *(f'gguf-{k}' for k in KINDS))
-TYPES = ('llama', 'mistral')
-ELSE = 'for the rest: convert_hf_to_gguf.py of llama.cpp (GGUF), mlx_lm.convert (MLX)'
-
 # %% auto #0
 __all__ = ['KINDS', 'FORMS', 'TYPES', 'ELSE', 'ROPES', 'LLAMA3', 'QWEN2', 'NEVER', 'TEXTS', 'AROUND', 'Split', 'unexpressed',
            'read_config', 'Weights', 'expected_shapes', 'check_weights', 'split_rule', 'read_tokens', 'vocabulary',
@@ -28,7 +23,13 @@ __all__ = ['KINDS', 'FORMS', 'TYPES', 'ELSE', 'ROPES', 'LLAMA3', 'QWEN2', 'NEVER
            'rotary_order', 'rotary_factors', 'head_size', 'add_sizes', 'add_header', 'typed', 'add_weights', 'clear',
            'fresh', 'to_gguf', 'rope_fields', 'check_size', 'to_mlx', 'convert', 'reference_gguf']
 
-# %% ../../../nbs/backends/14_convert.ipynb #38d6d912
+# %% ../../../nbs/backends/14_convert.ipynb #bd7da0dd
+KINDS = dict(f32=0, f16=1, q8_0=7) # GGUF's file types
+FORMS = ('mlx', *(f'gguf-{k}' for k in KINDS))
+TYPES = ('llama', 'mistral')
+ELSE = 'for the rest: convert_hf_to_gguf.py of llama.cpp (GGUF), mlx_lm.convert (MLX)'
+
+# %% ../../../nbs/backends/14_convert.ipynb #b9cb9e16
 ROPES = ('default', 'linear', 'llama3')
 
 def unexpressed(config)->str|None: # The field
@@ -39,6 +40,7 @@ def unexpressed(config)->str|None: # The field
     said = dict(hidden_act=config.hidden_act=='silu', sliding_window=whole, rope_parameters=plain_rope)
     return next((name for name, expressed in said.items() if not expressed), None)
 
+# %% ../../../nbs/backends/14_convert.ipynb #e6151e89
 def read_config(folder:Path)->Any:
     "The model's configuration, when it is one that can be converted."
     from transformers import AutoConfig
@@ -53,7 +55,7 @@ def read_config(folder:Path)->Any:
     if odd: raise ModelError(f'{folder}: {odd} {getattr(config, odd)!r} cannot be converted here; {ELSE}')
     return config
 
-# %% ../../../nbs/backends/14_convert.ipynb #3b7a4d57
+# %% ../../../nbs/backends/14_convert.ipynb #ddce9ac2
 class Weights:
     "Tensors of a folder's safetensors files, read one at a time."
     def __init__(self, folder:Path):
@@ -67,7 +69,7 @@ class Weights:
     def shape(self, name:str)->tuple[int,...]: return tuple(self.where[name].get_slice(name).get_shape())
     def __getitem__(self, name:str)->np.ndarray: return self.where[name].get_tensor(name).float().numpy()
 
-# %% ../../../nbs/backends/14_convert.ipynb #2e85ee90
+# %% ../../../nbs/backends/14_convert.ipynb #63c0621e
 def expected_shapes(folder:Path, config)->dict[str,tuple[int,...]]:
     "Names and shapes of the tensors that a configuration means; no memory is taken for them."
     import torch
@@ -76,6 +78,7 @@ def expected_shapes(folder:Path, config)->dict[str,tuple[int,...]]:
         model = AutoModelForCausalLM.from_config(config)
     return {name: tuple(x.shape) for name, x in model.state_dict().items()}
 
+# %% ../../../nbs/backends/14_convert.ipynb #659c10e9
 def check_weights(folder:Path, config, weights:Weights)->list[str]: # The tensors to convert
     "Every tensor that the configuration means must be there in its shape, and no other."
     tied = {'lm_head.weight'} if config.tie_word_embeddings else set()
@@ -89,12 +92,13 @@ def check_weights(folder:Path, config, weights:Weights)->list[str]: # The tensor
             raise ModelError(f'{folder}: tensor {name} is {found_shape}, config.json asks for {shape}')
     return found
 
-# %% ../../../nbs/backends/14_convert.ipynb #9f9578b9
+# %% ../../../nbs/backends/14_convert.ipynb #4b2a6334
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
           r"|\s*[\r\n]+|\s+(?!\S)|\s+")
 QWEN2 = LLAMA3.replace(r'\p{N}{1,3}', r'\p{N}')
 NEVER = '!! !!'
 
+# %% ../../../nbs/backends/14_convert.ipynb #376d2caf
 def split_rule(spec:dict)->str|None: # llama.cpp's name
     "How a tokenizer.json splits text before merges."
     pre = spec.get('pre_tokenizer') or {}
@@ -108,6 +112,7 @@ def split_rule(spec:dict)->str|None: # llama.cpp's name
     if pattern==LLAMA3: return 'llama-bpe' if spec['model'].get('ignore_merges') else 'smaug-bpe'
     return 'qwen2' if pattern==QWEN2 else None
 
+# %% ../../../nbs/backends/14_convert.ipynb #98c0c35d
 def read_tokens(folder:Path)->tuple[Any,dict]:
     "The tokenizer, and what its tokenizer.json says, when it is byte-level BPE of a kind that is known."
     file = folder/'tokenizer.json'
@@ -119,7 +124,7 @@ def read_tokens(folder:Path)->tuple[Any,dict]:
     kinds = 'GPT-2, SmolLM, Llama 3, Qwen2, plain bytes'
     raise ModelError(f'{file}: not a byte-level BPE tokenizer of a kind that is converted here ({kinds}); {ELSE}')
 
-# %% ../../../nbs/backends/14_convert.ipynb #df6f4068
+# %% ../../../nbs/backends/14_convert.ipynb #31f4a299
 def vocabulary(folder:Path, spec:dict, size:int)->tuple[list[str],list[int]]: # [size] each
     "Texts and types of all tokens."
     from gguf import TokenType
@@ -131,13 +136,14 @@ def vocabulary(folder:Path, spec:dict, size:int)->tuple[list[str],list[int]]: # 
     texts, types = zip(*(known.get(i, (f'[PAD{i}]', TokenType.UNUSED)) for i in range(size)), strict=True)
     return list(texts), list(map(int, types))
 
+# %% ../../../nbs/backends/14_convert.ipynb #bd2d8818
 def add_template(writer, template:str|dict[str,str]|None):
     "A model's chat template, or several by their names."
     if not template: return
     named = template if isinstance(template, str) else [dict(name=n, template=t) for n, t in template.items()]
     writer.add_chat_template(named)
 
-# %% ../../../nbs/backends/14_convert.ipynb #e3e55fde
+# %% ../../../nbs/backends/14_convert.ipynb #a5e21d27
 def end_tokens(folder:Path, tokenizer)->list[int]:
     "End-of-text tokens: the generation configuration's, else the model configuration's, else the tokenizer's."
     files = [folder/'generation_config.json', folder/'config.json']
@@ -148,6 +154,7 @@ def end_tokens(folder:Path, tokenizer)->list[int]:
     if wrong: raise ModelError(f'{folder}: eos_token_id {wrong[0]!r} is no token')
     return ends
 
+# %% ../../../nbs/backends/14_convert.ipynb #9af36997
 def add_ends(writer, folder:Path, ends:Sequence[int], size:int):
     "Where a text may end; a token that would be left out is an error."
     places = (writer.add_eos_token_id, writer.add_eot_token_id, writer.add_eom_token_id)
@@ -156,7 +163,7 @@ def add_ends(writer, folder:Path, ends:Sequence[int], size:int):
     if ends and max(ends) >= size: raise ModelError(f'{folder}: eos_token_id {max(ends)}, the model has {size} tokens')
     for add, token in zip(places, ends): add(token)
 
-# %% ../../../nbs/backends/14_convert.ipynb #5502c981
+# %% ../../../nbs/backends/14_convert.ipynb #8f9f767c
 def add_tokens(writer, folder:Path, tokenizer, spec:dict, size:int):
     "Put the vocabulary into a GGUF writer."
     texts, types = vocabulary(folder, spec, size)
@@ -175,7 +182,7 @@ def add_tokens(writer, folder:Path, tokenizer, spec:dict, size:int):
     if tokenizer.pad_token_id is not None: writer.add_pad_token_id(tokenizer.pad_token_id)
     add_template(writer, tokenizer.chat_template)
 
-# %% ../../../nbs/backends/14_convert.ipynb #f0d86812
+# %% ../../../nbs/backends/14_convert.ipynb #1cb28879
 TEXTS = ('', ' ', 'Hello, world!  Two  spaces\n\n\ttab\r\n', "I'LL we're don't it's", '12345 3.14 ½ ٣',
          'Ünïcödé 東京 привет नमस्ते 👩‍👩‍👧 \u0301\u00a0\u200b', 'x=1;\n  if (y) {}//#!?...', '\x00\x7f\x1b')
 AROUND = ('a {0} b{0}{0}\n', 'a{0}b', 'a  {0}  b', '\n{0}\t', '{0}')
@@ -188,9 +195,10 @@ def hard_texts(tokenizer, spec:dict)->list[str]:
     added = (around.format(token['content']) for token in spec['added_tokens'] for around in AROUND)
     return list(dict.fromkeys((*TEXTS, *added, *whole)))
 
-# %% ../../../nbs/backends/14_convert.ipynb #51fad462
+# %% ../../../nbs/backends/14_convert.ipynb #7e361560
 Split = Callable[[str], list[int]]
 
+# %% ../../../nbs/backends/14_convert.ipynb #d61f8ac5
 @contextmanager
 def vocabulary_of(file:Path)->Iterator[Split]:
     "How llama.cpp splits text by a file's vocabulary."
@@ -210,6 +218,7 @@ def vocabulary_of(file:Path)->Iterator[Split]:
     try: yield split
     finally: lc.llama_model_free(model)
 
+# %% ../../../nbs/backends/14_convert.ipynb #e142e4b1
 def check_tokens(file:Path, tokenizer, texts:Iterable[str]):
     "Every text must be the same tokens as by the tokenizer that was converted."
     texts = list(texts)
@@ -219,13 +228,13 @@ def check_tokens(file:Path, tokenizer, texts:Iterable[str]):
             differ = f'{text!r} would be tokens {got[:8]} where they are {true[:8]}'
             raise ModelError(f'the tokenizer cannot be converted: {differ}; {ELSE}')
 
-# %% ../../../nbs/backends/14_convert.ipynb #e5afdc4a
+# %% ../../../nbs/backends/14_convert.ipynb #27059056
 def rotary_order(w:np.ndarray, # [heads*size, …], rows of query or key weights
                  heads:int)->np.ndarray:
     "Rows in llama.cpp's rotary order."
     return w.reshape(heads, 2, -1, *w.shape[1:]).swapaxes(1, 2).reshape(w.shape)
 
-# %% ../../../nbs/backends/14_convert.ipynb #5407d815
+# %% ../../../nbs/backends/14_convert.ipynb #4359f455
 def rotary_factors(rope:dict, size:int)->np.ndarray: # [size/2]
     "Llama 3's factors by which slow rotations are slowed further."
     wave = 2*np.pi*rope['rope_theta']**(np.arange(0, size, 2)/size)
@@ -233,11 +242,12 @@ def rotary_factors(rope:dict, size:int)->np.ndarray: # [size/2]
     smooth = np.clip((old/wave - low)/(high-low), 0, 1)
     return (1/((1-smooth)/rope['factor'] + smooth)).astype(np.float32)
 
-# %% ../../../nbs/backends/14_convert.ipynb #3e6075c3
+# %% ../../../nbs/backends/14_convert.ipynb #53fb72c5
 def head_size(config)->int:
     "Numbers of one attention head."
     return getattr(config, 'head_dim', None) or config.hidden_size//config.num_attention_heads
 
+# %% ../../../nbs/backends/14_convert.ipynb #33ea9e35
 def add_sizes(writer, config):
     "What llama.cpp must know to build the network."
     size, rope = head_size(config), config.rope_parameters
@@ -258,6 +268,7 @@ def add_sizes(writer, config):
     writer.add_rope_scaling_type(RopeScalingType.LINEAR)
     writer.add_rope_scaling_factor(rope['factor'])
 
+# %% ../../../nbs/backends/14_convert.ipynb #3a0580d9
 def add_header(writer, folder:Path, config, kind:str):
     "Name, kind and sizes."
     writer.add_name(folder.resolve().name)
@@ -265,7 +276,7 @@ def add_header(writer, folder:Path, config, kind:str):
     writer.add_quantization_version(2)
     add_sizes(writer, config)
 
-# %% ../../../nbs/backends/14_convert.ipynb #242b5f4f
+# %% ../../../nbs/backends/14_convert.ipynb #82f68cf2
 def typed(x:np.ndarray, kind:str)->np.ndarray:
     "A tensor's numbers as they are stored."
     from gguf import GGMLQuantizationType, quants
@@ -276,6 +287,7 @@ def typed(x:np.ndarray, kind:str)->np.ndarray:
     if largest > 65504: raise ModelError(f'a weight of {largest:g} is more than f16 holds; take f32')
     return plain.astype(np.float16)
 
+# %% ../../../nbs/backends/14_convert.ipynb #12a0114b
 def add_weights(writer, weights:Weights, config, kind:str, todo:Sequence[str]):
     "Put the tensors into a GGUF writer, under llama.cpp's names."
     import gguf
@@ -291,12 +303,13 @@ def add_weights(writer, weights:Weights, config, kind:str, todo:Sequence[str]):
         blocks = gguf.GGMLQuantizationType.Q8_0 if x.dtype==np.uint8 else None
         writer.add_tensor(places.get_name(name, try_suffixes=('.weight', '.bias')), x, raw_dtype=blocks)
 
-# %% ../../../nbs/backends/14_convert.ipynb #784f6dd3
+# %% ../../../nbs/backends/14_convert.ipynb #7f140e16
 def clear(path:Path):
     "Delete a file or a folder, where there is one."
     if path.is_dir(): shutil.rmtree(path)
     elif path.exists(): path.unlink()
 
+# %% ../../../nbs/backends/14_convert.ipynb #e1764ade
 @contextmanager
 def fresh(path:Path, overwrite:bool)->Iterator[Path]:
     "A temporary path beside `path` that takes its name when all went well."
@@ -310,7 +323,7 @@ def fresh(path:Path, overwrite:bool)->Iterator[Path]:
     except OSError as e: raise RunError(f'{path}: cannot be written: {e.strerror or e}') from e
     finally: clear(temporary)
 
-# %% ../../../nbs/backends/14_convert.ipynb #3bab167c
+# %% ../../../nbs/backends/14_convert.ipynb #b32e1224
 def to_gguf(folder:str|Path, # A Transformers folder
             file:str|Path,
             kind:str='f32', # `f32`, `f16`, `q8_0`
@@ -336,7 +349,7 @@ def to_gguf(folder:str|Path, # A Transformers folder
         check_tokens(temporary, tokenizer, hard_texts(tokenizer, spec))
     return file
 
-# %% ../../../nbs/backends/14_convert.ipynb #5a854245
+# %% ../../../nbs/backends/14_convert.ipynb #dcdbcad6
 def rope_fields(config:dict)->dict:
     "The old names of what `rope_parameters` says, where they are missing."
     rope = config.get('rope_parameters')
@@ -346,7 +359,7 @@ def rope_fields(config:dict)->dict:
     if kind!='default': fields['rope_scaling'] = {k: v for k, v in rope.items() if k!='rope_theta'} | dict(type=kind)
     return {k: v for k, v in fields.items() if config.get(k) is None}
 
-# %% ../../../nbs/backends/14_convert.ipynb #4243c189
+# %% ../../../nbs/backends/14_convert.ipynb #8f6c6140
 def check_size(folder:Path, size:int):
     "A tokenizer may not know more tokens than the model has rows for."
     tokenizer = read_tokenizer(folder)
@@ -356,6 +369,7 @@ def check_size(folder:Path, size:int):
     if last < size: return
     raise ModelError(f'{folder}: the tokenizer has token {last} ({text!r}), the model only {size} tokens')
 
+# %% ../../../nbs/backends/14_convert.ipynb #2b659e7b
 def to_mlx(folder:str|Path, # A Transformers folder
            out:str|Path, # A folder
            overwrite:bool=False)->Path:
@@ -373,7 +387,7 @@ def to_mlx(folder:str|Path, # A Transformers folder
         save(temporary, str(folder), *loaded)
     return out
 
-# %% ../../../nbs/backends/14_convert.ipynb #1237d31b
+# %% ../../../nbs/backends/14_convert.ipynb #346ca449
 def convert(model:str, # A Transformers folder, or `reference:student`
             out:str|Path, # A file (GGUF) or a folder (MLX)
             form:str, # `mlx`, `gguf-f32`, `gguf-f16`, `gguf-q8_0`
@@ -385,6 +399,7 @@ def convert(model:str, # A Transformers folder, or `reference:student`
     if form=='mlx': return to_mlx(folder, out, overwrite)
     return to_gguf(folder, out, form.removeprefix('gguf-'), overwrite)
 
+# %% ../../../nbs/backends/14_convert.ipynb #a5cc1004
 def reference_gguf(name:str, # `student` or `teacher`
                    kind:str='f32')->Path: # `f32`, `f16`, `q8_0`
     "A shipped model as GGUF, converted once and kept under the laboratory's outputs."

@@ -18,17 +18,18 @@ from .folders import local_folder, read_tokenizer
 from .planned import default_template
 from ..core.errors import BadValue, ModelError
 
-HERE = 'load the model in process (hf, vllm, gguf, mlx)'
-FOLDER = 'give load(…, tokenizer=FOLDER)'
-
 # %% auto #0
 __all__ = ['HERE', 'FOLDER', 'Texts', 'Told', 'LIKELIHOODS', 'BROKEN', 'DIALECTS', 'ends_of', 'FolderTexts', 'tokens',
            'ServerTexts', 'LlamaCppTexts', 'LlamaCppPythonTexts', 'Choice', 'read_choice', 'kept', 'until',
-           'read_prompt_logprobs', 'read_echo', 'Dialect', 'prompt_of', 'completion', 'refuse', 'finish_of',
+           'read_prompt_logprobs', 'read_echo', 'Traits', 'Dialect', 'prompt_of', 'completion', 'refuse', 'finish_of',
            'sample_of', 'sample_by_text', 'event_of', 'choices_of', 'VLLM', 'LlamaCpp', 'printable', 'native_sample',
            'LlamaCppPython', 'MLX', 'stopped', 'recognise', 'likelihood', 'first_words', 'believable', 'probe']
 
-# %% ../../../nbs/backends/12_dialects.ipynb #817ac881
+# %% ../../../nbs/backends/12_dialects.ipynb #8ee377ed
+HERE = 'load the model in process (hf, vllm, gguf, mlx)'
+FOLDER = 'give load(…, tokenizer=FOLDER)'
+
+# %% ../../../nbs/backends/12_dialects.ipynb #8a0b86a6
 def ends_of(place:str, tokenizer)->Ids:
     "End-of-text tokens, as the folder or the model on the Hub says."
     path = local_folder(place)
@@ -39,7 +40,7 @@ def ends_of(place:str, tokenizer)->Ids:
     ends = tokenizer.eos_token_id if told is None else told
     return tuple(ends) if isinstance(ends, list) else () if ends is None else (ends,)
 
-# %% ../../../nbs/backends/12_dialects.ipynb #6b9d5169
+# %% ../../../nbs/backends/12_dialects.ipynb #f8436305
 class FolderTexts:
     "Texts by the tokenizer of a folder, or of a model on the Hub."
     def __init__(self, name:str, place:str):
@@ -57,18 +58,22 @@ class FolderTexts:
     def decode(self, ids:Sequence[int])->str:
         return self.tokenizer.decode(list(map(int, ids)), skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
-    def chat(self, messages:list[dict])->Ids: return self.encode(self.chat_text(messages))
+    def chat(self, messages:list[dict])->Ids:
+        from jinja2.exceptions import TemplateError
+        try: return self.encode(self.chat_text(messages))
+        except TemplateError as e: raise ModelError(f'{self.name}: its chat template refuses: {e}') from e
     def chat_text(self, messages:list[dict], add_generation_prompt:bool=True, **values)->str:
         if not self.template: raise ModelError(f'{self.name}: its tokenizer has no chat template')
         how = dict(add_generation_prompt=add_generation_prompt, continue_final_message=not add_generation_prompt)
         try: return self.tokenizer.apply_chat_template(messages, tokenize=False, **how, **values)
         except UNREADABLE as e: raise ModelError(f'{self.name}: chat template: {e}') from e
 
-# %% ../../../nbs/backends/12_dialects.ipynb #7aca4546
+# %% ../../../nbs/backends/12_dialects.ipynb #1c5cb276
 def tokens(answer:dict)->Ids:
     "Token ids of an answer."
     return tuple(map(int, answer['tokens']))
 
+# %% ../../../nbs/backends/12_dialects.ipynb #e8790b57
 class ServerTexts:
     "Texts by the server's own tokenizer."
     tokenizer, bos_id, vocab_size = None, None, 0
@@ -96,7 +101,7 @@ class ServerTexts:
         how = dict(add_generation_prompt=add_generation_prompt, continue_final_message=not add_generation_prompt)
         return self.decode(self.ask('tokenize', dict(messages=messages, chat_template_kwargs=values) | how, tokens))
 
-# %% ../../../nbs/backends/12_dialects.ipynb #d4a906c3
+# %% ../../../nbs/backends/12_dialects.ipynb #c4c0278f
 class LlamaCppTexts(ServerTexts):
     "At llama.cpp's own addresses."
     def encode(self, text:str)->Ids:
@@ -113,7 +118,7 @@ class LlamaCppTexts(ServerTexts):
         body = dict(messages=messages, add_generation_prompt=add_generation_prompt, chat_template_kwargs=values)
         return self.ask('apply-template', body, lambda answer: str(answer['prompt']))
 
-# %% ../../../nbs/backends/12_dialects.ipynb #10a363c1
+# %% ../../../nbs/backends/12_dialects.ipynb #15c61821
 class LlamaCppPythonTexts(ServerTexts):
     "At llama-cpp-python's addresses."
     def prompted(self, text:str)->Ids: return self.ask('extras/tokenize', dict(input=text), tokens)
@@ -130,10 +135,10 @@ class LlamaCppPythonTexts(ServerTexts):
         if self.encode(text)==tuple(ids): return text
         raise ModelError(f'{self.name}: this server leaves special tokens out of its text; {FOLDER}')
 
-# %% ../../../nbs/backends/12_dialects.ipynb #b99d5bff
+# %% ../../../nbs/backends/12_dialects.ipynb #c29f3d5e
 Texts = FolderTexts|ServerTexts
 
-# %% ../../../nbs/backends/12_dialects.ipynb #da76cf5f
+# %% ../../../nbs/backends/12_dialects.ipynb #79754c10
 @dataclass(frozen=True)
 class Choice:
     "A completion, in whichever of the shapes it came."
@@ -144,6 +149,7 @@ class Choice:
     pieces: tuple[str,...] = () # Texts of the tokens
     stop: str|None = None # The stop string it met, where the server says so
 
+# %% ../../../nbs/backends/12_dialects.ipynb #533a8de7
 def read_choice(answer:dict)->Choice:
     "The one choice of an answer."
     choice = answer['choices'][0]
@@ -158,7 +164,7 @@ def read_choice(answer:dict)->Choice:
     text, reason = str(choice.get('text') or ''), str(choice['finish_reason'])
     return Choice(text, reason, ids, tuple(map(float, logprobs)), tuple(pieces), stop)
 
-# %% ../../../nbs/backends/12_dialects.ipynb #52df4ea8
+# %% ../../../nbs/backends/12_dialects.ipynb #f6ae7b5a
 def kept(answer:dict)->int:
     "Tokens of the prompt that the server had kept, by its own account."
     usage, times = answer.get('usage') or {}, answer.get('timings') or {}
@@ -169,7 +175,7 @@ def until(text:str, stop:Sequence[str], include:bool)->str:
     ends = [(i+len(s)*include, s) for s in stop if (i := text.find(s))>=0]
     return text[:min(ends)[0]] if ends else text
 
-# %% ../../../nbs/backends/12_dialects.ipynb #796a88bf
+# %% ../../../nbs/backends/12_dialects.ipynb #2515640e
 Told = tuple[list[float],list[bool]] # Log-probabilities, and which are the largest
 
 def read_prompt_logprobs(answer:dict, ids:Ids)->Told:
@@ -178,6 +184,7 @@ def read_prompt_logprobs(answer:dict, ids:Ids)->Told:
     at = [table[str(token)] for table, token in zip(told[1:], ids[1:], strict=True)]
     return [float(a['logprob']) for a in at], [a['rank']==1 for a in at]
 
+# %% ../../../nbs/backends/12_dialects.ipynb #19f06a08
 def read_echo(answer:dict, ids:Ids)->Told:
     "The prompt as part of the answer; one more token may have been generated."
     told, n = answer['choices'][0]['logprobs'], len(ids)
@@ -189,9 +196,9 @@ def read_echo(answer:dict, ids:Ids)->Told:
 LIKELIHOODS = dict(prompt_logprobs=(dict(prompt_logprobs=1), read_prompt_logprobs), # What is asked, how it is read
                    echo=(dict(echo=True, logprobs=1), read_echo))
 
-# %% ../../../nbs/backends/12_dialects.ipynb #9b593d61
-class Dialect:
-    "A server that speaks OpenAI's completions, and nothing else that could be relied on."
+# %% ../../../nbs/backends/12_dialects.ipynb #a0bc00a8
+class Traits:
+    "What may be different about a server, as it is where nothing is known."
     kind = 'openai'
     texts_of:type[ServerTexts] = ServerTexts # Its own tokenizer
     one_by_one = False # It answers one request at a time; others would wait, and break streams off
@@ -203,17 +210,20 @@ class Dialect:
     logprobs_field:Any = 1 # What asks for log-probabilities
     unless_told:dict = {} # Penalties are on unless told
 
+    @staticmethod
+    def version(http:Client, about:Sequence[str])->str: # `about`: fields of its list of models
+        "Told by what only this server has; an error when it is another one."
+        return ''
+
+# %% ../../../nbs/backends/12_dialects.ipynb #7fae8620
+class Dialect(Traits):
+    "A server that speaks OpenAI's completions, and nothing else that could be relied on."
     def __init__(self, name:str, http:Client, model:str, tokenizer:str|None=None):
         self.name, self.http, self.model = name, http, model
         self.own = self.texts_of(name, http, model)
         self.texts:Texts = FolderTexts(name, tokenizer) if tokenizer else self.own
         self.as_text, self.logprobs = self.only_text, True # `probe` finds out
         self.likelihoods:str|None = None # which of `LIKELIHOODS`
-
-    @staticmethod
-    def version(http:Client, about:Sequence[str])->str: # `about`: fields of its list of models
-        "Told by what only this server has; an error when it is another one."
-        return ''
 
     @property
     def where(self)->str: return f'{self.http.url}/completions'
@@ -231,7 +241,7 @@ class Dialect:
     def pieces(self, events:Iterator[bytes], plan:Sampling)->Iterator[tuple[str,int]]: return choices_of(events)
     def refuse(self, plan:Sampling, stream:bool=False)->None: refuse(self, plan, stream)
 
-# %% ../../../nbs/backends/12_dialects.ipynb #d8fa10e7
+# %% ../../../nbs/backends/12_dialects.ipynb #a9028d12
 def prompt_of(server:Dialect, ids:Ids)->dict:
     "The part of a request that says to which model and prompt it goes."
     if not server.as_text: return dict(model=server.model, prompt=list(map(int, ids)))
@@ -246,7 +256,7 @@ def completion(server:Dialect, prompt:Ids, plan:Sampling, most:int, seed:int)->d
     if plan.stop: more['stop'] = list(plan.stop)
     return prompt_of(server, prompt) | shape | dict(seed=seed, max_tokens=most) | more | server.unless_told
 
-# %% ../../../nbs/backends/12_dialects.ipynb #5e02d5f4
+# %% ../../../nbs/backends/12_dialects.ipynb #0b9d23fc
 def refuse(server:Dialect, plan:Sampling, stream:bool):
     "An error when a server would not do, or not show, what a sampling asks for."
     if plan.constraint is not None: raise ModelError(f'{server.name}: a server takes no constraint yet; {HERE}')
@@ -257,13 +267,14 @@ def refuse(server:Dialect, plan:Sampling, stream:bool):
     if stream and server.streams_all and not server.streams_stops:
         raise BadValue('include_stop of a stream of this server', True, 'False')
 
-# %% ../../../nbs/backends/12_dialects.ipynb #76bdf12c
+# %% ../../../nbs/backends/12_dialects.ipynb #4532b538
 def finish_of(server:Dialect, choice:Choice, plan:Sampling)->Finish:
     "Why a completion ended, as its last token tells."
     if choice.reason=='length': return 'length'
     if choice.stop is not None: return 'stop'
     return 'eos' if not plan.stop or choice.ids[-1] in server.eos_ids else 'stop'
 
+# %% ../../../nbs/backends/12_dialects.ipynb #cbfd5b95
 def sample_of(server:Dialect, choice:Choice, plan:Sampling)->Sample:
     "A sample from its tokens, where they are told."
     if not choice.ids: return sample_by_text(server, choice, plan)
@@ -274,6 +285,7 @@ def sample_of(server:Dialect, choice:Choice, plan:Sampling)->Sample:
     logprobs = np.array(choice.logprobs[:len(ids)]) if server.logprobs else np.full(len(ids), np.nan)
     return Sample(ids, text, logprobs, finish)
 
+# %% ../../../nbs/backends/12_dialects.ipynb #e94ab6f8
 def sample_by_text(server:Dialect, choice:Choice, plan:Sampling)->Sample:
     "A sample from the texts of its tokens; they tell which stop string it met."
     shown, long = ''.join(choice.pieces), choice.reason=='length'
@@ -285,7 +297,7 @@ def sample_by_text(server:Dialect, choice:Choice, plan:Sampling)->Sample:
     if finish=='eos' and server.eos_ids: ids, logprobs = (*ids, server.eos_ids[0]), np.append(logprobs, np.nan)
     return Sample(ids, choice.text+met*plan.include_stop, logprobs, finish)
 
-# %% ../../../nbs/backends/12_dialects.ipynb #2257800b
+# %% ../../../nbs/backends/12_dialects.ipynb #5f47442b
 BROKEN = 'the stream ended before its end'
 
 def event_of(data:bytes)->dict:
@@ -296,6 +308,7 @@ def event_of(data:bytes)->dict:
     if error: raise ModelError(str(error.get('message', error) if isinstance(error, dict) else error))
     return told
 
+# %% ../../../nbs/backends/12_dialects.ipynb #d8f980b4
 def choices_of(events:Iterator[bytes])->Iterator[tuple[str,int]]: # Text, number of tokens
     "Pieces of a stream of completions."
     finished = False
@@ -307,7 +320,7 @@ def choices_of(events:Iterator[bytes])->Iterator[tuple[str,int]]: # Text, number
     else: finished = False
     if not finished: raise ModelError(BROKEN) # llama-cpp-python's breaks a stream off when another request comes
 
-# %% ../../../nbs/backends/12_dialects.ipynb #e9686de0
+# %% ../../../nbs/backends/12_dialects.ipynb #bc15bc1f
 class VLLM(Dialect):
     "vLLM's server."
     kind, stops_at_ids, streams_stops, tells_stop = 'vllm', True, True, True
@@ -322,7 +335,7 @@ class VLLM(Dialect):
     def finish(self, choice:Choice, plan:Sampling)->Finish:
         return 'length' if choice.reason=='length' else 'eos' if choice.stop is None else 'stop'
 
-# %% ../../../nbs/backends/12_dialects.ipynb #6002f84c
+# %% ../../../nbs/backends/12_dialects.ipynb #9f5ceedc
 class LlamaCpp(Dialect):
     "llama.cpp's own server."
     kind, streams_stops, tells_stop, texts_of = 'llama.cpp', True, True, LlamaCppTexts
@@ -348,7 +361,7 @@ class LlamaCpp(Dialect):
             if told['stop']: return
         raise ModelError(BROKEN)
 
-# %% ../../../nbs/backends/12_dialects.ipynb #2a17c032
+# %% ../../../nbs/backends/12_dialects.ipynb #98669385
 def printable(texts:Texts, stop:tuple[str,...], eos_ids:Ids)->list[str]:
     "Tokens to be printed though they are special: those of the stop strings, and all known ones but the ends of texts."
     added = texts.tokenizer.added_tokens_decoder.items() if texts.tokenizer else ()
@@ -364,7 +377,7 @@ def native_sample(server:LlamaCpp, answer:dict, plan:Sampling)->Sample:
     logprobs = np.array([float(t['logprob']) for t in told] + [np.nan]*(len(ids)-len(told)))
     return Sample(ids, until(text, plan.stop, plan.include_stop) if finish=='stop' else text, logprobs, finish)
 
-# %% ../../../nbs/backends/12_dialects.ipynb #8a07424d
+# %% ../../../nbs/backends/12_dialects.ipynb #9abb6fee
 class LlamaCppPython(Dialect):
     "llama-cpp-python's server."
     kind, only_text, one_by_one, texts_of = 'llama-cpp-python', True, True, LlamaCppPythonTexts
@@ -388,7 +401,7 @@ class LlamaCppPython(Dialect):
         if lost is None: return
         raise BadValue('stop string on this server', lost, 'text that it prints: it leaves special tokens out')
 
-# %% ../../../nbs/backends/12_dialects.ipynb #f6c46bbb
+# %% ../../../nbs/backends/12_dialects.ipynb #554f1543
 class MLX(Dialect):
     "mlx-lm's server."
     kind, only_text, streams_all, logprobs_field = 'mlx-lm', True, False, True
@@ -403,6 +416,7 @@ class MLX(Dialect):
     def sample(self, answer:dict, plan:Sampling)->Sample:
         return sample_of(self, stopped(read_choice(answer), plan.stop, self.texts), plan)
 
+# %% ../../../nbs/backends/12_dialects.ipynb #f4ad469d
 def stopped(choice:Choice, stop:tuple[str,...], texts:Texts)->Choice:
     "A completion up to the token that completed a stop string."
     def met(n:int)->bool: return any(s in texts.decode(choice.ids[:n]) for s in stop)
@@ -410,7 +424,7 @@ def stopped(choice:Choice, stop:tuple[str,...], texts:Texts)->Choice:
     n = bisect_left(range(len(choice.ids)), True, key=met)
     return replace(choice, ids=choice.ids[:n], logprobs=choice.logprobs[:n], reason='stop', stop='met')
 
-# %% ../../../nbs/backends/12_dialects.ipynb #8c396cd9
+# %% ../../../nbs/backends/12_dialects.ipynb #1e84245e
 DIALECTS:tuple[type[Dialect],...] = (VLLM, LlamaCpp, LlamaCppPython, MLX, Dialect) # Asked in this order
 
 def recognise(http:Client, about:Sequence[str])->tuple[type[Dialect],str]:
@@ -424,7 +438,7 @@ def likelihood(server:Dialect, how:str, ids:Ids)->dict:
     "The request for the log-probabilities of a prompt."
     return prompt_of(server, ids) | dict(max_tokens=1, temperature=0) | LIKELIHOODS[how][0]
 
-# %% ../../../nbs/backends/12_dialects.ipynb #1d017f9d
+# %% ../../../nbs/backends/12_dialects.ipynb #1d444685
 def first_words(server:Dialect, prompt:Ids)->Choice:
     "A few greedy tokens; leaves `as_text` and `logprobs` as the server takes them."
     def ask(as_text:bool, logprobs:bool)->Choice:
@@ -439,6 +453,7 @@ def first_words(server:Dialect, prompt:Ids)->Choice:
         except Refused: continue
     return ask(*last)
 
+# %% ../../../nbs/backends/12_dialects.ipynb #0c09fdc6
 def believable(server:Dialect, how:str, prompt:Ids, said:Choice)->bool:
     "Whether a server's likelihoods of what it said are those with which it said it."
     whole, n = (*prompt, *said.ids), len(said.ids)
@@ -448,6 +463,7 @@ def believable(server:Dialect, how:str, prompt:Ids, said:Choice)->bool:
         return bool(said.logprobs) and bool(np.abs(np.subtract(found[-n:], said.logprobs[:n])).max() < .05)
     except (Refused, *UNREADABLE): return False # not there, or not as it should be
 
+# %% ../../../nbs/backends/12_dialects.ipynb #6e28befa
 def probe(server:Dialect):
     "Find out whether prompts may be token ids, and whether and how likelihoods come."
     try: prompt = server.prompted('a b')

@@ -44,13 +44,14 @@ def reading(what:str, # The file or folder
         why = next(iter(str(e).splitlines()), '')
         raise ModelError(f'{what}: cannot be read: {type(e).__name__}: {why[:200]}') from e
 
+# %% ../../../nbs/backends/06_folders.ipynb #014311ea
 def read_json(path:Path)->dict[str,Any]:
     "A file that holds one JSON object."
     with reading(str(path)): told = json.loads(path.read_bytes())
     if isinstance(told, dict): return told
     raise ModelError(f'{path}: a JSON object is needed, here is a {type(told).__name__}')
 
-# %% ../../../nbs/backends/06_folders.ipynb #2dd5e298
+# %% ../../../nbs/backends/06_folders.ipynb #e2313538
 SETTINGS = ('config.json', 'generation_config.json', 'tokenizer_config.json', 'tokenizer.json') # JSON objects
 TOKENIZERS = ('tokenizer.json', 'tokenizer.model', 'vocab.json', 'tokenizer_config.json') # One of them is needed
 
@@ -63,6 +64,7 @@ def check_folder(path:Path):
     for file in path.glob('*.safetensors'): check_safetensors(file)
     check_tokenizer(path)
 
+# %% ../../../nbs/backends/06_folders.ipynb #6af71d5b
 def check_tokenizer(path:Path):
     "A tokenizer must be there, and what is there must be JSON."
     if not any((path/name).exists() for name in TOKENIZERS):
@@ -70,6 +72,7 @@ def check_tokenizer(path:Path):
     for name in SETTINGS:
         if (path/name).exists(): read_json(path/name)
 
+# %% ../../../nbs/backends/06_folders.ipynb #09371ca2
 def check_index(path:Path):
     "The files that an index of shards names must be there."
     for index in path.glob('*.safetensors.index.json'):
@@ -78,7 +81,7 @@ def check_index(path:Path):
         missing = sorted({str(f) for f in named.values() if not (path/str(f)).exists()})
         if missing: raise ModelError(f'model folder {path}: {missing[0]} is not in it, which {index.name} names')
 
-# %% ../../../nbs/backends/06_folders.ipynb #a408c09f
+# %% ../../../nbs/backends/06_folders.ipynb #80d47c5b
 def check_safetensors(path:Path):
     "The header must be JSON and its tensors must fill the file exactly."
     size = path.stat().st_size
@@ -93,7 +96,7 @@ def check_safetensors(path:Path):
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as e:
             raise ModelError(f'{path}: corrupt safetensors file: {str(e)[:120]}') from None
 
-# %% ../../../nbs/backends/06_folders.ipynb #2abc0f91
+# %% ../../../nbs/backends/06_folders.ipynb #b4acd1cf
 def read_tokenizer(place:str|Path, # A folder, or a name on the Hub
                   )->Any:
     "Transformers' tokenizer."
@@ -104,7 +107,7 @@ def read_tokenizer(place:str|Path, # A folder, or a name on the Hub
     from transformers import AutoTokenizer
     with reading(f'tokenizer {place}'): return AutoTokenizer.from_pretrained(path or place)
 
-# %% ../../../nbs/backends/06_folders.ipynb #28e68a48
+# %% ../../../nbs/backends/06_folders.ipynb #6d372b7a
 HASHED = ('.json', '.safetensors', '.model', '.bin', '.jinja', '.txt') # Configuration, tokenizer (merges.txt), weights
 
 @lru_cache(1024)
@@ -119,12 +122,13 @@ def file_mark(path:Path, whole:int=1<<26, # Bytes up to which a file is its own 
 
 file_head = file_mark # as gguf names it
 
+# %% ../../../nbs/backends/06_folders.ipynb #0ae1c06d
 def folder_hash(path:Path, *more:str)->str:
     "Hash of configuration, tokenizer and weights."
     files = [f for f in sorted(path.iterdir()) if f.suffix in HASHED]
     return digest(*more, *(part for f in files for part in (f.name, str(f.stat().st_size), file_mark(f))))
 
-# %% ../../../nbs/backends/06_folders.ipynb #fd075b2c
+# %% ../../../nbs/backends/06_folders.ipynb #9ca40761
 def check_gguf(path:Path):
     "A GGUF file begins with its magic and a version that is known."
     if not path.is_file(): raise ModelError(f'GGUF file {path}: no such file')

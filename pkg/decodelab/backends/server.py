@@ -23,8 +23,8 @@ if TYPE_CHECKING: import httpx
 
 # %% auto #0
 __all__ = ['UNKNOWN_LENGTH', 'ABSENT', 'LATER', 'Model', 'read_models', 'find_model', 'Absent', 'Server', 'later',
-           'capabilities_of', 'prefix_of', 'context', 'prompt_for', 'request_for', 'draw', 'count', 'pieces',
-           'ScoringServer', 'told_of', 'tail', 'open_server']
+           'capabilities_of', 'context', 'prompt_for', 'request_for', 'draw', 'count', 'pieces', 'ScoringServer',
+           'told_of', 'tail', 'open_server']
 
 # %% ../../../nbs/backends/16_server.ipynb #5c557758
 UNKNOWN_LENGTH = 1<<20 # Where a server does not say
@@ -37,6 +37,7 @@ class Model:
     vocab_size: int = 0 # 0 where the server does not say
     told: tuple[str,...] = () # Fields of the list
 
+# %% ../../../nbs/backends/16_server.ipynb #0b144d0c
 def read_models(answer:dict)->dict[str,Model]:
     "Models by their names."
     def one(told:dict)->Model:
@@ -45,6 +46,7 @@ def read_models(answer:dict)->dict[str,Model]:
         return Model(str(told['id']), int(length), int(meta.get('n_vocab') or 0), tuple(told))
     return {model.id: model for model in map(one, answer['data'])}
 
+# %% ../../../nbs/backends/16_server.ipynb #936893da
 def find_model(http:Client, name:str|None)->Model:
     "The model that is meant; a server need not list what it has."
     known = http.ask(f'{http.url}/models', read=read_models)
@@ -52,7 +54,7 @@ def find_model(http:Client, name:str|None)->Model:
     if name is None or known and name not in known: raise BadValue(f'model of {http.url}', name, known)
     return known.get(name, Model(name))
 
-# %% ../../../nbs/backends/16_server.ipynb #d39c214f
+# %% ../../../nbs/backends/16_server.ipynb #caa1e9a1
 ABSENT = dict(score='this server gives no log-probabilities of prompts, so it cannot score; it can sample and chat',
               next_logprobs=f'a server gives no full distributions; {HERE}',
               hidden=f'a server shows no hidden states; {HERE}',
@@ -61,18 +63,19 @@ ABSENT = dict(score='this server gives no log-probabilities of prompts, so it ca
 class Absent(ModelError, AttributeError):
     "Something that a server does not do."
 
-# %% ../../../nbs/backends/16_server.ipynb #97a1bc07
+# %% ../../../nbs/backends/16_server.ipynb #02b626c0
 class Server(Sampler):
     "A model behind a server that continues texts."
-    template: str # these three by `later`
+    template: str # these two by `later`
     adds_bos: bool
-    prefix_id: int
+    prefix_id: Any # `None` where the server does not show its first token
 
     def __init__(self, dialect:Dialect, model:Model, version:str=''):
         self.dialect, self.model, self.version, self.usage = dialect, model.id, version, Usage()
         self.name, self.kind, self.http, self.url = dialect.name, dialect.kind, dialect.http, dialect.http.url
         self.tokenizer, self.bos_id, self.eos_ids = dialect.texts.tokenizer, dialect.texts.bos_id, dialect.eos_ids
         self.special_ids, self.capabilities = dialect.texts.special_ids, capabilities_of(dialect)
+        self.prefix_id = next((i for i in (self.bos_id, *self.eos_ids) if i is not None), None)
         self.max_length, self.vocab_size = model.max_length, dialect.texts.vocab_size or model.vocab_size
 
     def encode(self, text:str)->Ids: return self.dialect.texts.encode(text)
@@ -92,10 +95,9 @@ class Server(Sampler):
         return f'Server({self.url!r}, {self.model!r}, {self.kind}, likelihoods={self.capabilities.likelihoods})'
     def __getattr__(self, name:str)->Any: return later(self, name)
 
-# %% ../../../nbs/backends/16_server.ipynb #7db23a95
+# %% ../../../nbs/backends/16_server.ipynb #65e5a532
 LATER:dict[str,Callable[[Server],Any]] = dict(template=lambda server: server.dialect.texts.template,
-                                              adds_bos=lambda server: server.dialect.texts.adds_bos,
-                                              prefix_id=lambda server: prefix_of(server))
+                                              adds_bos=lambda server: server.dialect.texts.adds_bos)
 
 def later(server:Server, name:str)->Any:
     "What is asked of a server when it is first wanted, and kept."
@@ -105,22 +107,19 @@ def later(server:Server, name:str)->Any:
     except ModelError as e: raise Absent(str(e)) from None
     return server.__dict__[name]
 
-# %% ../../../nbs/backends/16_server.ipynb #e24ace0f
+# %% ../../../nbs/backends/16_server.ipynb #dfb2aeeb
 def capabilities_of(dialect:Dialect)->Capabilities:
     "What was found out about a server."
     return Capabilities(full_distribution=False, constraints=False, deterministic=False, prefix_sharing=False,
                         rewind=False, likelihoods=dialect.likelihoods is not None)
 
-def prefix_of(server:Server)->int:
-    "What stands in for an empty context: beginning of text, else end of text."
-    known = [i for i in (server.bos_id, *server.eos_ids) if i is not None]
-    if known: return known[0]
-    raise ModelError(f"{server.name}: an empty context needs the model's first token; {FOLDER}")
-
 def context(server:Server, prefix:Ids)->Ids:
     "A context that is not empty."
+    if not len(prefix) and server.prefix_id is None:
+        raise ModelError(f"{server.name}: an empty context needs the model's first token; {FOLDER}")
     return tuple(map(int, prefix)) or (server.prefix_id,)
 
+# %% ../../../nbs/backends/16_server.ipynb #43f5f678
 def prompt_for(server:Server, prompt:Ids, plan:Sampling, stream:bool=False)->Ids:
     "A prompt that fits, for a sampling that the server would do."
     if stream and plan.n!=1: raise BadValue('n of a stream', plan.n, '1')
@@ -129,12 +128,13 @@ def prompt_for(server:Server, prompt:Ids, plan:Sampling, stream:bool=False)->Ids
     server.dialect.refuse(plan, stream)
     return prompt
 
-# %% ../../../nbs/backends/16_server.ipynb #54c9ca4f
+# %% ../../../nbs/backends/16_server.ipynb #98b2fca5
 def request_for(server:Server, prompt:Ids, plan:Sampling, number:int)->dict:
     "The request for one sample, with the seed of that sample."
     most = min(plan.max_tokens, server.max_length-len(prompt))
     return server.dialect.request(prompt, plan, most, stream_key(plan.seed, prompt, number) & 0x7fffffff)
 
+# %% ../../../nbs/backends/16_server.ipynb #7872d04c
 def draw(server:Server, prompts:Sequence[Ids], plans:Sequence[Sampling])->list[list[Sample]]:
     "Samples of all prompts; a request may serve plans that differ in what is cut from its text."
     begun = time.perf_counter()
@@ -152,6 +152,7 @@ def draw(server:Server, prompts:Sequence[Ids], plans:Sequence[Sampling])->list[l
     for plan, samples in zip(plans, out): server.usage.count(plan.kind, sum(len(sample.ids) for sample in samples))
     return out
 
+# %% ../../../nbs/backends/16_server.ipynb #89ee4d05
 def count(server:Server, asked:Sequence[Ids], runs:Sequence[tuple[int,int]], begun:float):
     "Add to what it cost: `runs` are lengths, and how much of each the server had kept."
     usage = server.usage
@@ -161,7 +162,7 @@ def count(server:Server, asked:Sequence[Ids], runs:Sequence[tuple[int,int]], beg
     usage.cached += sum(hit for _, hit in runs)
     usage.seconds += time.perf_counter()-begun
 
-# %% ../../../nbs/backends/16_server.ipynb #c1145c97
+# %% ../../../nbs/backends/16_server.ipynb #b17ffe01
 def pieces(server:Server, prompt:Ids, plan:Sampling)->Iterator[str]:
     "Pieces of the text of one sample as the server sends them."
     dialect = server.dialect
@@ -177,7 +178,7 @@ def pieces(server:Server, prompt:Ids, plan:Sampling)->Iterator[str]:
     except UNREADABLE as e:
         raise ModelError(f'{dialect.where}: the stream cannot be read: {type(e).__name__}: {str(e)[:80]}') from None
 
-# %% ../../../nbs/backends/16_server.ipynb #d167ddfb
+# %% ../../../nbs/backends/16_server.ipynb #b84e757d
 class ScoringServer(Server, Scorer):
     "A server that also gives log-probabilities of prompts."
     def score(self, pairs:Sequence[tuple[Ids,Ids]])->list[Scored]:
@@ -191,6 +192,7 @@ class ScoringServer(Server, Scorer):
         count(self, list(found), [(len(ids), hit) for ids, (_, hit) in found.items()], begun)
         return [tail(found, prefix, continuation) for prefix, continuation in whole]
 
+# %% ../../../nbs/backends/16_server.ipynb #5ea9b67d
 def told_of(server:ScoringServer, texts:Sequence[Ids])->dict[Ids,tuple[Told,int]]:
     "What the server tells about each text, and how much of it it had kept."
     texts, how = list(dict.fromkeys(texts)), server.dialect.likelihoods or ''
@@ -200,13 +202,14 @@ def told_of(server:ScoringServer, texts:Sequence[Ids])->dict[Ids,tuple[Told,int]
         return LIKELIHOODS[how][1](answer, ids_of[to_json(body)]), kept(answer)
     return dict(zip(texts, server.http.many(f'{server.url}/completions', bodies, read)))
 
+# %% ../../../nbs/backends/16_server.ipynb #e2e24e0f
 def tail(found:dict[Ids,tuple[Told,int]], prefix:Ids, continuation:Ids)->Scored:
     "The part of a text's log-probabilities that belongs to its continuation."
     if not continuation: return scored([], [])
     (logprobs, largest), _ = found[prefix+continuation]
     return scored(logprobs[len(prefix)-1:], largest[len(prefix)-1:])
 
-# %% ../../../nbs/backends/16_server.ipynb #f1f95a09
+# %% ../../../nbs/backends/16_server.ipynb #4f2186ac
 def open_server(url:str, # `http://host:port/v1`
                 model:str|None=None, # As the server names it; needed when it has several
                 tokenizer:str|None=None, # Folder or Hub name; without it the server's own is asked
