@@ -19,9 +19,7 @@ from ..core.errors import BadValue, ModelError
 from ..core.files import to_json
 
 # %% auto #0
-__all__ = ['AGAIN', 'LASTING', 'UNREADABLE', 'Connection', 'Reader', 'Refused', 'Trouble', 'says', 'check_status', 'read_answer',
-           'breaking', 'check_url', 'check_number', 'authorization', 'Address', 'connect', 'gave_up', 'attempts',
-           'Batch', 'ask_all', 'run_all', 'partly', 'lines', 'events', 'Connected', 'Client']
+__all__ = ['AGAIN', 'LASTING', 'Refused', 'Trouble', 'Address', 'Client']
 
 # %% ../../../nbs/backends/11_client.ipynb #c77dc24d
 class Refused(ModelError):
@@ -33,7 +31,7 @@ class Trouble(ModelError):
 AGAIN = (408, 425, 429) # Besides 500 and above, statuses that may pass
 LASTING = ('validation error', 'not supported', 'exceed context window') # Said with status 500, and true again
 
-# %% ../../../nbs/backends/11_client.ipynb #ea26820a
+# %% ../../../nbs/backends/11_client.ipynb #57a6aaff
 def says(response:httpx.Response, # Whose status is an error
         )->str: # At most 300 characters
     "The message of an error answer."
@@ -43,7 +41,7 @@ def says(response:httpx.Response, # Whose status is an error
         if isinstance(told, dict): told = told.get(key) or told
     return str(told)[:300]
 
-# %% ../../../nbs/backends/11_client.ipynb #dffeaa2f
+# %% ../../../nbs/backends/11_client.ipynb #4985fda4
 def check_status(response:httpx.Response):
     "A status that is an error is a refusal, or trouble that may pass."
     if response.is_success: return
@@ -52,7 +50,7 @@ def check_status(response:httpx.Response):
     if passing and not any(words in cause for words in LASTING): raise Trouble(cause)
     raise Refused(f'{response.url}: refused: {cause}')
 
-# %% ../../../nbs/backends/11_client.ipynb #15838cb3
+# %% ../../../nbs/backends/11_client.ipynb #850b08db
 UNREADABLE = (ValueError, KeyError, IndexError, TypeError, AttributeError) # By answers of another shape
 
 def read_answer(response:httpx.Response,
@@ -65,7 +63,7 @@ def read_answer(response:httpx.Response,
         why = f'{type(e).__name__}: {str(e)[:80]}'
         raise Trouble(f'an answer that cannot be read ({why}): {response.content[:80]!r}') from None
 
-# %% ../../../nbs/backends/11_client.ipynb #5bf9e9c7
+# %% ../../../nbs/backends/11_client.ipynb #3af28dde
 @contextmanager
 def breaking(timeout:float, # Seconds that were waited
             )->Iterator[None]:
@@ -74,7 +72,7 @@ def breaking(timeout:float, # Seconds that were waited
     except httpx.TimeoutException: raise Trouble(f'timed out after {timeout:g} s') from None
     except httpx.HTTPError as e: raise Trouble(f'{type(e).__name__}: {e}') from None
 
-# %% ../../../nbs/backends/11_client.ipynb #7a5a4c0c
+# %% ../../../nbs/backends/11_client.ipynb #ce75e3ba
 def check_url(url:str)->str: # Without a slash at its end
     "An address with a scheme and a host; the port is a number."
     try: known = httpx.URL(url)
@@ -88,7 +86,7 @@ def check_number(name:str, value:float, least:float, most:float, unit:str, whole
     if not fits: raise BadValue(name, value, f'{least:g} to {most:g} {unit}')
     return value
 
-# %% ../../../nbs/backends/11_client.ipynb #e0d02dbc
+# %% ../../../nbs/backends/11_client.ipynb #07b29012
 def authorization(api_key:str|None)->dict[str,str]: # Headers
     "The key goes into a header, which takes printable ASCII; an error never shows it."
     if not api_key: return {}
@@ -117,7 +115,7 @@ class Address:
     @property
     def headers(self)->dict[str,str]: return authorization(self.api_key)
 
-# %% ../../../nbs/backends/11_client.ipynb #58f3cbfa
+# %% ../../../nbs/backends/11_client.ipynb #4978b0c6
 Connection = TypeVar('Connection', httpx.Client, httpx.AsyncClient)
 
 def connect(kind:type[Connection], # `httpx.Client` or `httpx.AsyncClient`
@@ -128,7 +126,7 @@ def connect(kind:type[Connection], # `httpx.Client` or `httpx.AsyncClient`
     try: return kind(**options, verify=verify, transport=at.transport)
     except (ImportError, ValueError) as e: raise ModelError(f'{at.url}: no connection can be opened: {e}') from None
 
-# %% ../../../nbs/backends/11_client.ipynb #22c0352b
+# %% ../../../nbs/backends/11_client.ipynb #4e4a2406
 def gave_up(state:RetryCallState)->NoReturn:
     "The last failure, and what was done about it; the first argument of what was tried is the address."
     cause = state.outcome.exception() if state.outcome else None
@@ -140,10 +138,10 @@ def attempts(at:Address)->dict[str,Any]: # For `Retrying` and `AsyncRetrying`
     return dict(stop=stop_after_attempt(at.retries+1), wait=wait_exponential(at.backoff, max=8),
                 retry=retry_if_exception_type(Trouble), retry_error_callback=gave_up)
 
-# %% ../../../nbs/backends/11_client.ipynb #c8db72d4
+# %% ../../../nbs/backends/11_client.ipynb #6f20efff
 Reader = Callable[[Any, dict], Any] # Of the parsed answer and the request
 
-# %% ../../../nbs/backends/11_client.ipynb #845f0810
+# %% ../../../nbs/backends/11_client.ipynb #742fe3f5
 class Batch:
     "Requests to one address, some at a time, until one of them fails for good."
     def __init__(self, at:Address, url:str, read:Reader, concurrency:int):
@@ -170,7 +168,7 @@ class Batch:
         with anyio.move_on_after(seconds): await self.over.wait()
         if self.over.is_set(): raise ModelError(f'{self.url}: not asked again, since another request failed')
 
-# %% ../../../nbs/backends/11_client.ipynb #110f3bcc
+# %% ../../../nbs/backends/11_client.ipynb #1202cce5
 async def ask_all(at:Address, verify:ssl.SSLContext, url:str, bodies:dict[str,dict], read:Reader,
                   concurrency:int)->Batch:
     "Ask for all of them; the batch has their answers by key, and the failures."
@@ -183,14 +181,14 @@ def run_all(*given)->Batch:
     "The same in an event loop of its own: in a notebook one is running already."
     with start_blocking_portal() as portal: return portal.call(ask_all, *given)
 
-# %% ../../../nbs/backends/11_client.ipynb #406a7a82
+# %% ../../../nbs/backends/11_client.ipynb #bfce479d
 def partly(error:ModelError, have:int, wanted:int)->ModelError: # Of the same class
     "An error that also says how many answers are kept."
     if not have: return error
     kept = f'{have} of {wanted} answers are kept: the same call again asks only for the rest'
     return type(error)(f'{error}; {kept}')
 
-# %% ../../../nbs/backends/11_client.ipynb #657bdfbc
+# %% ../../../nbs/backends/11_client.ipynb #51b3192c
 def lines(chunks:Iterable[bytes])->Iterator[bytes]:
     "Lines of a stream that comes in pieces."
     rest = b''
@@ -199,7 +197,7 @@ def lines(chunks:Iterable[bytes])->Iterator[bytes]:
         yield from whole
     if rest: yield rest
 
-# %% ../../../nbs/backends/11_client.ipynb #ec82648e
+# %% ../../../nbs/backends/11_client.ipynb #27cb01ea
 def events(connection:httpx.Client, url:str, body:dict, timeout:float)->Generator[bytes,None,None]:
     "The data of a stream's events as they come; closing the iterator closes the connection, and the server stops."
     try:
@@ -210,7 +208,7 @@ def events(connection:httpx.Client, url:str, body:dict, timeout:float)->Generato
                 if line.startswith(b'data:'): yield line[5:].strip()
     except Trouble as e: raise ModelError(f'{url}: the stream broke: {e}') from None
 
-# %% ../../../nbs/backends/11_client.ipynb #efbbe391
+# %% ../../../nbs/backends/11_client.ipynb #a46cbac0
 class Connected:
     "Connections that are opened when they are first needed."
     def __init__(self, at:Address): self.at, self.url, self.root = at, at.url, at.root

@@ -17,11 +17,9 @@ from ..core.files import digest
 from ..core.settings import load_settings
 
 # %% auto #0
-__all__ = ['KINDS', 'FORMS', 'TYPES', 'ELSE', 'ROPES', 'LLAMA3', 'QWEN2', 'NEVER', 'TEXTS', 'AROUND', 'Split', 'unexpressed',
-           'read_config', 'Weights', 'expected_shapes', 'check_weights', 'split_rule', 'read_tokens', 'vocabulary',
-           'add_template', 'end_tokens', 'add_ends', 'add_tokens', 'hard_texts', 'vocabulary_of', 'check_tokens',
-           'rotary_order', 'rotary_factors', 'head_size', 'add_sizes', 'add_header', 'typed', 'add_weights', 'clear',
-           'fresh', 'to_gguf', 'rope_fields', 'check_size', 'to_mlx', 'convert', 'reference_gguf']
+__all__ = ['KINDS', 'FORMS', 'TYPES', 'ELSE', 'LLAMA3', 'QWEN2', 'NEVER', 'TEXTS', 'AROUND', 'Weights', 'end_tokens',
+           'hard_texts', 'check_tokens', 'rotary_order', 'to_gguf', 'rope_fields', 'to_mlx', 'convert',
+           'reference_gguf']
 
 # %% ../../../nbs/backends/14_convert.ipynb #bd7da0dd
 KINDS = dict(f32=0, f16=1, q8_0=7) # GGUF's file types
@@ -29,7 +27,7 @@ FORMS = ('mlx', *(f'gguf-{k}' for k in KINDS))
 TYPES = ('llama', 'mistral')
 ELSE = 'for the rest: convert_hf_to_gguf.py of llama.cpp (GGUF), mlx_lm.convert (MLX)'
 
-# %% ../../../nbs/backends/14_convert.ipynb #b9cb9e16
+# %% ../../../nbs/backends/14_convert.ipynb #15db4b03
 ROPES = ('default', 'linear', 'llama3')
 
 def unexpressed(config)->str|None: # The field
@@ -40,7 +38,7 @@ def unexpressed(config)->str|None: # The field
     said = dict(hidden_act=config.hidden_act=='silu', sliding_window=whole, rope_parameters=plain_rope)
     return next((name for name, expressed in said.items() if not expressed), None)
 
-# %% ../../../nbs/backends/14_convert.ipynb #e6151e89
+# %% ../../../nbs/backends/14_convert.ipynb #ac770d34
 def read_config(folder:Path)->Any:
     "The model's configuration, when it is one that can be converted."
     from transformers import AutoConfig
@@ -69,7 +67,7 @@ class Weights:
     def shape(self, name:str)->tuple[int,...]: return tuple(self.where[name].get_slice(name).get_shape())
     def __getitem__(self, name:str)->np.ndarray: return self.where[name].get_tensor(name).float().numpy()
 
-# %% ../../../nbs/backends/14_convert.ipynb #63c0621e
+# %% ../../../nbs/backends/14_convert.ipynb #d5382c65
 def expected_shapes(folder:Path, config)->dict[str,tuple[int,...]]:
     "Names and shapes of the tensors that a configuration means; no memory is taken for them."
     import torch
@@ -78,7 +76,7 @@ def expected_shapes(folder:Path, config)->dict[str,tuple[int,...]]:
         model = AutoModelForCausalLM.from_config(config)
     return {name: tuple(x.shape) for name, x in model.state_dict().items()}
 
-# %% ../../../nbs/backends/14_convert.ipynb #659c10e9
+# %% ../../../nbs/backends/14_convert.ipynb #5ae0ea73
 def check_weights(folder:Path, config, weights:Weights)->list[str]: # The tensors to convert
     "Every tensor that the configuration means must be there in its shape, and no other."
     tied = {'lm_head.weight'} if config.tie_word_embeddings else set()
@@ -98,7 +96,7 @@ LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[
 QWEN2 = LLAMA3.replace(r'\p{N}{1,3}', r'\p{N}')
 NEVER = '!! !!'
 
-# %% ../../../nbs/backends/14_convert.ipynb #376d2caf
+# %% ../../../nbs/backends/14_convert.ipynb #fa501219
 def split_rule(spec:dict)->str|None: # llama.cpp's name
     "How a tokenizer.json splits text before merges."
     pre = spec.get('pre_tokenizer') or {}
@@ -112,7 +110,7 @@ def split_rule(spec:dict)->str|None: # llama.cpp's name
     if pattern==LLAMA3: return 'llama-bpe' if spec['model'].get('ignore_merges') else 'smaug-bpe'
     return 'qwen2' if pattern==QWEN2 else None
 
-# %% ../../../nbs/backends/14_convert.ipynb #98c0c35d
+# %% ../../../nbs/backends/14_convert.ipynb #4382ebc4
 def read_tokens(folder:Path)->tuple[Any,dict]:
     "The tokenizer, and what its tokenizer.json says, when it is byte-level BPE of a kind that is known."
     file = folder/'tokenizer.json'
@@ -124,7 +122,7 @@ def read_tokens(folder:Path)->tuple[Any,dict]:
     kinds = 'GPT-2, SmolLM, Llama 3, Qwen2, plain bytes'
     raise ModelError(f'{file}: not a byte-level BPE tokenizer of a kind that is converted here ({kinds}); {ELSE}')
 
-# %% ../../../nbs/backends/14_convert.ipynb #31f4a299
+# %% ../../../nbs/backends/14_convert.ipynb #5b27516a
 def vocabulary(folder:Path, spec:dict, size:int)->tuple[list[str],list[int]]: # [size] each
     "Texts and types of all tokens."
     from gguf import TokenType
@@ -136,7 +134,7 @@ def vocabulary(folder:Path, spec:dict, size:int)->tuple[list[str],list[int]]: # 
     texts, types = zip(*(known.get(i, (f'[PAD{i}]', TokenType.UNUSED)) for i in range(size)), strict=True)
     return list(texts), list(map(int, types))
 
-# %% ../../../nbs/backends/14_convert.ipynb #bd2d8818
+# %% ../../../nbs/backends/14_convert.ipynb #ff9be7de
 def add_template(writer, template:str|dict[str,str]|None):
     "A model's chat template, or several by their names."
     if not template: return
@@ -154,7 +152,7 @@ def end_tokens(folder:Path, tokenizer)->list[int]:
     if wrong: raise ModelError(f'{folder}: eos_token_id {wrong[0]!r} is no token')
     return ends
 
-# %% ../../../nbs/backends/14_convert.ipynb #9af36997
+# %% ../../../nbs/backends/14_convert.ipynb #72f9a222
 def add_ends(writer, folder:Path, ends:Sequence[int], size:int):
     "Where a text may end; a token that would be left out is an error."
     places = (writer.add_eos_token_id, writer.add_eot_token_id, writer.add_eom_token_id)
@@ -163,7 +161,7 @@ def add_ends(writer, folder:Path, ends:Sequence[int], size:int):
     if ends and max(ends) >= size: raise ModelError(f'{folder}: eos_token_id {max(ends)}, the model has {size} tokens')
     for add, token in zip(places, ends): add(token)
 
-# %% ../../../nbs/backends/14_convert.ipynb #8f9f767c
+# %% ../../../nbs/backends/14_convert.ipynb #113fbd09
 def add_tokens(writer, folder:Path, tokenizer, spec:dict, size:int):
     "Put the vocabulary into a GGUF writer."
     texts, types = vocabulary(folder, spec, size)
@@ -195,10 +193,10 @@ def hard_texts(tokenizer, spec:dict)->list[str]:
     added = (around.format(token['content']) for token in spec['added_tokens'] for around in AROUND)
     return list(dict.fromkeys((*TEXTS, *added, *whole)))
 
-# %% ../../../nbs/backends/14_convert.ipynb #7e361560
+# %% ../../../nbs/backends/14_convert.ipynb #ae16a3aa
 Split = Callable[[str], list[int]]
 
-# %% ../../../nbs/backends/14_convert.ipynb #d61f8ac5
+# %% ../../../nbs/backends/14_convert.ipynb #07263466
 @contextmanager
 def vocabulary_of(file:Path)->Iterator[Split]:
     "How llama.cpp splits text by a file's vocabulary."
@@ -234,7 +232,7 @@ def rotary_order(w:np.ndarray, # [heads*size, …], rows of query or key weights
     "Rows in llama.cpp's rotary order."
     return w.reshape(heads, 2, -1, *w.shape[1:]).swapaxes(1, 2).reshape(w.shape)
 
-# %% ../../../nbs/backends/14_convert.ipynb #4359f455
+# %% ../../../nbs/backends/14_convert.ipynb #2a0dea4a
 def rotary_factors(rope:dict, size:int)->np.ndarray: # [size/2]
     "Llama 3's factors by which slow rotations are slowed further."
     wave = 2*np.pi*rope['rope_theta']**(np.arange(0, size, 2)/size)
@@ -242,12 +240,12 @@ def rotary_factors(rope:dict, size:int)->np.ndarray: # [size/2]
     smooth = np.clip((old/wave - low)/(high-low), 0, 1)
     return (1/((1-smooth)/rope['factor'] + smooth)).astype(np.float32)
 
-# %% ../../../nbs/backends/14_convert.ipynb #53fb72c5
+# %% ../../../nbs/backends/14_convert.ipynb #3a7f0793
 def head_size(config)->int:
     "Numbers of one attention head."
     return getattr(config, 'head_dim', None) or config.hidden_size//config.num_attention_heads
 
-# %% ../../../nbs/backends/14_convert.ipynb #33ea9e35
+# %% ../../../nbs/backends/14_convert.ipynb #0a04e0b2
 def add_sizes(writer, config):
     "What llama.cpp must know to build the network."
     size, rope = head_size(config), config.rope_parameters
@@ -268,7 +266,7 @@ def add_sizes(writer, config):
     writer.add_rope_scaling_type(RopeScalingType.LINEAR)
     writer.add_rope_scaling_factor(rope['factor'])
 
-# %% ../../../nbs/backends/14_convert.ipynb #3a0580d9
+# %% ../../../nbs/backends/14_convert.ipynb #0afa061f
 def add_header(writer, folder:Path, config, kind:str):
     "Name, kind and sizes."
     writer.add_name(folder.resolve().name)
@@ -276,7 +274,7 @@ def add_header(writer, folder:Path, config, kind:str):
     writer.add_quantization_version(2)
     add_sizes(writer, config)
 
-# %% ../../../nbs/backends/14_convert.ipynb #82f68cf2
+# %% ../../../nbs/backends/14_convert.ipynb #0de2f566
 def typed(x:np.ndarray, kind:str)->np.ndarray:
     "A tensor's numbers as they are stored."
     from gguf import GGMLQuantizationType, quants
@@ -287,7 +285,7 @@ def typed(x:np.ndarray, kind:str)->np.ndarray:
     if largest > 65504: raise ModelError(f'a weight of {largest:g} is more than f16 holds; take f32')
     return plain.astype(np.float16)
 
-# %% ../../../nbs/backends/14_convert.ipynb #12a0114b
+# %% ../../../nbs/backends/14_convert.ipynb #3dd8084e
 def add_weights(writer, weights:Weights, config, kind:str, todo:Sequence[str]):
     "Put the tensors into a GGUF writer, under llama.cpp's names."
     import gguf
@@ -303,13 +301,13 @@ def add_weights(writer, weights:Weights, config, kind:str, todo:Sequence[str]):
         blocks = gguf.GGMLQuantizationType.Q8_0 if x.dtype==np.uint8 else None
         writer.add_tensor(places.get_name(name, try_suffixes=('.weight', '.bias')), x, raw_dtype=blocks)
 
-# %% ../../../nbs/backends/14_convert.ipynb #7f140e16
+# %% ../../../nbs/backends/14_convert.ipynb #2278c023
 def clear(path:Path):
     "Delete a file or a folder, where there is one."
     if path.is_dir(): shutil.rmtree(path)
     elif path.exists(): path.unlink()
 
-# %% ../../../nbs/backends/14_convert.ipynb #e1764ade
+# %% ../../../nbs/backends/14_convert.ipynb #9d4e57f8
 @contextmanager
 def fresh(path:Path, overwrite:bool)->Iterator[Path]:
     "A temporary path beside `path` that takes its name when all went well."
@@ -359,7 +357,7 @@ def rope_fields(config:dict)->dict:
     if kind!='default': fields['rope_scaling'] = {k: v for k, v in rope.items() if k!='rope_theta'} | dict(type=kind)
     return {k: v for k, v in fields.items() if config.get(k) is None}
 
-# %% ../../../nbs/backends/14_convert.ipynb #8f6c6140
+# %% ../../../nbs/backends/14_convert.ipynb #0d5dcccc
 def check_size(folder:Path, size:int):
     "A tokenizer may not know more tokens than the model has rows for."
     tokenizer = read_tokenizer(folder)

@@ -19,17 +19,14 @@ from .planned import default_template
 from ..core.errors import BadValue, ModelError
 
 # %% auto #0
-__all__ = ['HERE', 'FOLDER', 'Texts', 'Told', 'LIKELIHOODS', 'BROKEN', 'DIALECTS', 'ends_of', 'FolderTexts', 'tokens',
-           'ServerTexts', 'LlamaCppTexts', 'LlamaCppPythonTexts', 'Choice', 'read_choice', 'kept', 'until',
-           'read_prompt_logprobs', 'read_echo', 'Traits', 'Dialect', 'prompt_of', 'completion', 'refuse', 'finish_of',
-           'sample_of', 'sample_by_text', 'event_of', 'choices_of', 'VLLM', 'LlamaCpp', 'printable', 'native_sample',
-           'LlamaCppPython', 'MLX', 'stopped', 'recognise', 'likelihood', 'first_words', 'believable', 'probe']
+__all__ = ['LIKELIHOODS', 'DIALECTS', 'FolderTexts', 'ServerTexts', 'Traits', 'Dialect', 'VLLMServer', 'LlamaCppServer',
+           'LlamaCppPythonServer', 'MLXServer', 'recognise', 'likelihood', 'probe']
 
-# %% ../../../nbs/backends/12_dialects.ipynb #8ee377ed
+# %% ../../../nbs/backends/12_dialects.ipynb #f38736f1
 HERE = 'load the model in process (hf, vllm, gguf, mlx)'
 FOLDER = 'give load(…, tokenizer=FOLDER)'
 
-# %% ../../../nbs/backends/12_dialects.ipynb #8a0b86a6
+# %% ../../../nbs/backends/12_dialects.ipynb #a1089881
 def ends_of(place:str, tokenizer)->Ids:
     "End-of-text tokens, as the folder or the model on the Hub says."
     path = local_folder(place)
@@ -68,7 +65,7 @@ class FolderTexts:
         try: return self.tokenizer.apply_chat_template(messages, tokenize=False, **how, **values)
         except UNREADABLE as e: raise ModelError(f'{self.name}: chat template: {e}') from e
 
-# %% ../../../nbs/backends/12_dialects.ipynb #1c5cb276
+# %% ../../../nbs/backends/12_dialects.ipynb #bdb1c7dd
 def tokens(answer:dict)->Ids:
     "Token ids of an answer."
     return tuple(map(int, answer['tokens']))
@@ -101,7 +98,7 @@ class ServerTexts:
         how = dict(add_generation_prompt=add_generation_prompt, continue_final_message=not add_generation_prompt)
         return self.decode(self.ask('tokenize', dict(messages=messages, chat_template_kwargs=values) | how, tokens))
 
-# %% ../../../nbs/backends/12_dialects.ipynb #c4c0278f
+# %% ../../../nbs/backends/12_dialects.ipynb #6e447b53
 class LlamaCppTexts(ServerTexts):
     "At llama.cpp's own addresses."
     def encode(self, text:str)->Ids:
@@ -118,7 +115,7 @@ class LlamaCppTexts(ServerTexts):
         body = dict(messages=messages, add_generation_prompt=add_generation_prompt, chat_template_kwargs=values)
         return self.ask('apply-template', body, lambda answer: str(answer['prompt']))
 
-# %% ../../../nbs/backends/12_dialects.ipynb #15c61821
+# %% ../../../nbs/backends/12_dialects.ipynb #9d36d27d
 class LlamaCppPythonTexts(ServerTexts):
     "At llama-cpp-python's addresses."
     def prompted(self, text:str)->Ids: return self.ask('extras/tokenize', dict(input=text), tokens)
@@ -135,10 +132,10 @@ class LlamaCppPythonTexts(ServerTexts):
         if self.encode(text)==tuple(ids): return text
         raise ModelError(f'{self.name}: this server leaves special tokens out of its text; {FOLDER}')
 
-# %% ../../../nbs/backends/12_dialects.ipynb #c29f3d5e
+# %% ../../../nbs/backends/12_dialects.ipynb #9f67df2c
 Texts = FolderTexts|ServerTexts
 
-# %% ../../../nbs/backends/12_dialects.ipynb #79754c10
+# %% ../../../nbs/backends/12_dialects.ipynb #219e0a25
 @dataclass(frozen=True)
 class Choice:
     "A completion, in whichever of the shapes it came."
@@ -149,7 +146,7 @@ class Choice:
     pieces: tuple[str,...] = () # Texts of the tokens
     stop: str|None = None # The stop string it met, where the server says so
 
-# %% ../../../nbs/backends/12_dialects.ipynb #533a8de7
+# %% ../../../nbs/backends/12_dialects.ipynb #e7c1855f
 def read_choice(answer:dict)->Choice:
     "The one choice of an answer."
     choice = answer['choices'][0]
@@ -164,7 +161,7 @@ def read_choice(answer:dict)->Choice:
     text, reason = str(choice.get('text') or ''), str(choice['finish_reason'])
     return Choice(text, reason, ids, tuple(map(float, logprobs)), tuple(pieces), stop)
 
-# %% ../../../nbs/backends/12_dialects.ipynb #f6ae7b5a
+# %% ../../../nbs/backends/12_dialects.ipynb #c28a51ab
 def kept(answer:dict)->int:
     "Tokens of the prompt that the server had kept, by its own account."
     usage, times = answer.get('usage') or {}, answer.get('timings') or {}
@@ -175,7 +172,7 @@ def until(text:str, stop:Sequence[str], include:bool)->str:
     ends = [(i+len(s)*include, s) for s in stop if (i := text.find(s))>=0]
     return text[:min(ends)[0]] if ends else text
 
-# %% ../../../nbs/backends/12_dialects.ipynb #2515640e
+# %% ../../../nbs/backends/12_dialects.ipynb #b25b086d
 Told = tuple[list[float],list[bool]] # Log-probabilities, and which are the largest
 
 def read_prompt_logprobs(answer:dict, ids:Ids)->Told:
@@ -184,7 +181,7 @@ def read_prompt_logprobs(answer:dict, ids:Ids)->Told:
     at = [table[str(token)] for table, token in zip(told[1:], ids[1:], strict=True)]
     return [float(a['logprob']) for a in at], [a['rank']==1 for a in at]
 
-# %% ../../../nbs/backends/12_dialects.ipynb #19f06a08
+# %% ../../../nbs/backends/12_dialects.ipynb #4f466e46
 def read_echo(answer:dict, ids:Ids)->Told:
     "The prompt as part of the answer; one more token may have been generated."
     told, n = answer['choices'][0]['logprobs'], len(ids)
@@ -193,10 +190,11 @@ def read_echo(answer:dict, ids:Ids)->Told:
     values = [float(x) for x in found[1:n]]
     return values, [v >= max(top.values()) for v, top in zip(values, told['top_logprobs'][1:n], strict=True)]
 
+# %% ../../../nbs/backends/12_dialects.ipynb #dff9f39a
 LIKELIHOODS = dict(prompt_logprobs=(dict(prompt_logprobs=1), read_prompt_logprobs), # What is asked, how it is read
                    echo=(dict(echo=True, logprobs=1), read_echo))
 
-# %% ../../../nbs/backends/12_dialects.ipynb #a0bc00a8
+# %% ../../../nbs/backends/12_dialects.ipynb #45874735
 class Traits:
     "What may be different about a server, as it is where nothing is known."
     kind = 'openai'
@@ -215,7 +213,7 @@ class Traits:
         "Told by what only this server has; an error when it is another one."
         return ''
 
-# %% ../../../nbs/backends/12_dialects.ipynb #7fae8620
+# %% ../../../nbs/backends/12_dialects.ipynb #6a7e935e
 class Dialect(Traits):
     "A server that speaks OpenAI's completions, and nothing else that could be relied on."
     def __init__(self, name:str, http:Client, model:str, tokenizer:str|None=None):
@@ -241,7 +239,7 @@ class Dialect(Traits):
     def pieces(self, events:Iterator[bytes], plan:Sampling)->Iterator[tuple[str,int]]: return choices_of(events)
     def refuse(self, plan:Sampling, stream:bool=False)->None: refuse(self, plan, stream)
 
-# %% ../../../nbs/backends/12_dialects.ipynb #a9028d12
+# %% ../../../nbs/backends/12_dialects.ipynb #ab298483
 def prompt_of(server:Dialect, ids:Ids)->dict:
     "The part of a request that says to which model and prompt it goes."
     if not server.as_text: return dict(model=server.model, prompt=list(map(int, ids)))
@@ -256,7 +254,7 @@ def completion(server:Dialect, prompt:Ids, plan:Sampling, most:int, seed:int)->d
     if plan.stop: more['stop'] = list(plan.stop)
     return prompt_of(server, prompt) | shape | dict(seed=seed, max_tokens=most) | more | server.unless_told
 
-# %% ../../../nbs/backends/12_dialects.ipynb #0b9d23fc
+# %% ../../../nbs/backends/12_dialects.ipynb #070034e7
 def refuse(server:Dialect, plan:Sampling, stream:bool):
     "An error when a server would not do, or not show, what a sampling asks for."
     if plan.constraint is not None: raise ModelError(f'{server.name}: a server takes no constraint yet; {HERE}')
@@ -267,14 +265,14 @@ def refuse(server:Dialect, plan:Sampling, stream:bool):
     if stream and server.streams_all and not server.streams_stops:
         raise BadValue('include_stop of a stream of this server', True, 'False')
 
-# %% ../../../nbs/backends/12_dialects.ipynb #4532b538
+# %% ../../../nbs/backends/12_dialects.ipynb #58a70ddf
 def finish_of(server:Dialect, choice:Choice, plan:Sampling)->Finish:
     "Why a completion ended, as its last token tells."
     if choice.reason=='length': return 'length'
     if choice.stop is not None: return 'stop'
     return 'eos' if not plan.stop or choice.ids[-1] in server.eos_ids else 'stop'
 
-# %% ../../../nbs/backends/12_dialects.ipynb #cbfd5b95
+# %% ../../../nbs/backends/12_dialects.ipynb #9b7c2ce3
 def sample_of(server:Dialect, choice:Choice, plan:Sampling)->Sample:
     "A sample from its tokens, where they are told."
     if not choice.ids: return sample_by_text(server, choice, plan)
@@ -285,7 +283,7 @@ def sample_of(server:Dialect, choice:Choice, plan:Sampling)->Sample:
     logprobs = np.array(choice.logprobs[:len(ids)]) if server.logprobs else np.full(len(ids), np.nan)
     return Sample(ids, text, logprobs, finish)
 
-# %% ../../../nbs/backends/12_dialects.ipynb #e94ab6f8
+# %% ../../../nbs/backends/12_dialects.ipynb #122d3978
 def sample_by_text(server:Dialect, choice:Choice, plan:Sampling)->Sample:
     "A sample from the texts of its tokens; they tell which stop string it met."
     shown, long = ''.join(choice.pieces), choice.reason=='length'
@@ -297,7 +295,7 @@ def sample_by_text(server:Dialect, choice:Choice, plan:Sampling)->Sample:
     if finish=='eos' and server.eos_ids: ids, logprobs = (*ids, server.eos_ids[0]), np.append(logprobs, np.nan)
     return Sample(ids, choice.text+met*plan.include_stop, logprobs, finish)
 
-# %% ../../../nbs/backends/12_dialects.ipynb #5f47442b
+# %% ../../../nbs/backends/12_dialects.ipynb #1313f6e8
 BROKEN = 'the stream ended before its end'
 
 def event_of(data:bytes)->dict:
@@ -308,7 +306,7 @@ def event_of(data:bytes)->dict:
     if error: raise ModelError(str(error.get('message', error) if isinstance(error, dict) else error))
     return told
 
-# %% ../../../nbs/backends/12_dialects.ipynb #d8f980b4
+# %% ../../../nbs/backends/12_dialects.ipynb #0b1a25a2
 def choices_of(events:Iterator[bytes])->Iterator[tuple[str,int]]: # Text, number of tokens
     "Pieces of a stream of completions."
     finished = False
@@ -320,8 +318,8 @@ def choices_of(events:Iterator[bytes])->Iterator[tuple[str,int]]: # Text, number
     else: finished = False
     if not finished: raise ModelError(BROKEN) # llama-cpp-python's breaks a stream off when another request comes
 
-# %% ../../../nbs/backends/12_dialects.ipynb #bc15bc1f
-class VLLM(Dialect):
+# %% ../../../nbs/backends/12_dialects.ipynb #73ed1af1
+class VLLMServer(Dialect):
     "vLLM's server."
     kind, stops_at_ids, streams_stops, tells_stop = 'vllm', True, True, True
     unless_told = dict(repetition_penalty=1.)
@@ -335,8 +333,8 @@ class VLLM(Dialect):
     def finish(self, choice:Choice, plan:Sampling)->Finish:
         return 'length' if choice.reason=='length' else 'eos' if choice.stop is None else 'stop'
 
-# %% ../../../nbs/backends/12_dialects.ipynb #9f5ceedc
-class LlamaCpp(Dialect):
+# %% ../../../nbs/backends/12_dialects.ipynb #65ae2b25
+class LlamaCppServer(Dialect):
     "llama.cpp's own server."
     kind, streams_stops, tells_stop, texts_of = 'llama.cpp', True, True, LlamaCppTexts
     fixed = dict(n_probs=1, return_tokens=True, repeat_penalty=1., samplers=['temperature', 'top_k', 'top_p', 'min_p'])
@@ -361,14 +359,14 @@ class LlamaCpp(Dialect):
             if told['stop']: return
         raise ModelError(BROKEN)
 
-# %% ../../../nbs/backends/12_dialects.ipynb #98669385
+# %% ../../../nbs/backends/12_dialects.ipynb #d593ee56
 def printable(texts:Texts, stop:tuple[str,...], eos_ids:Ids)->list[str]:
     "Tokens to be printed though they are special: those of the stop strings, and all known ones but the ends of texts."
     added = texts.tokenizer.added_tokens_decoder.items() if texts.tokenizer else ()
     known = {str(token) for i, token in added if i not in eos_ids}
     return sorted(known | {texts.decode([i]) for s in stop for i in texts.encode(s)})
 
-def native_sample(server:LlamaCpp, answer:dict, plan:Sampling)->Sample:
+def native_sample(server:LlamaCppServer, answer:dict, plan:Sampling)->Sample:
     "A sample of llama.cpp's server."
     ids, finish = tuple(map(int, answer['tokens'])), server.ends[answer['stop_type']]
     told = answer.get('completion_probabilities') or []
@@ -377,8 +375,8 @@ def native_sample(server:LlamaCpp, answer:dict, plan:Sampling)->Sample:
     logprobs = np.array([float(t['logprob']) for t in told] + [np.nan]*(len(ids)-len(told)))
     return Sample(ids, until(text, plan.stop, plan.include_stop) if finish=='stop' else text, logprobs, finish)
 
-# %% ../../../nbs/backends/12_dialects.ipynb #9abb6fee
-class LlamaCppPython(Dialect):
+# %% ../../../nbs/backends/12_dialects.ipynb #f8a6721a
+class LlamaCppPythonServer(Dialect):
     "llama-cpp-python's server."
     kind, only_text, one_by_one, texts_of = 'llama-cpp-python', True, True, LlamaCppPythonTexts
     unless_told = dict(repeat_penalty=1.)
@@ -401,8 +399,8 @@ class LlamaCppPython(Dialect):
         if lost is None: return
         raise BadValue('stop string on this server', lost, 'text that it prints: it leaves special tokens out')
 
-# %% ../../../nbs/backends/12_dialects.ipynb #554f1543
-class MLX(Dialect):
+# %% ../../../nbs/backends/12_dialects.ipynb #fe52fd34
+class MLXServer(Dialect):
     "mlx-lm's server."
     kind, only_text, streams_all, logprobs_field = 'mlx-lm', True, False, True
     told_by:Sequence[str] = ()
@@ -416,7 +414,7 @@ class MLX(Dialect):
     def sample(self, answer:dict, plan:Sampling)->Sample:
         return sample_of(self, stopped(read_choice(answer), plan.stop, self.texts), plan)
 
-# %% ../../../nbs/backends/12_dialects.ipynb #f4ad469d
+# %% ../../../nbs/backends/12_dialects.ipynb #6c64abc8
 def stopped(choice:Choice, stop:tuple[str,...], texts:Texts)->Choice:
     "A completion up to the token that completed a stop string."
     def met(n:int)->bool: return any(s in texts.decode(choice.ids[:n]) for s in stop)
@@ -424,8 +422,9 @@ def stopped(choice:Choice, stop:tuple[str,...], texts:Texts)->Choice:
     n = bisect_left(range(len(choice.ids)), True, key=met)
     return replace(choice, ids=choice.ids[:n], logprobs=choice.logprobs[:n], reason='stop', stop='met')
 
-# %% ../../../nbs/backends/12_dialects.ipynb #1e84245e
-DIALECTS:tuple[type[Dialect],...] = (VLLM, LlamaCpp, LlamaCppPython, MLX, Dialect) # Asked in this order
+# %% ../../../nbs/backends/12_dialects.ipynb #e1c47ebd
+DIALECTS:tuple[type[Dialect],...] = ( # Asked in this order
+    VLLMServer, LlamaCppServer, LlamaCppPythonServer, MLXServer, Dialect)
 
 def recognise(http:Client, about:Sequence[str])->tuple[type[Dialect],str]:
     "Which server it is, and its version."
@@ -438,7 +437,7 @@ def likelihood(server:Dialect, how:str, ids:Ids)->dict:
     "The request for the log-probabilities of a prompt."
     return prompt_of(server, ids) | dict(max_tokens=1, temperature=0) | LIKELIHOODS[how][0]
 
-# %% ../../../nbs/backends/12_dialects.ipynb #1d444685
+# %% ../../../nbs/backends/12_dialects.ipynb #5e612641
 def first_words(server:Dialect, prompt:Ids)->Choice:
     "A few greedy tokens; leaves `as_text` and `logprobs` as the server takes them."
     def ask(as_text:bool, logprobs:bool)->Choice:
@@ -453,7 +452,7 @@ def first_words(server:Dialect, prompt:Ids)->Choice:
         except Refused: continue
     return ask(*last)
 
-# %% ../../../nbs/backends/12_dialects.ipynb #0c09fdc6
+# %% ../../../nbs/backends/12_dialects.ipynb #375a31de
 def believable(server:Dialect, how:str, prompt:Ids, said:Choice)->bool:
     "Whether a server's likelihoods of what it said are those with which it said it."
     whole, n = (*prompt, *said.ids), len(said.ids)
@@ -463,7 +462,7 @@ def believable(server:Dialect, how:str, prompt:Ids, said:Choice)->bool:
         return bool(said.logprobs) and bool(np.abs(np.subtract(found[-n:], said.logprobs[:n])).max() < .05)
     except (Refused, *UNREADABLE): return False # not there, or not as it should be
 
-# %% ../../../nbs/backends/12_dialects.ipynb #6e28befa
+# %% ../../../nbs/backends/12_dialects.ipynb #d110f0d2
 def probe(server:Dialect):
     "Find out whether prompts may be token ids, and whether and how likelihoods come."
     try: prompt = server.prompted('a b')

@@ -14,9 +14,9 @@ from ..core.errors import DecodelabError, ModelError
 from ..core.files import digest
 
 # %% auto #0
-__all__ = ['SETTINGS', 'TOKENIZERS', 'HASHED', 'file_head', 'local_folder', 'check_model', 'reading', 'read_json', 'check_folder',
-           'check_tokenizer', 'check_index', 'check_safetensors', 'read_tokenizer', 'file_mark', 'folder_hash',
-           'check_gguf', 'check_memory']
+__all__ = ['HASHED', 'file_head', 'local_folder', 'check_model', 'reading', 'read_json', 'check_folder', 'check_tokenizer',
+           'check_index', 'check_safetensors', 'read_tokenizer', 'file_mark', 'folder_hash', 'check_gguf',
+           'check_memory']
 
 # %% ../../../nbs/backends/06_folders.ipynb #c06b51cd
 def local_folder(model:str)->Path|None:
@@ -51,10 +51,11 @@ def read_json(path:Path)->dict[str,Any]:
     if isinstance(told, dict): return told
     raise ModelError(f'{path}: a JSON object is needed, here is a {type(told).__name__}')
 
-# %% ../../../nbs/backends/06_folders.ipynb #e2313538
+# %% ../../../nbs/backends/06_folders.ipynb #faf8789a
 SETTINGS = ('config.json', 'generation_config.json', 'tokenizer_config.json', 'tokenizer.json') # JSON objects
 TOKENIZERS = ('tokenizer.json', 'tokenizer.model', 'vocab.json', 'tokenizer_config.json') # One of them is needed
 
+# %% ../../../nbs/backends/06_folders.ipynb #ccc8c753
 def check_folder(path:Path):
     "A model folder must hold a configuration, weights that are whole, and a tokenizer."
     if not (path/'config.json').exists(): raise ModelError(f'model folder {path}: no config.json in it')
@@ -64,7 +65,7 @@ def check_folder(path:Path):
     for file in path.glob('*.safetensors'): check_safetensors(file)
     check_tokenizer(path)
 
-# %% ../../../nbs/backends/06_folders.ipynb #6af71d5b
+# %% ../../../nbs/backends/06_folders.ipynb #5e2aa4f7
 def check_tokenizer(path:Path):
     "A tokenizer must be there, and what is there must be JSON."
     if not any((path/name).exists() for name in TOKENIZERS):
@@ -72,7 +73,7 @@ def check_tokenizer(path:Path):
     for name in SETTINGS:
         if (path/name).exists(): read_json(path/name)
 
-# %% ../../../nbs/backends/06_folders.ipynb #09371ca2
+# %% ../../../nbs/backends/06_folders.ipynb #dc9b6004
 def check_index(path:Path):
     "The files that an index of shards names must be there."
     for index in path.glob('*.safetensors.index.json'):
@@ -81,7 +82,7 @@ def check_index(path:Path):
         missing = sorted({str(f) for f in named.values() if not (path/str(f)).exists()})
         if missing: raise ModelError(f'model folder {path}: {missing[0]} is not in it, which {index.name} names')
 
-# %% ../../../nbs/backends/06_folders.ipynb #80d47c5b
+# %% ../../../nbs/backends/06_folders.ipynb #d3e4d2ab
 def check_safetensors(path:Path):
     "The header must be JSON and its tensors must fill the file exactly."
     size = path.stat().st_size
@@ -96,7 +97,7 @@ def check_safetensors(path:Path):
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as e:
             raise ModelError(f'{path}: corrupt safetensors file: {str(e)[:120]}') from None
 
-# %% ../../../nbs/backends/06_folders.ipynb #b4acd1cf
+# %% ../../../nbs/backends/06_folders.ipynb #e53a2e98
 def read_tokenizer(place:str|Path, # A folder, or a name on the Hub
                   )->Any:
     "Transformers' tokenizer."
@@ -107,7 +108,7 @@ def read_tokenizer(place:str|Path, # A folder, or a name on the Hub
     from transformers import AutoTokenizer
     with reading(f'tokenizer {place}'): return AutoTokenizer.from_pretrained(path or place)
 
-# %% ../../../nbs/backends/06_folders.ipynb #6d372b7a
+# %% ../../../nbs/backends/06_folders.ipynb #6e629129
 HASHED = ('.json', '.safetensors', '.model', '.bin', '.jinja', '.txt') # Configuration, tokenizer (merges.txt), weights
 
 @lru_cache(1024)
@@ -122,13 +123,13 @@ def file_mark(path:Path, whole:int=1<<26, # Bytes up to which a file is its own 
 
 file_head = file_mark # as gguf names it
 
-# %% ../../../nbs/backends/06_folders.ipynb #0ae1c06d
+# %% ../../../nbs/backends/06_folders.ipynb #9c572cd3
 def folder_hash(path:Path, *more:str)->str:
     "Hash of configuration, tokenizer and weights."
     files = [f for f in sorted(path.iterdir()) if f.suffix in HASHED]
     return digest(*more, *(part for f in files for part in (f.name, str(f.stat().st_size), file_mark(f))))
 
-# %% ../../../nbs/backends/06_folders.ipynb #9ca40761
+# %% ../../../nbs/backends/06_folders.ipynb #89317034
 def check_gguf(path:Path):
     "A GGUF file begins with its magic and a version that is known."
     if not path.is_file(): raise ModelError(f'GGUF file {path}: no such file')

@@ -22,37 +22,35 @@ from ..core.files import digest, to_json
 if TYPE_CHECKING: import httpx
 
 # %% auto #0
-__all__ = ['UNKNOWN_LENGTH', 'ABSENT', 'LATER', 'Model', 'read_models', 'find_model', 'Absent', 'Server', 'later',
-           'capabilities_of', 'context', 'prompt_for', 'request_for', 'draw', 'count', 'pieces', 'ScoringServer',
-           'told_of', 'tail', 'open_server']
+__all__ = ['UNKNOWN_LENGTH', 'ABSENT', 'ServedModel', 'Absent', 'Server', 'ScoringServer', 'open_server']
 
 # %% ../../../nbs/backends/16_server.ipynb #5c557758
 UNKNOWN_LENGTH = 1<<20 # Where a server does not say
 
 @dataclass(frozen=True)
-class Model:
+class ServedModel:
     "What a server's list of models says about one."
     id: str
     max_length: int = UNKNOWN_LENGTH # Tokens, prompt and continuation together
     vocab_size: int = 0 # 0 where the server does not say
     told: tuple[str,...] = () # Fields of the list
 
-# %% ../../../nbs/backends/16_server.ipynb #0b144d0c
-def read_models(answer:dict)->dict[str,Model]:
+# %% ../../../nbs/backends/16_server.ipynb #55d56ecc
+def read_models(answer:dict)->dict[str,ServedModel]:
     "Models by their names."
-    def one(told:dict)->Model:
+    def one(told:dict)->ServedModel:
         meta = told.get('meta') or {}
         length = told.get('max_model_len') or meta.get('n_ctx') or meta.get('n_ctx_train') or UNKNOWN_LENGTH
-        return Model(str(told['id']), int(length), int(meta.get('n_vocab') or 0), tuple(told))
+        return ServedModel(str(told['id']), int(length), int(meta.get('n_vocab') or 0), tuple(told))
     return {model.id: model for model in map(one, answer['data'])}
 
-# %% ../../../nbs/backends/16_server.ipynb #936893da
-def find_model(http:Client, name:str|None)->Model:
+# %% ../../../nbs/backends/16_server.ipynb #72226d1e
+def find_model(http:Client, name:str|None)->ServedModel:
     "The model that is meant; a server need not list what it has."
     known = http.ask(f'{http.url}/models', read=read_models)
     if name is None and len(known)==1: return next(iter(known.values()))
     if name is None or known and name not in known: raise BadValue(f'model of {http.url}', name, known)
-    return known.get(name, Model(name))
+    return known.get(name, ServedModel(name))
 
 # %% ../../../nbs/backends/16_server.ipynb #caa1e9a1
 ABSENT = dict(score='this server gives no log-probabilities of prompts, so it cannot score; it can sample and chat',
@@ -70,7 +68,7 @@ class Server(Sampler):
     adds_bos: bool
     prefix_id: Any # `None` where the server does not show its first token
 
-    def __init__(self, dialect:Dialect, model:Model, version:str=''):
+    def __init__(self, dialect:Dialect, model:ServedModel, version:str=''):
         self.dialect, self.model, self.version, self.usage = dialect, model.id, version, Usage()
         self.name, self.kind, self.http, self.url = dialect.name, dialect.kind, dialect.http, dialect.http.url
         self.tokenizer, self.bos_id, self.eos_ids = dialect.texts.tokenizer, dialect.texts.bos_id, dialect.eos_ids
@@ -95,7 +93,7 @@ class Server(Sampler):
         return f'Server({self.url!r}, {self.model!r}, {self.kind}, likelihoods={self.capabilities.likelihoods})'
     def __getattr__(self, name:str)->Any: return later(self, name)
 
-# %% ../../../nbs/backends/16_server.ipynb #65e5a532
+# %% ../../../nbs/backends/16_server.ipynb #b1b43871
 LATER:dict[str,Callable[[Server],Any]] = dict(template=lambda server: server.dialect.texts.template,
                                               adds_bos=lambda server: server.dialect.texts.adds_bos)
 
@@ -107,7 +105,7 @@ def later(server:Server, name:str)->Any:
     except ModelError as e: raise Absent(str(e)) from None
     return server.__dict__[name]
 
-# %% ../../../nbs/backends/16_server.ipynb #dfb2aeeb
+# %% ../../../nbs/backends/16_server.ipynb #eb3ce9a7
 def capabilities_of(dialect:Dialect)->Capabilities:
     "What was found out about a server."
     return Capabilities(full_distribution=False, constraints=False, deterministic=False, prefix_sharing=False,
@@ -119,7 +117,7 @@ def context(server:Server, prefix:Ids)->Ids:
         raise ModelError(f"{server.name}: an empty context needs the model's first token; {FOLDER}")
     return tuple(map(int, prefix)) or (server.prefix_id,)
 
-# %% ../../../nbs/backends/16_server.ipynb #43f5f678
+# %% ../../../nbs/backends/16_server.ipynb #b8ec3a77
 def prompt_for(server:Server, prompt:Ids, plan:Sampling, stream:bool=False)->Ids:
     "A prompt that fits, for a sampling that the server would do."
     if stream and plan.n!=1: raise BadValue('n of a stream', plan.n, '1')
@@ -128,13 +126,13 @@ def prompt_for(server:Server, prompt:Ids, plan:Sampling, stream:bool=False)->Ids
     server.dialect.refuse(plan, stream)
     return prompt
 
-# %% ../../../nbs/backends/16_server.ipynb #98b2fca5
+# %% ../../../nbs/backends/16_server.ipynb #a6c153fd
 def request_for(server:Server, prompt:Ids, plan:Sampling, number:int)->dict:
     "The request for one sample, with the seed of that sample."
     most = min(plan.max_tokens, server.max_length-len(prompt))
     return server.dialect.request(prompt, plan, most, stream_key(plan.seed, prompt, number) & 0x7fffffff)
 
-# %% ../../../nbs/backends/16_server.ipynb #7872d04c
+# %% ../../../nbs/backends/16_server.ipynb #7c088ec4
 def draw(server:Server, prompts:Sequence[Ids], plans:Sequence[Sampling])->list[list[Sample]]:
     "Samples of all prompts; a request may serve plans that differ in what is cut from its text."
     begun = time.perf_counter()
@@ -152,7 +150,7 @@ def draw(server:Server, prompts:Sequence[Ids], plans:Sequence[Sampling])->list[l
     for plan, samples in zip(plans, out): server.usage.count(plan.kind, sum(len(sample.ids) for sample in samples))
     return out
 
-# %% ../../../nbs/backends/16_server.ipynb #89ee4d05
+# %% ../../../nbs/backends/16_server.ipynb #e49acb06
 def count(server:Server, asked:Sequence[Ids], runs:Sequence[tuple[int,int]], begun:float):
     "Add to what it cost: `runs` are lengths, and how much of each the server had kept."
     usage = server.usage
@@ -162,7 +160,7 @@ def count(server:Server, asked:Sequence[Ids], runs:Sequence[tuple[int,int]], beg
     usage.cached += sum(hit for _, hit in runs)
     usage.seconds += time.perf_counter()-begun
 
-# %% ../../../nbs/backends/16_server.ipynb #b17ffe01
+# %% ../../../nbs/backends/16_server.ipynb #3a3a2320
 def pieces(server:Server, prompt:Ids, plan:Sampling)->Iterator[str]:
     "Pieces of the text of one sample as the server sends them."
     dialect = server.dialect
@@ -192,7 +190,7 @@ class ScoringServer(Server, Scorer):
         count(self, list(found), [(len(ids), hit) for ids, (_, hit) in found.items()], begun)
         return [tail(found, prefix, continuation) for prefix, continuation in whole]
 
-# %% ../../../nbs/backends/16_server.ipynb #5ea9b67d
+# %% ../../../nbs/backends/16_server.ipynb #b08c910c
 def told_of(server:ScoringServer, texts:Sequence[Ids])->dict[Ids,tuple[Told,int]]:
     "What the server tells about each text, and how much of it it had kept."
     texts, how = list(dict.fromkeys(texts)), server.dialect.likelihoods or ''
@@ -202,7 +200,7 @@ def told_of(server:ScoringServer, texts:Sequence[Ids])->dict[Ids,tuple[Told,int]
         return LIKELIHOODS[how][1](answer, ids_of[to_json(body)]), kept(answer)
     return dict(zip(texts, server.http.many(f'{server.url}/completions', bodies, read)))
 
-# %% ../../../nbs/backends/16_server.ipynb #e2e24e0f
+# %% ../../../nbs/backends/16_server.ipynb #ea023bb4
 def tail(found:dict[Ids,tuple[Told,int]], prefix:Ids, continuation:Ids)->Scored:
     "The part of a text's log-probabilities that belongs to its continuation."
     if not continuation: return scored([], [])
