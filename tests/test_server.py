@@ -437,8 +437,8 @@ def test_draws_of_mlx_lms_server_have_seeds_of_their_own(mlx, prompts):
 class Bad(ThreadingHTTPServer):
     daemon_threads = True
     def handle_error(self, *a): pass # clients that hang up are the point
-    def __init__(self):
-        super().__init__(('127.0.0.1', 0), Answer)
+    def __init__(self, answer=None):
+        super().__init__(('127.0.0.1', 0), answer or Answer)
         self.plan, self.asked, self.lock, self.text = {}, [], threading.Lock(), None
     @property
     def url(self): return f'http://127.0.0.1:{self.server_port}/v1'
@@ -491,13 +491,23 @@ class Answer(BaseHTTPRequestHandler):
         if plan.get('short'): return
         self.wfile.write(b'data: {"choi\n\n' if plan.get('torn') else b'data: [DONE]\n\n')
 
-@pytest.fixture
-def bad():
-    s = Bad()
+class Few(Answer):
+    "Two workers, each of which stays with a connection as long as it is open, as llama.cpp's do."
+    protocol_version, workers = 'HTTP/1.1', threading.Semaphore(2)
+    def handle(self):
+        with self.workers: super().handle()
+
+def started(s):
     threading.Thread(target=s.serve_forever, daemon=True).start()
     yield s
     s.shutdown()
     s.server_close()
+
+@pytest.fixture
+def bad(): yield from started(Bad())
+
+@pytest.fixture
+def few(): yield from started(Bad(Few))
 
 WAYS = (500, 'malformed', 'empty', 'slow', 'cut', 'hang up')
 ONE = Sampling(max_tokens=1)
@@ -537,6 +547,11 @@ def test_answers_that_are_on_their_way_when_another_is_refused_are_kept(bad):
     assert sorted(bad.asked)==[0, 1, 2, 3] # nothing new was asked
     assert texts(b.sample(prompts, ONE))==[f'x{i}' for i in range(20)]
     assert sorted(bad.asked)==[0, 1, 2, 3, *range(3, 20)]
+
+def test_connections_are_not_held(few):
+    t0, b = time.time(), load(f'server:{few.url}', timeout=5.)
+    for _ in range(3): assert texts(b.sample([(i,) for i in range(20)], ONE))==[f'x{i}' for i in range(20)]
+    assert time.time()-t0 < 4
 
 def test_a_closed_server_can_be_asked_again(bad):
     b = load(f'server:{bad.url}')

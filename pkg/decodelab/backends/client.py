@@ -12,6 +12,7 @@ from functools import cached_property
 from numbers import Integral, Real
 from typing import Any, NoReturn, TypeVar
 import anyio, httpx
+from anyio import to_thread
 from anyio.from_thread import start_blocking_portal
 from tenacity import AsyncRetrying, RetryCallState, Retrying
 from tenacity import retry_if_exception_type, stop_after_attempt, wait_exponential
@@ -120,9 +121,10 @@ Connection = TypeVar('Connection', httpx.Client, httpx.AsyncClient)
 
 def connect(kind:type[Connection], # `httpx.Client` or `httpx.AsyncClient`
             at:Address, verify:ssl.SSLContext)->Connection:
-    "Open a pool of connections; idle ones are closed before servers do it (after five seconds, mostly)."
-    limits, timeout = httpx.Limits(max_connections=None, keepalive_expiry=2.), httpx.Timeout(at.timeout, pool=None)
-    options:dict[str,Any] = dict(headers=at.headers, timeout=timeout, limits=limits, follow_redirects=True)
+    "Connections that are closed after each answer."
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    headers, timeout = {'Connection': 'close'} | at.headers, httpx.Timeout(at.timeout, pool=None)
+    options:dict[str,Any] = dict(headers=headers, timeout=timeout, limits=limits, follow_redirects=True)
     try: return kind(**options, verify=verify, transport=at.transport)
     except (ImportError, ValueError) as e: raise ModelError(f'{at.url}: no connection can be opened: {e}') from None
 
@@ -161,7 +163,7 @@ class Batch:
 
     async def once(self, url:str, connection:httpx.AsyncClient, body:dict)->Any:
         with breaking(self.at.timeout): response = await connection.post(url, json=body)
-        return read_answer(response, lambda answer: self.read(answer, body))
+        return await to_thread.run_sync(read_answer, response, lambda answer: self.read(answer, body))
 
     async def pause(self, seconds:float):
         "Wait for the next attempt, or until there is none."
