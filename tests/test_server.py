@@ -366,7 +366,7 @@ def test_draws_of_llama_cpps_own_server(own, student, prompts):
     """Seeds of their own; temperature comes before top_p, as everywhere here: a hot draw has the frequencies of
     Transformers' distribution."""
     import torch
-    from decodelab.backends.draw import filtered
+    from decodelab.backends.drawing import filtered
     plan = dict(max_tokens=12, temperature=2., seed=3)
     whole = own.sample(prompts[:3], Sampling(n=3, **plan))
     assert len({s.ids for x in whole for s in x}) > 3
@@ -435,7 +435,7 @@ def test_draws_of_mlx_lms_server_have_seeds_of_their_own(mlx, prompts):
 # What can go wrong, by a small server that is told what to do.
 
 class Bad(ThreadingHTTPServer):
-    daemon_threads = True
+    daemon_threads, request_queue_size = True, 64
     def handle_error(self, *a): pass # clients that hang up are the point
     def __init__(self, answer=None):
         super().__init__(('127.0.0.1', 0), answer or Answer)

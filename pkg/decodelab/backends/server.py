@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .client import UNREADABLE, Address, Client
 from .contract import Capabilities, Ids, Sample, Sampler, Sampling, Scored, Scorer, Usage
 from .contract import check_length, samplings
-from .draw import stream_key
+from .drawing import stream_key
 from .dialects import FOLDER, HERE, LIKELIHOODS, Dialect, Told
 from .dialects import kept, likelihood, probe, recognise
 from .planned import scored
