@@ -295,15 +295,17 @@ def sample_by_text(server:Dialect, choice:Choice, plan:Sampling)->Sample:
     if finish=='eos' and server.eos_ids: ids, logprobs = (*ids, server.eos_ids[0]), np.append(logprobs, np.nan)
     return Sample(ids, choice.text+met*plan.include_stop, logprobs, finish)
 
-# %% ../../../nbs/backends/12_dialects.ipynb #1313f6e8
-BROKEN = 'the stream ended before its end'
+# %% ../../../nbs/backends/12_dialects.ipynb #a208f616
+class Broken(ModelError):
+    "A stream that did not end, or that ended in an error."
+    def __init__(self, why:str='the stream ended before its end'): super().__init__(why)
 
 def event_of(data:bytes)->dict:
     "An event of a stream; an error may come as one."
     told = json.loads(data)
     if not isinstance(told, dict): raise ValueError(f'{type(told).__name__} in place of an event')
     error = told.get('error')
-    if error: raise ModelError(str(error.get('message', error) if isinstance(error, dict) else error))
+    if error: raise Broken(str(error.get('message', error) if isinstance(error, dict) else error))
     return told
 
 # %% ../../../nbs/backends/12_dialects.ipynb #0b1a25a2
@@ -316,7 +318,7 @@ def choices_of(events:Iterator[bytes])->Iterator[tuple[str,int]]: # Text, number
         finished = finished or choice.get('finish_reason') is not None
         yield choice.get('text') or '', len(choice.get('token_ids') or [0])
     else: finished = False
-    if not finished: raise ModelError(BROKEN) # llama-cpp-python's breaks a stream off when another request comes
+    if not finished: raise Broken # llama-cpp-python's breaks a stream off when another request comes
 
 # %% ../../../nbs/backends/12_dialects.ipynb #73ed1af1
 class VLLMServer(Dialect):
@@ -357,7 +359,7 @@ class LlamaCppServer(Dialect):
             told = event_of(data)
             yield told['content']+told.get('stopping_word', '')*plan.include_stop, len(told.get('tokens') or [])
             if told['stop']: return
-        raise ModelError(BROKEN)
+        raise Broken
 
 # %% ../../../nbs/backends/12_dialects.ipynb #d593ee56
 def printable(texts:Texts, stop:tuple[str,...], eos_ids:Ids)->list[str]:

@@ -13,7 +13,7 @@ from .client import UNREADABLE, Address, Client
 from .contract import Capabilities, Ids, Sample, Sampler, Sampling, Scored, Scorer, Usage
 from .contract import check_length, samplings
 from .drawing import stream_key
-from .dialects import FOLDER, HERE, LIKELIHOODS, Dialect, Told
+from .dialects import FOLDER, HERE, LIKELIHOODS, Broken, Dialect, Told
 from .dialects import kept, likelihood, probe, recognise
 from .planned import scored
 from .planner import build
@@ -173,6 +173,7 @@ def pieces(server:Server, prompt:Ids, plan:Sampling)->Iterator[str]:
             for text, tokens in dialect.pieces(events, plan):
                 server.usage.count(plan.kind, tokens)
                 if text: yield text
+    except Broken as e: raise ModelError(f'{dialect.where}: {e}') from None
     except UNREADABLE as e:
         raise ModelError(f'{dialect.where}: the stream cannot be read: {type(e).__name__}: {str(e)[:80]}') from None
 
