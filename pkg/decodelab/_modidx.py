@@ -272,6 +272,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                           'decodelab/backends/drawing.py'),
                                             'decodelab.backends.drawing.invert': ( 'backends/drawing.html#invert',
                                                                                    'decodelab/backends/drawing.py'),
+                                            'decodelab.backends.drawing.lightest': ( 'backends/drawing.html#lightest',
+                                                                                     'decodelab/backends/drawing.py'),
                                             'decodelab.backends.drawing.mass_where': ( 'backends/drawing.html#mass_where',
                                                                                        'decodelab/backends/drawing.py'),
                                             'decodelab.backends.drawing.pass_point': ( 'backends/drawing.html#pass_point',
