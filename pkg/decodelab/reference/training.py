@@ -22,17 +22,19 @@ __all__ = ['FULL', 'PARTS', 'WEIGHTS', 'PEAK', 'TrainingParameters', 'losses', '
            'parameters_of', 'optimisers', 'State', 'update', 'mean', 'rows_from', 'train', 'read_log', 'trained', 'fit',
            'fit_all', 'curve_figure', 'LiveCurve']
 
-# %% ../../../nbs/reference/01_training.ipynb #d68eb255
+# %% ../../../nbs/reference/01_training.ipynb #73c9e83a
 FULL = dict(student=10000, teacher=3000) # Updates of the shipped models
 PARTS = ('reasoning', 'answer', 'frame') # Of the loss
 WEIGHTS = (1., 1., .05) # Of the parts
 PEAK = dict(student=(.005, .003), # Learning rate of the layers' matrices (Muon) and of all else (AdamW)
             teacher=(.0015, .0009)) # The student's rate would make the teacher forget
 
+def _updates(name): return f'Updates of the {name}; the shipped one had {FULL[name]:,}.'
+
 class TrainingParameters(Parameters):
     "Parameters of `nbs/reference_models.ipynb`."
-    student_steps: int = param(150, f'Updates of the student; the shipped one had {FULL["student"]:,}.', ge=1, le=1_000_000)
-    teacher_steps: int = param(30, f'Updates of the teacher; the shipped one had {FULL["teacher"]:,}.', ge=1, le=1_000_000)
+    student_steps: int = param(150, _updates('student'), ge=1, le=1_000_000)
+    teacher_steps: int = param(30, _updates('teacher'), ge=1, le=1_000_000)
     tokens: int = param(3000, 'Tokens a batch.', 'tokens', ge=500, le=1_000_000)
     seed: int = param(0, 'Of weights and rows.', ge=0, le=2**31-1)
     n: int = param(8, 'Held-out questions for each test.', ge=8, le=100_000)
@@ -117,7 +119,7 @@ class State:
         for optimiser,state in zip(self.optimisers, saved['opts']): optimiser.load_state_dict(state)
         self.step, self.seen = saved['step'], saved['seen']
 
-# %% ../../../nbs/reference/01_training.ipynb #4042411b
+# %% ../../../nbs/reference/01_training.ipynb #2debb604
 def update(state:State, rows:Sequence[Row], rates:Iterable[float])->list[float]: # Nats of each part
     "One update; a part that no row of the batch has counts nothing."
     import torch
@@ -138,8 +140,8 @@ def mean(values:Iterable[float])->float|None:
 
 def rows_from(name:str, steps:int, seed:int, tokens:int, first:int)->Iterator[list[Row]]:
     "The batches of a training from update `first` on: `steps`, then the late ones."
-    early = itertools.islice(batches(name, seed, tokens), steps)
-    return itertools.islice(itertools.chain(early, batches(name, seed, tokens, late=True)), first, steps+late_updates(steps))
+    early, late = itertools.islice(batches(name, seed, tokens), steps), batches(name, seed, tokens, late=True)
+    return itertools.islice(itertools.chain(early, late), first, steps+late_updates(steps))
 
 # %% ../../../nbs/reference/01_training.ipynb #ac836c77
 def train(name:str, # `student` or `teacher`
