@@ -949,6 +949,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'decodelab/core/files.py'),
                                       'decodelab.core.files.Journal.append': ('core/files.html#journal.append', 'decodelab/core/files.py'),
                                       'decodelab.core.files.Journal.read': ('core/files.html#journal.read', 'decodelab/core/files.py'),
+                                      'decodelab.core.files.bounded': ('core/files.html#bounded', 'decodelab/core/files.py'),
                                       'decodelab.core.files.digest': ('core/files.html#digest', 'decodelab/core/files.py'),
                                       'decodelab.core.files.end_of': ('core/files.html#end_of', 'decodelab/core/files.py'),
                                       'decodelab.core.files.json_lines': ('core/files.html#json_lines', 'decodelab/core/files.py'),

@@ -36,15 +36,17 @@ def special(token:str)->int:
     "Id of a special token."
     return 256 + SPECIALS.index(token)
 
-# %% ../../../nbs/backends/13_shipped.ipynb #c7c13ba7
+# %% ../../../nbs/backends/13_shipped.ipynb #c32e5d39
 def config(name:str='student')->LlamaConfig:
     """Llama configuration of a reference model. Weights start at 1/sqrt(hidden size): at Llama's .02 so small a
     network takes four times as many tokens until it learns to copy."""
     from transformers import LlamaConfig
-    shape = dict(hidden_size=HIDDEN, intermediate_size=256, num_hidden_layers=LAYERS[name], num_attention_heads=4,
-                 num_key_value_heads=4, head_dim=32, vocab_size=256+len(SPECIALS), max_position_embeddings=MAX_LENGTH)
-    return LlamaConfig(**shape, tie_word_embeddings=True, rms_norm_eps=1e-6, initializer_range=round(HIDDEN**-.5, 3),
-                       bos_token_id=None, eos_token_id=special(END), pad_token_id=special(PAD))
+    return LlamaConfig(
+        hidden_size=HIDDEN, intermediate_size=256, num_hidden_layers=LAYERS[name],
+        num_attention_heads=4, num_key_value_heads=4, head_dim=32,
+        vocab_size=256+len(SPECIALS), max_position_embeddings=MAX_LENGTH,
+        tie_word_embeddings=True, rms_norm_eps=1e-6, initializer_range=round(HIDDEN**-.5, 3),
+        bos_token_id=None, eos_token_id=special(END), pad_token_id=special(PAD))
 
 # %% ../../../nbs/backends/13_shipped.ipynb #bff281d0
 TEMPLATE = ("{% for m in messages %}"
