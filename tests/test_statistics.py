@@ -1,5 +1,5 @@
 "A statistic says no more than its items can: against enumeration, and over random outcomes."
-import itertools, json
+import itertools
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
