@@ -48,7 +48,7 @@ def config(name:str='student')->LlamaConfig:
         tie_word_embeddings=True, rms_norm_eps=1e-6, initializer_range=round(HIDDEN**-.5, 3),
         bos_token_id=None, eos_token_id=special(END), pad_token_id=special(PAD))
 
-# %% ../../../nbs/backends/13_shipped.ipynb #bff281d0
+# %% ../../../nbs/backends/13_shipped.ipynb #7cf690cf
 TEMPLATE = ("{% for m in messages %}"
             "{% if m.role == 'assistant' %}" + OPEN + CLOSE + ANSWER + "{{ m.content }}" + END +
             "{% else %}{% if m.role == 'user' %}" + QUESTION + "{% endif %}{{ m.content }}{% endif %}"
@@ -60,6 +60,7 @@ def byte_symbols()->list[str]:
     extra = iter(range(256, 512))
     return [chr(b) if b in plain else chr(next(extra)) for b in range(256)]
 
+# %% ../../../nbs/backends/13_shipped.ipynb #c3574999
 def tokenizer()->PreTrainedTokenizerFast:
     "A Transformers tokenizer of 256 bytes and the special tokens."
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers

@@ -42,7 +42,7 @@ def git_state(folder:Path)->dict[str,Any]:
     if not shutil.which('git') or (head := git('rev-parse', 'HEAD')).returncode: return {}
     return dict(commit=head.stdout.strip(), dirty=bool(git('status', '--porcelain').stdout.strip()))
 
-# %% ../../../nbs/core/05_runs.ipynb #780da8fd
+# %% ../../../nbs/core/05_runs.ipynb #c047609d
 def processor()->str:
     "Name of the processor."
     info = Path('/proc/cpuinfo')
@@ -50,6 +50,7 @@ def processor()->str:
     names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
     return names[0] if names else platform.processor() or platform.machine()
 
+# %% ../../../nbs/core/05_runs.ipynb #05490259
 def machine()->dict[str,Any]:
     "What a timing depends on."
     memory = os.sysconf('SC_PAGE_SIZE')*os.sysconf('SC_PHYS_PAGES')
@@ -67,7 +68,7 @@ def now()->str:
     "The time in UTC, to the second."
     return datetime.now(timezone.utc).isoformat(timespec='seconds')
 
-# %% ../../../nbs/core/05_runs.ipynb #29866791
+# %% ../../../nbs/core/05_runs.ipynb #c38a51be
 def make_numbered(base:Path)->Path:
     "Make a folder of this name; `-2`, `-3`, … is added when the name is taken."
     for i in range(1, 1000):
@@ -77,6 +78,7 @@ def make_numbered(base:Path)->Path:
             return folder
     raise RunError(f'{base}: a thousand runs of this name exist')
 
+# %% ../../../nbs/core/05_runs.ipynb #93d97872
 def new_folder(base:Path)->Path:
     "Make a folder that did not exist, with the folders around it, where there is room."
     parent = base.parent
