@@ -28,8 +28,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "planned": ["Take", "Planned", "scored", "Asked", "Tokenized", "default_template", "Grown"],
     "planner": ["Trie", "build", "Stretch", "stretches", "visible"],
     "server": ["Server"],
-    "shipped": ["NAMES", "MAX_LENGTH", "LAYERS", "HIDDEN", "TEMPLATE", "folder", "config", "byte_symbols", "tokenizer",
-        "encode", "special"],
+    "shipped": ["NAMES", "MAX_LENGTH", "LAYERS", "HIDDEN", "TEMPLATE", "folder", "encode", "special", "config",
+        "byte_symbols", "tokenizer"],
     "toy": ["Toy"],
     "vllm": ["MOST", "Job", "Hook", "VLLM", "VLLMSession", "Row"],
 })
