@@ -147,20 +147,22 @@ def test_a_prefix_token_of_ones_own(student):
 
 @pytest.mark.parametrize('add', [None, True, False])
 def test_bos(tmp_path, add):
-    "A tokenizer that begins every text with a token of its own."
+    "A tokenizer that begins every text with a token of its own; rolling, lm-eval's class scores it too (see test_pairs)."
     import shutil
     from tokenizers.processors import TemplateProcessing
     from transformers import AutoTokenizer
     shutil.copytree(STUDENT, tmp_path/'m')
     t = AutoTokenizer.from_pretrained(STUDENT)
-    t.backend_tokenizer.post_processor = TemplateProcessing(single='<|question|> $A', special_tokens=[('<|question|>', t.convert_tokens_to_ids('<|question|>'))])
+    special = [('<|question|>', t.convert_tokens_to_ids('<|question|>'))]
+    t.backend_tokenizer.post_processor = TemplateProcessing(single='<|question|> $A', special_tokens=special)
     t.bos_token = '<|question|>'
     t.save_pretrained(tmp_path/'m')
     a, b = hflm(tmp_path/'m', add_bos_token=add), ours(f'hf:{tmp_path/"m"}', device='cpu', add_bos_token=add)
     pairs = [('2+2=', '4'), ('', '4'), ('<|question|>2+2=', '4'), ('', '<|question|>4')]
     assert [a.tok_encode(x) for x,_ in pairs]==[b.tok_encode(x) for x,_ in pairs]
     same(likelihoods(a, pairs), likelihoods(b, pairs))
-    np.testing.assert_allclose(rolling(a, ['hello', '<|question|>x']), rolling(b, ['hello', '<|question|>x']), atol=1e-4)
+    without = hflm(tmp_path/'m', add_bos_token=False)
+    np.testing.assert_allclose(rolling(without, ['hello', 'x']), rolling(b, ['hello', '<|question|>x']), atol=1e-4)
     contexts = ['2+2=', '<|question|>2+2=']
     assert generate(a, contexts, max_gen_toks=8)==generate(b, contexts, max_gen_toks=8)
     assert (b.tok_encode('x')[0]==b.prefix_token_id)==(add is not False)

@@ -2,8 +2,9 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
-    "adapter": ["TAKES_DEVICE", "IDENTITY", "SEED", "Loaded", "check_batch_size", "Tokens", "Chats", "Likelihoods",
-        "Rolling", "Generates", "Recorded", "Decodelab", "DecodelabHF", "DecodelabVLLM", "DecodelabGGUF",
+    "adapter": ["TAKES_DEVICE", "IDENTITY", "SEED", "RULES", "named", "place", "opened", "check_batch_size",
+        "check_counts", "Loaded", "Named", "Tokens", "Paired", "Chats", "fitted", "Likelihoods", "Rolling", "Answers",
+        "repeats", "together", "Generates", "Recorded", "Decodelab", "DecodelabHF", "DecodelabVLLM", "DecodelabGGUF",
         "DecodelabMLX"],
     "agreement": ["local_tasks", "Difference", "answers", "parts", "apart", "compare"],
     "command": ["main"],

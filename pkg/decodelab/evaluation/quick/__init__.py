@@ -2,9 +2,10 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
-    "benchmark": ["STRICT", "NUMBER", "INVALID", "QuickParameters", "bos", "pairs", "requests", "judge_choices",
-        "extract", "plain", "judge_generated", "judge", "baselines", "Score", "score", "Change", "change", "Distance",
-        "distance", "Quick"],
+    "benchmark": ["STRICT", "NUMBER", "INVALID", "IGNORED", "QuickParameters", "encoder", "pairs", "requests",
+        "check_room", "judge_choices", "choice_record", "margin", "extract", "plain", "judge_generated",
+        "generated_record", "judge", "baselines", "Score", "score", "Change", "change", "Distance", "divergence",
+        "distance", "nodes", "Quick", "seconds", "pilot", "expected_seconds"],
     "computed": ["Draft", "SUBJECTS", "SCIENCE", "ELEMENTS", "SYMBOLS", "MOLECULES", "MASS", "PLANETS", "FORMULAS",
         "TRUTH", "CAPITALS", "BONES", "STEPS", "POINTS", "DENSITY", "WAVES", "ACIDITY", "KEPT", "subject", "around",
         "others", "collect", "classes", "mmlu", "arc"],
