@@ -101,6 +101,20 @@ def test_the_quick_benchmark_scores_the_whole_answer(bpe):
     p, = pairs(model, 'the qu', ['ick brown'])
     assert (model.decode(p.context), model.decode(p.continuation), p.given)==('the ', 'quick brown', 'qu')
 
+def test_a_tokenizer_that_ends_every_text(tmp_path):
+    "The end is no part of a context: lm-eval's class takes it for the continuation's first token."
+    from tokenizers.processors import TemplateProcessing
+    made = merging('quick')
+    template = TemplateProcessing(single='$A <end>', special_tokens=[('<end>', made.eos_token_id)])
+    made.backend_tokenizer.post_processor = template
+    tiny(tmp_path/'m', made)
+    t, lm = tokens_of(tmp_path/'m'), ours(tmp_path/'m')
+    assert t.encode('a')[-1]==t.eos_token_id
+    left, right = (t.encode(text, add_special_tokens=False) for text in ('the', ' quick'))
+    assert lm._encode_pair('the', ' quick')==(left, right)
+    got, _ = ask(lm, 'loglikelihood', 'the', ' quick')
+    assert got==pytest.approx(by_hand(tmp_path/'m', left, right), abs=1e-4)
+
 # BOS is no part of a text
 
 def test_rolling_likelihood_scores_no_bos(bos):
