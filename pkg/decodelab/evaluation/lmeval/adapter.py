@@ -29,8 +29,9 @@ _log = logging.getLogger(__name__)
 
 # %% auto #0
 __all__ = ['TAKES_DEVICE', 'IDENTITY', 'SEED', 'RULES', 'named', 'place', 'opened', 'check_batch_size', 'check_counts', 'Loaded',
-           'Named', 'Tokens', 'Paired', 'Chats', 'fitted', 'Likelihoods', 'Rolling', 'Answers', 'repeats', 'together',
-           'Generates', 'Recorded', 'Decodelab', 'DecodelabHF', 'DecodelabVLLM', 'DecodelabGGUF', 'DecodelabMLX']
+           'Described', 'Tokens', 'Paired', 'Chats', 'fitted', 'Likelihoods', 'Rolling', 'Answers', 'repeats',
+           'together', 'Generates', 'Recorded', 'Decodelab', 'DecodelabHF', 'DecodelabVLLM', 'DecodelabGGUF',
+           'DecodelabMLX']
 
 # %% ../../../../nbs/evaluation/lmeval/04_adapter.ipynb #be484d04
 def named(runtime:str|None, # Of `decodelab-RUNTIME`
@@ -85,12 +86,12 @@ def check_counts(**counts:int|None):
     for name,n in counts.items():
         if n is not None and (type(n) is not int or n < 1): raise BadValue(name, n, 'a whole number, at least 1')
 
-# %% ../../../../nbs/evaluation/lmeval/04_adapter.ipynb #a99b2a74
+# %% ../../../../nbs/evaluation/lmeval/04_adapter.ipynb #dcc4dc40
 class Loaded(TemplateLM):
     "A backend, by name."
     runtime:str|None = None # Put before the model's name
     def __init__(self,
-                 backend:str|Backend|None=None, # What `load` takes, or loaded; the laboratory's default if none is given
+                 backend:str|Backend|None=None, # What `load` takes, or loaded; the laboratory's default if not given
                  pretrained:str|None=None, model:str|None=None, model_path:str|None=None, # For names with a runtime
                  max_length:int|None=None, # Tokens; the model's own by default
                  max_gen_toks:int=256, # Tokens to generate where a task names no number
@@ -101,7 +102,7 @@ class Loaded(TemplateLM):
                  think_end_token:str|int|None=None, # Only what follows it is the answer
                  enable_thinking:bool|None=None, chat_template_args:dict|None=None, # For the chat template
                  batch_size:int|str|None=1, max_batch_size:int|None=None, # Accepted; backends plan their own batches
-                 device:str|None=None, # For runtimes that take one; `cuda:0` means what the laboratory's settings say
+                 device:str|None=None, # For runtimes that take one; `cuda:0` is what the laboratory's settings say
                  **options): # For the runtime
         super().__init__()
         check_batch_size(batch_size)
@@ -130,11 +131,11 @@ class Loaded(TemplateLM):
             raise BadValue('prefix_token_id', prefix, f'0 to {self.model.vocab_size-1}, the tokens of the model')
         return max_length or most
 
-# %% ../../../../nbs/evaluation/lmeval/04_adapter.ipynb #b3fc3d04
-class Named(Loaded):
+# %% ../../../../nbs/evaluation/lmeval/04_adapter.ipynb #9dff02d8
+class Described(Loaded):
     "What lm-eval asks about tokens and names."
     @classmethod
-    def create_from_arg_obj(cls, arg_dict:dict, additional_config:dict|None=None)->Named:
+    def create_from_arg_obj(cls, arg_dict:dict, additional_config:dict|None=None)->Described:
         "From the command's arguments; lm-eval names the results' folder by one of three, at random if it finds none."
         lm = super().create_from_arg_obj(arg_dict, additional_config)
         if not arg_dict.keys() & {'pretrained', 'model', 'path'}: arg_dict['path'] = lm.model.name
@@ -149,8 +150,8 @@ class Named(Loaded):
     def tokenizer_name(self)->str:
         return (getattr(self.tokenizer, 'name_or_path', '') or self.model.fingerprint()).replace('/', '__')
 
-# %% ../../../../nbs/evaluation/lmeval/04_adapter.ipynb #9b47b88c
-class Tokens(Named):
+# %% ../../../../nbs/evaluation/lmeval/04_adapter.ipynb #1a64acc4
+class Tokens(Described):
     "Between text and tokens."
     @property
     def start(self)->Ids:

@@ -22,7 +22,10 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "prompt", "choose", "deal", "facts", "built_in", "examples", "multiple_choice", "word_problem", "real", "draw",
         "subjects", "task_of", "Place", "from_task", "stratum", "render", "shuffled", "read_items", "item_of",
         "load_items", "loaded", "unreachable"],
-    "report": ["Records", "COLOURS", "describe", "scores", "verdict_of", "table", "baseline_table", "show", "changes",
-        "side_table", "verdict", "side_verdict", "figure", "case", "worst", "flipped", "caveats", "summary", "text"],
+    "report": ["Records", "NOTHING", "COLOURS", "BUILT_IN", "OTHER_MODEL", "system", "origin", "describe", "variants",
+        "scores", "verdict_of", "table", "baseline_table", "show", "changes", "side_row", "side_table", "verdict",
+        "side_verdict", "draw_scores", "draw_baselines", "figure", "choice_lines", "generated_lines", "case",
+        "certainty", "reproach", "worst", "flipped", "more_questions", "other_scores", "caveats", "fields",
+        "comparison", "summary", "text", "side_text", "work"],
     "written": ["hellaswag", "truthfulqa"],
 })
