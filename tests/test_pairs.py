@@ -1,6 +1,5 @@
 "Where a context ends and its continuation begins: right values by one plain forward of Transformers in float32."
 import os
-import numpy as np
 import pytest
 import torch
 from conftest import ROOT
