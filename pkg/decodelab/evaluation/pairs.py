@@ -12,13 +12,14 @@ from ..backends.contract import Backend, Ids
 # %% auto #0
 __all__ = ['common', 'border', 'Pair', 'pair', 'start_of', 'begun']
 
-# %% ../../../nbs/evaluation/01_pairs.ipynb #d5c2454b
+# %% ../../../nbs/evaluation/01_pairs.ipynb #529d1084
 def common(first:Sequence[int], second:Sequence[int])->int:
     "How many tokens two sequences begin with together."
     n = min(len(first), len(second))
     differ = np.flatnonzero(np.asarray(first[:n])!=np.asarray(second[:n]))
     return int(differ[0]) if len(differ) else n
 
+# %% ../../../nbs/evaluation/01_pairs.ipynb #61e61dc2
 def border(context:Ids, # The context alone
            whole:Ids, # Context and continuation in one
            decode:Callable[[Ids],str],
@@ -31,7 +32,7 @@ def border(context:Ids, # The context alone
     end = max(end for end,held in kept.items() if text.startswith(held))
     return end, text[len(kept[end]):]
 
-# %% ../../../nbs/evaluation/01_pairs.ipynb #dc7e81a9
+# %% ../../../nbs/evaluation/01_pairs.ipynb #2376124b
 @dataclass(frozen=True)
 class Pair:
     "A continuation in tokens, and what stands before it."
@@ -39,6 +40,7 @@ class Pair:
     continuation: Ids
     given: str = '' # End of the context that is scored with the continuation, since one token holds both
 
+# %% ../../../nbs/evaluation/01_pairs.ipynb #5149b4fe
 def pair(context:str, continuation:str, # Texts
          encode:Callable[[str],Sequence[int]], decode:Callable[[Ids],str],
         )->Pair:

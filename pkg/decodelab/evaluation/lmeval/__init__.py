@@ -3,9 +3,9 @@ import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "adapter": ["TAKES_DEVICE", "IDENTITY", "SEED", "RULES", "named", "place", "opened", "check_batch_size",
-        "check_counts", "Loaded", "Described", "Tokens", "Paired", "Chats", "fitted", "Likelihoods", "Rolling",
-        "Answers", "repeats", "together", "Generates", "Recorded", "Decodelab", "DecodelabHF", "DecodelabVLLM",
-        "DecodelabGGUF", "DecodelabMLX"],
+        "check_counts", "fitting", "Loaded", "Described", "Tokens", "Paired", "Chats", "fitted", "Scores",
+        "Likelihoods", "Rolling", "Answers", "repeats", "together", "Continues", "Generates", "Recorded", "Decodelab",
+        "DecodelabHF", "DecodelabVLLM", "DecodelabGGUF", "DecodelabMLX"],
     "agreement": ["ON_PURPOSE", "local_tasks", "answers", "parts", "apart", "Difference", "responses", "metrics",
         "compare", "difference", "by_hand"],
     "command": ["evaluate", "main"],

@@ -27,7 +27,7 @@ def local_tasks(folder:Path, # Of YAML files
         t['dataset_kwargs']['data_files'] = {split: str(Path(root)/f) for split,f in files.items()}
     return [t for t in tasks if only in t['task']]
 
-# %% ../../../../nbs/evaluation/lmeval/01_agreement.ipynb #49e5c187
+# %% ../../../../nbs/evaluation/lmeval/01_agreement.ipynb #c74d4fb5
 def answers(lm, tasks:list[dict], chat:bool=False)->dict[str,list[dict]]:
     "An lm-eval model's samples of each task."
     from lm_eval import simple_evaluate
@@ -37,18 +37,20 @@ def answers(lm, tasks:list[dict], chat:bool=False)->dict[str,list[dict]]:
                         fewshot_as_multiturn=chat, bootstrap_iters=0)
     return {task: sorted(samples, key=lambda s: s['doc_id']) for task,samples in r['samples'].items()}
 
+# %% ../../../../nbs/evaluation/lmeval/01_agreement.ipynb #dcafdc7f
 def parts(response)->tuple[float,object]:
     "A response's number and the rest of it."
     if isinstance(response, str): return 0., response
     if isinstance(response, float): return response, None
     return response[0], bool(response[1])
 
-# %% ../../../../nbs/evaluation/lmeval/01_agreement.ipynb #3389b755
+# %% ../../../../nbs/evaluation/lmeval/01_agreement.ipynb #ae2c06bc
 def apart(first, second)->float:
     "Largest difference beyond two float32 roundings."
     a, b = np.asarray(first, float), np.asarray(second, float)
     return float(np.maximum(np.abs(a-b) - 2*np.spacing(np.abs(a).astype(np.float32)), 0).max())
 
+# %% ../../../../nbs/evaluation/lmeval/01_agreement.ipynb #6147cecc
 @dataclass(frozen=True)
 class Difference:
     "Two models on one task."
@@ -61,7 +63,7 @@ class Difference:
         "Nothing differs beyond rounding."
         return self.numbers < tolerance and self.same==self.requests and self.metrics < tolerance
 
-# %% ../../../../nbs/evaluation/lmeval/01_agreement.ipynb #0344cfd9
+# %% ../../../../nbs/evaluation/lmeval/01_agreement.ipynb #83217fdd
 def responses(samples:Sequence[dict])->Iterator:
     "Every response of every sample."
     return (response for s in samples for repeats in s['resps'] for response in repeats)
@@ -74,6 +76,7 @@ def compare(first:dict[str,list[dict]], second:dict[str,list[dict]])->list[Diffe
     "Task by task, sample by sample, response by response."
     return [difference(task, first[task], second[task]) for task in first]
 
+# %% ../../../../nbs/evaluation/lmeval/01_agreement.ipynb #af69c72d
 def difference(task:str, first:Sequence[dict], second:Sequence[dict])->Difference:
     "Two models' samples of one task."
     pairs = [(parts(a), parts(b)) for a,b in zip(responses(first), responses(second), strict=True)]
@@ -81,7 +84,7 @@ def difference(task:str, first:Sequence[dict], second:Sequence[dict])->Differenc
     same = sum(a[1]==b[1] for a,b in pairs)
     return Difference(task, len(pairs), numbers, same, apart(metrics(first), metrics(second)))
 
-# %% ../../../../nbs/evaluation/lmeval/01_agreement.ipynb #f9d98e0b
+# %% ../../../../nbs/evaluation/lmeval/01_agreement.ipynb #b0c99b1b
 ON_PURPOSE = {
     'border': 'A token holds the end of the context and the beginning of the continuation. lm-eval takes the number of '
               "the context's tokens for the border and does not score the continuation's first characters; here the "
@@ -93,6 +96,7 @@ ON_PURPOSE = {
                "continuation's first token; here only what stands first is written.",
 }
 
+# %% ../../../../nbs/evaluation/lmeval/01_agreement.ipynb #05ad7b09
 def by_hand(model, # Of Transformers, float32
             context:Sequence[int], ids:Sequence[int], # Tokens
            )->float: # Nats

@@ -12,7 +12,7 @@ from .takeover import stopping_rules
 # %% auto #0
 __all__ = ['evaluate', 'main']
 
-# %% ../../../../nbs/evaluation/lmeval/06_command.ipynb #3e5ac185
+# %% ../../../../nbs/evaluation/lmeval/06_command.ipynb #d37da73e
 def evaluate():
     "lm-eval's command with our models and rules; a rule's metrics at the end."
     needs('lm_eval', 'eval')
@@ -23,6 +23,7 @@ def evaluate():
         from decodelab.eig.gain import print_eig_metrics
         print_eig_metrics()
 
+# %% ../../../../nbs/evaluation/lmeval/06_command.ipynb #ac43890f
 def main():
     "Run lm-eval with our models registered."
     try: evaluate()

@@ -37,7 +37,7 @@ def results_of(folder:Path)->dict:
     "The newest results of an evaluation."
     return json.loads(read_text(newest(folder)))
 
-# %% ../../../../nbs/evaluation/lmeval/07_jobs.ipynb #77b2d857
+# %% ../../../../nbs/evaluation/lmeval/07_jobs.ipynb #4b1dcfab
 SPENT = ('reasoning','forecast','probe','answer','total')
 
 def spent(results:dict)->dict:
@@ -47,6 +47,7 @@ def spent(results:dict)->dict:
     return dict(rule=','.join(eig.get('scale_func_name', [])) or None, **{k: tokens.get(k) for k in SPENT},
                 **{k: eig.get(k) for k in ('causes','empty','unended')})
 
+# %% ../../../../nbs/evaluation/lmeval/07_jobs.ipynb #6c61eb88
 def scores(results:dict)->Iterator[dict]:
     "Task, metric, filter, value and standard error of each score."
     for task,metrics in results['results'].items():
@@ -58,13 +59,14 @@ def scores(results:dict)->Iterator[dict]:
             yield dict(task=task, n=n, metric=metric, filter=kind, value=value,
                        stderr=error if isinstance(error, float) else None)
 
+# %% ../../../../nbs/evaluation/lmeval/07_jobs.ipynb #0e80ef64
 def rows(name:str, folder:Path)->list[dict]:
     "One evaluation's rows."
     results = results_of(folder)
     seconds = float(results.get('total_evaluation_time_seconds') or 'nan')
     return [dict(run=name, **score, **spent(results), seconds=seconds) for score in scores(results)]
 
-# %% ../../../../nbs/evaluation/lmeval/07_jobs.ipynb #5648916f
+# %% ../../../../nbs/evaluation/lmeval/07_jobs.ipynb #c85434a9
 COLUMNS = ('run','task','n','metric','filter','value','stderr',*SPENT,'seconds')
 PAIRED = ('run','against','task','metric','filter','n','difference','low','high','p')
 
@@ -76,12 +78,13 @@ def cell(name:str, value)->str:
     if 0 < abs(value) < .0005: return f'{value:.1g}'
     return f'{value:.3f}' if abs(value) < 10 else f'{value:.0f}'
 
+# %% ../../../../nbs/evaluation/lmeval/07_jobs.ipynb #df6aef49
 def as_table(rows:Sequence[dict], names:Sequence[str]=COLUMNS)->str:
     "Markdown."
     line = lambda cells: f'| {" | ".join(cells)} |'
     return '\n'.join([line(names), '|---'*len(names)+'|', *(line([cell(k, r[k]) for k in names]) for r in rows)])
 
-# %% ../../../../nbs/evaluation/lmeval/07_jobs.ipynb #638660b0
+# %% ../../../../nbs/evaluation/lmeval/07_jobs.ipynb #5128f975
 def values(sample:dict)->dict[str,float]:
     "Metrics of one question; total tokens are one too."
     out = {m: float(sample[m]) for m in sample['metrics'] if isinstance(sample.get(m), (int, float))}
@@ -89,6 +92,7 @@ def values(sample:dict)->dict[str,float]:
         out['total tokens'] = sum(t['tokens']['total'] for t in traces)/len(traces)
     return out
 
+# %% ../../../../nbs/evaluation/lmeval/07_jobs.ipynb #e8becaac
 def outcomes(folder:Path)->dict[tuple[str,str,str],dict[int,float]]:
     "By task, metric and filter: each question's value, from the newest samples log, where there is one."
     results, out = newest(folder), {}
@@ -100,13 +104,14 @@ def outcomes(folder:Path)->dict[tuple[str,str,str],dict[int,float]]:
                 out.setdefault((task, metric, s['filter']), {})[s['doc_id']] = value
     return out
 
-# %% ../../../../nbs/evaluation/lmeval/07_jobs.ipynb #095c69f6
+# %% ../../../../nbs/evaluation/lmeval/07_jobs.ipynb #d2d9d294
 def compared(folder:Path, names:Sequence[str])->list[dict]:
     "Every run against the first on the same questions."
     first, *rest = names
     base = outcomes(Path(folder)/first)
     return [row for name in rest for row in against(name, outcomes(Path(folder)/name), first, base, folder)]
 
+# %% ../../../../nbs/evaluation/lmeval/07_jobs.ipynb #e4a122c6
 def against(name:str, mine:dict, first:str, base:dict, folder:Path)->Iterator[dict]:
     "One run's outcomes against another's, where both have them."
     for key in (k for k in mine if k in base):
@@ -119,7 +124,7 @@ def against(name:str, mine:dict, first:str, base:dict, folder:Path)->Iterator[di
         yield dict(run=name, against=first, task=task, metric=metric, filter=kind, n=d.n, difference=d.difference,
                    low=d.low, high=d.high, p=d.p)
 
-# %% ../../../../nbs/evaluation/lmeval/07_jobs.ipynb #68082c80
+# %% ../../../../nbs/evaluation/lmeval/07_jobs.ipynb #6fb63a6e
 def as_csv(rows:Sequence[dict])->str:
     "A table with a header; what is not a number or a text is JSON."
     text = io.StringIO()
@@ -128,6 +133,7 @@ def as_csv(rows:Sequence[dict])->str:
     writer.writerows({k: json.dumps(v) if isinstance(v, dict) else v for k,v in r.items()} for r in rows)
     return text.getvalue()
 
+# %% ../../../../nbs/evaluation/lmeval/07_jobs.ipynb #65f0a676
 def gather(folder:Path, # Has a folder for each run
            names:Sequence[str], # Of the runs, in the table's order
           )->dict: # What metrics.json holds
@@ -140,7 +146,7 @@ def gather(folder:Path, # Has a folder for each run
     write_atomic(folder/'metrics.csv', as_csv(m['rows']))
     return m
 
-# %% ../../../../nbs/evaluation/lmeval/07_jobs.ipynb #fe0df36d
+# %% ../../../../nbs/evaluation/lmeval/07_jobs.ipynb #f595cd76
 def collect(folder:Path, names:Sequence[str])->str:
     "The tables of all runs of a folder."
     m = gather(folder, names)
@@ -148,6 +154,7 @@ def collect(folder:Path, names:Sequence[str])->str:
     said = as_table(m['paired'], PAIRED) if m['paired'] else 'No samples logs: nothing to compare question by question.'
     return f'{as_table(m["rows"])}\n\n{said}'
 
+# %% ../../../../nbs/evaluation/lmeval/07_jobs.ipynb #50a67483
 def shell(args:Sequence[str]|None=None):
     "`preset NAME`, or `collect FOLDER RUN …`."
     args = list(sys.argv[1:] if args is None else args)

@@ -9,7 +9,7 @@ from importlib import import_module
 # %% auto #0
 __all__ = ['MODELS', 'MODEL_ARGUMENTS', 'address', 'register']
 
-# %% ../../../../nbs/evaluation/lmeval/00_names.ipynb #44241733
+# %% ../../../../nbs/evaluation/lmeval/00_names.ipynb #810f8cee
 MODELS = {
     'decodelab': 'Decodelab',
     'decodelab-hf': 'DecodelabHF', 'decodelab-vllm': 'DecodelabVLLM',
@@ -20,6 +20,7 @@ MODEL_ARGUMENTS = (
     'chunk', 'rows', 'think_end_token', 'enable_thinking', 'chat_template_args', 'batch_size', 'max_batch_size',
     'device')
 
+# %% ../../../../nbs/evaluation/lmeval/00_names.ipynb #77650124
 def address(cls:str)->str:
     "Where the class behind a name is found."
     return f'decodelab.evaluation.lmeval.adapter:{cls}'

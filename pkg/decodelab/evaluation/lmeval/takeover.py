@@ -26,7 +26,7 @@ NOT_OFFERED = {
                      'peft', 'delta', 'autogptq', 'gptqmodel', 'gguf_file'),
     'decodelab-vllm': ('tokenizer', 'data_parallel_size', 'lora_local_path')}
 
-# %% ../../../../nbs/evaluation/lmeval/05_takeover.ipynb #5601d4a4
+# %% ../../../../nbs/evaluation/lmeval/05_takeover.ipynb #83afc85c
 def taken_over(model:str, # Of ours
                args:dict, # Of lm-eval's class
               )->tuple[dict,list[str]]: # Of ours, and what was left out
@@ -44,17 +44,19 @@ def taken_over(model:str, # Of ours
         off.append('gpu_memory_utilization')
     return {k: v for k,v in args.items() if k not in off and k not in NOT_OFFERED[model]}, off
 
+# %% ../../../../nbs/evaluation/lmeval/05_takeover.ipynb #dbe70c17
 def has_gpu()->bool:
     "Whether torch sees one."
     import torch
     return torch.cuda.is_available()
 
-# %% ../../../../nbs/evaluation/lmeval/05_takeover.ipynb #d8e88f20
+# %% ../../../../nbs/evaluation/lmeval/05_takeover.ipynb #1af13006
 def as_dict(arguments:str|dict|None)->dict:
     "lm-eval's arguments, written either way."
     from lm_eval.utils import simple_parse_args_string
     return simple_parse_args_string(arguments) if isinstance(arguments, str) else dict(arguments or {})
 
+# %% ../../../../nbs/evaluation/lmeval/05_takeover.ipynb #354eb15e
 def checked(gen:dict, ours:bool # Whether the model is one of this package's
            )->bool: # Whether a stopping rule is named
     "Generation arguments without a mistake of ours."
@@ -64,6 +66,7 @@ def checked(gen:dict, ours:bool # Whether the model is one of this package's
     if ruled or ours or any(k in OURS for k in gen): arguments(gen, most=1<<30)
     return ruled
 
+# %% ../../../../nbs/evaluation/lmeval/05_takeover.ipynb #a335e222
 def served(model:object, # lm-eval's name of a model, or a model
            model_args:str|dict|None, gen_kwargs:str|dict|None,
            seed:int|None=None, # lm-eval's third
@@ -80,7 +83,7 @@ def served(model:object, # lm-eval's name of a model, or a model
                  left)
     return STANDS_IN[model], args, gen
 
-# %% ../../../../nbs/evaluation/lmeval/05_takeover.ipynb #4d2f0caf
+# %% ../../../../nbs/evaluation/lmeval/05_takeover.ipynb #a738038c
 def simple_evaluate(model:object, model_args:str|dict|None=None, gen_kwargs:str|dict|None=None,
                     torch_random_seed:int|None=1234, **options)->dict|None:
     "lm-eval's function of this name, with stopping rules; samples have the `trace` of each response."
@@ -94,6 +97,7 @@ def simple_evaluate(model:object, model_args:str|dict|None=None, gen_kwargs:str|
             if traces: s['trace'] = traces
     return out
 
+# %% ../../../../nbs/evaluation/lmeval/05_takeover.ipynb #1c223867
 @contextmanager
 def stopping_rules()->Iterator[list]:
     "Inside, lm-eval's command evaluates through our function; gives what each evaluation under a rule has done."

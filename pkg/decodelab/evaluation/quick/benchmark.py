@@ -42,7 +42,7 @@ class QuickParameters(Parameters):
         "Worked examples before a question; each benchmark's own number by default.", ge=0, le=100)
     max_tokens: int = param(256, 'Longest generated answer.', 'tokens', ge=1, le=100_000)
 
-# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #d40994c7
+# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #a47a394f
 def encoder(backend:Backend)->Callable[[str],tuple[int,...]]:
     "Texts as the model's tokenizer begins them."
     start = start_of(backend)
@@ -53,6 +53,7 @@ def pairs(backend:Backend, context:str, continuations:Sequence[str])->list[Pair]
     encode = encoder(backend)
     return [pair(context, c, encode, backend.decode) for c in continuations]
 
+# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #cf5bd23c
 def requests(backend:Backend, items:Sequence[Item], max_tokens:int=256)->list[Pair]:
     "Every choice, then every letter, of every item; of a generated answer the prompt alone."
     out = []
@@ -63,6 +64,7 @@ def requests(backend:Backend, items:Sequence[Item], max_tokens:int=256)->list[Pa
         out += asked
     return out
 
+# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #4acfb783
 def check_room(backend:Backend, item:Item, asked:Sequence[Pair], more:int):
     "A question that does not fit the model with its answer is an error; the last token of a choice is never run."
     most = max(len(p.context)+len(p.continuation) for p in asked) + more
@@ -70,13 +72,14 @@ def check_room(backend:Backend, item:Item, asked:Sequence[Pair], more:int):
         raise ModelError(f'{backend.name}: question {item.id} takes {most} tokens with its answer; the model takes '
                          f'{backend.max_length}. Fewer worked examples (shots) or tokens (max_tokens) would fit.')
 
-# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #089b9573
+# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #407aeb82
 def judge_choices(backend:Backend, items:Sequence[Item], asked:Sequence[Pair])->list[dict]:
     "Records of multiple-choice items; `asked` are their requests."
     logprobs = iter([s.logprob for s in backend.score([(p.context, p.continuation) for p in asked])])
     return [choice_record(i, *(np.array([next(logprobs) for _ in part]) for part in (i.choices, i.labels)))
             for i in items]
 
+# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #0be58376
 def choice_record(item:Item, choices:np.ndarray, letters:np.ndarray)->dict: # Log-probabilities, nats
     "What a model made of a multiple-choice question."
     scores = dict(letter=letters) if item.labels else {}
@@ -88,12 +91,13 @@ def choice_record(item:Item, choices:np.ndarray, letters:np.ndarray)->dict: # Lo
                 correct={k: p==item.gold for k,p in picks.items()},
                 scores={k: [float(x) if np.isfinite(x) else None for x in v] for k,v in scores.items()})
 
+# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #77f19608
 def margin(scores:np.ndarray, gold:int)->float|None:
     "By how much the right choice is ahead of the best wrong one."
     if len(scores) < 2 or not np.isfinite(scores).all(): return None
     return float(scores[gold]-np.delete(scores, gold).max())
 
-# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #ab4a0253
+# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #a49a30bc
 STRICT, NUMBER = re.compile(r'#### (\-?[0-9\.\,]+)'), re.compile(r'(-?[$0-9.,]{2,})|(-?[0-9]+)')
 INVALID, IGNORED = '[invalid]', (',', r'\$', r'(?s).*#### ', r'\.$') # one after the other
 
@@ -103,12 +107,13 @@ def extract(text:str)->dict[str,str]:
     return dict(strict=strict[0].strip() if strict else INVALID,
                 flexible=next(g for g in numbers[-1] if g).strip() if numbers else INVALID)
 
+# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #c8bd2adc
 def plain(number:str)->str:
     "A number without thousands separators, dollar signs and a full stop at its end."
     for pattern in IGNORED: number = re.sub(pattern, '', number)
     return number.lower()
 
-# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #8967f7fc
+# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #73103671
 def judge_generated(backend:Backend, items:Sequence[Item], asked:Sequence[Pair], max_tokens:int=256)->list[dict]:
     "Records of items whose answer is generated."
     plans = [Sampling(max_tokens=max_tokens, temperature=0, stop=i.until) for i in items]
@@ -122,6 +127,7 @@ def generated_record(item:Item, text:str)->dict:
                 answer=item.answer, output=text, picks=picks, margin=None,
                 correct={k: plain(v)==plain(item.answer) for k,v in picks.items()})
 
+# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #26100ed4
 def judge(backend:Backend, items:Sequence[Item], max_tokens:int=256, asked:Sequence[Pair]|None=None)->list[dict]:
     "Records of items of one kind; `asked`, where it is known, saves encoding them again."
     asked = requests(backend, items, max_tokens) if asked is None else asked
@@ -141,7 +147,7 @@ def baselines(records:Sequence[dict])->dict[str,np.ndarray]: # name → right or
     gold = np.array([r['gold'] for r in records])
     return {name: gold==np.array(picks) for name,picks in rules.items()}
 
-# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #524d3150
+# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #ae67bf71
 @dataclass(frozen=True)
 class Score:
     "One score with what is needed to believe it."
@@ -157,6 +163,7 @@ class Score:
     detectable: float
     better: bool
 
+# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #dc100fef
 def score(records:Sequence[dict], variant:str|None=None)->Score:
     "Score of the records of one kind."
     kind = records[0]['kind']
@@ -172,7 +179,7 @@ def score(records:Sequence[dict], variant:str|None=None)->Score:
     return Score(kind, variant, n, k/n, low, high, chance, best, float(base[best].mean()),
                  detectable(n, 2*share*(1-share)), bool(better))
 
-# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #3602dad1
+# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #c48d6139
 @dataclass(frozen=True)
 class Change:
     "What changes from one system to another on one kind."
@@ -185,6 +192,7 @@ class Change:
     paired: Paired # Second minus first
     detectable: float # Smallest difference that n shows at this share of flips (of one flip, when there is none)
 
+# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #8eb078a6
 def change(first:Sequence[dict], second:Sequence[dict], variant:str|None=None)->Change:
     "From the first system to the second."
     kind = first[0]['kind']
@@ -195,7 +203,7 @@ def change(first:Sequence[dict], second:Sequence[dict], variant:str|None=None)->
     return Change(kind, variant, len(before), int((before & ~after).sum()), int((after & ~before).sum()),
                   float(same), d, detectable(len(before), max(1, d.flips)/len(before)))
 
-# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #fb5ec33a
+# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #4f7c7c3b
 @dataclass(frozen=True)
 class Distance:
     "How far apart two models' next-token distributions are."
@@ -208,6 +216,7 @@ def divergence(p:np.ndarray, q:np.ndarray)->np.ndarray: # [B]
     "KL(p‖q) of log-probabilities [B, V], nats; a token that p rules out adds nothing."
     with np.errstate(invalid='ignore'): return np.where(p > -np.inf, np.exp(p)*(p-q), 0).sum(-1)
 
+# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #2157481f
 def distance(first:Backend, second:Backend, asked:Sequence[Pair], again:Sequence[Pair], # Requests in either's tokens
              size:int=32, # Places at once
             )->Distance|str: # or why not
@@ -221,11 +230,12 @@ def distance(first:Backend, second:Backend, asked:Sequence[Pair], again:Sequence
     kl = np.concatenate(kls)
     return Distance(len(kl), float(kl.mean()), float(np.quantile(kl, .99)), float(np.concatenate(tops).mean()))
 
-# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #020f30dc
+# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #18eb39a5
 def nodes(asked:Sequence[Pair])->int:
     "Distinct tokens that must be run for requests."
     return len(build([(*p.context, *p.continuation[:-1]) or (0,) for p in asked]))
 
+# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #f97ad972
 class Quick:
     "Questions, and one or two systems to ask."
     def __init__(self, p:QuickParameters, systems:dict[str,Backend]|None=None, say:Callable=print):
@@ -255,13 +265,14 @@ class Quick:
         asked, again = self.asked.values()
         return {k: distance(first, second, asked[k], again[k]) for k in self.kinds}
 
-# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #09f57dca
+# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #8315620c
 def seconds(work:Callable[[],object])->float:
     "What it takes."
     start = time.perf_counter()
     work()
     return time.perf_counter()-start
 
+# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #f3f7c79e
 def pilot(backend:Backend, items:Sequence[Item], asked:Sequence[Pair], max_tokens:int)->float:
     "At most about so many seconds for all items of one kind."
     few = items[:4]
@@ -271,6 +282,7 @@ def pilot(backend:Backend, items:Sequence[Item], asked:Sequence[Pair], max_token
     one, nine = (seconds(lambda: judge(backend, few, n, first)) for n in (1, 9)) # tokens generated
     return one*more + max(0, nine-one)/8*max_tokens*len(items)/len(few)
 
+# %% ../../../../nbs/evaluation/quick/05_benchmark.ipynb #b5d83800
 def expected_seconds(quick:Quick)->float:
     "At most about so long for all that a benchmark has to do."
     return sum(pilot(b, items, quick.asked[s][k], quick.p.max_tokens)

@@ -15,11 +15,8 @@ from .fact import Fact
 __all__ = ['Draft', 'SUBJECTS', 'SCIENCE', 'SYMBOLS', 'ELEMENTS', 'MASS', 'MOLECULES', 'PLANETS', 'COMPARED', 'FORMULAS',
            'WORLDS', 'TRUTH', 'CAPITALS', 'BONES', 'PLURAL', 'NEAR', 'STRAIGHT', 'DIAGONAL', 'STEPS', 'POINTS',
            'DENSITY', 'WAVES', 'ACIDITY', 'listed', 'KEPT', 'subject', 'around', 'others', 'collect', 'ever_new',
-           'elementary_mathematics', 'abstract_algebra', 'prime', 'which_is_prime', 'high_school_mathematics', 'throws',
-           'tosses', 'high_school_statistics', 'measured', 'high_school_physics', 'high_school_chemistry', 'astronomy',
-           'high_school_computer_science', 'formal_logic', 'electrical_engineering', 'high_school_geography', 'anatomy',
-           'clock', 'calendar_and_clocks', 'moves', 'chess', 'classes', 'state', 'temperatures', 'density', 'light',
-           'acids', 'mmlu', 'arc']
+           'prime', 'which_is_prime', 'throws', 'tosses', 'measured', 'clock', 'moves', 'classes', 'state', 'mmlu',
+           'arc']
 
 # %% ../../../../nbs/evaluation/quick/01_computed.ipynb #9a31074a
 Draft = tuple[str, object, list] # Question, right answer, wrong answers
@@ -42,11 +39,12 @@ def others(right, pool, rng:random.Random)->list:
     "Three others of a pool."
     return rng.sample(sorted(set(pool)-{right}), 3)
 
-# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #7a81f343
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #18597247
 def collect(kind:str, makers:dict[str,Callable], n:int)->dict[str,list[Fact]]:
     "`n` different facts of each subject."
     return {name: list(itertools.islice(ever_new(kind, name, make), n)) for name,make in makers.items()}
 
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #3c8a02a3
 def ever_new(kind:str, name:str, make:Callable):
     "Facts of a subject, no question and answer twice, four different answers each."
     rng, seen = random.Random(f'{kind}-{name}'), set()
@@ -57,9 +55,9 @@ def ever_new(kind:str, name:str, make:Callable):
         seen.add((question, right))
         yield Fact(kind, id, name, question, str(right), tuple(map(str, wrong)))
 
-# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #7cd12074
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #0eef7cc3
 @subject('elementary mathematics')
-def elementary_mathematics(rng)->Draft:
+def _elementary_mathematics(rng)->Draft:
     a, b, c = (rng.randint(2, 12) for _ in range(3))
     form = rng.randrange(3)
     if form==0:
@@ -71,9 +69,9 @@ def elementary_mathematics(rng)->Draft:
     fractions = sorted({Fraction(rng.randint(1, 8), rng.randint(9, 17)) for _ in range(9)})[-4:]
     return 'Which of these fractions is the largest?', fractions[-1], fractions[:-1]
 
-# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #746d9df1
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #25a74390
 @subject('abstract algebra')
-def abstract_algebra(rng)->Draft:
+def _abstract_algebra(rng)->Draft:
     n, form = rng.randint(8, 40), rng.randrange(3)
     if form==0:
         a = rng.randint(2, n-1)
@@ -90,7 +88,7 @@ def abstract_algebra(rng)->Draft:
     question = f'What is the order of {a} in the multiplicative group of integers modulo {p}?'
     return question, order, others(order, [*range(2, 7), p-1, p], rng)
 
-# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #6bbf99e1
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #c4ff5ce4
 def prime(m:int)->bool:
     "Whether nothing up to its square root divides it."
     return all(m%d for d in range(2, math.isqrt(m)+1))
@@ -101,8 +99,9 @@ def which_is_prime(rng)->Draft:
     wrong = rng.sample([m for m in range(31, 201, 2) if not prime(m) and m%5], 3)
     return f'Which of these numbers is prime: {", ".join(map(str, sorted([right, *wrong])))}?', right, wrong
 
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #84710e0d
 @subject('high school mathematics')
-def high_school_mathematics(rng)->Draft:
+def _high_school_mathematics(rng)->Draft:
     a, b, form = rng.randint(12, 60), rng.randint(12, 60), rng.randrange(5)
     if form==0:
         return f'What is the greatest common divisor of {a} and {b}?', (x := math.gcd(a, b)), around(x, rng)
@@ -117,7 +116,7 @@ def high_school_mathematics(rng)->Draft:
         return f'What is the last digit of {a} to the power of {k}?', x, others(x, range(10), rng)
     return which_is_prime(rng)
 
-# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #f5722476
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #9d1a0277
 def throws(s:int)->Fraction:
     "Probability that two fair dice sum to s."
     return Fraction(sum(i+j==s for i,j in itertools.product(range(1, 7), repeat=2)), 36)
@@ -126,8 +125,9 @@ def tosses(n:int, k:int)->Fraction:
     "Probability of k heads in n tosses of a fair coin."
     return Fraction(sum(sum(t)==k for t in itertools.product((0,1), repeat=n)), 2**n)
 
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #97665fb9
 @subject('high school statistics')
-def high_school_statistics(rng)->Draft:
+def _high_school_statistics(rng)->Draft:
     xs, form = [rng.randint(1, 30) for _ in range(5)], rng.randrange(4)
     text = ', '.join(map(str, xs))
     if form==0:
@@ -144,13 +144,14 @@ def high_school_statistics(rng)->Draft:
     question = f'A fair coin is tossed {n} times. What is the probability of exactly {k} heads?'
     return question, tosses(n, k), others(tosses(n, k), pool, rng)
 
-# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #6537741f
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #c9c9deb1
 def measured(right:int, wrong:list[int], unit:str)->tuple[str,list[str]]:
     "Numbers with their unit."
     return f'{right} {unit}', [f'{w} {unit}' for w in wrong]
 
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #3ff1dee6
 @subject('high school physics')
-def high_school_physics(rng)->Draft:
+def _high_school_physics(rng)->Draft:
     a, b, form = rng.randint(2, 12), rng.randint(2, 12), rng.randrange(6)
     if form==1:
         question = f'What is the kinetic energy of a mass of {2*a} kg that moves at {b} m/s?'
@@ -167,7 +168,7 @@ def high_school_physics(rng)->Draft:
         5: (f'A wave has a frequency of {a} Hz and a wavelength of {b} m. What is its speed?', 'm/s', a)}[form]
     return question, *measured(a*b, around(a*b, rng, step), unit)
 
-# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #8549518f
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #f40199ce
 SYMBOLS = {
     'hydrogen': 'H', 'helium': 'He', 'lithium': 'Li', 'beryllium': 'Be', 'boron': 'B', 'carbon': 'C', 'nitrogen': 'N',
     'oxygen': 'O', 'fluorine': 'F', 'neon': 'Ne', 'sodium': 'Na', 'magnesium': 'Mg', 'aluminium': 'Al',
@@ -180,8 +181,9 @@ MOLECULES = {
     'ethanol': dict(C=2, H=6, O=1), 'benzene': dict(C=6, H=6), 'carbon dioxide': dict(C=1, O=2),
     'sulfuric acid': dict(H=2, S=1, O=4), 'acetic acid': dict(C=2, H=4, O=2)}
 
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #163a2cbc
 @subject('high school chemistry')
-def high_school_chemistry(rng)->Draft:
+def _high_school_chemistry(rng)->Draft:
     i, form = rng.randrange(20), rng.randrange(4)
     element, (name, atoms) = ELEMENTS[i], rng.choice(sorted(MOLECULES.items()))
     if form==0: return f'What is the atomic number of {element}?', i+1, around(i+1, rng)
@@ -192,7 +194,7 @@ def high_school_chemistry(rng)->Draft:
     question = f'Taking whole atomic masses, what is the molar mass of {name}?'
     return question, *measured(mass, around(mass, rng, 2), 'g/mol')
 
-# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #d3f878f4
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #56101792
 PLANETS = dict( # order from the Sun, diameter in km, year in days
     Mercury=(1, 4879, 88), Venus=(2, 12104, 225), Earth=(3, 12756, 365), Mars=(4, 6792, 687),
     Jupiter=(5, 142984, 4331), Saturn=(6, 120536, 10747), Uranus=(7, 51118, 30589), Neptune=(8, 49528, 59800))
@@ -201,14 +203,14 @@ COMPARED = (('is nearest to the Sun', 0, min), ('is farthest from the Sun', 0, m
             ('has the longest year', 2, max), ('has the shortest year', 2, min))
 
 @subject('astronomy')
-def astronomy(rng)->Draft:
+def _astronomy(rng)->Draft:
     four, (what, column, pick) = rng.sample(sorted(PLANETS), 4), COMPARED[rng.randrange(6)]
     right = pick(four, key=lambda planet: PLANETS[planet][column])
     return f'Which of the planets {", ".join(sorted(four))} {what}?', right, [p for p in four if p!=right]
 
-# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #3e717487
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #67fd6360
 @subject('high school computer science')
-def high_school_computer_science(rng)->Draft:
+def _high_school_computer_science(rng)->Draft:
     a, b, form = rng.randint(5, 63), rng.randint(5, 63), rng.randrange(4)
     if form==0: return f'What is the decimal number {a} in binary?', f'{a:b}', [f'{w:b}' for w in around(a, rng)]
     if form==1:
@@ -244,9 +246,9 @@ FORMULAS = {
 WORLDS = list(itertools.product((True, False), repeat=2))
 TRUTH = {text: tuple(bool(holds(p, q)) for p,q in WORLDS) for text,holds in FORMULAS.items()}
 
-# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #b61c2a06
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #e5c735fa
 @subject('formal logic')
-def formal_logic(rng)->Draft:
+def _formal_logic(rng)->Draft:
     text = rng.choice(sorted(TRUTH))
     equal = [f for f in TRUTH if TRUTH[f]==TRUTH[text] and f!=text]
     if equal and rng.random() < .7:
@@ -257,8 +259,9 @@ def formal_logic(rng)->Draft:
     question = f'In how many of the four rows of its truth table is "{text}" true?'
     return question, true, rng.sample([i for i in range(5) if i!=true], 3)
 
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #7d110432
 @subject('electrical engineering')
-def electrical_engineering(rng)->Draft:
+def _electrical_engineering(rng)->Draft:
     a, b, form = rng.randint(2, 12), rng.randint(2, 12), rng.randrange(4)
     if form==0:
         question = f'Resistors of {a} Ω and {b} Ω are connected in series. What is their total resistance?'
@@ -273,7 +276,7 @@ def electrical_engineering(rng)->Draft:
     question = f'A device of {100*a} W runs for {b} hours. How much energy does it use?'
     return question, f'{a*b/10:g} kWh', [f'{w/10:g} kWh' for w in around(a*b, rng, a)]
 
-# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #50f5e435
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #d884dde5
 CAPITALS = dict(
     France='Paris', Italy='Rome', Spain='Madrid', Portugal='Lisbon', Germany='Berlin', Austria='Vienna',
     Poland='Warsaw', Hungary='Budapest', Greece='Athens', Norway='Oslo', Sweden='Stockholm', Finland='Helsinki',
@@ -282,12 +285,12 @@ CAPITALS = dict(
     Iraq='Baghdad', Peru='Lima', Chile='Santiago', Cuba='Havana', Mexico='Mexico City')
 
 @subject('high school geography')
-def high_school_geography(rng)->Draft:
+def _high_school_geography(rng)->Draft:
     land, city = rng.choice(sorted(CAPITALS.items()))
     if rng.random() < .5: return f'What is the capital of {land}?', city, others(city, CAPITALS.values(), rng)
     return f'{city} is the capital of which country?', land, others(land, CAPITALS, rng)
 
-# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #90d1a3f8
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #307a028a
 BONES = {
     'femur': 'thigh', 'tibia': 'lower leg', 'humerus': 'upper arm', 'radius': 'forearm', 'mandible': 'jaw',
     'sternum': 'chest', 'patella': 'knee', 'metacarpals': 'palm of the hand', 'metatarsals': 'middle of the foot',
@@ -295,20 +298,22 @@ BONES = {
 PLURAL = ('metacarpals','metatarsals','vertebrae')
 NEAR = ({'spine','end of the spine'}, {'head','jaw','ear'}) # one of these is no wrong answer beside another
 
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #b37d1dce
 @subject('anatomy')
-def anatomy(rng)->Draft:
+def _anatomy(rng)->Draft:
     bone, place = rng.choice(sorted(BONES.items()))
     far = {p for p in BONES.values() if not any({place, p} <= near for near in NEAR)}
     verb = 'are' if bone in PLURAL else 'is'
     return f'In which part of the human body {verb} the {bone}?', place, others(place, far, rng)
 
-# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #4b4b2f29
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #d70fb00a
 def clock(minutes:int)->str:
     "Time of a day."
     return f'{minutes//60%24:02d}:{minutes%60:02d}'
 
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #ee6c2cff
 @subject('calendar and clocks')
-def calendar_and_clocks(rng)->Draft:
+def _calendar_and_clocks(rng)->Draft:
     new_year, names = datetime.date(2024, 1, 1), list(calendar.day_name)
     day, n, form = new_year+datetime.timedelta(rng.randrange(366)), rng.randint(8, 90), rng.randrange(4)
     if form==0:
@@ -326,7 +331,7 @@ def calendar_and_clocks(rng)->Draft:
     question = f'A film begins at {clock(start)} and lasts {length} minutes. When does it end?'
     return question, clock(end), [clock(t) for t in around(end+1440, rng, 10)]
 
-# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #3ba55259
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #c6eb5724
 STRAIGHT, DIAGONAL = [(1,0,8), (-1,0,8), (0,1,8), (0,-1,8)], [(1,1,8), (1,-1,8), (-1,1,8), (-1,-1,8)]
 STEPS = dict( # columns, rows, and how often at most
     king=[(i, j, 1) for i in (-1,0,1) for j in (-1,0,1) if i or j],
@@ -337,8 +342,9 @@ def moves(piece:str, column:int, row:int)->int:
     "Squares that a piece can move to on an empty board."
     return sum(0<=column+i*k<8 and 0<=row+j*k<8 for i,j,far in STEPS[piece] for k in range(1, far+1))
 
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #c547e97f
 @subject('chess')
-def chess(rng)->Draft:
+def _chess(rng)->Draft:
     piece, column, row = rng.choice(sorted(STEPS)), rng.randrange(8), rng.randrange(8)
     square, right = f'{"abcdefgh"[column]}{row+1}', moves(piece, column, row)
     question = f'How many squares can a {piece} on {square} move to on an otherwise empty board?'
@@ -358,7 +364,7 @@ def classes(topic:str, question:str, table:dict[str,str]):
 for table in yaml.safe_load(files('decodelab.evaluation.quick').joinpath('classes.yaml').read_text(encoding='utf-8')):
     classes(table['topic'], table['question'], table['classes'])
 
-# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #2fd92a68
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #4dd5f195
 POINTS = dict( # melting and boiling, °C
     water=(0, 100), iron=(1538, 2862), mercury=(-39, 357), oxygen=(-219, -183), nitrogen=(-210, -196),
     lead=(327, 1749), ethanol=(-114, 78), gold=(1064, 2856), helium=(-272, -269), tin=(232, 2602), bromine=(-7, 59),
@@ -370,8 +376,9 @@ def state(melts:float, boils:float, at:float)->str:
     if melts+15 < at < boils-15: return 'a liquid'
     return 'a gas' if at > boils+15 else ''
 
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #a1552435
 @subject('temperatures', SCIENCE)
-def temperatures(rng)->Draft:
+def _temperatures(rng)->Draft:
     t = rng.choice([-200, -100, 20, 150, 500, 1200, 2000])
     states = {k: state(*points, t) for k,points in POINTS.items()}
     asked = rng.choice(['a solid','a liquid','a gas'])
@@ -379,7 +386,7 @@ def temperatures(rng)->Draft:
     if not yes or len(no) < 3: return '', '', []
     return f'Which of these is {asked} at {t} °C and normal pressure?', rng.choice(yes), rng.sample(no, 3)
 
-# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #68a1e414
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #8710536a
 DENSITY = dict(cork=.2, ice=.9, aluminium=2.7, iron=7.9, lead=11.3, gold=19.3, copper=9., glass=2.5, wax=.9,
                silver=10.5) # g/cm³
 WAVES = 'red, orange, yellow, green, blue, violet'.split(', ') # from the longest wavelength to the shortest
@@ -387,23 +394,26 @@ ACIDITY = {'lemon juice': 2, 'tomato juice': 4.3, 'milk': 6.6, 'pure water': 7, 
            'soap solution': 10, 'household ammonia': 11.5, 'drain cleaner': 13.5} # pH
 listed = lambda names: f'{", ".join(names[:-1])} and {names[-1]}'
 
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #00194be7
 @subject('density', SCIENCE)
-def density(rng)->Draft:
+def _density(rng)->Draft:
     four = rng.sample([k for k in sorted(DENSITY) if k not in ('ice','aluminium')], 4)
     pick, size = (max, 'largest') if rng.random() < .5 else (min, 'smallest')
     right = pick(four, key=DENSITY.get)
     question = f'Blocks of {listed(four)} have the same volume. Which one has the {size} mass?'
     return question, right, [k for k in four if k!=right]
 
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #a389cf1b
 @subject('light', SCIENCE)
-def light(rng)->Draft:
+def _light(rng)->Draft:
     names = [WAVES[i] for i in sorted(rng.sample(range(6), 4))]
     right, length = (names[0], 'longest') if rng.random() < .5 else (names[-1], 'shortest')
     question = f'Which of the colours {", ".join(sorted(names))} has the {length} wavelength?'
     return question, right, [n for n in names if n!=right]
 
+# %% ../../../../nbs/evaluation/quick/01_computed.ipynb #d5e2c5c9
 @subject('acids', SCIENCE)
-def acids(rng)->Draft:
+def _acids(rng)->Draft:
     four = rng.sample(sorted(ACIDITY), 4)
     pick, word = (min, 'acidic') if rng.random() < .5 else (max, 'alkaline')
     right = pick(four, key=ACIDITY.get)

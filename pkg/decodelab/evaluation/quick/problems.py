@@ -11,9 +11,7 @@ from itertools import accumulate
 from .fact import Fact
 
 # %% auto #0
-__all__ = ['OPERATORS', 'PROBLEMS', 'NAMES', 'Draft', 'KEPT', 'arithmetic', 'step', 'problem', 'saving', 'baking', 'sharing',
-           'train', 'discount', 'ages', 'garden', 'boxes', 'wages', 'reading', 'animals', 'clock', 'mixture',
-           'doubling', 'solved', 'gsm8k']
+__all__ = ['OPERATORS', 'PROBLEMS', 'NAMES', 'Draft', 'KEPT', 'arithmetic', 'step', 'problem', 'solved', 'gsm8k']
 
 # %% ../../../../nbs/evaluation/quick/02_problems.ipynb #b432bc6a
 OPERATORS = {'+': lambda a,b: a+b, '-': lambda a,b: a-b, '*': lambda a,b: a*b, '/': lambda a,b: a/b}
@@ -31,7 +29,7 @@ def step(sentence:str, expression:str, unit:str='')->tuple[str, int]:
     before, after = ('$', '') if unit=='$' else ('', f' {unit}' if unit else '')
     return f'{sentence} {expression} = {before}<<{expression}={x}>>{x}{after}.', int(x)
 
-# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #ba5b2054
+# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #ac8441b7
 PROBLEMS = {}
 NAMES = ('Ada Ben Chloe Daniel Ella Femi Grace Hugo Ines Jonas Keiko Liam Mara Noah Olga Priya Rosa Sami Tara '
          'Viktor').split()
@@ -39,12 +37,22 @@ Draft = tuple[str, list[tuple[str,int]], int] # Story, lines and their values, c
 
 def problem(f:Callable)->Callable:
     "Register a function `generator, name of a person → draft` under its own name."
-    PROBLEMS[f.__name__] = f
+    PROBLEMS[f.__name__.strip('_')] = f
     return f
 
-# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #566f8e91
+# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #396a475e
+KEPT = 8 # Kept back as worked examples
+
+def solved(name:str, i:int)->Fact:
+    "The i-th problem of a template, with its solution."
+    rng = random.Random(f'gsm8k-{name}-{i}')
+    story, lines, answer = PROBLEMS[name](rng, rng.choice(NAMES))
+    assert lines[-1][1]==answer, (name, lines, answer)
+    return Fact('gsm8k', f'gsm8k-{name}-{i}', name, story, '\n'.join([*(text for text,_ in lines), f'#### {answer}']))
+
+# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #885aaf90
 @problem
-def saving(rng, who)->Draft:
+def _saving(rng, who)->Draft:
     week, weeks, price = rng.randint(4, 15), rng.randint(5, 12), rng.randint(5, 19)
     saved = step(f'In {weeks} weeks {who} saves', f'{week}*{weeks}', '$')
     left = step('After the book there is', f'{saved[1]}-{price}', '$')
@@ -52,8 +60,9 @@ def saving(rng, who)->Draft:
              f'How many dollars does {who} have now?')
     return story, [saved, left], week*weeks-price
 
+# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #ab15623b
 @problem
-def baking(rng, who)->Draft:
+def _baking(rng, who)->Draft:
     trays, each, eaten = rng.randint(2, 6), rng.randint(6, 14), rng.randint(2, 9)
     baked = step('All the trays hold', f'{trays}*{each}', 'cookies')
     left = step('After the meal there are', f'{baked[1]}-{eaten}', 'cookies')
@@ -61,9 +70,9 @@ def baking(rng, who)->Draft:
              'How many cookies are left?')
     return story, [baked, left], trays*each-eaten
 
-# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #287507ad
+# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #ca2db7ab
 @problem
-def sharing(rng, who)->Draft:
+def _sharing(rng, who)->Draft:
     friends, each = rng.randint(3, 8), rng.randint(4, 12)
     own = (friends+1)*each
     children = step('There are', f'{friends}+1', 'children')
@@ -73,8 +82,9 @@ def sharing(rng, who)->Draft:
              'How many marbles do the friends have together?')
     return story, [children, share, given], own-own//(friends+1)
 
+# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #ba7e6573
 @problem
-def train(rng, who)->Draft:
+def _train(rng, who)->Draft:
     fast, hours, slow, more = 10*rng.randint(4, 12), rng.randint(2, 5), 10*rng.randint(3, 9), rng.randint(1, 4)
     rails = step('By train it is', f'{fast}*{hours}', 'km')
     road = step('By bus it is', f'{slow}*{more}', 'km')
@@ -83,9 +93,9 @@ def train(rng, who)->Draft:
              f'per hour. How many kilometres does {who} travel?')
     return story, [rails, road, way], fast*hours+slow*more
 
-# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #a2715395
+# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #addb0881
 @problem
-def discount(rng, who)->Draft:
+def _discount(rng, who)->Draft:
     price, percent, n = 20*rng.randint(2, 9), 10*rng.randint(1, 5), rng.randint(2, 4)
     tenth = price//10
     cut = step(f'Ten percent of the price is ${tenth}, so the discount on one is', f'{tenth}*{percent//10}', '$')
@@ -95,8 +105,9 @@ def discount(rng, who)->Draft:
              f'How many dollars does {who} pay for {n} chairs?')
     return story, [cut, one, every], n*price*(100-percent)//100
 
+# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #ac8307fe
 @problem
-def ages(rng, who)->Draft:
+def _ages(rng, who)->Draft:
     age, times, years = rng.randint(4, 12), rng.randint(3, 5), rng.randint(2, 15)
     mother = step('The mother is', f'{times}*{age}', 'years old')
     child = step('The child will be', f'{age}+{years}', 'years old')
@@ -106,9 +117,9 @@ def ages(rng, who)->Draft:
              f'What will be the sum of their ages in {years} years?')
     return story, [mother, child, then, both], (times+1)*age+2*years
 
-# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #6dda95bb
+# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #e7efe33b
 @problem
-def garden(rng, who)->Draft:
+def _garden(rng, who)->Draft:
     width, length, price = rng.randint(3, 12), rng.randint(5, 20), rng.randint(2, 9)
     half = step('Length and width are', f'{length}+{width}', 'metres')
     fence = step('The fence is', f'2*{half[1]}', 'metres')
@@ -117,8 +128,9 @@ def garden(rng, who)->Draft:
              f'A metre of fence costs ${price}. How many dollars does the fence cost?')
     return story, [half, fence, cost], 2*(length+width)*price
 
+# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #fb12f5ea
 @problem
-def boxes(rng, who)->Draft:
+def _boxes(rng, who)->Draft:
     each, full, rest = rng.randint(4, 12), rng.randint(3, 9), rng.randint(1, 3)
     total = each*full+rest
     fitting = step('In full boxes there can be', f'{total}-{rest}', 'eggs')
@@ -128,9 +140,9 @@ def boxes(rng, who)->Draft:
              'How many boxes are needed?')
     return story, [fitting, filled, needed], -(-total//each)
 
-# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #22812b87
+# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #43896c67
 @problem
-def wages(rng, who)->Draft:
+def _wages(rng, who)->Draft:
     days, hours, wage, bonus = rng.randint(3, 5), rng.randint(4, 8), rng.randint(9, 25), rng.randint(10, 60)
     worked = step('The week has', f'{days}*{hours}', 'hours')
     paid = step('They are paid with', f'{worked[1]}*{wage}', '$')
@@ -139,8 +151,9 @@ def wages(rng, who)->Draft:
              f'${bonus}. How many dollars does {who} earn in the week?')
     return story, [worked, paid, earned], days*hours*wage+bonus
 
+# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #982b05c3
 @problem
-def reading(rng, who)->Draft:
+def _reading(rng, who)->Draft:
     pages, days, more = rng.randint(8, 30), rng.randint(3, 7), rng.randint(2, 9)
     total = pages*days + more*rng.randint(5, 12)
     read = step('So far it is', f'{pages}*{days}', 'pages')
@@ -150,9 +163,9 @@ def reading(rng, who)->Draft:
              f'{more} more days. How many pages a day are needed?')
     return story, [read, left, daily], (total-pages*days)//more
 
-# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #5b6cc9e7
+# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #f9a1b2ae
 @problem
-def animals(rng, who)->Draft:
+def _animals(rng, who)->Draft:
     hens, cows, ants = rng.randint(3, 15), rng.randint(2, 9), rng.randint(1, 6)
     two = step('The hens have', f'2*{hens}', 'legs')
     four = step('The cows have', f'4*{cows}', 'legs')
@@ -161,8 +174,9 @@ def animals(rng, who)->Draft:
     story = f'{who} counts the legs of {hens} hens, {cows} cows and {ants} ants. How many legs is that?'
     return story, [two, four, six, every], 2*hens+4*cows+6*ants
 
+# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #c3fef0b5
 @problem
-def clock(rng, who)->Draft:
+def _clock(rng, who)->Draft:
     lessons, minutes, pause = rng.randint(3, 8), rng.randint(20, 50), rng.randint(5, 15)
     taught = step('The lessons take', f'{lessons}*{minutes}', 'minutes')
     pauses = step('The breaks between them are', f'{lessons}-1')
@@ -172,9 +186,9 @@ def clock(rng, who)->Draft:
              'between two lessons. How many minutes pass from the first minute to the last?')
     return story, [taught, pauses, free, whole], lessons*minutes+(lessons-1)*pause
 
-# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #93136f35
+# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #2bcd905b
 @problem
-def mixture(rng, who)->Draft:
+def _mixture(rng, who)->Draft:
     bags, bag, melons, melon, note = rng.randint(2, 9), rng.randint(2, 6), rng.randint(2, 9), rng.randint(2, 6), 150
     apples = step('The apples cost', f'{bags}*{bag}', '$')
     fruit = step('The melons cost', f'{melons}*{melon}', '$')
@@ -184,8 +198,9 @@ def mixture(rng, who)->Draft:
              f'${note}. How many dollars are given back?')
     return story, [apples, fruit, both, change], note-bags*bag-melons*melon
 
+# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #eb9889e2
 @problem
-def doubling(rng, who)->Draft:
+def _doubling(rng, who)->Draft:
     first, hours, wanted = rng.randint(3, 20), rng.randint(2, 4), rng.randint(2, 9)
     lines, cells = [], first
     for hour in range(hours):
@@ -197,16 +212,7 @@ def doubling(rng, who)->Draft:
              f'{taken} of them. How many cells are left in the dish?')
     return story, lines, first*2**hours-taken
 
-# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #72eca334
-KEPT = 8 # Kept back as worked examples
-
-def solved(name:str, i:int)->Fact:
-    "The i-th problem of a template, with its solution."
-    rng = random.Random(f'gsm8k-{name}-{i}')
-    story, lines, answer = PROBLEMS[name](rng, rng.choice(NAMES))
-    assert lines[-1][1]==answer, (name, lines, answer)
-    return Fact('gsm8k', f'gsm8k-{name}-{i}', name, story, '\n'.join([*(text for text,_ in lines), f'#### {answer}']))
-
+# %% ../../../../nbs/evaluation/quick/02_problems.ipynb #0a3c8ed4
 def gsm8k()->tuple[list[Fact], list[Fact]]:
     "Five problems a template, and eight others kept back."
     return [solved(name, i) for name in PROBLEMS for i in range(5)], [solved(name, 5) for name in list(PROBLEMS)[:KEPT]]

@@ -34,7 +34,7 @@ class Item:
     answer: str = '' # The right answer as text
     until: tuple[str,...] = () # Strings that end a generated answer
 
-# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #731844c7
+# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #c4546b4b
 @dataclass(frozen=True)
 class Kind:
     "Format and customs of a benchmark."
@@ -44,6 +44,7 @@ class Kind:
     tasks: tuple[str,...] # lm-eval's tasks; `*` stands for subjects
     describe: str
 
+# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #f1f4bf54
 KINDS = {k.name: k for k in (
     Kind('mmlu', 'letter', 5, ('mmlu_*',), 'subjects from school to profession, by letter'),
     Kind('hellaswag', 'acc_norm', 0, ('hellaswag',), 'what happens next'),
@@ -51,6 +52,7 @@ KINDS = {k.name: k for k in (
     Kind('arc', 'acc_norm', 0, ('arc_challenge','arc_easy'), 'science at school'),
     Kind('truthfulqa', 'acc', 0, ('truthfulqa_mc1',), 'popular errors'))}
 
+# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #f3158d25
 def kinds_of(text:str|Sequence[str])->list[str]:
     "Kinds from `mmlu,gsm8k`; an unknown one is an error that names the nearest."
     names = [k.strip() for k in text.split(',') if k.strip()] if isinstance(text, str) else list(text)
@@ -80,7 +82,7 @@ A: Telescopes use lenses or mirrors to focus light and make objects appear close
 Q: Where were the 1992 Olympics held?
 A: The 1992 Olympics were held in Barcelona, Spain.''' # the fixed examples of truthfulqa_mc1
 
-# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #2d8cd22b
+# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #71aaebe2
 def lettered(question:str, choices:Sequence[str])->str:
     "MMLU's way to show choices."
     return '\n'.join([question, *(f'{letter}. {c}' for letter,c in zip(LETTERS, choices)), 'Answer:'])
@@ -92,6 +94,7 @@ def asked(kind:str, topic:str, question:str, choices:Sequence[str])->str:
     if kind=='truthfulqa': return f'Q: {question}\nA:'
     return f'Question: {question}\nAnswer:'
 
+# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #bd3257a5
 def prompt(kind:str, topic:str, question:str, choices:Sequence[str],
            examples:Sequence[tuple[str,Sequence[str],str]]=(), # Questions, choices and what follows their prompt
           )->str:
@@ -101,7 +104,7 @@ def prompt(kind:str, topic:str, question:str, choices:Sequence[str],
     worked = ''.join(f'{asked(kind, topic, q, cs)} {answer}\n\n' for q,cs,answer in examples)
     return heads.get(kind, '') + worked + asked(kind, topic, question, choices)
 
-# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #63b052bc
+# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #1f3b9e70
 def choose(items:Sequence, n:int, seed:int, what:str)->list:
     "A stratified sample in proportion to the topics; more than there are is an error."
     if not 1 <= n <= len(items): raise BadValue('n', n, f'1 to {len(items)}, the questions in {what}')
@@ -110,6 +113,7 @@ def choose(items:Sequence, n:int, seed:int, what:str)->list:
     start = rng.random()
     return [items[order[int((start+k)*len(items)/n)]] for k in range(n)]
 
+# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #2b93df60
 def deal(facts:Sequence[Fact], seed:int)->list[tuple[tuple[str,...],int]]: # Choices, and the number of the right one
     "Answers of each fact in an order; over facts of equal size every number is right equally often."
     rng = random.Random(f'deal-{seed}')
@@ -121,7 +125,7 @@ def deal(facts:Sequence[Fact], seed:int)->list[tuple[tuple[str,...],int]]: # Cho
         out.append(((*wrong[:gold], f.right, *wrong[gold:]), gold))
     return out
 
-# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #70dc9dbd
+# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #0516f403
 def facts(kind:str)->tuple[list[Fact], list[Fact]]:
     "The built-in questions of a kind, and those kept back as worked examples."
     from decodelab.evaluation.quick import computed, problems, written
@@ -129,6 +133,7 @@ def facts(kind:str)->tuple[list[Fact], list[Fact]]:
     if kind=='gsm8k': return problems.gsm8k()
     return dict(arc=computed.arc, hellaswag=written.hellaswag, truthfulqa=written.truthfulqa)[kind](), []
 
+# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #36b18a23
 def built_in(kind:str, n:int, seed:int=0, shots:int|None=None)->list[Item]:
     "`n` questions that need no network."
     every, kept = facts(kind)
@@ -139,7 +144,7 @@ def built_in(kind:str, n:int, seed:int=0, shots:int|None=None)->list[Item]:
     return [multiple_choice(f, choices, gold, worked.get(f.topic, ()))
             for f,(choices,gold) in zip(chosen, deal(chosen, seed))]
 
-# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #ce071197
+# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #30b15a81
 def examples(kept:Sequence[Fact])->list[tuple[str,tuple[str,...],str]]:
     "Worked examples of one topic: question, choices, letter."
     return [(f.question, choices, LETTERS[gold]) for f,(choices,gold) in zip(kept, deal(kept, 0))]
@@ -150,12 +155,13 @@ def multiple_choice(f:Fact, choices:tuple[str,...], gold:int, worked:Sequence=()
     context = prompt(f.kind, f.topic, f.question, choices, worked)
     return Item(f.kind, f.id, f.topic, f.question, context, choices, gold, labels, f.right)
 
+# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #2006528c
 def word_problem(f:Fact, kept:Sequence[Fact])->Item:
     "A problem after worked ones."
     context = prompt('gsm8k', f.topic, f.question, (), [(x.question, (), x.right) for x in kept])
     return Item('gsm8k', f.id, f.topic, f.question, context, answer=f.right.rsplit('#### ', 1)[-1], until=UNTIL)
 
-# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #c2b0c369
+# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #2aa5a684
 def real(kind:str, n:int, seed:int=0, shots:int|None=None, tasks:Sequence[str]|None=None, include:str|None=None,
          cache:Path|None=None)->list[Item]:
     "`n` questions of the real data sets; `tasks` of the folder `include` may take their place."
@@ -170,6 +176,7 @@ def real(kind:str, n:int, seed:int=0, shots:int|None=None, tasks:Sequence[str]|N
     write_atomic(path, ''.join(to_json(asdict(x))+'\n' for x in items))
     return items
 
+# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #a1be6681
 def draw(kind:str, n:int, seed:int, shots:int, tasks:Sequence[str], include:str|None)->Iterator[Item]:
     "Questions of lm-eval's tasks, as many of each."
     from lm_eval.tasks import TaskManager
@@ -193,7 +200,7 @@ def task_of(manager, name:str):
     while isinstance(out, dict): out = next(iter(out.values()))
     return out
 
-# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #00832125
+# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #95920de6
 @dataclass(frozen=True)
 class Place:
     "A document of a task."
@@ -207,6 +214,7 @@ def from_task(kind:str, name:str, task, n:int, seed:int, shots:int)->list[Item]:
     chosen = choose([Place(stratum(kind, name, d), i) for i,d in enumerate(docs)], n, seed, name)
     return [render(kind, f'{name}-{p.number}', p.topic, task, docs[p.number], shots, seed) for p in chosen]
 
+# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #6d370a74
 def stratum(kind:str, name:str, doc:dict)->str:
     "Population a question belongs to: subject, source, number of steps, or the task."
     if kind=='mmlu': return str(doc.get('subject', name)).replace('_', ' ')
@@ -214,7 +222,7 @@ def stratum(kind:str, name:str, doc:dict)->str:
     if kind=='gsm8k': return f'{str(doc["answer"]).count("<<")} steps'
     return name
 
-# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #9e941aa8
+# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #d9b3b370
 def render(kind:str, id:str, topic:str, task, doc:dict, shots:int, seed:int)->Item:
     "One document of a task as an item."
     context = task.fewshot_context(doc, num_fewshot=shots)
@@ -230,6 +238,7 @@ def render(kind:str, id:str, topic:str, task, doc:dict, shots:int, seed:int)->It
     item = Item(kind, id, topic, question, context, choices, gold, labels if kind=='mmlu' else (), choices[gold])
     return shuffled(item, random.Random(f'{seed}-{id}')) if kind=='truthfulqa' else item
 
+# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #c65789a6
 def shuffled(item:Item, rng:random.Random)->Item:
     "The same question with its choices in another order."
     order = rng.sample(range(len(item.choices)), len(item.choices))
@@ -246,9 +255,10 @@ def item_of(record:dict)->Item:
     "An item that was written as JSON."
     return Item(**{k: tuple(v) if isinstance(v, list) else v for k,v in record.items()})
 
-# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #5e1ffba4
+# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #5b46533d
 SOURCES = ('auto','built-in','real')
 
+# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #9e9c6b44
 def load_items(kind:str, n:int, seed:int=0, data:str='auto', shots:int|None=None, say:Callable=print,
               )->tuple[list[Item],str]: # Items, and `real` or `built-in`
     "Questions of a kind, and where they are from."
@@ -263,11 +273,13 @@ def load_items(kind:str, n:int, seed:int=0, data:str='auto', shots:int|None=None
             say(f'{kind}: built-in questions, since the real ones cannot be had ({e})')
     return built_in(kind, n, seed, shots), 'built-in'
 
+# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #c59ea718
 def loaded(kind:str, n:int, seed:int, shots:int|None)->list[Item]:
     "Real questions, or an error that says why not."
     try: return real(kind, n, seed, shots)
     except OSError as e: raise DataError(f'the data set of {kind} cannot be loaded: {str(e).splitlines()[0]}') from e
 
+# %% ../../../../nbs/evaluation/quick/04_questions.ipynb #a196da8a
 def unreachable()->str:
     "Why the Hub cannot be asked; empty when it can, or when it was told to work from its cache."
     import httpx

@@ -22,7 +22,7 @@ __all__ = ['Records', 'NOTHING', 'COLOURS', 'BUILT_IN', 'OTHER_MODEL', 'system',
            'certainty', 'reproach', 'worst', 'flipped', 'more_questions', 'other_scores', 'caveats', 'fields',
            'comparison', 'summary', 'text', 'side_text', 'work']
 
-# %% ../../../../nbs/evaluation/quick/06_report.ipynb #7cc825fb
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #6f6f4c35
 def system(quick:Quick, name:str, run:Run|None)->str:
     "A system in a line: its name, its fingerprint, the work it is, and where answers took part of the prompt."
     models = run.info['models'] if run else {}
@@ -31,6 +31,7 @@ def system(quick:Quick, name:str, run:Run|None)->str:
     shared = f', {given} prompts gave way to an answer that shares their last token' if given else ''
     return f'{name}{fingerprint}, {quick.nodes[name]:,} distinct prompt tokens{shared}'
 
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #686825f5
 def origin(run:Run)->dict[str,str]:
     "Machine, code and folder of a run."
     machine, git = run.info['machine'], run.info['git']
@@ -39,6 +40,7 @@ def origin(run:Run)->dict[str,str]:
             'code': f'decodelab {run.info["versions"].get("decodelab", "")} {git.get("commit", "")[:8]}{changed}',
             'run': run.folder.name}
 
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #f4de398a
 def describe(quick:Quick, run:Run|None=None)->dict:
     "What a reader must know before the results."
     p = quick.p
@@ -49,7 +51,7 @@ def describe(quick:Quick, run:Run|None=None)->dict:
     out |= {'seed': p.seed, 'generated answers': f'greedy, at most {p.max_tokens} tokens'}
     return out | (origin(run) if run else {})
 
-# %% ../../../../nbs/evaluation/quick/06_report.ipynb #0b07bd0e
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #a01ec0d2
 def variants(kind:str, records:Sequence[dict])->list[str]:
     "The scores of a kind, the one it is known by first."
     return sorted(records[0]['correct'], key=lambda v: v!=KINDS[kind].headline)
@@ -58,13 +60,14 @@ def scores(records:Records, every:bool=True)->list[Score]:
     "Headline scores, and after each the other variants of its kind if `every`."
     return [score(rs, v) for k,rs in records.items() for v in variants(k, rs)[:None if every else 1]]
 
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #f89b9471
 def verdict_of(s:Score)->str:
     "What a score says, in words."
     if s.better: return 'better than every constant answer'
     if s.low <= s.chance <= s.high: return 'at chance'
     return 'below chance' if s.high < s.chance else 'not better than a constant answer'
 
-# %% ../../../../nbs/evaluation/quick/06_report.ipynb #0bc107a9
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #9f716a8a
 def table(records:Records)->pd.DataFrame:
     "Every score with its interval, its baselines and what it could have shown."
     return pd.DataFrame([{
@@ -78,6 +81,7 @@ def table(records:Records)->pd.DataFrame:
         'detectable': f'{s.detectable:.3f}',
         'verdict': verdict_of(s)} for s in scores(records)])
 
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #a43fb138
 def baseline_table(records:Records)->pd.DataFrame:
     "What each constant answer earns."
     rows = []
@@ -91,7 +95,7 @@ def show(df:pd.DataFrame):
     "A table without row numbers."
     return df.style.hide(axis='index')
 
-# %% ../../../../nbs/evaluation/quick/06_report.ipynb #206abc40
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #56dd8b9b
 def changes(first:Records, second:Records)->list[Change]:
     "What changes from one system to another, kind by kind."
     return [change(first[k], second[k]) for k in first]
@@ -105,11 +109,12 @@ def side_row(c:Change, d:Distance|str)->dict[str,object]:
             'KL mean': f'{d.mean:.3g}' if far else d, 'KL p99': f'{d.p99:.3g}' if far else '–',
             'same top 1': f'{d.same_top:.2f}' if far else '–'}
 
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #67553075
 def side_table(first:Records, second:Records, distances:dict[str,Distance|str])->pd.DataFrame:
     "Second system against the first, kind by kind."
     return pd.DataFrame([side_row(c, distances[c.kind]) for c in changes(first, second)])
 
-# %% ../../../../nbs/evaluation/quick/06_report.ipynb #39151125
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #b55b583f
 NOTHING = '**its scores say nothing about what it knows**'
 
 def verdict(name:str, records:Records)->str:
@@ -122,6 +127,7 @@ def verdict(name:str, records:Records)->str:
     said = f'**{name}** is better than every constant answer on {", ".join(good)}.'
     return said + (f' On the others {NOTHING}: {bad}.' if bad else '')
 
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #50228089
 def side_verdict(first:str, second:str, cs:Sequence[Change])->str:
     "What the comparison found."
     flips, n = sum(c.lost+c.won for c in cs), sum(c.n for c in cs)
@@ -132,7 +138,7 @@ def side_verdict(first:str, second:str, cs:Sequence[Change])->str:
     low, high = (pick(c.detectable for c in cs) for pick in (min, max))
     return said + f'No kind differs beyond chance; what would have shown is a difference of {low:.2f} to {high:.2f}.'
 
-# %% ../../../../nbs/evaluation/quick/06_report.ipynb #07f563ce
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #4a606fcc
 COLOURS = '#2b7bba', '#e4572e'
 
 def draw_scores(ax, results:dict[str,Records]):
@@ -145,6 +151,7 @@ def draw_scores(ax, results:dict[str,Records]):
         around = np.clip([[s.accuracy-s.low for s in headlines], [s.high-s.accuracy for s in headlines]], 0, 1)
         ax.errorbar(x, y, around, fmt='o', ms=7, capsize=4, color=colour, label=name)
 
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #d79d0612
 def draw_baselines(ax, records:Records):
     "What constant answers earn, the best of them in dark."
     for i,rs in enumerate(records.values()):
@@ -153,6 +160,7 @@ def draw_baselines(ax, records:Records):
         ax.hlines(max(earned), i-.42, i+.42, color='#5b6675', lw=2, zorder=0,
                   label='the best of them' if named else None)
 
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #213bc4ff
 def figure(results:dict[str,Records]):
     "Headline scores with intervals; grey marks are the constant answers, the longest of them the best."
     import matplotlib.pyplot as plt
@@ -169,7 +177,7 @@ def figure(results:dict[str,Records]):
     plt.close(fig)
     return fig
 
-# %% ../../../../nbs/evaluation/quick/06_report.ipynb #7ee99dda
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #25ac0ae4
 def choice_lines(r:dict)->list[str]:
     "Every choice with what it scored; which is right, and which was picked."
     headline, lines = KINDS[r['kind']].headline, []
@@ -180,6 +188,7 @@ def choice_lines(r:dict)->list[str]:
         lines.append(f'  {shown}  {choice}   {mark}'.rstrip())
     return lines
 
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #a2188608
 def generated_lines(r:dict)->list[str]:
     "What was read from a generated answer, and the answer itself."
     read = f'  read:  strict {r["picks"]["strict"]}, flexible {r["picks"]["flexible"]}'
@@ -190,7 +199,7 @@ def case(r:dict, note:str='')->str:
     answers = choice_lines(r) if r['choices'] else generated_lines(r)
     return '\n'.join([f'**{r["kind"]}**, {r["topic"]}. {note}', '', '```', r['question'], *answers, '```', ''])
 
-# %% ../../../../nbs/evaluation/quick/06_report.ipynb #d952c5da
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #85c47c90
 def certainty(r:dict)->float:
     "How sure a wrong answer was; the smaller the surer."
     if r['margin'] is not None: return r['margin']
@@ -202,6 +211,7 @@ def reproach(r:dict)->str:
     headline = KINDS[r['kind']].headline
     return f'Wrong by {-r["margin"]:.3f} nats{" a character" if headline=="acc_norm" else ""} ({headline}).'
 
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #a414c923
 def worst(records:Records, k:int=1)->list[tuple[dict,str]]:
     "For each kind the wrong answers that the model was surest of."
     out = []
@@ -210,6 +220,7 @@ def worst(records:Records, k:int=1)->list[tuple[dict,str]]:
         out += [(r, reproach(r)) for r in wrong[:k]]
     return out
 
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #4b7dc674
 def flipped(first:Records, second:Records, k:int=3)->list[tuple[dict,str]]:
     "Questions that the second system lost, the surest losses first."
     right = lambda r: r['correct'][KINDS[r['kind']].headline]
@@ -217,7 +228,7 @@ def flipped(first:Records, second:Records, k:int=3)->list[tuple[dict,str]]:
     lost.sort(key=lambda r: r['margin'] if r['margin'] is not None else 0)
     return [(r, 'The first system is right here, the second is shown.') for r in lost[:k]]
 
-# %% ../../../../nbs/evaluation/quick/06_report.ipynb #fd697e8d
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #4e285698
 BUILT_IN = (
     "- **Other questions.** The built-in questions have the benchmarks' formats, not their difficulty: these numbers "
     'compare systems with each other and with constant answers, never with published scores. `-p data real` asks the '
@@ -227,6 +238,7 @@ OTHER_MODEL = (
     'model knows. The reference models learnt modular arithmetic and nothing else; being at chance is what an honest '
     'scorer must report of them.')
 
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #bc478292
 def more_questions(headlines:Sequence[Score], built_in:bool)->str:
     "How wide the intervals are, and what would make them narrower."
     n, half = max(s.n for s in headlines), max((s.high-s.low)/2 for s in headlines)
@@ -234,6 +246,7 @@ def more_questions(headlines:Sequence[Score], built_in:bool)->str:
     return (f'- **More questions.** With n = {n} the intervals are ±{half:.2f} wide; a difference below the column '
             f'*detectable* would not show. Four times as many questions halve it: `-p n {4*n}`{where}')
 
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #d7a84ae6
 def other_scores(records:Records)->str:
     "The same answers by every score."
     said = [f'{kind} ({", ".join(f"{v} {score(rs, v).accuracy:.2f}" for v in sorted(rs[0]["correct"]))})'
@@ -241,6 +254,7 @@ def other_scores(records:Records)->str:
     return (f'- **Another score.** The same answers, scored otherwise: {"; ".join(said)}. Where variants disagree, the '
             'score measures the format as much as the model.')
 
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #be7efcc3
 def caveats(quick:Quick, results:dict[str,Records])->str:
     "What this run does not show, from its own numbers."
     first, built_in = next(iter(results.values())), 'built-in' in quick.source.values()
@@ -250,7 +264,7 @@ def caveats(quick:Quick, results:dict[str,Records])->str:
              f'- **Another draw.** Seed {seed}; `-p seed {seed+1}` draws other questions and deals their answers anew.']
     return '\n'.join(filter(None, lines))
 
-# %% ../../../../nbs/evaluation/quick/06_report.ipynb #49228fc1
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #4ab755aa
 def fields(x:object)->dict:
     "What a score or a change holds, less its kind."
     return {k: v for k,v in vars(x).items() if k not in ('kind','paired')}
@@ -260,6 +274,7 @@ def comparison(first:Records, second:Records)->dict[str,dict]:
     return {c.kind: fields(c) | {k: getattr(c.paired, k) for k in ('difference','low','high','p','flips')}
             for c in changes(first, second)}
 
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #e007eec8
 def summary(results:dict[str,Records], distances:dict[str,Distance|str]|None=None)->dict:
     "All metrics of a run."
     out = {s.kind: s.accuracy for s in scores(next(iter(results.values())), False)}
@@ -270,7 +285,7 @@ def summary(results:dict[str,Records], distances:dict[str,Distance|str]|None=Non
     out['distance'] = {k: finite(d) if isinstance(d, Distance) else d for k,d in distances.items()}
     return out
 
-# %% ../../../../nbs/evaluation/quick/06_report.ipynb #0b9472a7
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #c1fb013f
 def text(p:QuickParameters, progress:Callable|None=None)->str:
     "What `decodelab bench quick` prints; `progress` is told `system, done, total`."
     said = []
@@ -282,6 +297,7 @@ def text(p:QuickParameters, progress:Callable|None=None)->str:
         out += ['', s, table(records).to_string(index=False), verdict(s, records).replace('**', '')]
     return '\n'.join([*out, *side_text(quick, results), '', *map(work, quick.systems.items())])
 
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #dd53449d
 def side_text(quick:Quick, results:dict[str,Records])->list[str]:
     "The second system against the first, where there are two."
     if len(results) < 2: return []
