@@ -137,7 +137,8 @@ def test_a_failure_is_an_exit_status(tmp_path, stand_in):
 
 @pytest.mark.parametrize('args,words', [
     (['--lmit', 3], 'unknown option --lmit'), (['--limit', 0], "limit: got '0'"),
-    (['--limit'], '--limit needs a value'), (['--model', 'student'], 'runtime:model'), (['--max-gen-toks', 'many'], 'whole number'), (['--seed', -1], 'seed')])
+    (['--limit'], '--limit needs a value'), (['--model', 'student'], 'runtime:model'),
+    (['--max-gen-toks', 'many'], 'whole number'), (['--seed', -1], 'seed')])
 def test_bad_arguments(args, words, tmp_path, stand_in):
     p = script('eval_eig', '--output', tmp_path/'out', *args, PYTHON=stand_in)
     assert p.returncode==2 and words in p.stderr and not (tmp_path/'out').exists()
@@ -151,6 +152,36 @@ def test_help(name):
     p = script(name, '--help')
     assert p.returncode==0
     for said in (f'sbatch [options of sbatch] slurm/{name}.sh', '--max-gen-toks'): assert said in p.stdout
+
+def logged(folder, run, right, question='?', encoding='utf-8'):
+    "An evaluation's results and samples, as lm-eval writes them."
+    out = folder/run/'m'
+    out.mkdir(parents=True)
+    value = sum(right)/len(right)
+    (out/'results_2026.json').write_text(json.dumps({'results': {'t': {'exact_match,none': value}}, 'config': {}}))
+    samples = [dict(doc_id=i, doc=dict(question=question), filter='none', metrics=['exact_match'], exact_match=float(v),
+                    trace=[dict(tokens=dict(total=10*v+5))]) for i,v in enumerate(right)]
+    lines = ''.join(json.dumps(s, ensure_ascii=False)+'\n' for s in samples)
+    (out/'samples_t_2026.jsonl').write_text(lines, encoding=encoding)
+
+@pytest.mark.parametrize('odd', ['\u2028', '\u2029', '\x85', '\x0b', '\x0c', '\x1c'])
+def test_lines_of_samples_end_at_line_feeds_only(odd, tmp_path):
+    from decodelab.evaluation.lmeval.jobs import outcomes
+    logged(tmp_path, 'a', [1, 0], f'first{odd}second', encoding='utf-8-sig') # with a byte-order mark, too
+    assert outcomes(tmp_path/'a')['t', 'exact_match', 'none']=={0: 1., 1: 0.}
+
+@pytest.mark.parametrize('n,p', [(1, 1.), (2, .5), (3, .25)])
+def test_a_table_says_no_more_than_its_questions_can(n, p, tmp_path, capsys):
+    "All questions differ: an exact test cannot give less than 2 · ½ⁿ, for accuracy and for tokens."
+    from decodelab.evaluation.lmeval.jobs import compared, shell
+    logged(tmp_path, 'full', [1]*n)
+    logged(tmp_path, 'eig', [0]*n)
+    rows = compared(tmp_path, ['full', 'eig'])
+    assert {r['metric'] for r in rows}=={'exact_match', 'total tokens'}
+    assert all(r['n']==n and r['p']==pytest.approx(p) for r in rows)
+    shell(['collect', str(tmp_path), 'full', 'eig'])
+    said = capsys.readouterr().out
+    assert '<0.001' not in said and f'| {n} | -1.000 |' in said and f'| {p:.3f} |' in said
 
 def test_slurm_jobs_find_the_repository(slurm, tmp_path, stand_in):
     "sbatch runs a copy of a script somewhere else, wherever it was submitted; what --export says reaches it."

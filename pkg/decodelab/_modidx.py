@@ -1512,6 +1512,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                 'decodelab/evaluation/lmeval/jobs.py'),
                                                   'decodelab.evaluation.lmeval.jobs.compared': ( 'evaluation/lmeval/jobs.html#compared',
                                                                                                  'decodelab/evaluation/lmeval/jobs.py'),
+                                                  'decodelab.evaluation.lmeval.jobs.finite': ( 'evaluation/lmeval/jobs.html#finite',
+                                                                                               'decodelab/evaluation/lmeval/jobs.py'),
                                                   'decodelab.evaluation.lmeval.jobs.gather': ( 'evaluation/lmeval/jobs.html#gather',
                                                                                                'decodelab/evaluation/lmeval/jobs.py'),
                                                   'decodelab.evaluation.lmeval.jobs.newest': ( 'evaluation/lmeval/jobs.html#newest',
