@@ -18,7 +18,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "load_items", "loaded", "unreachable"],
     "report": ["Records", "NOTHING", "COLOURS", "BUILT_IN", "OTHER_MODEL", "system", "origin", "describe", "variants",
         "scores", "verdict_of", "table", "baseline_table", "show", "changes", "side_row", "side_table", "verdict",
-        "side_verdict", "draw_scores", "draw_baselines", "figure", "choice_lines", "generated_lines", "case",
+        "p_said", "side_verdict", "draw_scores", "draw_baselines", "figure", "choice_lines", "generated_lines", "case",
         "certainty", "reproach", "worst", "flipped", "more_questions", "other_scores", "caveats", "fields",
         "comparison", "summary", "text", "side_text", "work"],
     "written": ["hellaswag", "truthfulqa"],

@@ -17,7 +17,7 @@ Records = dict[str, list[dict]] # By kind
 
 # %% auto #0
 __all__ = ['Records', 'NOTHING', 'COLOURS', 'BUILT_IN', 'OTHER_MODEL', 'system', 'origin', 'describe', 'variants', 'scores',
-           'verdict_of', 'table', 'baseline_table', 'show', 'changes', 'side_row', 'side_table', 'verdict',
+           'verdict_of', 'table', 'baseline_table', 'show', 'changes', 'side_row', 'side_table', 'verdict', 'p_said',
            'side_verdict', 'draw_scores', 'draw_baselines', 'figure', 'choice_lines', 'generated_lines', 'case',
            'certainty', 'reproach', 'worst', 'flipped', 'more_questions', 'other_scores', 'caveats', 'fields',
            'comparison', 'summary', 'text', 'side_text', 'work']
@@ -127,13 +127,18 @@ def verdict(name:str, records:Records)->str:
     said = f'**{name}** is better than every constant answer on {", ".join(good)}.'
     return said + (f' On the others {NOTHING}: {bad}.' if bad else '')
 
-# %% ../../../../nbs/evaluation/quick/06_report.ipynb #50228089
+# %% ../../../../nbs/evaluation/quick/06_report.ipynb #2a42d36c
+def p_said(p:float)->str:
+    "A p value in a sentence."
+    text = p_text(p)
+    return f'p {text}' if text[0]=='<' else f'p = {text}'
+
 def side_verdict(first:str, second:str, cs:Sequence[Change])->str:
     "What the comparison found."
     flips, n = sum(c.lost+c.won for c in cs), sum(c.n for c in cs)
     said = f'From {first} to {second}, {flips} of {n} answers change between right and wrong. '
     found = '; '.join(f'{c.kind} {c.paired.difference:+.3f} [{c.paired.low:+.3f}, {c.paired.high:+.3f}], '
-                      f'p = {p_text(c.paired.p)}' for c in cs if c.paired.p < .05)
+                      f'{p_said(c.paired.p)}' for c in cs if c.paired.p < .05)
     if found: return said + f'Beyond chance: {found} ({len(cs)} comparisons, none corrected for).'
     low, high = (pick(c.detectable for c in cs) for pick in (min, max))
     return said + f'No kind differs beyond chance; what would have shown is a difference of {low:.2f} to {high:.2f}.'
