@@ -3,13 +3,13 @@ import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "benchmark": ["STRICT", "NUMBER", "INVALID", "IGNORED", "QuickParameters", "encoder", "pairs", "requests",
-        "check_room", "judge_choices", "choice_record", "margin", "extract", "plain", "judge_generated",
-        "generated_record", "judge", "baselines", "Score", "score", "Change", "change", "Distance", "divergence",
-        "distance", "nodes", "Quick", "seconds", "pilot", "expected_seconds"],
-    "computed": ["Draft", "SUBJECTS", "SCIENCE", "SYMBOLS", "ELEMENTS", "MASS", "MOLECULES", "PLANETS", "COMPARED",
-        "FORMULAS", "WORLDS", "TRUTH", "CAPITALS", "BONES", "PLURAL", "NEAR", "STRAIGHT", "DIAGONAL", "STEPS", "POINTS",
-        "DENSITY", "WAVES", "ACIDITY", "listed", "KEPT", "subject", "around", "others", "collect", "ever_new", "prime",
-        "which_is_prime", "throws", "tosses", "measured", "clock", "moves", "classes", "state", "mmlu", "arc"],
+        "check_likelihoods", "check_room", "judge_choices", "choice_record", "margin", "extract", "plain",
+        "judge_generated", "generated_record", "judge", "baselines", "Score", "score", "Change", "change", "Distance",
+        "divergence", "distance", "nodes", "Quick", "seconds", "pilot", "expected_seconds"],
+    "computed": ["Draft", "SUBJECTS", "SYMBOLS", "ELEMENTS", "MASS", "MOLECULES", "PLANETS", "COMPARED", "FORMULAS",
+        "WORLDS", "TRUTH", "CAPITALS", "BONES", "PLURAL", "NEAR", "STRAIGHT", "DIAGONAL", "STEPS", "KEPT", "subject",
+        "around", "others", "collect", "ever_new", "prime", "which_is_prime", "throws", "tosses", "measured", "clock",
+        "moves", "mmlu"],
     "fact": ["Fact"],
     "problems": ["OPERATORS", "PROBLEMS", "NAMES", "Draft", "KEPT", "arithmetic", "step", "problem", "solved", "gsm8k"],
     "questions": ["KINDS", "LETTERS", "UNTIL", "TRUTHFUL", "SOURCES", "Item", "Kind", "kinds_of", "lettered", "asked",
@@ -21,5 +21,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "p_said", "side_verdict", "draw_scores", "draw_baselines", "figure", "choice_lines", "generated_lines", "case",
         "certainty", "reproach", "worst", "flipped", "more_questions", "other_scores", "caveats", "fields",
         "comparison", "summary", "text", "side_text", "work"],
+    "science": ["SCIENCE", "POINTS", "DENSITY", "WAVES", "ACIDITY", "listed", "classes", "state", "arc"],
     "written": ["hellaswag", "truthfulqa"],
 })
