@@ -7,7 +7,9 @@ from decodelab.backends import load
 from decodelab.backends.contract import Sampling
 from decodelab.backends.planner import build
 from decodelab.backends.shipped import folder, tokenizer
-from decodelab.core.errors import BadValue, ModelError
+from decodelab.backends.decoding import Choices
+from decodelab.core.errors import BadValue, MissingExtra, ModelError
+from by_hand import KINDS, RIGHT, apart, choices, fuzzed, made, worst_kept
 
 missing = [p for p in ('mlx', 'mlx_lm') if importlib.util.find_spec(p) is None]
 pytestmark = pytest.mark.skipif(bool(missing) and not os.environ.get('CI'), reason=f'NOT TESTED: {", ".join(missing)} not installed')
@@ -59,8 +61,8 @@ def test_texts(both):
         assert [s.ids for s in m.sample(ask[1:2], p)[0]]==[s.ids for s in b[1]] # no influence of the batch
     assert ''.join(m.stream(ask[0], plans[1]))==m.sample(ask[:1], plans[1])[0][0].text
     it = m.stream(ask[0], plans[0]); next(it); it.close()
-    only = np.zeros(m.vocab_size, bool); only[65:70] = True
-    assert set(m.sample(ask[:1], Sampling(max_tokens=5, constraint=lambda ids: only))[0][0].ids) <= set(range(65, 70))
+    held = Sampling(max_tokens=5, constraint=Choices((tuple(range(65, 70)), (66, 67)), m.eos_ids))
+    assert m.sample(ask[:1], held)[0][0].ids in ((65, 66, 67, 68, 69), (66, 67, *m.eos_ids))
 
 def sessions(m, rows, tol):
     "Steps, forks and drops give what full readings give."
@@ -76,17 +78,10 @@ def sessions(m, rows, tol):
 
 def test_sessions(both): sessions(both[1], [(1,2,3), (1,2), (1,2,3,4,5,6,7)], 1e-5)
 
-def made(path, kind, **kw):
-    from transformers import AutoConfig, AutoModelForCausalLM
-    torch.manual_seed(0)
-    size = dict(vocab_size=262, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=16, max_position_embeddings=256, initializer_range=.15, eos_token_id=261, pad_token_id=256, bos_token_id=None)
-    AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **(size | kw)), dtype=torch.float32).save_pretrained(path); tokenizer().save_pretrained(path)
-    return str(path)
-
 @pytest.mark.parametrize('kind, kw, sharing', [('llama', dict(tie_word_embeddings=False, rope_parameters=dict(rope_type='default', rope_theta=777.)), True), ('qwen2', {}, True), ('qwen3', dict(tie_word_embeddings=True), True),
     ('gemma3_text', dict(sliding_window=8, num_hidden_layers=6, query_pre_attn_scalar=16), True), ('mamba', dict(state_size=8, num_hidden_layers=2), False)])
 def test_other_architectures(tmp_path, kind, kw, sharing):
-    d = made(tmp_path/'m', kind, **kw)
+    made(d := tmp_path/'m', kind, **kw)
     hf, m = load(f'hf:{d}', device='cpu'), load(f'mlx:{d}', device='cpu')
     assert m.capabilities.prefix_sharing==sharing and (m.max_length, m.eos_ids, m.prefix_id, m.vocab_size)==(hf.max_length, hf.eos_ids, hf.prefix_id, hf.vocab_size)
     same(hf, m, pairs(25, length=20))
@@ -96,8 +91,8 @@ def test_other_architectures(tmp_path, kind, kw, sharing):
 
 def test_quantised_folder(tmp_path):
     from mlx_lm import convert
-    d = made(tmp_path/'m', 'llama')
-    convert(d, mlx_path=str(tmp_path/'q'), quantize=True, q_bits=8, q_group_size=32)
+    made(d := tmp_path/'m', 'llama')
+    convert(str(d), mlx_path=str(tmp_path/'q'), quantize=True, q_bits=8, q_group_size=32)
     hf, q = load(f'hf:{d}', device='cpu'), load(f'mlx:{tmp_path/"q"}', device='cpu')
     rows = [(1,2,3), (1,2,4), (5,)]
     p, r = np.exp(hf.next_logprobs(rows)), np.exp(q.next_logprobs(rows))
@@ -120,4 +115,70 @@ def test_missing_runtime(monkeypatch):
     import importlib.util as u
     find = u.find_spec
     monkeypatch.setattr(u, 'find_spec', lambda n, *a: None if n.startswith('mlx') else find(n, *a))
-    with pytest.raises(ModelError, match=r'package mlx is not installed; install decodelab\[mlx\]'): load('mlx:reference:student')
+    with pytest.raises(MissingExtra, match=r'mlx is not installed: pip install "decodelab\[mlx\]"'): load('mlx:reference:student')
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_field_of_the_configuration_is_read_or_the_model_is_refused(tmp_path, kind):
+    model = made(tmp_path/'m', KINDS[kind][0], **KINDS[kind][1])
+    try: m = load(f'mlx:{tmp_path/"m"}', device='cpu')
+    except ModelError as e:
+        assert kind not in RIGHT and 'computes another model than Transformers' in str(e) and '\n' not in str(e)
+        return
+    assert apart(m, model) < 1e-3
+    if kind in ('mistral', 'gemma3'): assert m.capabilities.prefix_sharing and fuzzed(m, 10) < 1e-3
+
+def test_silent_fields_have_the_defaults_of_transformers(tmp_path):
+    "mlx-lm ties the output to the embedding where config.json is silent; Transformers does not, for this model."
+    model = made(tmp_path/'m', 'mistral')
+    file = tmp_path/'m'/'config.json'
+    config = json.loads(file.read_text())
+    for name in ('tie_word_embeddings', 'sliding_window', 'rope_parameters'): config.pop(name, None)
+    file.write_text(json.dumps(config))
+    assert apart(load(f'mlx:{tmp_path/"m"}', device='cpu'), model) < 1e-3
+
+def test_sessions_grow_and_go_back_as_fresh_ones(both): assert fuzzed(both[1], 200) < 1e-4
+
+def test_sessions_inside_remembering(both):
+    with both[1].remembering(): assert fuzzed(both[1], 40, seed=1) < 1e-4
+
+def test_rewind_is_checked(both):
+    with both[1].session([(1,2,3)]) as session:
+        for n in (0, 4):
+            with pytest.raises(BadValue, match='1 to 3 tokens'): session.rewind([n])
+
+def test_different_constraints_are_one_batch(both):
+    hf, m = both
+    constraints = choices(m, 64)
+    plans = [Sampling(max_tokens=12, constraint=c, seed=i) for i,c in enumerate(constraints)]
+    prompt, opened, whole = m.encode('Say: '), [], m.session
+    m.session = lambda rows, room=64: opened.append(len(rows)) or whole(rows, room)
+    try: ours = m.sample([prompt]*64, plans)
+    finally: del m.session
+    assert opened==[1] # one session, of one kept row at first
+    assert [s.ids for s, in ours]==[s.ids for s, in hf.sample([prompt]*64, plans)]
+    assert max(worst_kept(m, prompt, s, c) for (s,),c in zip(ours, constraints)) < 1e-6
+    assert all(s.text in (f'{i}.', f'{i+1}, {i}') for i,(s,) in enumerate(ours))
+
+def test_remembering_runs_each_token_once(both):
+    "What one decision of expected information gain asks: forecasts, beliefs now and after each forecast, twice."
+    m = both[1]
+    state = m.chat([dict(role='user', content='a7+8-2=?')]) + m.encode('7+8=15')
+    cue, answers = m.encode('\nanswer: '), [m.encode(str(i)) for i in (13, 15, 2, 17)]
+    plan = Sampling(n=8, max_tokens=24, seed=3, kind='forecast', stop=('\n',))
+    plain = m.score([(state+cue, a) for a in answers])
+    with m.remembering():
+        m.usage.reset()
+        for _ in range(2):
+            forecasts, = m.sample([state], plan)
+            now = m.score([(state+cue, a) for a in answers])
+            m.score([(state+f.ids+cue, a) for f in forecasts for a in answers])
+        ratio = m.usage.run/m.usage.unique
+    same = [abs(a.logprob-b.logprob) for a,b in zip(plain, now)]
+    assert max(same) < 1e-4 and 1 <= ratio <= 1.1, ratio
+    assert m.net.memory is None and [s.ids for s in forecasts]==[s.ids for s in m.sample([state], plan)[0]]
+
+def test_remembering_within_little_memory(both):
+    small = load('mlx:reference:student', device='cpu', memory_gb=2e-4)
+    with small.remembering():
+        for seed in range(4): same(both[0], small, pairs(40, seed=seed), 1e-3)
+        assert len(small.net.memory.nodes) <= small.net.memory.nodes.capacity

@@ -3,7 +3,9 @@ import importlib.util, os, random, shutil, subprocess, sys
 import numpy as np, pytest
 from decodelab.backends import Sampling, load
 from decodelab.backends.shipped import folder
+from decodelab.backends.decoding import Choices
 from decodelab.core import BadValue, DecodelabError, ModelError
+from by_hand import KINDS, RIGHT, apart, choices, fuzzed, made, worst_kept
 
 if importlib.util.find_spec('vllm') is None and not os.environ.get('CI'): pytest.skip('vllm is not installed: pip install "decodelab[vllm]"', allow_module_level=True)
 
@@ -87,10 +89,60 @@ def test_draws_depend_on_seed_prompt_and_number_only(vllm, prompts):
     assert len({s.ids for s in whole[5]}) > 1 and vllm.sample(prompts[5:6], Sampling(n=4, max_tokens=20, temperature=1.5, seed=8))[0][0].ids!=whole[5][0].ids
 
 def test_constraints_are_those_of_transformers(vllm, student, prompts):
-    allowed = np.zeros(vllm.vocab_size, bool); allowed[[ord(c) for c in '0123456789']] = True
-    plan = Sampling(max_tokens=6, temperature=1., constraint=lambda ids: allowed if len(ids) < 3 or ids[-1]==ord('7') else None)
+    plan = Sampling(max_tokens=6, temperature=1., constraint=Choices(tuple(vllm.encode(str(i)) for i in (7, 12, 125, 88)), vllm.eos_ids))
     ours = vllm.sample(prompts, plan)
-    assert all(s[0].text[:3].isdigit() for s in ours) and [s[0].ids for s in ours]==[s[0].ids for s in student.sample(prompts, plan)]
+    assert all(s[0].text in ('7', '12', '125', '88') for s in ours)
+    assert [s[0].ids for s in ours]==[s[0].ids for s in student.sample(prompts, plan)]
+
+def test_different_constraints_are_one_call_of_the_hook(vllm, student, monkeypatch):
+    from decodelab.backends.vllm import Hook
+    rows, draw = [], Hook._draw
+    monkeypatch.setattr(Hook, '_draw', lambda self, logits, logp, at: rows.append(len(at)) or draw(self, logits, logp, at))
+    constraints = choices(vllm, 64)
+    plans = [Sampling(max_tokens=12, constraint=c, seed=i) for i,c in enumerate(constraints)]
+    prompt = vllm.encode('Say: ')
+    ours = vllm.sample([prompt]*64, plans)
+    assert rows[0]==64 and len(rows)==max(len(s.ids) for s, in ours)
+    assert [s.ids for s, in ours]==[s.ids for s, in student.sample([prompt]*64, plans)]
+    assert max(worst_kept(vllm, prompt, s, c) for (s,),c in zip(ours, constraints)) < 1e-6
+
+class Nothing:
+    "A constraint that allows no token."
+    grammar = 'nothing'
+    def start(self): return Choices(((1,),), (0,)).start()
+    def fill(self, matchers, rows, bits): bits[rows] = 0
+
+def test_a_dead_end_is_an_error_and_the_engine_lives_on(vllm, prompts):
+    with pytest.raises(ModelError, match='allows no token'): vllm.sample(prompts, Sampling(constraint=Nothing()))
+    assert not vllm.engine.has_unfinished_requests() and vllm.sample(prompts[:1], Sampling(max_tokens=3))[0][0].ids
+
+def test_sessions_grow_and_go_back_as_fresh_ones(vllm): assert fuzzed(vllm, 200) < 1e-4
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_field_of_the_configuration_is_read_or_the_model_is_refused(tmp_path, kind):
+    model = made(tmp_path/'m', KINDS[kind][0], **KINDS[kind][1])
+    try: b = load(f'vllm:{tmp_path/"m"}')
+    except ModelError as e:
+        assert kind not in RIGHT and '\n' not in str(e)
+        return
+    try: assert apart(b, model) < 1e-3
+    finally: b.close()
+
+def test_the_way_out_of_a_refusal(tmp_path):
+    model = made(tmp_path/'m', 'phi3', **KINDS['phi3_long'][1])
+    b = load(f'vllm:{tmp_path/"m"}', max_model_len=15)
+    try: assert apart(b, model, (6, 14)) < 1e-3
+    finally: b.close()
+
+def test_what_has_no_kernel_is_found_when_it_is_loaded(tmp_path):
+    made(tmp_path/'m', 'llama', head_dim=16, num_attention_heads=4)
+    with pytest.raises(ModelError, match='cannot run it here: Unsupported CPU attention configuration'): load(f'vllm:{tmp_path/"m"}')
+
+def test_a_model_that_is_dropped_leaves_the_next_one_whole(student):
+    b = load('vllm:reference:student', max_model_len=256)
+    b = load('vllm:reference:student', max_model_len=256)
+    same(b.score([((1,2), (3,))]), student.score([((1,2), (3,))]))
+    b.close()
 
 def test_streams_are_samples_in_pieces_and_can_be_left(vllm, prompts):
     plan = Sampling(max_tokens=60, temperature=0, stop=('=7\n',))
@@ -134,7 +186,7 @@ def test_wrong_options_are_named():
 def test_a_missing_runtime_is_one_sentence(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, 'find_spec', lambda n, *a: None if n=='vllm' else find(n, *a))
-    with pytest.raises(ModelError, match=r'install decodelab\[vllm\]'): load('vllm:reference:student')
+    with pytest.raises(DecodelabError, match=r'vllm is not installed: pip install "decodelab\[vllm\]"'): load('vllm:reference:student')
 
 @pytest.mark.parametrize('close', [True, False])
 def test_the_process_ends_cleanly(close):
