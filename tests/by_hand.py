@@ -13,7 +13,8 @@ SIZE = dict(vocab_size=262, hidden_size=64, intermediate_size=96, num_hidden_lay
 def longrope(switch:int=16)->dict:
     "Rotations that change where a text is longer than the switch."
     factors = dict(short_factor=[1+.1*i for i in range(16)], long_factor=[2.+i for i in range(16)])
-    return dict(rope_type='longrope', rope_theta=1e4, factor=256/switch, original_max_position_embeddings=switch) | factors
+    return factors | dict(rope_type='longrope', rope_theta=1e4, factor=256/switch,
+                          original_max_position_embeddings=switch)
 
 def rope(kind:str, **more)->dict: return dict(rope_parameters=dict(rope_type=kind, rope_theta=1e4, **more))
 
@@ -70,12 +71,14 @@ class Fuzz:
 
     def compare(self, found, rows)->None:
         "Distributions against those of the whole rows."
-        if len(rows): self.worst = max(self.worst, float(np.abs(np.asarray(found)-self.model.next_logprobs(rows)).max()))
+        if not len(rows): return
+        self.worst = max(self.worst, float(np.abs(np.asarray(found)-self.model.next_logprobs(rows)).max()))
 
     def case(self)->None:
         "A few operations, and where the rows stand in the end."
         shared = self.some(4)
-        rows = [shared[:self.rng.integers(0, 5)] + self.some(self.rng.integers(1, 5)) for _ in range(self.rng.integers(1, 4))]
+        def row(): return shared[:self.rng.integers(0, 5)] + self.some(self.rng.integers(1, 5))
+        rows = [row() for _ in range(self.rng.integers(1, 4))]
         with self.model.session(rows, room=2) as session:
             for _ in range(3): rows = self.operation(session, rows)
             assert session.lengths.tolist()==[len(r) for r in rows]
