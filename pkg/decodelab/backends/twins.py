@@ -15,8 +15,8 @@ import numpy as np
 from .contract import Ids
 
 # %% auto #0
-__all__ = ['WINDOW', 'SWITCH', 'VOCABULARY', 'TELLING', 'SAME', 'text_config', 'shrunk_switches', 'shrunk', 'randomised', 'rows',
-           'Twin', 'known', 'windows', 'plain_logprobs', 'twin', 'rope_of', 'telling', 'gap']
+__all__ = ['WINDOW', 'SWITCH', 'VOCABULARY', 'TELLING', 'SAME', 'text_config', 'shrunk', 'randomised', 'rows', 'Twin', 'known',
+           'windows', 'plain_logprobs', 'twin', 'rope_of', 'telling', 'gap']
 
 # %% ../../../nbs/backends/08a_twins.ipynb #77d4a0d8
 WINDOW, SWITCH, VOCABULARY = 8, 64, 256 # Tokens
@@ -44,8 +44,8 @@ def _depth_of(config:dict)->int:
     varied = kinds > 1 or config.get('use_sliding_window') or 'sliding_window_pattern' in config
     return config['num_hidden_layers'] if varied else min(config['num_hidden_layers'], 3)
 
-# %% ../../../nbs/backends/08a_twins.ipynb #c6b2c6a8
-def shrunk_switches(config:dict)->dict:
+# %% ../../../nbs/backends/08a_twins.ipynb #181ba139
+def _shrunk_switches(config:dict)->dict:
     "Windows and rotary switches that a short row passes; the ratio of the longest context to the switch stays."
     out = {k: min(config[k], WINDOW) for k in _WINDOWS if config.get(k)}
     for name in ('rope_parameters', 'rope_scaling'):
@@ -57,7 +57,7 @@ def shrunk_switches(config:dict)->dict:
         if config.get('original_max_position_embeddings'): out['original_max_position_embeddings'] = SWITCH
     return out
 
-# %% ../../../nbs/backends/08a_twins.ipynb #485fe867
+# %% ../../../nbs/backends/08a_twins.ipynb #3a1549fc
 def shrunk(config:dict)->dict:
     "The configuration of a twin."
     config = {k: v for k,v in text_config(config).items() if not k.startswith('quantization')}
@@ -67,7 +67,7 @@ def shrunk(config:dict)->dict:
     if 'num_hidden_layers' in config: small['num_hidden_layers'] = depth = _depth_of(config)
     if config.get('layer_types'): small['layer_types'] = config['layer_types'][:depth]
     tokens = {k: None for k in ('bos_token_id', 'eos_token_id', 'pad_token_id')}
-    return config | small | shrunk_switches(config) | tokens | dict(vocab_size=min(config['vocab_size'], VOCABULARY))
+    return config | small | _shrunk_switches(config) | tokens | dict(vocab_size=min(config['vocab_size'], VOCABULARY))
 
 # %% ../../../nbs/backends/08a_twins.ipynb #67f9f9b8
 def randomised(model:Any, seed:int=0)->Any:
