@@ -34,7 +34,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "shipped": ["NAMES", "MAX_LENGTH", "LAYERS", "HIDDEN", "TEMPLATE", "folder", "config", "byte_symbols", "tokenizer",
         "encode", "special"],
     "toy": ["Toy"],
-    "twins": ["WINDOW", "SWITCH", "VOCABULARY", "TELLING", "SAME", "text_config", "shrunk", "randomised", "rows",
-        "Twin", "known", "windows", "plain_logprobs", "twin", "rope_of", "telling", "gap"],
+    "twins": ["WINDOW", "SWITCH", "SAME", "text_config", "shrunk", "randomised", "rows", "Twin", "known", "windows",
+        "plain_logprobs", "twin", "rope_of", "telling", "gap"],
     "vllm": ["BROKEN", "Heads", "Tails", "Request", "take_back", "Hook", "check_config", "VLLM", "VLLMSession", "Row"],
 })

@@ -15,11 +15,11 @@ import numpy as np
 from .contract import Ids
 
 # %% auto #0
-__all__ = ['WINDOW', 'SWITCH', 'VOCABULARY', 'TELLING', 'SAME', 'text_config', 'shrunk', 'randomised', 'rows', 'Twin', 'known',
-           'windows', 'plain_logprobs', 'twin', 'rope_of', 'telling', 'gap']
+__all__ = ['WINDOW', 'SWITCH', 'SAME', 'text_config', 'shrunk', 'randomised', 'rows', 'Twin', 'known', 'windows',
+           'plain_logprobs', 'twin', 'rope_of', 'telling', 'gap']
 
-# %% ../../../nbs/backends/08a_twins.ipynb #77d4a0d8
-WINDOW, SWITCH, VOCABULARY = 8, 64, 256 # Tokens
+# %% ../../../nbs/backends/08a_twins.ipynb #6188081c
+WINDOW, SWITCH, _VOCABULARY = 8, 64, 256 # Tokens
 _WINDOWS = ('sliding_window', 'attention_chunk_size')
 _SWITCHES = ('original_max_position_embeddings',)
 
@@ -57,7 +57,7 @@ def _shrunk_switches(config:dict)->dict:
         if config.get('original_max_position_embeddings'): out['original_max_position_embeddings'] = SWITCH
     return out
 
-# %% ../../../nbs/backends/08a_twins.ipynb #3a1549fc
+# %% ../../../nbs/backends/08a_twins.ipynb #1c781f39
 def shrunk(config:dict)->dict:
     "The configuration of a twin."
     config = {k: v for k,v in text_config(config).items() if not k.startswith('quantization')}
@@ -67,7 +67,7 @@ def shrunk(config:dict)->dict:
     if 'num_hidden_layers' in config: small['num_hidden_layers'] = depth = _depth_of(config)
     if config.get('layer_types'): small['layer_types'] = config['layer_types'][:depth]
     tokens = {k: None for k in ('bos_token_id', 'eos_token_id', 'pad_token_id')}
-    return config | small | _shrunk_switches(config) | tokens | dict(vocab_size=min(config['vocab_size'], VOCABULARY))
+    return config | small | _shrunk_switches(config) | tokens | dict(vocab_size=min(config['vocab_size'], _VOCABULARY))
 
 # %% ../../../nbs/backends/08a_twins.ipynb #67f9f9b8
 def randomised(model:Any, seed:int=0)->Any:
@@ -171,20 +171,20 @@ def twin(config:dict)->Iterator[Twin|None]: # Of a config.json
         asked = rows(small['vocab_size'])
         yield Twin(Path(folder), asked, [plain_logprobs(model, r) for r in asked])
 
-# %% ../../../nbs/backends/08a_twins.ipynb #1602a7b6
-TELLING = ('sliding_window', 'use_sliding_window', 'max_window_layers', 'layer_types', 'attention_chunk_size',
+# %% ../../../nbs/backends/08a_twins.ipynb #14292cf1
+_TELLING = ('sliding_window', 'use_sliding_window', 'max_window_layers', 'layer_types', 'attention_chunk_size',
            'attn_logit_softcapping', 'final_logit_softcapping', 'query_pre_attn_scalar', 'partial_rotary_factor')
 
 def rope_of(config:dict)->dict:
     "What a configuration says of rotations, under its old or its new name."
     return config.get('rope_parameters') or config.get('rope_scaling') or {}
 
-# %% ../../../nbs/backends/08a_twins.ipynb #c5f8585e
+# %% ../../../nbs/backends/08a_twins.ipynb #34249c69
 def telling(config:dict)->list[str]:
     "Fields of a configuration that decide what a token attends to, with their values where these are short."
     config = text_config(config)
     kind = rope_of(config).get('rope_type') or rope_of(config).get('type') or 'default'
-    named = [f for f in TELLING if config.get(f) not in (None, False, 1.)]
+    named = [f for f in _TELLING if config.get(f) not in (None, False, 1.)]
     said = [f'{f}={config[f]}' if np.isscalar(config[f]) else f for f in named]
     return said + ([f'rope type {kind}'] if kind!='default' else [])
 
