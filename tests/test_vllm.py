@@ -146,6 +146,11 @@ def test_a_dead_end_is_an_error_and_the_engine_lives_on(vllm, prompts):
 
 def test_sessions_grow_and_go_back_as_fresh_ones(vllm): assert fuzzed(vllm, 200) < 1e-4
 
+def test_rewind_is_checked(vllm):
+    with vllm.session([(1,2,3)]) as session:
+        for n in (0, 4):
+            with pytest.raises(BadValue, match='1 to 3 tokens'): session.rewind([n])
+
 @pytest.mark.parametrize('kind', KINDS)
 def test_a_field_of_the_configuration_is_read_or_the_model_is_refused(tmp_path, kind):
     model = made(tmp_path/'m', KINDS[kind][0], **KINDS[kind][1])
