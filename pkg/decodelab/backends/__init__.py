@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "server": ["Server"],
     "shipped": ["NAMES", "MAX_LENGTH", "LAYERS", "HIDDEN", "TEMPLATE", "folder", "config", "byte_symbols", "tokenizer",
         "encode", "special"],
+    "smollm2": ["PACKAGE", "FILE", "ENDS", "file", "tokenizer", "alone", "write_folder", "folder"],
     "toy": ["Toy", "ToySession"],
     "vllm": ["MOST", "Job", "Hook", "VLLM", "VLLMSession", "Row"],
 })
