@@ -93,7 +93,7 @@ def bench_eig(backend:Backend, rounds:int, n:int=64)->dict:
     seconds = in_turn((batch, bare, sequence), rounds, (batch, bare, lambda: sequence(states[:2])))
     return ratio(seconds[:,0], seconds[:,1]) | dict(sequence=ratio(seconds[:,2], seconds[:,0]))
 
-# %% ../../../nbs/lab/04_bench.ipynb #f84258f3
+# %% ../../../nbs/lab/04_bench.ipynb #8b7c3fd9
 def problems(n:int)->list[Question]:
     "Questions in GSM8K's layout, for models that read English."
     from decodelab.evaluation.quick.questions import built_in
@@ -101,19 +101,20 @@ def problems(n:int)->list[Question]:
 
 def bench_live(backend:Backend, questions:Sequence[Question], rounds:int, max_tokens:int=512)->dict:
     "The live stage of `eig_eval` inside one block of remembering, and without."
-    from decodelab.eig.parameters import EIGEvalParameters
-    from decodelab.eig.study.stages import SetUp
-    setup = SetUp(backend, questions, EIGEvalParameters(n=len(questions), max_tokens=max_tokens))
+    from decodelab.eig.parameters import EIGParameters
+    from decodelab.eig.stopping.forcing import scale
+    texts, rule = [q.text for q in questions], 'expected_information_gain_reasoning'
+    def live(some=texts): scale(backend, some, rule, EIGParameters(), max_tokens=max_tokens)
     usage = {}
     def remembering():
         backend.usage.reset()
-        with backend.remembering(): setup.run_live(questions)
+        with backend.remembering(): live()
         usage['with'] = backend.usage.asdict()
     def forgetting():
         backend.usage.reset()
-        with replaced.object(backend, 'remembering', nullcontext): setup.run_live(questions)
+        with replaced.object(backend, 'remembering', nullcontext): live()
         usage['without'] = backend.usage.asdict()
-    seconds = in_turn((forgetting, remembering), rounds, [lambda: setup.run_live(questions[:1])])
+    seconds = in_turn((forgetting, remembering), rounds, [lambda: live(texts[:1])])
     return ratio(*seconds.T) | usage
 
 def live_lines(d:dict, questions:int)->list[str]:
