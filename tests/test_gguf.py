@@ -24,8 +24,8 @@ def apart(session, rows, backend):
 
 def test_broken_files(gguf, tmp_path):
     whole = gguf.path.read_bytes()
-    broken = dict(text=(b'hello', 'not a GGUF file'), cut=(whole[:-4000], 'corrupt'), head=(whole[:40], 'cannot be loaded'),
-                  old=(b'GGUF\1\0\0\0', 'version 1'))
+    broken = dict(text=(b'hello', 'not a GGUF file'), cut=(whole[:-4000], 'corrupt'),
+                  head=(whole[:40], 'cannot be loaded'), old=(b'GGUF\1\0\0\0', 'version 1'))
     for name,(data,says) in broken.items():
         (tmp_path/name).write_bytes(data)
         with pytest.raises(ModelError, match=says): load(f'gguf:{tmp_path/name}')
@@ -155,7 +155,8 @@ TEMPLATES = dict(
           "{% if loop.index==3 %}{% break %}{% endif %}{% endfor %}",
     generation="{% for m in messages %}{% if m.role=='assistant' %}{% generation %}{{ m.content }}{% endgeneration %}"
                "{% else %}{{ m.content }}{% endif %}{% endfor %}",
-    json="{% for m in messages %}{{ m | tojson }}{% endfor %}{{ messages | tojson(indent=2) }}{{ messages[-1].content }}",
+    json="{% for m in messages %}{{ m | tojson }}{% endfor %}{{ messages | tojson(indent=2) }}"
+         "{{ messages[-1].content }}",
     documents="{% if documents is defined %}defined{% endif %}{{ documents }}{{ tools }}"
               "{% for m in messages %}{{ m.content }}{% endfor %}",
     specials="{{ bos_token }}|{{ eos_token }}|{{ pad_token }}|{{ unk_token is defined }}"

@@ -189,7 +189,7 @@ def peak_mb()->float:
     "Most memory of this process so far."
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/(1<<20 if sys.platform=='darwin' else 1<<10)
 
-# %% ../../../nbs/lab/07_peers.ipynb #283cc5d1
+# %% ../../../nbs/lab/07_peers.ipynb #c34eacbb
 def report_score(runtime:str='hf', n:int=16, rounds:int=3, size:int=35, peer_n:int|None=None,
                  kinds:Sequence[str]=('mmlu', 'hellaswag'))->Iterator[str]:
     "What `decodelab bench score` prints, a line for each shape of work as soon as it is measured."
@@ -197,7 +197,8 @@ def report_score(runtime:str='hf', n:int=16, rounds:int=3, size:int=35, peer_n:i
         d = duel(runtime, kind, n, rounds, peer_n, size)
         note = NOTES.get(runtime, '') if d['worst_nats'] > .01 else ''
         yield (f'{kind}-shaped, {d["questions"]} questions, {size} M parameters: '
-               f'decodelab {d["ours_ms"]:.0f} ms a question, {d["peer"]} {d["peer_ms"]:.0f} ms ({d["peer_questions"]} questions): {d["ratio"]:.1f} times faster '
+               f'decodelab {d["ours_ms"]:.0f} ms a question, '
+               f'{d["peer"]} {d["peer_ms"]:.0f} ms ({d["peer_questions"]} questions): {d["ratio"]:.1f} times faster '
                f'({d["low"]:.1f}–{d["high"]:.1f}, {d["rounds"]} rounds); answers differ by at most '
                f'{d["worst_nats"]:.1e} nats{note}; nodes run / unique {d["nodes_run"]:.3f} ({d["unique"]:,} of '
                f'{d["prompt"]:,} tokens); peak memory {d["peak_mb"]:.0f} MB')
