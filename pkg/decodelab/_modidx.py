@@ -371,8 +371,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                   'decodelab/backends/gguf.py'),
                                          'decodelab.backends.gguf.GGUF.fingerprint': ( 'backends/gguf.html#gguf.fingerprint',
                                                                                        'decodelab/backends/gguf.py'),
-                                         'decodelab.backends.gguf.GGUF.kv_room': ( 'backends/gguf.html#gguf.kv_room',
-                                                                                   'decodelab/backends/gguf.py'),
                                          'decodelab.backends.gguf.GGUF.meta': ( 'backends/gguf.html#gguf.meta',
                                                                                 'decodelab/backends/gguf.py'),
                                          'decodelab.backends.gguf.GGUF.model': ( 'backends/gguf.html#gguf.model',

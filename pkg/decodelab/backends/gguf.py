@@ -28,7 +28,7 @@ __all__ = ['TELLING', 'SEQUENCES', 'GROUP', 'KV', 'FLOAT32', 'HALVES', 'SPREAD',
            'shared_batch', 'Context', 'cores', 'spread_of', 'GGUF', 'leaves_below', 'Group', 'groups', 'tops', 'Piece',
            'Remembered', 'Origin', 'fresh_part', 'GGUFSession', 'alike', 'joined']
 
-# %% ../../../nbs/backends/08_gguf.ipynb #b24d67a4
+# %% ../../../nbs/backends/08_gguf.ipynb #7008daf9
 _said: list[str] = []
 TELLING = ('corrupt', 'bounds', 'unknown', 'invalid', 'unsupported', 'magic', 'not found', 'failed to read')
 
@@ -40,6 +40,7 @@ def _log(level, text, _):
 
 lc.llama_log_set(_log, ctypes.c_void_p(0))
 
+# %% ../../../nbs/backends/08_gguf.ipynb #3948aaef
 def _why()->str:
     "The most telling of the last messages."
     lines = [line.split(': ', 1)[-1] for line in _said if line]
@@ -90,11 +91,12 @@ def render(template:str, # A chat template (Jinja, as Transformers extends it)
     except (TemplateError, ValueError, TypeError) as e:
         raise ModelError(f'its chat template refuses: {str(e).splitlines()[0]}') from e
 
-# %% ../../../nbs/backends/08_gguf.ipynb #4e46292e
+# %% ../../../nbs/backends/08_gguf.ipynb #ad6e6b3f
 SEQUENCES = 256 # llama.cpp's own limit for one context
 GROUP = 24 # Leaves decoded together; two groups are alive at once
 KV = dict(f32=0, f16=1)
 
+# %% ../../../nbs/backends/08_gguf.ipynb #2e625e07
 @dataclass(frozen=True)
 class Batch:
     "Tokens of one forward pass; token i belongs to the sequences `labels[first[i]:first[i]+count[i]]`."
@@ -105,15 +107,17 @@ class Batch:
     count: np.ndarray # [N]
     want: np.ndarray # [N], whether the distribution after it is asked for
 
+# %% ../../../nbs/backends/08_gguf.ipynb #0ce18a73
 def shared_batch(tokens:Sequence[int], positions:Sequence[int], labels:Sequence[Sequence[int]])->Batch:
     "Tokens with the sequences of each, all of them wanted."
     count = np.array([len(x) for x in labels])
     flat = np.array([sequence for x in labels for sequence in x])
     return Batch(np.array(tokens), np.array(positions), flat, np.cumsum(count)-count, count, np.ones(len(tokens)))
 
-# %% ../../../nbs/backends/08_gguf.ipynb #56ec86d0
+# %% ../../../nbs/backends/08_gguf.ipynb #e702e5ae
 def _at(array:np.ndarray, kind): return array.ctypes.data_as(ctypes.POINTER(kind))
 
+# %% ../../../nbs/backends/08_gguf.ipynb #576d4818
 class Context:
     "llama.cpp's buffer of states, and which sequences are free."
     def __init__(self, name:str, pointer:Any, vocab_size:int, tokens:int):
@@ -161,7 +165,7 @@ def run(self:Context, batch:Batch)->torch.Tensor|None: # [wanted, V]
     rows = torch.from_numpy(np.ctypeslib.as_array(logits, (n, self.vocab_size)))
     return torch.log_softmax(rows, -1) # a copy: the buffer is llama.cpp's
 
-# %% ../../../nbs/backends/08_gguf.ipynb #20a94e2b
+# %% ../../../nbs/backends/08_gguf.ipynb #191b1a32
 @patch
 def save(self:Context, sequence:int, start:int, stop:int)->np.ndarray: # Bytes
     "States of positions `start` to `stop`."
@@ -173,6 +177,7 @@ def save(self:Context, sequence:int, start:int, stop:int)->np.ndarray: # Bytes
     if written!=size: raise ModelError(f'{self.name}: llama.cpp gave {written} bytes of a state of {size}')
     return state
 
+# %% ../../../nbs/backends/08_gguf.ipynb #459786cd
 @patch
 def load(self:Context, state:np.ndarray, readers:Sequence[tuple[int, int]], start:int):
     "Put saved states back, shared by sequences, each up to a position."
@@ -200,7 +205,7 @@ def spread_of(file_type:str|None)->float: # Nats
     if file_type==FLOAT32: return 0.
     return SPREAD['half' if file_type in HALVES else 'quantised']
 
-# %% ../../../nbs/backends/08_gguf.ipynb #a09878c2
+# %% ../../../nbs/backends/08_gguf.ipynb #e0408fe8
 class GGUF(Planned):
     "A GGUF model on llama.cpp behind the contract."
     max_rows = (SEQUENCES-2*GROUP-1)//2 # prompts and their forks are alive together
@@ -229,13 +234,11 @@ class GGUF(Planned):
 
     @property
     def model(self): return self._held.get('model')
-    @property
-    def kv_room(self)->int: return self.memory//2 # Bytes for states in llama.cpp's buffer
     def fingerprint(self)->str: return digest(self.kv, str(self.path.stat().st_size), file_head(self.path))
     def __repr__(self)->str:
         return f'GGUF({self.name!r}, {self.n_ctx} tokens, {self.kv} states, max_length={self.max_length})'
 
-# %% ../../../nbs/backends/08_gguf.ipynb #91188226
+# %% ../../../nbs/backends/08_gguf.ipynb #38fbd83e
 @patch
 def _read(self:GGUF, n_gpu_layers:int):
     "Read the weights."
@@ -245,6 +248,7 @@ def _read(self:GGUF, n_gpu_layers:int):
     self._held['model'] = lc.llama_model_load_from_file(str(self.path).encode(), how)
     if not self.model: raise ModelError(f'{self.name}: cannot be loaded: {_why()}')
 
+# %% ../../../nbs/backends/08_gguf.ipynb #c3be11fd
 @patch
 def meta(self:GGUF, key:str)->str|None:
     "A value of the file's metadata, as text."
@@ -252,7 +256,7 @@ def meta(self:GGUF, key:str)->str|None:
     n = lc.llama_model_meta_val_str(self.model, key.encode(), value, len(value))
     return value.value.decode(errors='replace') if n >= 0 else None
 
-# %% ../../../nbs/backends/08_gguf.ipynb #e18c63eb
+# %% ../../../nbs/backends/08_gguf.ipynb #9c75e88f
 @patch
 def _inspect(self:GGUF, kv:str):
     "Read off tokens and sizes."
@@ -271,6 +275,7 @@ def _inspect(self:GGUF, kv:str):
     self.capabilities = Capabilities(remembers=True, batch_spread=spread_of(file_type),
                                      quantisation=('f16', 'q8_0', 'q6_k', 'q5_k_m', 'q4_k_m'))
 
+# %% ../../../nbs/backends/08_gguf.ipynb #88eb6688
 @patch
 def _read_tokens(self:GGUF):
     "Special tokens and template. A file without a beginning of text names the end in its place, or one is made up."
@@ -283,16 +288,17 @@ def _read_tokens(self:GGUF):
     self.special_ids = frozenset(i for i in range(v.size) if lc.llama_vocab_is_control(v.pointer, i))
     self.template = self._template(None) or ''
 
+# %% ../../../nbs/backends/08_gguf.ipynb #354b5b24
 @patch
 def _template(self:GGUF, name:bytes|None)->str|None:
     text = lc.llama_model_chat_template(self.model, name)
     return text.decode() if text else None
 
-# %% ../../../nbs/backends/08_gguf.ipynb #c4da14b1
+# %% ../../../nbs/backends/08_gguf.ipynb #61e60734
 @patch
 def _open(self:GGUF, n_ctx:int|None, threads:int):
     "Make the context: as many states as memory allows, one buffer for all sequences."
-    n_ctx = n_ctx or max(512, min(1<<15, self.kv_room//self.state_bytes)//256*256)
+    n_ctx = n_ctx or max(512, min(1<<15, self.memory//2//self.state_bytes)//256*256)
     p = lc.llama_context_default_params()
     p.n_ctx, p.n_batch, p.n_ubatch = n_ctx, max(self.batch, SEQUENCES), self.batch
     p.n_seq_max, p.kv_unified = SEQUENCES, True
@@ -314,7 +320,7 @@ def _row_threads(self:GGUF)->int:
     "Threads of a pass over one token."
     return cores() if self.path.stat().st_size > WORTH*lc.llama_model_n_layer(self.model) else 1
 
-# %% ../../../nbs/backends/08_gguf.ipynb #6c262c03
+# %% ../../../nbs/backends/08_gguf.ipynb #018777af
 @patch
 def encode(self:GGUF, text:str)->Ids: return self.vocabulary.encode(text)
 
@@ -324,6 +330,7 @@ def decode(self:GGUF, ids:Sequence[int])->str: return self.vocabulary.decode(ids
 @patch
 def chat(self:GGUF, messages:list[dict])->Ids: return self.encode(self.chat_text(messages))
 
+# %% ../../../nbs/backends/08_gguf.ipynb #634e892f
 @patch
 def chat_text(self:GGUF, messages:list[dict], add_generation_prompt:bool=True, **values)->str:
     "Messages by the file's template; without the generation prompt the last one is left open."
@@ -332,6 +339,7 @@ def chat_text(self:GGUF, messages:list[dict], add_generation_prompt:bool=True, *
     try: return render(template, messages, add_generation_prompt, **self._special_texts() | values)
     except ModelError as e: raise ModelError(f'{self.name}: {e}') from e
 
+# %% ../../../nbs/backends/08_gguf.ipynb #9bbe4690
 @patch
 def _special_texts(self:GGUF)->dict[str, str]:
     "Special tokens that are set, by the names that Transformers gives them."
@@ -341,7 +349,7 @@ def _special_texts(self:GGUF)->dict[str, str]:
                   unk_token=int(unknown) if unknown else None)
     return {name: v.text(token) for name,token in tokens.items() if token is not None}
 
-# %% ../../../nbs/backends/08_gguf.ipynb #a6092597
+# %% ../../../nbs/backends/08_gguf.ipynb #7acdd59c
 def leaves_below(trie:Trie)->tuple[np.ndarray, np.ndarray, np.ndarray]: # [L], [N], [N]
     "Leaves in depth-first order; of each node, the first leaf below it and one past the last."
     n = len(trie)
@@ -354,6 +362,7 @@ def leaves_below(trie:Trie)->tuple[np.ndarray, np.ndarray, np.ndarray]: # [L], [
     upto = np.concatenate([[0], np.cumsum(leaf)])
     return np.flatnonzero(leaf), upto[:-1], upto[ends]
 
+# %% ../../../nbs/backends/08_gguf.ipynb #bb081ad6
 @dataclass(frozen=True)
 class Group:
     "Leaves that are run together, and the nodes that come with them."
@@ -362,6 +371,7 @@ class Group:
     start: int # Nodes
     stop: int
 
+# %% ../../../nbs/backends/08_gguf.ipynb #3cccc37a
 def groups(leaves:np.ndarray, tokens:int)->Iterator[Group]:
     "Cut leaves into groups of at most `GROUP`, and of `tokens` nodes unless one leaf has more."
     i = start = 0
@@ -371,13 +381,14 @@ def groups(leaves:np.ndarray, tokens:int)->Iterator[Group]:
         yield Group(i, leaves[i:j].tolist(), start, int(leaves[j-1])+1)
         i, start = j, int(leaves[j-1])+1
 
+# %% ../../../nbs/backends/08_gguf.ipynb #21c3ccd8
 def tops(trie:Trie, group:Group)->list[int]:
     "Of each leaf, the first node of the group on its path."
     top, parent = {}, trie.parent[group.start:group.stop].tolist()
     for n,above in enumerate(parent, group.start): top[n] = top[above] if above >= group.start else n
     return [top[leaf] for leaf in group.leaves]
 
-# %% ../../../nbs/backends/08_gguf.ipynb #3c341f2a
+# %% ../../../nbs/backends/08_gguf.ipynb #c27f58da
 @patch
 def _forward(self:GGUF, trie:Trie, want:np.ndarray, take:Take, hold:Sequence[tuple[int, int]], origin:Origin|None=None):
     "Run every node, a group of leaves at a time; the sequences of `hold` get the states up to their nodes."
@@ -395,6 +406,7 @@ def _forward(self:GGUF, trie:Trie, want:np.ndarray, take:Take, hold:Sequence[tup
             last = mine[len(group.leaves)-1]
     self.usage.run += len(trie)
 
+# %% ../../../nbs/backends/08_gguf.ipynb #7da7b6a9
 @patch
 def _inherit(self:GGUF, trie:Trie, group:Group, labels:list[int], last:int, origin:Origin|None):
     "Give each leaf's sequence what stands before the group on its path."
@@ -404,7 +416,7 @@ def _inherit(self:GGUF, trie:Trie, group:Group, labels:list[int], last:int, orig
         elif origin and trie.depth[top]: kept.append((origin.above[top], sequence))
     if kept: self._recall(kept)
 
-# %% ../../../nbs/backends/08_gguf.ipynb #21cc82ae
+# %% ../../../nbs/backends/08_gguf.ipynb #32d6a40f
 @patch
 def _through(self:GGUF, trie:Trie, group:Group, labels:np.ndarray, below:tuple[np.ndarray, np.ndarray],
              want:np.ndarray, take:Take):
@@ -420,10 +432,11 @@ def _through(self:GGUF, trie:Trie, group:Group, labels:np.ndarray, below:tuple[n
         if found is not None: take(np.flatnonzero(want[s])+start, found)
         start = stop
 
+# %% ../../../nbs/backends/08_gguf.ipynb #91732733
 @patch
 def rows_at_once(self:GGUF, longest:int)->int: return max(1, min(self.max_rows, self.n_ctx//longest-1))
 
-# %% ../../../nbs/backends/08_gguf.ipynb #0a6d772e
+# %% ../../../nbs/backends/08_gguf.ipynb #120d436a
 @dataclass(frozen=True, eq=False)
 class Piece:
     "States of consecutive nodes on one path."
@@ -432,6 +445,7 @@ class Piece:
     nodes: list[int]
     state: np.ndarray # Bytes
 
+# %% ../../../nbs/backends/08_gguf.ipynb #286aeffb
 class Remembered:
     "What a block of work ran: its distinct nodes by number, their states and distributions, each within so many bytes."
     def __init__(self, room:int):
@@ -456,7 +470,7 @@ class Remembered:
             known.append(numbers[-1] in self.home and (parent < 0 or known[parent]))
         return np.array(numbers, np.int64), np.array(known, bool)
 
-# %% ../../../nbs/backends/08_gguf.ipynb #ab80bb89
+# %% ../../../nbs/backends/08_gguf.ipynb #fd18b4e1
 @patch
 def keep(self:Remembered, piece:Piece):
     "Keep the states of a piece; those used least recently make room."
@@ -465,6 +479,7 @@ def keep(self:Remembered, piece:Piece):
     self.home.update(dict.fromkeys(piece.nodes, piece))
     while self.bytes > self.room and len(self.pieces) > 1: self._forget(next(iter(self.pieces)))
 
+# %% ../../../nbs/backends/08_gguf.ipynb #0c3eba43
 @patch
 def _forget(self:Remembered, piece:Piece):
     del self.pieces[piece]
@@ -472,6 +487,7 @@ def _forget(self:Remembered, piece:Piece):
     for node in piece.nodes:
         if self.home.get(node) is piece: del self.home[node]
 
+# %% ../../../nbs/backends/08_gguf.ipynb #336713f4
 @patch
 def stretches(self:Remembered, node:int)->list[tuple[Piece, int]]:
     "Pieces on the path to a node, the lowest first, each up to the position used; they are the newest now."
@@ -483,6 +499,7 @@ def stretches(self:Remembered, node:int)->list[tuple[Piece, int]]:
         node = piece.above
     return found
 
+# %% ../../../nbs/backends/08_gguf.ipynb #4d872299
 @patch
 def keep_rows(self:Remembered, nodes:Sequence[int], rows:torch.Tensor):
     "Keep distributions [n, V]."
@@ -490,7 +507,7 @@ def keep_rows(self:Remembered, nodes:Sequence[int], rows:torch.Tensor):
     most = max(1, self.room//(4*rows.shape[-1]))
     while len(self.rows) > most: self.rows.popitem(last=False)
 
-# %% ../../../nbs/backends/08_gguf.ipynb #111ff43e
+# %% ../../../nbs/backends/08_gguf.ipynb #e53b2353
 @dataclass(frozen=True)
 class Origin:
     "Where the nodes of a trie, or of the new part of one, stand in what is remembered."
@@ -498,6 +515,7 @@ class Origin:
     nodes: list[int]
     above: list[int] # Of each node, the one before it; -1 at the top
 
+# %% ../../../nbs/backends/08_gguf.ipynb #5aa3beb3
 def fresh_part(trie:Trie, known:np.ndarray)->Trie:
     "The nodes that are not known; what stands on a known node is at the top."
     new = np.flatnonzero(~known)
@@ -505,6 +523,7 @@ def fresh_part(trie:Trie, known:np.ndarray)->Trie:
     index[new] = np.arange(len(new))
     return Trie(trie.tokens[new], trie.depth[new], index[trie.parent[new]], [])
 
+# %% ../../../nbs/backends/08_gguf.ipynb #67801623
 @patch
 def _retain(self:GGUF, trie:Trie, group:Group, labels:list[int], origin:Origin):
     "Keep the states of a group, each node with the first leaf below it."
@@ -520,6 +539,7 @@ def _retain(self:GGUF, trie:Trie, group:Group, labels:list[int], origin:Origin):
         nodes = [origin.nodes[n] for n in reversed(chain)]
         origin.block.keep(Piece(origin.above[top], int(trie.depth[top]), nodes, state))
 
+# %% ../../../nbs/backends/08_gguf.ipynb #e8ae7b35
 @patch
 def _recall(self:GGUF, wanted:Sequence[tuple[int, int]]):
     "Give sequences the states up to remembered nodes; what they share is put into the buffer once."
@@ -529,7 +549,7 @@ def _recall(self:GGUF, wanted:Sequence[tuple[int, int]]):
     for piece,sequences in sorted(readers.items(), key=lambda x: x[0].start):
         self.context.load(piece.state, sequences, piece.start)
 
-# %% ../../../nbs/backends/08_gguf.ipynb #04aaad50
+# %% ../../../nbs/backends/08_gguf.ipynb #42efbbe4
 @patch
 def _run(self:GGUF, trie:Trie, want:np.ndarray, take:Take, hold:Sequence[tuple[int, int]]=()):
     "Every node once, or not at all when it is remembered; the sequences of `hold` get the states up to their nodes."
@@ -548,6 +568,7 @@ def _run(self:GGUF, trie:Trie, want:np.ndarray, take:Take, hold:Sequence[tuple[i
     self._forward(part, want[new], keep_and_take, [(index[n], s) for n,s in hold if not known[n]],
                   Origin(block, nodes[new].tolist(), above.tolist()))
 
+# %% ../../../nbs/backends/08_gguf.ipynb #95a515cd
 @patch
 def _reread(self:GGUF, trie:Trie, nodes:np.ndarray, asked:np.ndarray, take:Take):
     "Distributions after remembered nodes; where one is not kept its node is run again."
@@ -565,7 +586,7 @@ def _reread(self:GGUF, trie:Trie, nodes:np.ndarray, asked:np.ndarray, take:Take)
             take(part, rows)
         self.usage.run += len(part)
 
-# %% ../../../nbs/backends/08_gguf.ipynb #d9b56bda
+# %% ../../../nbs/backends/08_gguf.ipynb #f66f5d4d
 @patch
 @contextmanager
 def remembering(self:GGUF)->Iterator[None]:
@@ -577,6 +598,7 @@ def remembering(self:GGUF)->Iterator[None]:
     try: yield
     finally: self._block = None
 
+# %% ../../../nbs/backends/08_gguf.ipynb #04d4620b
 @patch
 def _count_unique(self:GGUF, trie:Trie):
     "Nodes that are new in the block."
@@ -587,7 +609,7 @@ def _count_unique(self:GGUF, trie:Trie):
     self._block.trie(trie)
     self.usage.unique += len(self._block.numbers)-before
 
-# %% ../../../nbs/backends/08_gguf.ipynb #b561952b
+# %% ../../../nbs/backends/08_gguf.ipynb #35b941dd
 class GGUFSession:
     "Rows being decoded on llama.cpp."
     device = 'cpu'
@@ -603,28 +625,6 @@ class GGUFSession:
         if self._logprobs is None: self._logprobs = self._newest()
         return self._logprobs
 
-    def step(self, ids:Sequence[int]|torch.Tensor)->torch.Tensor: # [B, V]
-        "Append one token to each row."
-        found, places = self._append([(i,) for i in torch.as_tensor(ids).tolist()])
-        self._logprobs = found if len(found)==len(places) else found[[at for at, in places]]
-        return self._logprobs
-    def extend(self, blocks:Sequence[Sequence[int]])->torch.Tensor: # [B, max k, V]
-        "Append a block of tokens to each row in one pass; -inf past a block's end."
-        blocks = [torch.as_tensor(block).tolist() for block in blocks]
-        stand = None if all(blocks) else self.logprobs # asked for before the rows go on
-        out = torch.full((len(blocks), max(map(len, blocks)), self.gguf.vocab_size), -torch.inf)
-        if not any(blocks): return out
-        found, places = self._append(blocks)
-        for row,at in zip(out, places): row[:len(at)] = found[at]
-        self._logprobs = torch.stack([found[at[-1]] if at else stand[r] for r,at in enumerate(places)])
-        return out
-    def rewind(self, lengths:Sequence[int]):
-        "Forget the newest tokens, down to these lengths."
-        for row,n in zip(self.rows, lengths):
-            if not 1 <= n <= len(row): raise BadValue('length of a row to go back to', int(n), f'1 to {len(row)}')
-        if [int(n) for n in lengths]!=self.lengths.tolist(): self._logprobs = None
-        self._back(lengths)
-
     def close(self):
         self._leave(range(len(self.rows)))
         self.sequences, self.rows = [], []
@@ -632,12 +632,43 @@ class GGUFSession:
     def __exit__(self, *error): self.close()
     def __del__(self): self.close()
 
-# %% ../../../nbs/backends/08_gguf.ipynb #4bedc6dc
+# %% ../../../nbs/backends/08_gguf.ipynb #a9fd9622
+@patch
+def step(self:GGUFSession, ids:Sequence[int]|torch.Tensor)->torch.Tensor: # [B, V]
+    "Append one token to each row."
+    found, places = self._append([(i,) for i in torch.as_tensor(ids).tolist()])
+    self._logprobs = found if len(found)==len(places) else found[[at for at, in places]]
+    return self._logprobs
+
+# %% ../../../nbs/backends/08_gguf.ipynb #83b393a9
+@patch
+def extend(self:GGUFSession, blocks:Sequence[Sequence[int]])->torch.Tensor: # [B, max k, V]
+    "Append a block of tokens to each row in one pass; -inf past a block's end."
+    blocks = [torch.as_tensor(block).tolist() for block in blocks]
+    stand = None if all(blocks) else self.logprobs # asked for before the rows go on
+    out = torch.full((len(blocks), max(map(len, blocks)), self.gguf.vocab_size), -torch.inf)
+    if not any(blocks): return out
+    found, places = self._append(blocks)
+    for row,at in zip(out, places): row[:len(at)] = found[at]
+    self._logprobs = torch.stack([found[at[-1]] if at else stand[r] for r,at in enumerate(places)])
+    return out
+
+# %% ../../../nbs/backends/08_gguf.ipynb #def29f28
+@patch
+def rewind(self:GGUFSession, lengths:Sequence[int]):
+    "Forget the newest tokens, down to these lengths."
+    for row,n in zip(self.rows, lengths):
+        if not 1 <= n <= len(row): raise BadValue('length of a row to go back to', int(n), f'1 to {len(row)}')
+    if [int(n) for n in lengths]!=self.lengths.tolist(): self._logprobs = None
+    self._back(lengths)
+
+# %% ../../../nbs/backends/08_gguf.ipynb #d2a91485
 def alike(rows:Sequence[Ids])->list[int]:
     "A number of each row, the same for equal ones."
     index: dict[Ids, int] = {}
     return [index.setdefault(row, len(index)) for row in rows]
 
+# %% ../../../nbs/backends/08_gguf.ipynb #d78593c8
 def joined(marks:Sequence[int], # [B] of the rows
            blocks:Sequence[Sequence[int]], # [B] tokens to append
           )->tuple[dict[tuple[int, int], list[int]], list[list[int]], list[int]]:
@@ -654,7 +685,7 @@ def joined(marks:Sequence[int], # [B] of the rows
         ends.append(mark)
     return owners, places, ends
 
-# %% ../../../nbs/backends/08_gguf.ipynb #a661e49d
+# %% ../../../nbs/backends/08_gguf.ipynb #75687e16
 @patch
 def _append(self:GGUFSession, blocks:Sequence[Sequence[int]])->tuple[torch.Tensor, list[list[int]]]:
     "Put blocks of tokens at the ends of rows: distributions [distinct tokens, V], each row's places among them."
@@ -676,6 +707,7 @@ def _append(self:GGUFSession, blocks:Sequence[Sequence[int]])->tuple[torch.Tenso
     gguf._spent(since)
     return found, places
 
+# %% ../../../nbs/backends/08_gguf.ipynb #43d38965
 @patch
 def _run_rows(self:GGUF, tokens:list[int], positions:list[int], labels:list[list[int]])->torch.Tensor: # [tokens, V]
     "Run new tokens of rows, as many at once as a batch takes."
@@ -684,6 +716,7 @@ def _run_rows(self:GGUF, tokens:list[int], positions:list[int], labels:list[list
     if self._block: self.usage.run += len(tokens)
     return found[0] if len(found)==1 else torch.cat([torch.empty(0, self.vocab_size), *found])
 
+# %% ../../../nbs/backends/08_gguf.ipynb #c043e763
 @patch
 def _newest(self:GGUFSession)->torch.Tensor: # [B, V]
     "Run the newest token of each row again."
@@ -692,7 +725,7 @@ def _newest(self:GGUFSession)->torch.Tensor: # [B, V]
     found, places = self._append(newest)
     return found[[at for at, in places]]
 
-# %% ../../../nbs/backends/08_gguf.ipynb #385d971e
+# %% ../../../nbs/backends/08_gguf.ipynb #222edbfd
 @patch
 def _numbered(self:GGUFSession, blocks:Sequence[Sequence[int]], places:list[list[int]])->list[int]:
     "In a block the number of each distinct new token, which is counted the first time it is met."
@@ -707,6 +740,7 @@ def _numbered(self:GGUFSession, blocks:Sequence[Sequence[int]], places:list[list
     self.gguf.usage.unique += len(block.numbers)-before
     return [found[at] for at in range(len(found))]
 
+# %% ../../../nbs/backends/08_gguf.ipynb #af70722c
 @patch
 def _with_known(self:GGUFSession, found:torch.Tensor, todo:list[int], nodes:list[int])->torch.Tensor:
     "Distributions of all distinct tokens [n, V]: remembered ones, and those that were run, which are remembered now."
@@ -717,6 +751,7 @@ def _with_known(self:GGUFSession, found:torch.Tensor, todo:list[int], nodes:list
     if todo: block.keep_rows([nodes[at] for at in todo], found)
     return out
 
+# %% ../../../nbs/backends/08_gguf.ipynb #ca67904f
 @patch
 def _fetch(self:GGUFSession, rows:set[int]):
     "Have the states of these rows in their sequences, those too that were only remembered."
@@ -729,6 +764,7 @@ def _fetch(self:GGUFSession, rows:set[int]):
     ends = [(int(path[-1]), self.sequences[r]) for r,path in zip(behind, trie.paths)]
     gguf._run(trie, np.zeros(len(trie), bool), lambda at, rows: None, ends)
 
+# %% ../../../nbs/backends/08_gguf.ipynb #3c7e78a9
 @patch
 def _back(self:GGUFSession, lengths:Sequence[int]):
     "Cut rows to these lengths."
@@ -738,7 +774,7 @@ def _back(self:GGUFSession, lengths:Sequence[int]):
     self.held = [min(n, held) for n,held in zip(lengths, self.held)]
     self.marks = alike(self.rows)
 
-# %% ../../../nbs/backends/08_gguf.ipynb #998fc8e1
+# %% ../../../nbs/backends/08_gguf.ipynb #2d09bb5a
 @patch
 def fork(self:GGUFSession, rows:Sequence[int])->GGUFSession|Grown:
     "A new session of these rows; this one stays as it is."
@@ -751,6 +787,7 @@ def fork(self:GGUFSession, rows:Sequence[int])->GGUFSession|Grown:
     other.held = [self.held[r] for r in rows]
     return other
 
+# %% ../../../nbs/backends/08_gguf.ipynb #f19c8de1
 @patch
 def select(self:GGUFSession, rows:Sequence[int]):
     "In place: these rows, repeats allowed, in this order."
@@ -765,11 +802,13 @@ def select(self:GGUFSession, rows:Sequence[int]):
     self.sequences, self.rows = sequences, [self.rows[r] for r in rows]
     self.marks, self.held, self.nodes = ([x[r] for r in rows] for x in (self.marks, self.held, self.nodes))
 
+# %% ../../../nbs/backends/08_gguf.ipynb #23f966d1
 @patch
 def drop(self:GGUFSession, rows:Sequence[int]):
     "Forget rows; the others close up in order."
     self.select(sorted(set(range(len(self.rows)))-{int(r) for r in rows}))
 
+# %% ../../../nbs/backends/08_gguf.ipynb #18440e67
 @patch
 def _leave(self:GGUFSession, rows:Sequence[int]):
     "Give the sequences of rows back; in a block of work their states are kept."
@@ -779,7 +818,7 @@ def _leave(self:GGUFSession, rows:Sequence[int]):
         if gguf._block: gguf._retain_row(self.rows[r][:self.held[r]], self.sequences[r])
         gguf.context.give([self.sequences[r]])
 
-# %% ../../../nbs/backends/08_gguf.ipynb #f5f7b017
+# %% ../../../nbs/backends/08_gguf.ipynb #6c590a14
 @patch
 def _retain_row(self:GGUF, ids:Ids, sequence:int):
     "Keep the states of a row that are not kept yet."
@@ -791,11 +830,13 @@ def _retain_row(self:GGUF, ids:Ids, sequence:int):
     state = self.context.save(sequence, start, len(nodes))
     block.keep(Piece(nodes[start-1] if start else -1, start, nodes[start:], state))
 
+# %% ../../../nbs/backends/08_gguf.ipynb #f2bd6d25
 @patch
 def crowded(self:GGUF, rows:int)->bool:
     "Whether so many more rows find no sequences."
     return rows > len(self.context.free)-2*GROUP-1
 
+# %% ../../../nbs/backends/08_gguf.ipynb #a3d17dcc
 @patch
 def session(self:GGUF, prefixes:Sequence[Ids], room:int=64)->GGUFSession|Grown:
     "Open a decode session after the given prefixes."
