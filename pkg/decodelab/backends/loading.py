@@ -70,8 +70,8 @@ def _vllm(model:str, **options)->Causal:
 @backends.register('server')
 def _server(url:str, **options)->Sampler:
     "Servers that speak OpenAI's protocol: vLLM's, llama.cpp's."
-    from decodelab.backends.server import Server
-    return Server(url, **options)
+    from decodelab.backends.server import open_server
+    return open_server(url, **options)
 
 @backends.register('mlx')
 def _mlx(model:str, **options)->Causal:
