@@ -26,18 +26,18 @@ class Continuation:
     closed: bool # Thinking ended in it, by the model's mark or end-of-text
     drawn: int # Tokens generated for it, those cut off included
 
-# %% ../../../nbs/eig/03_forecast.ipynb #7b6af666
+# %% ../../../nbs/eig/03_forecast.ipynb #103cd558
 def tokens_of(backend:Backend, ids:Ids, text:str)->Ids:
-    "The shortest run of tokens that says all of `text`, the beginning of what they say; a token that straddles its end is kept."
+    "The shortest run of tokens that says all of `text`, with which they begin; a token that straddles its end is kept."
     return ids[:bisect_left(range(len(ids)), True, key=lambda n: backend.decode(ids[:n]).startswith(text))]
 
 def whole_characters(backend:Backend, ids:Ids)->Ids:
-    "Tokens without half a character at their end; as they are where nothing would be left, or where it is no character."
+    "Tokens without half a character at their end; as they are where nothing would be left, or it is no character."
     for n in range(len(ids), max(0, len(ids)-4), -1): # A character has at most four bytes
         if not backend.decode(ids[:n]).endswith('\ufffd'): return ids[:n]
     return ids
 
-# %% ../../../nbs/eig/03_forecast.ipynb #a82dc2f6
+# %% ../../../nbs/eig/03_forecast.ipynb #1492e8f2
 def cut_steps(backend:Backend, # Decodes
               frame:Frame, # What ends a step, and thinking
               ids:Ids, # Generated tokens
@@ -55,7 +55,7 @@ def cut_steps(backend:Backend, # Decodes
 def _steps(frame:Frame, text:str, closed:bool, steps:int|None)->tuple[str,bool]:
     "Text up to its last whole step or to the end of thinking, and whether thinking ended there."
     thinking, mark, _ = text.partition(frame.close) if frame.close else (text, '', '')
-    ends = [m.end() for m in re.finditer(re.escape(frame.step), thinking)]
+    ends = [m.start()+len(frame.step) for m in re.finditer(f'(?={re.escape(frame.step)})', thinking)]
     if steps and len(ends) >= steps: return thinking[:ends[steps-1]], False
     if closed or mark or not ends: return thinking, bool(closed or mark)
     return thinking[:ends[-1]], False
