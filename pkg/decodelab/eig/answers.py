@@ -184,7 +184,9 @@ def same(a:str, b:str, normaliser:Callable=normalise)->bool:
     "Whether two texts are one answer."
     return normaliser(a)==normaliser(b)
 
-# %% ../../../nbs/eig/01_answers.ipynb #e821e7f5
+# %% ../../../nbs/eig/01_answers.ipynb #9a59a7dd
+_SIDE = re.compile(r'|[a-z]|[\d.,()]+(?:\s*[-+*/^×÷]\s*[\d.,()]+)+') # Of an equation that says a value: `x`, or `5 + 3`
+
 def _parts(text:str)->str|None:
     "The inside of brackets, a set, the last side of an equation, a list item by item; `None` for anything else."
     if m := re.fullmatch(r'([(\[]?)([^()\[\]]*)([)\]])', text):
@@ -193,7 +195,7 @@ def _parts(text:str)->str|None:
     if m := re.fullmatch(r'\\?\{([^{}:\\]*)\\?\}', text):
         return '{' + ', '.join(sorted(map(normalise, m[1].split(',')))) + '}'
     head, equals, last = text.rpartition('=')
-    if equals and last.strip() and not re.search('[,<>≤≥!]', head): return normalise(last)
+    if equals and _SIDE.fullmatch(head.strip()) and number(last.strip()): return number(last.strip())
     items = text.split(',')
     is_list = len(items) > 1 and all(re.search(r'\d', x) and not re.search(r'[(){}\[\]]', x) for x in items)
     return ','.join(map(normalise, items)) if is_list else None
