@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from ..backends.contract import Backend, Ids, Sampling
 from ..backends.decoding import Stops, draw, stream_key, torch_of, uniforms
-from .answers import Frame
+from .frames import Frame
 from .parameters import EIGParameters
 
 # %% auto #0

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 import numpy as np
 from ..backends.contract import Backend, Ids, Scored
-from .answers import Candidate, Frame, classes, end_ids, normalise
+from .answers import Candidate, classes, normalise
+from .frames import Frame, end_ids
 from .parameters import EIGParameters
 from ..maths.information import entropy, softmax
 

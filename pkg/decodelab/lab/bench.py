@@ -32,7 +32,7 @@ def side_by_side(a:Callable, b:Callable, rounds:int=5)->dict: return ratio(*in_t
 def bench_eig(backend, rounds:int, n:int=64)->dict:
     "One decision for all live questions against the bare sample and score calls with the same prompts and settings, and against the same decisions question by question; a prefix cache is emptied before each."
     from decodelab.backends.contract import Sampling
-    from decodelab.eig.answers import frame_for, prompt_ids
+    from decodelab.eig.frames import frame_for, prompt_ids
     from decodelab.eig.gain import ExpectedInformationGainCalculator
     from decodelab.eig.parameters import EIGParameters
     frame, p = frame_for(backend), EIGParameters(adaptive=False, lambda_cost=0)
@@ -67,7 +67,7 @@ def bench_sample(backend, rounds:int)->dict:
     "Sixty-four prompts in one batch against Transformers' own generate on the same batch."
     import torch
     from decodelab.backends.contract import Sampling
-    from decodelab.eig.answers import frame_for, prompt_ids
+    from decodelab.eig.frames import frame_for, prompt_ids
     prompts = [prompt_ids(backend, frame_for(backend), q.text) for q in load_questions('reference', 64)]
     w = max(map(len, prompts)); dev = backend.model.device
     ids = torch.tensor([[*[0]*(w-len(p)), *p] for p in prompts], device=dev); mask = torch.tensor([[0]*(w-len(p))+[1]*len(p) for p in prompts], device=dev)

@@ -16,10 +16,11 @@ from ..tasks.data import load_questions
 from ..core.files import to_json, write_atomic
 from ..core.parameters import Parameters, param
 from ..core.runs import Run
-from ..eig.answers import frame_for, normalise
+from ..eig.answers import normalise
+from ..eig.frames import frame_for
 from ..eig.gain import ExpectedInformationGainCalculator
 from ..eig.parameters import EIGParameters
-from ..eig.stopping.reasoning import Full, reason
+from ..eig.stopping.reasoning import reason
 from ..maths.statistics import calibration, wilson
 from ..backends.shipped import encode, special, config, tokenizer
 
@@ -277,7 +278,7 @@ class LiveCurve:
 def after_passes(backend:Backend, qs:list, seed:int=0)->dict:
     "Accuracy, mean entropy and calibration of the greedy answer after 0, 1, 2 and 3 passes."
     calc = ExpectedInformationGainCalculator(backend, frame_for(backend), EIGParameters(top_p=1), seed)
-    thoughts = reason(backend, [q.text for q in qs], Full(), calc.forecaster, max_tokens=250)
+    thoughts = reason(backend, [q.text for q in qs], None, calc.forecaster, max_tokens=250)
     out = {}
     for k in range(PASSES+1):
         at = [t.boundaries[min(len(t.boundaries)-1, k*(len(t.boundaries)-1)//PASSES)].tokens for t in thoughts]
@@ -290,7 +291,7 @@ def after_passes(backend:Backend, qs:list, seed:int=0)->dict:
 def answers_of(backend:Backend, qs:list, temperature:float, seed:int=0, max_tokens:int=250)->list[str]:
     "What a model answers after full reasoning, as text."
     calc = ExpectedInformationGainCalculator(backend, frame_for(backend), EIGParameters(), seed)
-    ts = reason(backend, [q.text for q in qs], Full(), calc.forecaster, max_tokens)
+    ts = reason(backend, [q.text for q in qs], None, calc.forecaster, max_tokens)
     out = backend.sample([(*t.ids, *calc.posteriors.cue) for t in ts], Sampling(max_tokens=40, temperature=temperature, seed=seed))
     return [s[0].text for s in out]
 

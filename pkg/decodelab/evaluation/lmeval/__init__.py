@@ -11,7 +11,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "jobs": ["EIG", "SPENT", "COLUMNS", "PAIRED", "preset_arguments", "newest", "rows", "as_table", "outcomes",
         "compared", "gather", "shell"],
     "names": ["MODELS", "MODEL_ARGUMENTS", "address", "register"],
-    "stopping": ["OURS", "Forcing", "Scaling", "arguments", "Asked", "asked", "ended", "Reasoned", "trace_of", "Tally",
-        "reasoned", "fitted", "conclude", "Rounds", "line", "batches"],
+    "stopping": ["OURS", "Forcing", "Scaling", "arguments", "asked", "fitted", "asking", "response", "Reasoned",
+        "trace_of", "Tally", "mean_of", "line", "Rounds", "reasoned", "batches", "mark_id", "after_thinking",
+        "sample_after_thinking"],
     "takeover": ["STANDS_IN", "LEFT_OUT", "NOT_OFFERED", "taken_over", "served", "simple_evaluate", "stopping_rules"],
 })

@@ -17,7 +17,8 @@ from ...core.files import digest
 from ...core.settings import load_settings
 from .names import MODEL_ARGUMENTS, register
 from .generation import Generation, slices
-from .stopping import Scaling, Tally, arguments, asked, batches, reasoned
+from .stopping import (Scaling, Tally, after_thinking, arguments, asked, batches, reasoned,
+                                                  sample_after_thinking)
 if find_spec('lm_eval') is None: raise MissingExtra('lm_eval', 'eval')
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
@@ -245,17 +246,17 @@ class Generates(Rolling):
 
     def final_text(self, ids:Sequence[int], stops:Sequence[str])->str:
         "Tokens as lm-eval's metrics see them."
-        ids, end = list(ids), self.think_end_token
-        if isinstance(end, int) and end in ids: ids = ids[len(ids)-ids[::-1].index(end):]
+        ids, cut = after_thinking(self.model, ids, self.think_end_token)
+        mark = None if cut or isinstance(self.think_end_token, int) else self.think_end_token
         text = self.tok_decode(ids)
         eos = [] if self.eot_token_id is None else [self.tok_decode(self.eot_token_id, skip_special_tokens=False)]
-        return postprocess_generated_text(text.lstrip() if isinstance(end, int) else text, [*stops, *eos], end if isinstance(end, str) else None)
+        return postprocess_generated_text(text.lstrip() if cut else text, [*stops, *eos], mark)
 
     def generate_until(self, requests:list[Instance], disable_tqdm:bool=False)->list[str]:
         "Continuations of each context up to a stop."
         gens, self.tally = [arguments(r.args[1], self.max_gen_toks) for r in requests], Tally()
         which = [[i for i,g in enumerate(gens) if isinstance(g, Scaling)==ruled] for ruled in (False, True)]
-        for i in which[1]: asked(self.model, gens[i].forcing, tuple)
+        for i in which[1]: asked(self.model, gens[i].forcing)
         out = [None]*len(requests)
         with self._bar(len(requests), 'generate_until', disable_tqdm) as bar:
             for part,texts in chain(self._continued([requests[i] for i in which[0]], [gens[i] for i in which[0]], which[0]), self._reasoned(requests, gens, which[1])):
@@ -282,8 +283,8 @@ class Generates(Rolling):
         order = sorted(range(len(requests)), key=lambda i: (kinds.setdefault(str(requests[i].args[1]), len(kinds)), prompts[i]))
         for k in range(0, len(order), self.rows):
             part = order[k:k+self.rows]
-            samples = self.model.sample([prompts[i] for i in part], [plans[i] for i in part])
-            yield [numbers[i] for i in part], [self._answer(s, gens[i]) for i,(s,) in zip(part, samples)]
+            samples = sample_after_thinking(self.model, [prompts[i] for i in part], [plans[i] for i in part], self.think_end_token)
+            yield [numbers[i] for i in part], [self._answer(s, gens[i]) for i,s in zip(part, samples)]
 
 # %% ../../../../nbs/evaluation/lmeval/04_adapter.ipynb #96891f00
 IDENTITY, SEED = 'decodelab', 'decodelab seed' # keys of the cache's entries about its model and the seed of its reasoning; answers are under SHA-256 sums
