@@ -11,38 +11,182 @@ from fractions import Fraction
 from ..backends.contract import Ids
 
 # %% auto #0
-__all__ = ['normalise', 'number', 'same', 'extract', 'Candidate', 'classes']
+__all__ = ['number', 'normalise', 'same', 'extract', 'Candidate', 'classes']
+
+# %% ../../../nbs/eig/01_answers.ipynb #17a49db1
+import logging
+import unicodedata
+from functools import lru_cache
+
+def _boxed(text:str)->str|None:
+    "Contents of the last box, braces matched."
+    start, depth = text.rfind('\\boxed{'), 0
+    for i in range(start+6, len(text) if start >= 0 else 0):
+        depth += {'{': 1, '}': -1}.get(text[i], 0)
+        if not depth: return text[start+7:i].strip()
+    return None
+
+# %% ../../../nbs/eig/01_answers.ipynb #e4e69dab
+_VULGAR = {sign: f' {unicodedata.normalize("NFKC", sign)}'.replace('\u2044', '/') for sign in '¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞'}
+_MINUS = dict.fromkeys('\u2212\u2010\u2011\u2013', '-')
+_SIGNS = str.maketrans({'²': '^2', '³': '^3', 'π': '\\pi ', '∞': '\\infty '} | _VULGAR | _MINUS)
+_DRESS = tuple((re.compile(pattern), new) for pattern, new in (
+    (r'\s*\{,\}\s*|(?<=\d),\\!(?=\d)', ','), # A thousands comma in LaTeX
+    (r'\\!|\\(?:left|right|displaystyle)\b|\\?\$', ''),
+    (r'\\[,;: ]|~|\\q?quad\b|\s+', ' '),
+    (r'\\([%&#])', r'\1'),
+    (r'\\[()\[\]]', ' '), # Marks of a formula
+    (r'\^?\s*\{?\\(?:circ|degree)\b\}?', '°'),
+    (r'\\[dtc]frac(?![a-zA-Z])', r'\\frac'),
+    (r'(?<=\d)\s*\\frac', r' \\frac'))) # A mixed number
+_STYLES = 'boxed fbox mbox text textbf textit textrm mathrm mathbf mathit underline emph'.split()
+_WRAP = re.compile(rf'\\(?:{"|".join(_STYLES)})\s*\{{([^{{}}]*)\}}')
+_ATOM = r'\s*(?:\{\s*([-+]?[\d.,]+)\s*\}|(\d))'
+_FRACTION = re.compile(r'\\frac' + _ATOM + _ATOM)
+
+def _undressed(text:str)->str:
+    "Text without LaTeX around it; fractions of two numbers as `1/2`."
+    text = unicodedata.normalize('NFKC', text.translate(_SIGNS)) # Digits of other scripts, fixed spaces
+    for pattern, new in _DRESS: text = pattern.sub(new, text)
+    before = None
+    while before!=text:
+        before, text = text, _WRAP.sub(r' \1 ', text)
+        text = _FRACTION.sub(lambda m: f'{m[1] or m[2]}/{m[3] or m[4]}', text)
+    return re.sub(r'\s+', ' ', text.replace(' ^', '^')).strip()
+
+# %% ../../../nbs/eig/01_answers.ipynb #787ebe56
+_MONEY = re.compile(r'[$€£¥₹]|\b(?:usd|eur|gbp|inr)\b|\bus(?=\d)')
+_DIGITS = r'(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,3}(?: \d{3})+(?!\d)|\d+)'
+_DECIMAL = rf'(?:{_DIGITS}(?:\.\d*)?|\.\d+)(?:e[-+]?\d\d?)?'
+_SCALES = dict(hundred=100, thousand=1000, million=10**6, billion=10**9, trillion=10**12, dozen=12)
+_OTHER = (r'(?:[ap]\.?m\b|o.clock|or\b|to\b|and a\b|plus\b|minus\b|times\b|over\b|divided|squared|cubed|factorial'
+          r'|remainder|half|halves|(?:third|quarter|fourth|fifth|sixth|eighth|tenth|hundredth|thousandth)s?\b)')
+_GLUED = (r'(?:[mcdk]m\^?[23]|[mcdk]m|m\^?[23]|k?g|m[gl]|lbs?|oz|ft|in|hrs?|mins?|secs?|mph|kmh|km/h|m/s|°[cf]?'
+          r'|st|nd|rd|th)')
+_WORD = r"(?:[a-z][a-z'’-]+\.?|[mglsh°]|°[cf])(?:\^?\{?[23]\}?)?"
+_UNIT = rf'(?:\s*{_GLUED}(?![a-z])|\s*°|\s*/\s*[a-z]{{2,}}|\s+(?!{_OTHER}){_WORD})(?:\s*/\s*{_WORD}|\s+{_WORD}){{0,3}}'
+_NUMBER = re.compile(rf'([-+]?)\s*(?:(\d+) (?=\d+\s*/))?({_DECIMAL})(?:\s*/\s*([-+]?{_DECIMAL}))?'
+                     rf'\s*(%|per ?cent|percentage|pct)?(?: ({"|".join(_SCALES)})s?)?(?:{_UNIT})?')
+
+# %% ../../../nbs/eig/01_answers.ipynb #d43f237e
+def _exact(text:str)->Fraction:
+    "A decimal by its value."
+    return Fraction(re.sub('[, ]', '', text).removesuffix('.').replace('.e', 'e'))
+
+def number(text:str # Without its dress, in lower case
+          )->str|None: # `-7/2`
+    "A number by its value, whatever its thousands, fraction, percent, currency or unit; `None` for anything else."
+    text = re.sub(r'^(?:negative|minus) ', '-', _MONEY.sub('', text).strip())
+    m = _NUMBER.fullmatch(text) if len(text) <= 60 else None
+    if not m: return None
+    value, below = _exact(m[3]), _exact(m[4] or '1')
+    if not below: return None
+    value = (int(m[2] or 0) + value/below) * (-1 if m[1]=='-' else 1) * _SCALES.get(m[6], 1)
+    return str(value/100 if m[5] else value)
+
+# %% ../../../nbs/eig/01_answers.ipynb #42e4826f
+_COMMANDS = 'frac sqrt pi cdot times div pm infty log ln exp sin cos tan'.split()
+_FORMULA = re.compile(rf'(?:\\(?:{"|".join(_COMMANDS)}|[{{}}])|(?<![a-z])[a-z](?![a-z])|[\d\s.,+*/^_!(){{}}-])+')
+_RANGE = re.compile(r'\d+(?:-\d+)+') # A score, a date or a range is no difference
+
+@lru_cache(maxsize=1)
+def _parser()->Callable[[str],list]:
+    "Reads a LaTeX formula into sympy."
+    from latex2sympy2_extended import NormalizationConfig
+    from math_verify import LatexExtractionConfig, parse
+    logging.getLogger('math_verify.parser').setLevel(logging.ERROR) # It warns that it has no clock
+    form = NormalizationConfig(units=False, malformed_operators=True, nits=True)
+    plan = LatexExtractionConfig(normalization_config=form)
+    return lambda text: parse(f'${text}$', [plan], fallback_mode='no_fallback', parsing_timeout=None)
+
+def _formula(text:str)->str|None:
+    "Canonical form of a formula; `None` for what is none, or is too large to work out."
+    if not (_FORMULA.fullmatch(text) and re.search(r'[\\+*/^!-]', text)) or _RANGE.fullmatch(text): return None
+    if len(text) > 100 or text.count('(') > 8: return None
+    found = _parser()(text)
+    return _canonical(found[0]) if found and _is_small(found[0]) else None
+
+# %% ../../../nbs/eig/01_answers.ipynb #6d23cdc3
+def _is_small(formula)->bool:
+    "Whether working a sympy formula out is cheap: all its exponents together are at most 100."
+    import sympy
+    size = 1
+    for part in sympy.preorder_traversal(formula):
+        if isinstance(part, (sympy.Pow, sympy.exp)):
+            if not part.exp.is_Rational: return False
+            size *= max(1, abs(part.exp.p))
+        elif isinstance(part, sympy.factorial) and not (part.args[0].is_Integer and part.args[0] <= 20): return False
+    return size <= 100
+
+def _canonical(formula)->str|None:
+    "A rational number exactly, any other to twelve digits, a formula with letters expanded."
+    import sympy
+    formula = formula.doit()
+    if not isinstance(formula, sympy.Expr) or formula.has(sympy.nan, sympy.zoo): return None
+    formula = sympy.nsimplify(formula, rational=True)
+    if formula.is_Rational: return str(formula)
+    if formula.is_number and formula.is_finite: return f'≈{sympy.N(formula, 12)}'
+    if formula.is_rational_function(): formula = sympy.cancel(sympy.together(formula))
+    return str(formula).replace('**', '^')
 
 # %% ../../../nbs/eig/01_answers.ipynb #813c2daa
-_WRAP = re.compile(r'\\(?:boxed|text|mathrm|mathbf|textbf)\s*\{([^{}]*)\}')
-_FRAC = re.compile(r'\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}')
+_QUOTES = ' *"\'`“”'
+_STATEMENT = re.compile(r'^(?:(?:the )?(?:final )?answer(?: is|:):?|(?:option|choice)(?= \(?[a-z]\)?$))')
 
+def _ended(text:str)->str:
+    "Without quotes around it and the full stop after it."
+    return text.strip(_QUOTES).rstrip('.,;:!'+_QUOTES) or text
+
+@lru_cache(maxsize=1<<16)
 def normalise(text:str)->str:
     "Canonical form of an answer."
-    s = text.strip().strip('$').strip()
-    while (t := _FRAC.sub(r'\1/\2', _WRAP.sub(r'\1', s))) != s: s = t
-    s = re.sub(r'\\[,;! ]|\\left|\\right', '', s).replace('\\%', '%')
-    s = re.sub(r'\s+', ' ', s).strip().rstrip('.').strip().strip('*').strip().casefold()
-    s = s.removeprefix('the answer is').strip()
-    return number(s) or s
+    text = _boxed(text) or text
+    bare = _undressed(text).casefold()
+    bare = _ended(_STATEMENT.sub('', _ended(bare)))
+    return number(bare) or _parts(bare) or _formula(bare) or bare
 
-def number(s:str)->str|None:
-    "A number by its value: exact fractions, thousands separators, a currency or percent sign; `None` for anything else."
-    t = s.lstrip('$€£').rstrip('%').strip()
-    if re.fullmatch(r'[-+]?\d{1,3}(,\d{3})+(\.\d+)?', t): t = t.replace(',', '')
-    m = re.fullmatch(r'([-+]?\d*\.?\d+|[-+]?\d+\.)(?:\s*/\s*([-+]?\d*\.?\d+))?', t)
-    if not m or len(t) > 60: return None
-    den = Fraction(m[2]) if m[2] else Fraction(1)
-    return str(Fraction(m[1].rstrip('.'))/den) + ('%' if s.endswith('%') else '') if den else None
+def same(a:str, b:str, normaliser:Callable=normalise)->bool:
+    "Whether two texts are one answer."
+    return normaliser(a)==normaliser(b)
 
-def same(a:str, b:str, normaliser:Callable=normalise)->bool: return normaliser(a)==normaliser(b)
+# %% ../../../nbs/eig/01_answers.ipynb #9a59a7dd
+_SIDE = re.compile(r'|[a-z]|[\d.,()]+(?:\s*[-+*/^×÷]\s*[\d.,()]+)+') # Of an equation that says a value: `x`, or `5 + 3`
+
+def _parts(text:str)->str|None:
+    "The inside of brackets, a set, the last side of an equation, a list item by item; `None` for anything else."
+    if m := re.fullmatch(r'([(\[]?)([^()\[\]]*)([)\]])', text):
+        inside = normalise(m[2])
+        return f'{m[1]}{inside}{m[3]}' if ',' in inside else inside
+    if m := re.fullmatch(r'\\?\{([^{}:\\]*)\\?\}', text):
+        return '{' + ', '.join(sorted(map(normalise, m[1].split(',')))) + '}'
+    head, equals, last = text.rpartition('=')
+    if equals and _SIDE.fullmatch(head.strip()) and number(last.strip()): return number(last.strip())
+    items = text.split(',')
+    is_list = len(items) > 1 and all(re.search(r'\d', x) and not re.search(r'[(){}\[\]]', x) for x in items)
+    return ','.join(map(normalise, items)) if is_list else None
 
 # %% ../../../nbs/eig/01_answers.ipynb #bc6f27bb
+_AMOUNT = r'[$€£¥₹]?(?:\d+ \d+/\d+|(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:/\d+)?|\.\d+)%?'
+_VALUE = rf'(?:(?<![\w.)%])[-−+])?{_AMOUNT}'
+_LAST = re.compile(rf'\\[dtc]?frac\s*\{{[^{{}}]*\}}\s*\{{[^{{}}]*\}}|{_VALUE}(?:,{_AMOUNT})*')
+_CLAUSE = re.compile(r',\s+(?:which|since|because|as|so|but|where|that)\b|(?<=[^\s.]{2})\.\s+(?=[A-Z])|(?<=^\w)\.\s')
+
+def _stated(text:str)->str:
+    "What is stated at the beginning of a sentence: a number without the words after it, or the whole clause."
+    sentence = text.strip(' :*')
+    clause = _CLAUSE.split(sentence, maxsplit=1)[0].strip().rstrip('.*').strip()
+    m = re.match(rf'({_VALUE}(?:\s+(?:{"|".join(_SCALES)})\b)?)(?P<rest>.*)', clause, re.I)
+    goes_on = m and re.fullmatch(rf'(?:,?\s+(?!{_OTHER})[^\d\\=+*/^]*|\s*\(.*|,\s+[a-z].*)?', m['rest'], re.I)
+    return m[1] if goes_on else clause
+
+# %% ../../../nbs/eig/01_answers.ipynb #660c133b
 def extract(text:str)->str|None:
     "The answer that a free text gives, or `None`."
-    for pattern in (r'\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}', r'####\s*(.+)', r'answer\s*(?:is|:)\s*:?\s*([^\n]+)', r'([-+]?\d[\d,]*\.?\d*(?:/\d+)?)'):
-        if hits := re.findall(pattern, text, re.I): return hits[-1].strip().rstrip('.')
-    return None
+    if (found := _boxed(text)) is not None: return found
+    if hits := re.findall(r'####\s*(.+)', text): return hits[-1].strip().rstrip('.')
+    if hits := re.findall(r'answer\s*(?:is|:)([^\n]+)', text, re.I): return _stated(hits[-1])
+    hits = _LAST.findall(text)
+    return hits[-1] if hits else None
 
 # %% ../../../nbs/eig/01_answers.ipynb #6c417f86
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@
 
 # %% ../../../nbs/eig/03_forecast.ipynb #86bb19ef
 from __future__ import annotations
+import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 import numpy as np
@@ -13,7 +15,7 @@ from .frames import Frame
 from .parameters import EIGParameters
 
 # %% auto #0
-__all__ = ['Continuation', 'cut_steps', 'MonteCarloForecaster']
+__all__ = ['Continuation', 'tokens_of', 'whole_characters', 'cut_steps', 'MonteCarloForecaster']
 
 # %% ../../../nbs/eig/03_forecast.ipynb #133c0c61
 @dataclass(frozen=True)
@@ -24,27 +26,39 @@ class Continuation:
     closed: bool # Thinking ended in it, by the model's mark or end-of-text
     drawn: int # Tokens generated for it, those cut off included
 
-def cut_steps(backend:Backend, frame:Frame, ids:Ids, finish:str, steps:int|None=None)->Continuation:
+# %% ../../../nbs/eig/03_forecast.ipynb #103cd558
+def tokens_of(backend:Backend, ids:Ids, text:str)->Ids:
+    "The shortest run of tokens that says all of `text`, with which they begin; a token that straddles its end is kept."
+    return ids[:bisect_left(range(len(ids)), True, key=lambda n: backend.decode(ids[:n]).startswith(text))]
+
+def whole_characters(backend:Backend, ids:Ids)->Ids:
+    "Tokens without half a character at their end; as they are where nothing would be left, or it is no character."
+    for n in range(len(ids), max(0, len(ids)-4), -1): # A character has at most four bytes
+        if not backend.decode(ids[:n]).endswith('\ufffd'): return ids[:n]
+    return ids
+
+# %% ../../../nbs/eig/03_forecast.ipynb #1492e8f2
+def cut_steps(backend:Backend, # Decodes
+              frame:Frame, # What ends a step, and thinking
+              ids:Ids, # Generated tokens
+              finish:str, # Why generation ended
+              steps:int|None=None, # Keep at most so many
+             )->Continuation:
     "Generated tokens cut back to whole steps, or at the end of thinking; a single unfinished step is kept as it is."
     body = ids[:-1] if finish=='eos' else ids
-    text = backend.decode(body)
-    closed = finish=='eos' or bool(frame.close and frame.close in text)
-    if frame.close and frame.close in text: text = text[:text.index(frame.close)]
-    ends = [i+len(frame.step) for i in range(len(text)) if text.startswith(frame.step, i)]
-    if steps and len(ends) >= steps: text, closed = text[:ends[steps-1]], False
-    elif not closed and ends: text = text[:ends[-1]]
-    kept = _tokens_of(backend, body, text)
-    return Continuation(kept, backend.decode(kept), closed, len(ids))
+    said = backend.decode(body)
+    text, closed = _steps(frame, said, finish=='eos', steps)
+    if text!=said: body = tokens_of(backend, body, text)
+    elif finish=='length' and not closed: body = whole_characters(backend, body)
+    return Continuation(body, backend.decode(body), closed, len(ids))
 
-def _tokens_of(backend:Backend, ids:Ids, text:str)->Ids:
-    "The shortest run of tokens that covers `text`: a token that straddles its end is kept."
-    if len(backend.decode(ids)) <= len(text): return ids
-    lo, hi = 0, len(ids)
-    while lo < hi:
-        mid = (lo+hi)//2
-        if len(backend.decode(ids[:mid])) >= len(text): hi = mid
-        else: lo = mid+1
-    return ids[:lo]
+def _steps(frame:Frame, text:str, closed:bool, steps:int|None)->tuple[str,bool]:
+    "Text up to its last whole step or to the end of thinking, and whether thinking ended there."
+    thinking, mark, _ = text.partition(frame.close) if frame.close else (text, '', '')
+    ends = [m.start()+len(frame.step) for m in re.finditer(f'(?={re.escape(frame.step)})', thinking)]
+    if steps and len(ends) >= steps: return thinking[:ends[steps-1]], False
+    if closed or mark or not ends: return thinking, bool(closed or mark)
+    return thinking[:ends[-1]], False
 
 # %% ../../../nbs/eig/03_forecast.ipynb #db5a3a90
 class MonteCarloForecaster:
@@ -101,6 +115,6 @@ class MonteCarloForecaster:
 
     def first_step(self, c:Continuation)->Continuation:
         "The first step of a forecast."
-        one = cut_steps(self.backend, self.frame, c.ids, 'length', 1)
+        one = cut_steps(self.backend, self.frame, c.ids, 'stop', 1)
         last = len(one.ids)==len(c.ids) and not one.text.endswith(self.frame.step)
         return Continuation(one.ids, one.text, c.closed and last, len(one.ids))
