@@ -7,7 +7,8 @@ from decodelab.backends.loading import load
 from decodelab.tasks.data import load_questions
 from decodelab.core.errors import BadValue, DataError, ModelError
 from decodelab.eig import EIGParameters, Frame
-from decodelab.eig.stopping.live import Scaler, replay_rule
+from decodelab.eig.stopping.live import Scaler
+from decodelab.eig.stopping.replay import replay_rule
 from decodelab.eig.stopping.learnt import FittedGain, read_gain
 from decodelab.eig.study.compare import SWEEPS, VARIANTS, Comparison, EIGCompareParameters, area, with_forecasts
 from decodelab.eig.stopping.fitting import FitParameters, cross_validated, drops, fit_gain, observe, ridge

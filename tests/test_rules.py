@@ -1,17 +1,22 @@
 "Stopping rules against cases worked by hand, budget forcing, and models that misbehave."
+from dataclasses import replace
 import numpy as np, pytest
 from scipy import stats
 from decodelab.backends import Toy
 from decodelab.backends.contract import Sampling
-from decodelab.tasks.data import Question
+from decodelab.tasks.data import Question, load_questions
 from decodelab.core.errors import BadValue, DecodelabError
-from decodelab.eig import EIGParameters, Frame
-from decodelab.eig.stopping.live import Foreseer, Scaler, add_best, first_entropy, replay_rule
-from decodelab.eig.stopping.forcing import DELIMITERS, frame_with, mark, outcomes, scale
-from decodelab.eig.stopping.reasoning import Full, reason, record
-from decodelab.eig.stopping.rules import Foreseen, Probe, State, TIERS, rules, as_verdict
+from decodelab.core.runs import Run
+from decodelab.eig import EIGEvalParameters, EIGParameters, Frame, SetUp, get_eig_metrics_summary
+from decodelab.eig.frames import DELIMITERS, frame_for, mark, prompt_ids
+from decodelab.eig.gain import Gain, Metrics, remember
+from decodelab.eig.stopping.forcing import outcomes, scale
+from decodelab.eig.stopping.live import Scaler
 from decodelab.eig.stopping.published import moving_variance, runs
-from decodelab.eig.study.traces import FLOOR, trace
+from decodelab.eig.stopping.reasoning import reason, record
+from decodelab.eig.stopping.recording import recorder, trace
+from decodelab.eig.stopping.replay import first_entropy, replay_rule
+from decodelab.eig.stopping.rules import Probe, State, TIERS, as_verdict, rules
 
 NAMES = ['full', 'none', 'fixed_budget', 'thinking_budget', 'default', 'step_wise_uncertainty_driven', 'uncertainty_driven_reevaluation', 'entropy_thresholding',
          'expected_information_gain_reasoning', 'bayes_risk_optimal_reasoning', 'deer', 'certaindex', 'answer_convergence', 'es_cot', 'eat', 'code_stop', 'cusum', 'own_path_gain']
@@ -100,7 +105,7 @@ def test_cusum():
     assert [stop('cusum', 5, make, threshold=h) for h in (.7,1.7,2,3.1)]==[2,3,4,None]
     assert stop('cusum', 5, make, threshold=1.7, warmup=2)==3 # μ = 1.55: .8, 1.85
 
-def foreseen(eig, best=(.9,.7)): return lambda: Foreseen(1., eig, eig, eig, 0., eig, 0., 2, (1-eig,)*2, best=best)
+def foreseen(eig, best=(.9,.7)): return lambda: Gain(1., eig, eig, eig, 0., eig, 0., 2, (1-eig,)*2, best=best)
 
 def test_gain_rule_bound_and_tiers():
     def seen(): raise AssertionError('a forecast was drawn below the bound')
@@ -114,7 +119,7 @@ def test_gain_rule_bound_and_tiers():
 def test_bayes_risk_is_the_drop_of_the_zero_one_loss():
     s = State(probes=(Probe(entropy=1., belief=np.array([.6,.3,.1])),), forecast=foreseen(.5)) # .4 now, (.1+.3)/2 = .2 after
     assert go('bayes_risk_optimal_reasoning', s, lambda_cost=.19) and not go('bayes_risk_optimal_reasoning', s, lambda_cost=.21)
-    with pytest.raises(BadValue, match='add_best'): go('bayes_risk_optimal_reasoning', State(probes=s.probes, forecast=foreseen(.5, ())))
+    with pytest.raises(BadValue, match='everywhere'): go('bayes_risk_optimal_reasoning', State(probes=s.probes, forecast=foreseen(.5, ())))
 
 def test_rules_that_ask_for_more():
     end = dict(tokens=(0,3,6,9), steps=('','3+4=7\n','7*2=5\n','so 5\n'), surprises=(.1,.9,.4), closed=True)
@@ -128,13 +133,16 @@ def test_rules_that_ask_for_more():
         assert not rules[name].item.when(State(), rules.settings(name, {})) and rules[name].item.forces # only at the end of thinking
 
 # --- the batch, and replay ---
+def thought_through(toy, qs, calc):
+    "Records of full reasoning."
+    return [record(q, t) for q,t in zip(qs, reason(toy, [q.text for q in qs], None, calc.forecaster, 40))]
+
 def recorded(seed, mc=3):
     toy = Toy.random(['1','2','\n','</think>','$'], seed=seed)
-    base = EIGParameters(sample_length=8, lambda_cost=FLOOR, mc_samples=mc, top_p=1, beam_size=20, adaptive=False)
+    base = EIGParameters(sample_length=8, mc_samples=mc, top_p=1, beam_size=20, adaptive=False)
     qs = [Question(str(i), s, '1') for i,s in enumerate(['1','12','21','22','112','212'])]
-    calc = Foreseer.recorder(toy, FRAME, base, 3)
-    full = [record(q, t) for q,t in zip(qs, reason(toy, [q.text for q in qs], Full(), calc.forecaster, 40))]
-    return toy, base, qs, add_best(calc, full, trace(calc, full))
+    calc = recorder(toy, FRAME, base, 3, everywhere=True)
+    return toy, base, qs, trace(calc, thought_through(toy, qs, calc))
 
 @pytest.mark.parametrize('seed', [1, 8])
 @pytest.mark.parametrize('name,given', [('entropy_thresholding', dict(threshold=1., every=2)), ('certaindex', dict(window=2)), ('es_cot', dict(d_min=2)), ('cusum', dict(threshold=.1, drift=0)),
@@ -142,15 +150,16 @@ def recorded(seed, mc=3):
 def test_replay_stops_and_costs_as_the_live_rule(seed, name, given):
     toy, base, qs, traces = recorded(seed)
     live = Scaler(toy, name, base, FRAME, seed=3, **given)
-    thoughts = reason(toy, [q.text for q in qs], live, live.forecaster, 40, limit=live.limit)
+    thoughts = reason(toy, [q.text for q in qs], live, live.forecaster, 40)
     r = replay_rule(traces, name, cue_tokens=1, **given)
     assert [(t.cost.reasoning, t.cost.forecast, t.cost.probe) for t in thoughts]==[tuple(x[1:4]) for x in r]
     assert (r[:,5]==r[:,1:5].sum(1)).all() and set(r[:,0]) <= {0., 1.}
 
 def test_replay_refuses_what_a_recording_cannot_change():
     toy, base, qs, traces = recorded(1)
-    calc = Foreseer(toy, FRAME, base, 3); full = [record(q, t) for q,t in zip(qs, reason(toy, [q.text for q in qs], Full(), calc.forecaster, 40))]
-    with pytest.raises(BadValue, match='recorder'): replay_rule(add_best(calc, full, trace(calc, full)), 'bayes_risk_optimal_reasoning', lambda_cost=.01) # gains end at FLOOR
+    calc = recorder(toy, FRAME, base, 3) # its gains end at FLOOR
+    few = trace(calc, thought_through(toy, qs, calc))
+    with pytest.raises(BadValue, match='recorder'): replay_rule(few, 'bayes_risk_optimal_reasoning', lambda_cost=.01)
     with pytest.raises(BadValue, match='beam_size'): replay_rule(traces, 'expected_information_gain_reasoning', beam_size=3)
     with pytest.raises(BadValue, match='traces hold no gains'): replay_rule(traces, 'expected_information_gain_reasoning', lambda_cost=.01)
 
@@ -224,12 +233,12 @@ def test_dropping_the_reasoning_is_what_emptied_published_answers_and_ours_keeps
 
 def test_delimiters():
     toy = Toy.random(['<|im_start|>think\n','<|im_start|>answer','\nFinal Answer: ','\n','a','$'], seed=1)
-    f = frame_with(toy, 's1', answer_tokens=3)
-    assert toy.decode(f.prompt(toy, 'a'))=='a<|im_start|>think\n' and f.close=='<|im_start|>answer' and f.cue.endswith('<|im_start|>answer\nFinal Answer: ')
+    f = frame_for(toy, 's1', answer_tokens=3)
+    assert toy.decode(prompt_ids(toy, f, 'a'))=='a<|im_start|>think\n' and f.close=='<|im_start|>answer' and f.cue.endswith('<|im_start|>answer\nFinal Answer: ')
     ts, _ = scale(toy, ['a','aa'], 'full', FAST, f, max_tokens=20)
     assert all('<|im_start|>answer' not in t.reasoning for t in ts)
     assert mark("{{'<think>'}}…</think>")=='think' and mark('<|channel|>analysis')=='harmony' and mark('hello')=='none' and set(DELIMITERS)=={'think','s1','harmony','mistral','none'}
-    with pytest.raises(BadValue, match="Did you mean 'think'"): frame_with(toy, 'thinks')
+    with pytest.raises(BadValue, match="Did you mean 'think'"): frame_for(toy, 'thinks')
 
 # --- models that misbehave: every rule has a defined, counted outcome ---
 nothing = lambda think, said: '$'
@@ -257,7 +266,7 @@ def test_every_rule_survives(name, case, force):
     thoughts, r = scale(make(), ['q','qq'], name, FAST, FRAME, max_tokens=12, force=forced, **given)
     o = outcomes(thoughts, numeric=True)
     assert set(o['causes']) <= causes | rule_causes | {'closed', 'length'} and sum(o['causes'].values())==o['n']==2
-    assert all(t.cost.reasoning <= 12+1 and t.cost.reasoning==len(t.ids)-t.prompt and t.cost.answer > 0 for t in thoughts)
+    assert all(t.cost.reasoning <= 12 and t.cost.reasoning==len(t.ids)-t.prompt and t.cost.answer > 0 for t in thoughts)
     if empty: assert o['empty']==empty
     if case=='answers that are no numbers': assert o['no_number']==2
     if case in ('answers that never end', 'NaN'): assert o['unended'] + o['empty'] + o['no_number'] >= 1 or case=='NaN'
@@ -283,3 +292,47 @@ def test_a_run_with_misbehaving_forecasts_is_counted_once_each():
     toy = MODELS['ends the text at once'][0]()
     t, r = scale(toy, ['q','qq'], 'bayes_risk_optimal_reasoning', FAST, FRAME, max_tokens=6)
     assert r.metrics.calls==sum(r.metrics.decisions.values())==2 and sum(outcomes(t)['causes'].values())==2
+
+# --- limits, decisions and metrics of the one engine ---
+@pytest.mark.parametrize('most', [1, 4, 32])
+@pytest.mark.parametrize('name', NAMES)
+def test_no_rule_thinks_longer_than_it_may(student, name, most):
+    "A limit that falls inside a step cuts there."
+    common = EIGParameters(beam_size=2, mc_samples=2, sample_length=16)
+    ts, _ = scale(student, [q.text for q in load_questions('reference', 3, 2)], name, common, max_tokens=most)
+    assert all(t.cost.reasoning==len(t.ids)-t.prompt==t.boundaries[-1].tokens <= most for t in ts)
+    if name=='full': assert all(t.cause=='length' and t.cost.reasoning==most for t in ts)
+
+def test_a_rule_is_asked_once_at_each_boundary():
+    toy, asked = Toy.random(['1','2','\n','</think>','$'], seed=4), []
+    driver = Scaler(toy, 'bayes_risk_optimal_reasoning', FAST, FRAME, lambda_cost=.01)
+    decide = driver.rule.decide
+    driver.rule = replace(driver.rule, decide=lambda s, p: (asked.append((s.prompt, s.tokens, s.steps)), decide(s, p))[1])
+    ts = reason(toy, ['1','22','122'], driver, driver.forecaster, 12)
+    decided = [b for t in ts for b in t.boundaries if b.decision and not b.decision.cause.startswith('failed')]
+    assert len(asked)==len(set(asked))==len(decided) and any(t.cost.forecast for t in ts)
+
+def test_what_a_forecast_drew_and_thinking_had_no_room_for_is_paid_for():
+    toy = model(lambda x: 'w', lambda think, said: '$' if said else '1' if 'ww' in think else {'0': .5, '1': .5})
+    (t, *_), _ = scale(toy, ['q'], 'expected_information_gain_reasoning', FAST, FRAME, max_tokens=2)
+    drawn = t.boundaries[0].decision.gain.forecasts*FAST.sample_length
+    assert (t.cost.reasoning, t.cause)==(2, 'bound') and t.cost.reasoning+t.cost.forecast==drawn
+
+def test_metrics_after_an_evaluation_are_the_whole_runs(student, outputs):
+    p = EIGEvalParameters(n=6, chunk=2, mc_samples=2, sample_length=48, max_tokens=64, beam_size=4)
+    run = Run.create('test', p.model_dump(), outputs=outputs)
+    live = SetUp(student, load_questions('reference', p.n, 3), p).live(run)
+    whole = get_eig_metrics_summary()
+    assert whole['total_calls']==sum(len(r['decisions']) for r in live)==whole['decision_stats']['total_decisions']
+    assert sum(whole['stop_causes'].values()) <= 6 < whole['total_calls'] and whole['timing_stats']['total_eig'] > 0
+    remember(Metrics())
+    SetUp(student, load_questions('reference', p.n, 3), p).live(run) # all chunks are there already
+    assert {**get_eig_metrics_summary(), 'timing_stats': 0}=={**whole, 'timing_stats': 0}
+
+@pytest.mark.parametrize('n', [16])
+def test_a_live_stage_runs_each_token_once(student, outputs, n):
+    p = EIGEvalParameters(n=n, mc_samples=3, sample_length=32, max_tokens=96)
+    s = SetUp(student, load_questions('reference', n, 3), p)
+    student.usage.reset()
+    s.run_live(s.questions)
+    assert student.usage.run <= 1.10*student.usage.unique

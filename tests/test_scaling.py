@@ -169,3 +169,38 @@ def test_a_cache_is_one_seeds(student, asks, tmp_path):
     cached(2).generate_until([Instance('generate_until', {}, (asks[0][0], dict(max_gen_toks=9, scale_func_name='none')), 0)])
     cached(2)
     with pytest.raises(DecodelabError, match='a file of its own for each --seed'): cached(3)
+
+# Where the task's stops hold
+
+def thinker(text:str, **more):
+    "A toy that writes `text` after its prompt `q`, character by character, with a token that ends the thinking."
+    import numpy as np
+    from decodelab.backends import Toy
+    marks = ['</think>', '$']
+    pieces = [c for i,part in enumerate(text.split('</think>')) for c in (['</think>'] if i else []) + list(part)]
+    vocab = [*sorted({*pieces, 'q'} - set(marks)), *marks]
+    def probs(ids):
+        said = len(ids) - 1 - [vocab[i] for i in ids].index('q')
+        following = pieces[said] if said < len(pieces) else '$'
+        return np.array([float(v==following) for v in vocab])
+    return Toy(vocab, probs, **more), vocab.index('</think>')
+
+@pytest.mark.parametrize('kind', ['text', 'id'])
+def test_a_tasks_stops_hold_after_the_thinking_only(kind):
+    "Faults, 1: a blank line in the thinking is not the end of the answer."
+    from lm_eval.api.instance import Instance
+    from decodelab.evaluation.lmeval.adapter import Decodelab
+    toy, end = thinker('add\n\nis 42</think>The answer is 42\n\nQ: 43')
+    lm = Decodelab(backend=toy, think_end_token='</think>' if kind=='text' else end)
+    ask = lambda **kw: lm.generate_until([Instance('generate_until', {}, ('q', dict(until=['\n\n', 'Q:'], max_gen_toks=60) | kw), 0)], disable_tqdm=True)
+    assert ask()==['The answer is 42'] and ask(max_gen_toks=20)==['The a'] # the limit is on all of it
+    bare = Decodelab(backend=toy)
+    assert bare.generate_until([Instance('generate_until', {}, ('q', dict(until=['\n\n'], max_gen_toks=60)), 0)], disable_tqdm=True)==['add']
+
+def test_max_gen_toks_is_at_most(lm, asks):
+    "Faults, 14: whole steps overran the limit."
+    for most in (1, 4, 32):
+        for name in ('full', 'entropy_thresholding', 'default'):
+            out = generate(lm, asks[0][:2], scale_func_name=name, max_gen_toks=most)
+            assert all(x.trace['tokens']['reasoning'] <= most for x in out)
+            if name=='full': assert all(x.trace['tokens']['reasoning']==most for x in out)

@@ -8,10 +8,10 @@ from decodelab.core import Run, RunError
 from decodelab.tasks import load_questions
 from decodelab.core.files import Journal
 from decodelab.eig import EIGEvalParameters, SetUp
-from decodelab.eig.stopping.live import replay_rule
+from decodelab.eig.stopping.learnt import rules
+from decodelab.eig.stopping.replay import replay_one, replay_rule
 from decodelab.eig.stopping.rules import Verdict
-from decodelab.eig.stopping.published import rules
-from decodelab.eig.study.traces import cost, replay, stop_eig, stop_entropy
+from decodelab.eig.study.traces import replay, with_threshold
 from decodelab.lab import watch
 
 READY = 'document.querySelector("#dots circle")!==null'
@@ -29,6 +29,13 @@ def recorded(student, tmp_path_factory):
 @pytest.fixture(scope='module')
 def browser(tmp_path_factory):
     b = Browser(tmp_path_factory.mktemp('profile')); yield b; b.close()
+
+def stopped(t, rule, lam):
+    "Where the library says that one of the page's two rules stops, and its tokens."
+    name, given = with_threshold(rule, lam)
+    return replay_one(t, rules[name].item, rules.settings(name, given))
+def stop_eig(t, lam): return stopped(t, 'eig', lam)[0]
+def stop_entropy(t, lam): return stopped(t, 'entropy', lam)[0]
 
 def address(run, lam=None, id=None): return (run.folder/'watch.html').as_uri() + (f'?lambda={lam}' if lam else '') + (f'#{quote(id, safe="")}' if id else '')
 
@@ -82,8 +89,8 @@ def test_every_rule_stops_where_the_library_says(browser, recorded):
     for k,t in enumerate(traces):
         browser.js(f'location.hash = {json.dumps(quote(t["id"], safe=""))}'); browser.settle()
         rows = table(browser); assert shown(browser)==t['id']
-        for rule,stop in (('eig', stop_eig(t, lam)), ('entropy', stop_entropy(t, lam))):
-            c = cost(t, stop, rule, lam)
+        for rule in ('eig', 'entropy'):
+            stop, c = stopped(t, rule, lam)
             assert rows[rule]==[at(stop), f'{t["answer"][stop] or "nothing"} {"✓" if t["correct"][stop] else "✗"}', *map(str, (c.reasoning, c.forecast, c.probe, c.answer, c.total))]
         for name,x in whole.items(): assert list(map(int, rows[name][2:]))==x[k,1:].astype(int).tolist() and rows[name][1].endswith('✓')==bool(x[k,0]), name
         chips = browser.js('[...document.querySelectorAll(".step")].map(s => [...s.querySelectorAll(".chip")].map(c => c.lastChild.textContent))')

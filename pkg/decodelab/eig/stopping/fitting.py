@@ -148,10 +148,11 @@ def observe(backend:Backend, questions:Sequence[Question], p:FitParameters, hidd
 
 def _observed(calculator, questions:Sequence[Question], max_tokens:int, hidden:bool)->Sequence[dict]:
     backend = calculator.backend
-    thoughts = reason(backend, [q.text for q in questions], None, calculator.forecaster, max_tokens)
-    records = [record(q, t) for q,t in zip(questions, thoughts)]
-    traces = recording.trace(calculator, records, gains=False)
-    return add_hidden(backend, records, traces, calculator.posteriors.frame) if hidden else traces
+    with backend.remembering():
+        thoughts = reason(backend, [q.text for q in questions], None, calculator.forecaster, max_tokens)
+        records = [record(q, t) for q,t in zip(questions, thoughts)]
+        traces = recording.trace(calculator, records, gains=False)
+        return add_hidden(backend, records, traces, calculator.posteriors.frame) if hidden else traces
 
 # %% ../../../../nbs/eig/stopping/08_fitting.ipynb #8dbafd4b
 def fit(p:FitParameters, kind:Kind, progress:Callable|None=None)->FittedGain:

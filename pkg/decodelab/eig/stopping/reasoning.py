@@ -193,9 +193,10 @@ def reason(backend:Backend,
     frame = forecaster.frame
     most = max_tokens if rule is None or rule.limit is None else min(rule.limit, max_tokens)
     thoughts = [_begun(backend, frame, prompt_ids(backend, frame, question), most) for question in questions]
-    if rule is None: walk(forecaster, thoughts)
-    else: think(thoughts, rule, forecaster, watch)
-    write_answers(backend, thoughts, asking or asking_of(backend, frame))
+    with backend.remembering():
+        if rule is None: walk(forecaster, thoughts)
+        else: think(thoughts, rule, forecaster, watch)
+        write_answers(backend, thoughts, asking or asking_of(backend, frame))
     return thoughts
 
 def _begun(backend, frame:Frame, prompt:Ids, most:int)->Thought:

@@ -43,10 +43,11 @@ def trace(calculator:ExpectedInformationGainCalculator, # From `recorder`; with 
     backend, frame = calculator.backend, calculator.posteriors.frame
     prompts = [prompt_ids(backend, frame, t['question']) for t in thoughts]
     states = [[(*prompt, *t['ids'][:k]) for k in t['tokens']] for prompt,t in zip(prompts, thoughts)]
-    found = _candidates(calculator, states)
-    traces = [_described(calculator, t, *seen, normaliser) | dict(prompt=len(prompt))
-              for t,seen,prompt in zip(thoughts, found, prompts)]
-    if gains: _add_gains(calculator, states, found, traces)
+    with backend.remembering():
+        found = _candidates(calculator, states)
+        traces = [_described(calculator, t, *seen, normaliser) | dict(prompt=len(prompt))
+                  for t,seen,prompt in zip(thoughts, found, prompts)]
+        if gains: _add_gains(calculator, states, found, traces)
     return traces
 
 # %% ../../../../nbs/eig/stopping/04_recording.ipynb #937870b7
