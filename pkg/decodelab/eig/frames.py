@@ -37,7 +37,7 @@ class Marks:
 _FINAL = '<|start|>assistant<|channel|>final<|message|>'
 DELIMITERS = {
     'think': Marks('<think>\n', '</think>', '\n\nThe final answer is: ', '</think>'), # DeepSeek-R1, Qwen3, QwQ, …
-    's1': Marks('<|im_start|>think\n', '<|im_start|>answer', '\nFinal Answer: ', '<|im_start|>think'), # simplescaling/s1
+    's1': Marks('<|im_start|>think\n', '<|im_start|>answer', '\nFinal Answer: ', '<|im_start|>think'), # simplescaling
     'harmony': Marks('<|channel|>analysis<|message|>', '<|end|>', _FINAL, '<|channel|>'), # gpt-oss
     'mistral': Marks('[THINK]', '[/THINK]', 'The final answer is: ', '[THINK]'), # Magistral
     'none': Marks('', '', '\nThe final answer is: ', ''),

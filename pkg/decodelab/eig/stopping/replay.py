@@ -5,7 +5,8 @@
 # %% ../../../../nbs/eig/stopping/05_replay.ipynb #9567b5b5
 from __future__ import annotations
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 import numpy as np
 from ...core.errors import BadValue
 from ...core.parameters import Parameters
@@ -14,11 +15,12 @@ from ..gain import Gain
 from .learnt import rules
 from .reasoning import Cost
 from .recording import FLOOR, RISK
-from .rules import Forecasting, Probe, State, StoppingRule, Verdict, as_verdict
+from .rules import Forecasting, Probe, State, StoppingRule, as_verdict
 from ...maths.information import entropy
 
 # %% auto #0
-__all__ = ['recorded', 'first_entropy', 'probe_price', 'recorded_gain', 'asked_boundaries', 'replay_one', 'replay_rule']
+__all__ = ['recorded', 'first_entropy', 'probe_price', 'recorded_gain', 'asked_boundaries', 'Tape', 'tape_of', 'replay_tape',
+           'replay_one', 'replay_at', 'replay_rule']
 
 # %% ../../../../nbs/eig/stopping/05_replay.ipynb #6147595c
 def recorded(trace:dict, i:int, needs:str, # What a rule needs
@@ -34,7 +36,8 @@ def recorded(trace:dict, i:int, needs:str, # What a rule needs
 
 def _hidden(trace:dict, i:int)->np.ndarray:
     if 'hidden' in trace: return trace['hidden'][i]
-    raise BadValue('traces', f'no hidden states of question {trace.get("id")}', 'traces with hidden states, see `fitting.add_hidden`')
+    raise BadValue('traces', f'no hidden states of question {trace.get("id")}',
+                   'traces with hidden states, see `fitting.add_hidden`')
 
 def first_entropy(belief:Sequence[tuple[str,float]])->float:
     "Entropy of the answer's first character under a belief; `other` is one more."
@@ -67,60 +70,94 @@ def asked_boundaries(trace:dict, step:str='\n', # Ends a step
     n = len(trace['tokens'])
     return n-1 if n > 1 and trace['closed'] and not trace['steps'][-1].endswith(step) else n
 
-def replay_one(trace:dict, rule:StoppingRule, p:Parameters, step:str='\n', cue_tokens:int=2, normaliser:Callable=normalise,
-              )->tuple[int,Cost]: # Boundary that is answered from, and what was spent
+@dataclass(frozen=True)
+class Tape:
+    "A trace made ready for a rule."
+    trace: dict
+    rule: StoppingRule
+    states: list[State] # At each boundary that it can be asked at, without probes
+    probes: list[Probe|None] # What it would find there; None where the belief failed
+    prices: list[int] # Tokens of each probe
+
+def tape_of(trace:dict, rule:StoppingRule, step:str='\n', cue_tokens:int=2, normaliser:Callable=normalise)->Tape:
+    "A trace made ready for a rule."
+    asked = range(asked_boundaries(trace, step))
+    tokens, steps, prompt = tuple(trace['tokens']), tuple(trace['steps']), trace.get('prompt', 0)
+    states = [State(tokens[:i+1], steps[:i+1], prompt=prompt) for i in asked]
+    if rule.needs in ('none', 'surprise'): return Tape(trace, rule, states, [], [0]*len(asked))
+    believes = rule.needs in ('posterior', 'forecast')
+    probes = [None if believes and trace['entropy'][i] is None else recorded(trace, i, rule.needs, cue_tokens, normaliser)
+              for i in asked]
+    return Tape(trace, rule, states, probes, [probe_price(trace, i, rule.needs, cue_tokens) for i in asked])
+
+# %% ../../../../nbs/eig/stopping/05_replay.ipynb #6a26bac5
+def replay_tape(tape:Tape, p:Parameters)->tuple[int,Cost]: # Boundary that is answered from, and what was spent
     "Where a rule stops on a trace."
-    probes, spent, looks = [], Cost(), rule.needs not in ('none', 'surprise')
-    for i in range(asked_boundaries(trace, step)):
-        s = _state(trace, i, probes, spent)
-        if not rule.when(s, p): continue
-        spent += Cost(probe=probe_price(trace, i, rule.needs, cue_tokens))
-        if rule.needs in ('posterior', 'forecast') and trace['entropy'][i] is None: return _stopped(trace, rule, p, i, spent)
-        if looks: probes.append(recorded(trace, i, rule.needs, cue_tokens, normaliser))
-        verdict, looked = _decided(trace, i, rule, p, _state(trace, i, probes, spent))
-        spent += looked
-        if not verdict.go: return _stopped(trace, rule, p, i, spent, verdict.back)
-    return _stopped(trace, rule, p, len(trace['tokens'])-1, spent)
+    probes, probe, forecast, rule = [], 0, 0, tape.rule
+    for i,bare in enumerate(tape.states):
+        if not rule.when(bare, p): continue
+        probe += tape.prices[i]
+        if tape.probes: probes.append(tape.probes[i])
+        if probes and probes[-1] is None: return _stopped(tape, p, i, Cost(0, forecast, probe))
+        look = partial(recorded_gain, tape.trace, i, rule)
+        s = State(bare.tokens, bare.steps, tuple(probes), False, 0, bare.prompt, (), Cost(0, forecast, probe), look)
+        verdict = as_verdict(rule.decide(s, p))
+        drawn = _forecast_price(tape.trace, i, verdict.go) if rule.foresees(s, p) else Cost()
+        probe, forecast = probe+drawn.probe, forecast+drawn.forecast
+        if not verdict.go: return _stopped(tape, p, i, Cost(0, forecast, probe), verdict.back)
+    return _stopped(tape, p, len(tape.trace['tokens'])-1, Cost(0, forecast, probe))
 
-def _state(trace:dict, i:int, probes:Sequence[Probe], spent:Cost)->State:
-    tokens, steps = tuple(trace['tokens'][:i+1]), tuple(trace['steps'][:i+1])
-    return State(tokens, steps, tuple(probes), prompt=trace.get('prompt', 0), cost=spent)
+def replay_one(trace:dict, rule:StoppingRule, p:Parameters, step:str='\n', cue_tokens:int=2,
+               normaliser:Callable=normalise)->tuple[int,Cost]: # Boundary that is answered from, and what was spent
+    "Where a rule stops on a trace."
+    return replay_tape(tape_of(trace, rule, step, cue_tokens, normaliser), p)
 
-# %% ../../../../nbs/eig/stopping/05_replay.ipynb #a322f718
-def _decided(trace:dict, i:int, rule:StoppingRule, p:Parameters, s:State)->tuple[Verdict,Cost]:
-    "A rule's decision at a boundary, and what its forecasts cost."
-    if not rule.foresees(s, p): return as_verdict(rule.decide(s, p)), Cost()
-    gain = recorded_gain(trace, i, rule)
-    verdict = as_verdict(rule.decide(replace(s, forecast=lambda: gain), p))
-    if gain is None: return verdict, Cost()
+# %% ../../../../nbs/eig/stopping/05_replay.ipynb #9deb2c67
+def _forecast_price(trace:dict, i:int, go:bool)->Cost:
+    "What the forecasts of a boundary cost; nothing where none were had."
     g, tokens = trace['gain'][i], trace['tokens']
-    taken = tokens[i+1]-tokens[i] if verdict.go and i+1 < len(tokens) else 0
-    return verdict, Cost(forecast=g['forecast']+g['kept']-taken, probe=g['probe'])
+    if g is None: return Cost()
+    taken = tokens[i+1]-tokens[i] if go and i+1 < len(tokens) else 0
+    return Cost(forecast=g['forecast']+g['kept']-taken, probe=g['probe'])
 
-def _stopped(trace:dict, rule:StoppingRule, p:Parameters, i:int, spent:Cost, back:int=0)->tuple[int,Cost]:
+def _stopped(tape:Tape, p:Parameters, i:int, spent:Cost, back:int=0)->tuple[int,Cost]:
     "The answer of boundary `i-back`; what was thought since is a forecast's price. A limit cuts inside a step."
-    end, tokens = i-back, trace['tokens']
+    end, tokens = i-back, tape.trace['tokens']
     kept = tokens[end]
     spent += Cost(forecast=tokens[i]-kept)
-    limit = rule.limit(p) if rule.limit else kept
-    if kept > limit: end, kept = max(k for k,n in enumerate(tokens) if n <= limit), limit # the answer of the last whole step
-    return end, spent + Cost(reasoning=kept, answer=trace['answer_tokens'][end])
+    limit = tape.rule.limit(p) if tape.rule.limit else kept
+    if kept > limit: # the answer of the last whole step
+        end, kept = max(k for k,n in enumerate(tokens) if n <= limit), limit
+    return end, spent + Cost(reasoning=kept, answer=tape.trace['answer_tokens'][end])
 
-# %% ../../../../nbs/eig/stopping/05_replay.ipynb #9a94f27f
-def replay_rule(traces:Sequence[dict], scale_func_name:str, step:str='\n', # Ends a step
-                cue_tokens:int=2, # Of the answer cue
+# %% ../../../../nbs/eig/stopping/05_replay.ipynb #714217a8
+def replay_at(traces:Sequence[dict], scale_func_name:str, settings:Sequence[dict], # Parameters of the rule, as often as asked
+              step:str='\n', # Ends a step
+              cue_tokens:int=2, # Of the answer cue
+              normaliser:Callable=normalise)->np.ndarray: # [settings, n, 6]
+    "Outcomes of a registered rule on every trace: correct, reasoning, forecast, probe, answer and total tokens."
+    rule = rules[scale_func_name].item
+    checked = [_settings(scale_func_name, given) for given in settings]
+    known = lru_cache(1<<16)(normaliser) # answers come back
+    tapes = [tape_of(t, rule, step, cue_tokens, known) for t in traces]
+    rows = [[_row(tape, *replay_tape(tape, p)) for tape in tapes] for p in checked]
+    return np.array(rows, float).reshape(len(settings), len(traces), 6)
+
+def replay_rule(traces:Sequence[dict], scale_func_name:str, step:str='\n', cue_tokens:int=2,
                 normaliser:Callable=normalise, **parameters)->np.ndarray: # [n, 6]
-    "Outcome of a registered rule on every trace: correct, reasoning, forecast, probe, answer and total tokens."
-    p, rule = rules.settings(scale_func_name, parameters), rules[scale_func_name].item
-    if rule.needs=='forecast': _check(rule, p, parameters)
-    stops = [replay_one(t, rule, p, step, cue_tokens, normaliser) for t in traces]
-    rows = [(t['correct'][i], *vars(cost).values(), cost.total) for t,(i,cost) in zip(traces, stops)]
-    return np.array(rows, float).reshape(-1, 6)
+    "The same at one setting."
+    return replay_at(traces, scale_func_name, [parameters], step, cue_tokens, normaliser)[0]
 
-def _check(rule:StoppingRule, p:Forecasting, given:dict):
-    "What a recording can tell of."
-    free = ['lambda_cost', 'every']
+def _row(tape:Tape, end:int, cost:Cost)->tuple: return (tape.trace['correct'][end], *vars(cost).values(), cost.total)
+
+# %% ../../../../nbs/eig/stopping/05_replay.ipynb #7731eb43
+def _settings(name:str, given:dict)->Parameters:
+    "Checked parameters; how probes and forecasts are made is the recording's, and λ no smaller than what it tells of."
+    p, rule = rules.settings(name, given), rules[name].item
+    if rule.needs!='forecast': return p
+    free, why = ['lambda_cost', 'every'], 'Probes and forecasts are those of the recording.'
     fixed = [k for k in given if k in Forecasting.model_fields and k not in free]
-    if fixed: raise BadValue('parameter of a replay', fixed[0], free, 'Probes and forecasts are those of the recording.')
-    least, why = (FLOOR, 'no gains below') if rule.adaptive else (RISK, 'no forecasts where the belief is surer')
-    if p.lambda_cost < least: raise BadValue('lambda_cost', p.lambda_cost, f'at least {least}: traces hold {why}')
+    if fixed: raise BadValue('parameter of a replay', fixed[0], free, why)
+    least, lacks = (FLOOR, 'no gains below') if rule.adaptive else (RISK, 'no forecasts where the belief is surer')
+    if p.lambda_cost < least: raise BadValue('lambda_cost', p.lambda_cost, f'at least {least}: traces hold {lacks}')
+    return p
