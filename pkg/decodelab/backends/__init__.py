@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "check_gguf", "check_memory"],
     "gguf": ["SEQUENCES", "GROUP", "KV", "cores", "GGUF", "leaves_below", "GGUFSession"],
     "hf": ["FAILS", "pick_device", "pick_dtype", "HF", "state_bytes", "Growing"],
+    "hf_ghosts": ["Place", "RememberedSession", "with_rows", "empty_session"],
     "hf_memory": ["TOP", "UNKNOWN", "Nodes", "prefix_key", "Group", "ancestors", "grouped", "side_by_side", "Packed",
         "packed", "Memory"],
     "hf_rows": ["RowStates", "Rows", "grown", "HFSession", "check_rewind", "PlainSession"],
