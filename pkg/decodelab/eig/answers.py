@@ -4,20 +4,19 @@
 
 # %% ../../../nbs/eig/01_answers.ipynb #4c3d9844
 from __future__ import annotations
+import logging
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from ..backends.contract import Ids
 
 # %% auto #0
 __all__ = ['number', 'normalise', 'same', 'extract', 'Candidate', 'classes']
 
 # %% ../../../nbs/eig/01_answers.ipynb #17a49db1
-import logging
-import unicodedata
-from functools import lru_cache
-
 def _boxed(text:str)->str|None:
     "Contents of the last box, braces matched."
     start, depth = text.rfind('\\boxed{'), 0
