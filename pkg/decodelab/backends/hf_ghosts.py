@@ -55,6 +55,7 @@ class RememberedSession:
 
 # %% ../../../nbs/backends/07c_hf_ghosts.ipynb #62bc18e8
 @patch
+@torch.inference_mode()
 def step(self:RememberedSession, ids:Sequence[int]|torch.Tensor)->torch.Tensor: # [B, V]
     "Append one token to each row."
     tokens = ids.tolist() if isinstance(ids, torch.Tensor) else [int(i) for i in ids]
