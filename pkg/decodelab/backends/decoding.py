@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 import numpy as np
 from .contract import Finish, Ids, Sample, Sampling, Session, TextModel, Usage, check_length
-from .draw import draw, stream_key, uniforms
+from .drawing import draw, stream_key, uniforms
 from ..core.errors import BadValue, ModelError
 if TYPE_CHECKING: import torch
 

@@ -186,8 +186,9 @@ def extend(self:HFSession, blocks:Sequence[Sequence[int]])->torch.Tensor: # [B, 
     self._logprobs = newest
     return out[self._index(self.at)]
 
-# %% ../../../nbs/backends/07b_hf_rows.ipynb #7473d654
+# %% ../../../nbs/backends/07b_hf_rows.ipynb #802e1a9a
 @patch
+@torch.inference_mode()
 def rewind(self:HFSession, lengths:Sequence[int])->None:
     "Forget the newest tokens, down to these lengths."
     lengths = [int(n) for n in lengths]
@@ -275,7 +276,6 @@ class PlainSession:
     def __exit__(self, *error): self.close()
 
 @patch
-@torch.inference_mode()
 def _open(self:PlainSession)->None:
     "Run all rows from their beginnings."
     width = int(self.lengths.max())
@@ -283,6 +283,7 @@ def _open(self:PlainSession)->None:
     self._run(torch.tensor([[*[0]*(width-len(r)), *r] for r in self.ids], device=self.device))
 
 @patch
+@torch.inference_mode()
 def _run(self:PlainSession, x:torch.Tensor)->torch.Tensor: # [B, k, V]
     "One pass over new columns; the cache goes along."
     since, hf = time.perf_counter(), self.hf
@@ -303,6 +304,7 @@ def _run(self:PlainSession, x:torch.Tensor)->torch.Tensor: # [B, k, V]
 def extend(self:PlainSession, blocks:Sequence[Sequence[int]])->torch.Tensor: # [B, max k, V]
     "Even blocks in one pass; ragged ones token by token, rows that have ended run anew."
     blocks, k = [list(map(int, b)) for b in blocks], max(map(len, blocks))
+    if not k: return torch.empty(len(blocks), 0, self.hf.vocab_size)
     if all(len(b)==k for b in blocks):
         _ = self.logprobs # opened before it grows
         for row,block in zip(self.ids, blocks): row += block
