@@ -66,8 +66,8 @@ SMALL = 1<<14 # Rows of so many tokens are weighed in double precision
 def weigh(row:np.ndarray, temperature:float)->np.ndarray: # [V], the most probable weighs 1
     "Weights of one row of log-probabilities."
     weights = row.astype(np.float64 if len(row) <= SMALL else np.float32)
-    weights -= weights.max()
-    if temperature!=1: weights /= weights.dtype.type(temperature)
+    np.subtract(weights, weights.max(), out=weights)
+    if temperature!=1: np.divide(weights, weights.dtype.type(temperature), out=weights)
     return np.exp(weights, out=weights)
 
 def heavy_nucleus(weights:np.ndarray, share:float)->np.ndarray|None: # Token ids in order, or `None` when light ones belong to it

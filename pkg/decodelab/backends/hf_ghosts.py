@@ -36,7 +36,7 @@ class RememberedSession:
     "Rows being decoded, of which only those run that are somewhere new."
     def __init__(self, hf:HF, memory:Memory, places:list[Place]):
         self.hf, self.memory, self.places = hf, memory, places
-        self.inner: HFSession|None = None # Rows that have states of their own
+        self.inner: Any = None # A session of the rows that have states of their own
         self.row = [-1]*len(places) # Of each row, its row there
     @property
     def device(self): return self.hf.model.device

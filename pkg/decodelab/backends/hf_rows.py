@@ -68,8 +68,9 @@ def grown(states:torch.Tensor, rows:int, columns:int)->torch.Tensor:
 # %% ../../../nbs/backends/07b_hf_rows.ipynb #19066b6b
 class HFSession:
     "Rows being decoded on a Transformers model."
-    def __init__(self, hf:HF, layers:list[RowStates], rows:Rows, ids:torch.Tensor, logprobs:torch.Tensor):
-        self.hf, self.layers, self.rows, self.ids, self._logprobs = hf, layers, rows, ids, logprobs # ids [rows, columns]
+    def __init__(self, hf:HF, layers:list[RowStates], rows:Rows, ids:torch.Tensor, logprobs:Any):
+        self.hf, self.layers, self.rows, self.ids = hf, layers, rows, ids # [rows, columns]
+        self._logprobs: Any = logprobs # Of kept rows, [rows, V]; `None` until it is asked for
         self.at = np.arange(len(rows.counts)) # kept row of each logical one
     @property
     def device(self): return self.hf.model.device
@@ -102,7 +103,7 @@ def _forward(self:HFSession, x:torch.Tensor, widths:np.ndarray)->torch.Tensor: #
     self.ids[torch.arange(len(counts), device=x.device)[:,None],at] = x
     mask = self.rows.mask(k, x.device, hf.model.dtype)
     out = hf.model(input_ids=x, position_ids=at.clamp(max=hf.max_length-1), attention_mask=mask,
-                   past_key_values=Cache(layers=self.layers), use_cache=True)
+                   past_key_values=Cache(layers=list(self.layers)), use_cache=True)
     self.rows.counts = self.rows.counts+widths
     hf._count_steps(self, widths)
     hf._spent(since)
@@ -262,7 +263,7 @@ class PlainSession:
     def __init__(self, hf:HF, rows:Sequence[Sequence[int]]):
         self.hf, self.ids = hf, [list(map(int, r)) for r in rows]
         self._cache: Any = None
-        self._logprobs: torch.Tensor|None = None
+        self._logprobs: Any = None
     @property
     def device(self): return self.hf.model.device
     @property
@@ -314,7 +315,7 @@ def extend(self:PlainSession, blocks:Sequence[Sequence[int]])->torch.Tensor: # [
     out = torch.full((len(blocks), k, self.hf.vocab_size), -torch.inf, device=self.device)
     for i,block in enumerate(blocks):
         out[i,:len(block)], at = found[at:at+len(block)], at+len(block)
-        self.ids[i] = self.ids[i]+block
+        self.ids[i] = [*self.ids[i], *block]
     self._cache = self._logprobs = None
     return out
 
