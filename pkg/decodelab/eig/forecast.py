@@ -4,16 +4,18 @@
 
 # %% ../../../nbs/eig/03_forecast.ipynb #86bb19ef
 from __future__ import annotations
+import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-import numpy as np
-from ..backends.contract import Backend, Ids, Sampling
-from ..backends.decoding import Stops, draw, stream_key, torch_of, uniforms
-from .answers import Frame
+from fastcore.basics import patch
+from ..backends.contract import Backend, Finish, Ids, Sampling
+from ..backends.decoding import Stops, decode, job_for
+from .frames import Frame
 from .parameters import EIGParameters
 
 # %% auto #0
-__all__ = ['Continuation', 'cut_steps', 'MonteCarloForecaster']
+__all__ = ['Continuation', 'tokens_of', 'whole_characters', 'cut_steps', 'MonteCarloForecaster']
 
 # %% ../../../nbs/eig/03_forecast.ipynb #133c0c61
 @dataclass(frozen=True)
@@ -24,83 +26,93 @@ class Continuation:
     closed: bool # Thinking ended in it, by the model's mark or end-of-text
     drawn: int # Tokens generated for it, those cut off included
 
-def cut_steps(backend:Backend, frame:Frame, ids:Ids, finish:str, steps:int|None=None)->Continuation:
+# %% ../../../nbs/eig/03_forecast.ipynb #103cd558
+def tokens_of(backend:Backend, ids:Ids, text:str)->Ids:
+    "The shortest run of tokens that says all of `text`, with which they begin; a token that straddles its end is kept."
+    return ids[:bisect_left(range(len(ids)), True, key=lambda n: backend.decode(ids[:n]).startswith(text))]
+
+def whole_characters(backend:Backend, ids:Ids)->Ids:
+    "Tokens without half a character at their end; as they are where nothing would be left, or it is no character."
+    for n in range(len(ids), max(0, len(ids)-4), -1): # A character has at most four bytes
+        if not backend.decode(ids[:n]).endswith('\ufffd'): return ids[:n]
+    return ids
+
+# %% ../../../nbs/eig/03_forecast.ipynb #1492e8f2
+def cut_steps(backend:Backend, # Decodes
+              frame:Frame, # What ends a step, and thinking
+              ids:Ids, # Generated tokens
+              finish:Finish, # Why generation ended
+              steps:int|None=None, # Keep at most so many
+             )->Continuation:
     "Generated tokens cut back to whole steps, or at the end of thinking; a single unfinished step is kept as it is."
     body = ids[:-1] if finish=='eos' else ids
-    text = backend.decode(body)
-    closed = finish=='eos' or bool(frame.close and frame.close in text)
-    if frame.close and frame.close in text: text = text[:text.index(frame.close)]
-    ends = [i+len(frame.step) for i in range(len(text)) if text.startswith(frame.step, i)]
-    if steps and len(ends) >= steps: text, closed = text[:ends[steps-1]], False
-    elif not closed and ends: text = text[:ends[-1]]
-    kept = _tokens_of(backend, body, text)
-    return Continuation(kept, backend.decode(kept), closed, len(ids))
+    said = backend.decode(body)
+    text, closed = _steps(frame, said, finish=='eos', steps)
+    if text!=said: body = tokens_of(backend, body, text)
+    elif finish=='length' and not closed: body = whole_characters(backend, body)
+    return Continuation(body, backend.decode(body), closed, len(ids))
 
-def _tokens_of(backend:Backend, ids:Ids, text:str)->Ids:
-    "The shortest run of tokens that covers `text`: a token that straddles its end is kept."
-    if len(backend.decode(ids)) <= len(text): return ids
-    lo, hi = 0, len(ids)
-    while lo < hi:
-        mid = (lo+hi)//2
-        if len(backend.decode(ids[:mid])) >= len(text): hi = mid
-        else: lo = mid+1
-    return ids[:lo]
+def _steps(frame:Frame, text:str, closed:bool, steps:int|None)->tuple[str,bool]:
+    "Text up to its last whole step or to the end of thinking, and whether thinking ended there."
+    thinking, mark, _ = text.partition(frame.close) if frame.close else (text, '', '')
+    ends = [m.start()+len(frame.step) for m in re.finditer(f'(?={re.escape(frame.step)})', thinking)]
+    if steps and len(ends) >= steps: return thinking[:ends[steps-1]], False
+    if closed or mark or not ends: return thinking, bool(closed or mark)
+    return thinking[:ends[-1]], False
 
-# %% ../../../nbs/eig/03_forecast.ipynb #db5a3a90
+# %% ../../../nbs/eig/03_forecast.ipynb #98efde9e
 class MonteCarloForecaster:
     "Draws continuations of the reasoning at many states at once."
     def __init__(self, backend:Backend, frame:Frame, parameters:EIGParameters=EIGParameters(), seed:int=0):
         self.backend, self.frame, self.parameters, self.seed = backend, frame, parameters, seed
+        self.step_ends = tuple(filter(None, (frame.close, frame.step)))
 
-    def _sampling(self, **kw)->Sampling:
-        p = self.parameters
-        return Sampling(temperature=p.temperature, top_p=p.top_p, seed=self.seed, include_stop=True, **kw)
+    def _sampling(self, state:Ids, **how)->Sampling:
+        "A draw of at most `sample_length` tokens, less where the model's length ends."
+        p, room = self.parameters, self.backend.max_length-len(state)-self.frame.answer_tokens-8
+        return Sampling(temperature=p.temperature, top_p=p.top_p, seed=self.seed, include_stop=True,
+                        max_tokens=max(1, min(p.sample_length, room)), **how)
 
     def forecast(self, states:Sequence[Ids], n:int, first:int=0)->list[list[Continuation]]:
         "Samples `first` … `first+n-1` at each state."
-        p, f = self.parameters, self.frame
-        stop = tuple(filter(None, (f.close, f.step if p.lookahead==1 else '')))
-        room = self._room(states)
-        out = self.backend.sample(states, [self._sampling(n=n, first=first, max_tokens=r, stop=stop, kind='forecast') for r in room])
-        return [[cut_steps(self.backend, f, s.ids, s.finish, p.lookahead) for s in ss] for ss in out]
+        steps = self.parameters.lookahead
+        stop = self.step_ends if steps==1 else tuple(filter(None, (self.frame.close,)))
+        plans = [self._sampling(state, n=n, first=first, stop=stop, kind='forecast') for state in states]
+        samples = self.backend.sample(states, plans)
+        return [[cut_steps(self.backend, self.frame, x.ids, x.finish, steps) for x in own] for own in samples]
 
-    def step(self, states:Sequence[Ids])->list[Continuation]:
-        "The next step of each state: what the first forecast begins with."
-        f = self.frame
-        stop = tuple(filter(None, (f.close, f.step)))
-        out = self.backend.sample(states, [self._sampling(n=1, max_tokens=r, stop=stop) for r in self._room(states)])
-        return [cut_steps(self.backend, f, s[0].ids, s[0].finish) for s in out]
+# %% ../../../nbs/eig/03_forecast.ipynb #ad5033b4
+@patch
+def step(self:MonteCarloForecaster, states:Sequence[Ids])->list[Continuation]:
+    "The next step of each state: what the first forecast begins with."
+    samples = self.backend.sample(states, [self._sampling(state, stop=self.step_ends) for state in states])
+    return [cut_steps(self.backend, self.frame, own[0].ids, own[0].finish) for own in samples]
 
-    def walk(self, states:Sequence[Ids], limits:Sequence[int])->list[list[Continuation]]:
-        "Step after step to the end of thinking or to at least `limits` tokens, in one decode session: the same steps that `step` would give one call at a time."
-        out, here, rows = [[] for _ in states], list(map(tuple, states)), list(range(len(states)))
-        session = self.backend.session(here, room=max(limits, default=0)) if states else None
-        plan, stops = self._sampling(), Stops(self.backend, tuple(filter(None, (self.frame.close, self.frame.step))), self.backend.vocab_size)
-        key = lambda i: stream_key(self.seed, here[i], 0)
-        keys, room, new = np.array([key(i) for i in rows], np.uint64), self._room(here), [[] for _ in states]
-        while rows:
-            counts = np.array([len(new[i]) for i in rows], np.uint64)
-            drawn = draw(torch_of(session.logprobs), uniforms(keys[rows], counts), plan).tolist()
-            gone = []
-            for r,(i,x) in enumerate(zip(rows, drawn)):
-                new[i].append(x); ended = x in self.backend.eos_ids
-                if not (ended or stops.hit(new[i]) or len(new[i])==room[i]): continue
-                c = cut_steps(self.backend, self.frame, tuple(new[i]), 'eos' if ended else 'stop')
-                out[i].append(c); here[i] = (*here[i], *c.ids)
-                if c.closed or len(here[i])-len(states[i]) >= limits[i]: gone.append(r)
-                else: keys[i], room[i], new[i] = key(i), self._room([here[i]])[0], []
-            if gone: session.drop(gone)
-            keep = [r for r in range(len(rows)) if r not in set(gone)]
-            rows = [rows[r] for r in keep]
-            if rows: session.step([drawn[r] for r in keep])
-        return out
+@patch
+def first_step(self:MonteCarloForecaster, forecast:Continuation)->Continuation:
+    "The first step of a forecast."
+    one = cut_steps(self.backend, self.frame, forecast.ids, 'stop', 1)
+    last = len(one.ids)==len(forecast.ids) and not one.text.endswith(self.frame.step)
+    return Continuation(one.ids, one.text, forecast.closed and last, len(one.ids))
 
-    def _room(self, states)->list[int]:
-        "Tokens that may be added to each state: `sample_length`, less where the model's length ends."
-        return [max(1, min(self.parameters.sample_length, self.backend.max_length-len(s)-self.frame.answer_tokens-8)) for s in states]
-
-    def first_step(self, c:Continuation)->Continuation:
-        "The first step of a forecast."
-        one = cut_steps(self.backend, self.frame, c.ids, 'length', 1)
-        last = len(one.ids)==len(c.ids) and not one.text.endswith(self.frame.step)
-        return Continuation(one.ids, one.text, c.closed and last, len(one.ids))
+# %% ../../../nbs/eig/03_forecast.ipynb #85fd454e
+@patch
+def walk(self:MonteCarloForecaster, states:Sequence[Ids], limits:Sequence[int])->list[list[Continuation]]:
+    "Step after step to the end of thinking or to at least `limits` tokens, in one session: the steps of `step`."
+    if not states: return []
+    out, here, behind = [[] for _ in states], list(map(tuple, states)), [] # `behind`: states that a session has run past
+    stops = Stops(self.backend, self.step_ends)
+    renewed = lambda i: job_for(self.backend, here[i], self._sampling(here[i], stop=self.step_ends), stops=stops)
+    jobs = [renewed(i) for i in range(len(here))]
+    with self.backend.session(here, room=max(limits)) as session:
+        for events in decode(session, jobs, self.backend.usage):
+            for i in (e.job for e in events if e.finish):
+                step = cut_steps(self.backend, self.frame, tuple(jobs[i].ids), jobs[i].finish)
+                out[i].append(step)
+                here[i] = (*here[i], *step.ids)
+                if step.closed or len(here[i])-len(states[i]) >= limits[i]: continue
+                if len(step.ids) < step.drawn: behind.append(i)
+                else: jobs[i] = renewed(i) # its row goes on
+    left = [limits[i]-len(here[i])+len(states[i]) for i in behind]
+    for i,more in zip(behind, self.walk([here[i] for i in behind], left)): out[i] += more
+    return out

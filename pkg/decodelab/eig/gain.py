@@ -6,20 +6,21 @@
 from __future__ import annotations
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 import numpy as np
 from scipy import stats
 from ..backends.contract import Backend, Ids
-from .answers import Candidate, Frame, normalise
+from .answers import Candidate, normalise
+from .frames import Frame
 from .forecast import Continuation, MonteCarloForecaster
 from .parameters import EIGParameters
 from .posterior import AnswerPosteriorEstimator, Posterior
 from ..maths.information import entropy, kl, pool
 
 # %% auto #0
-__all__ = ['Gain', 'gain', 'interval', 'Metrics', 'remember', 'get_eig_metrics_summary', 'print_eig_metrics', 'Decision',
-           'rounds', 'ExpectedInformationGainCalculator']
+__all__ = ['Gain', 'gain', 'settled', 'worth', 'interval', 'Metrics', 'remember', 'get_eig_metrics_summary', 'print_eig_metrics',
+           'Decision', 'rounds', 'ExpectedInformationGainCalculator', 'count']
 
 # %% ../../../nbs/eig/04_gain.ipynb #4ca5130d
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Gain:
     martingale_gap: float # KL(P_t‖mean forecast belief)
     forecasts: int # K used
     after: tuple[float,...] # Entropy after each forecast
+    best: tuple[float,...] = () # Probability of the best answer after each forecast, `other` aside
 
 def gain(now:np.ndarray, # [n] belief P_t
          after:np.ndarray, # [K, n] beliefs after each forecast
@@ -44,7 +46,16 @@ def gain(now:np.ndarray, # [n] belief P_t
     after = np.atleast_2d(after); h, hs, mean = float(entropy(now)), entropy(after), pool(after, weights)
     expected, hp = float(np.average(hs, weights=weights)), float(entropy(mean))
     half = 0. if weights is not None else interval(hs, level)
-    return Gain(h, h-expected, h-expected-half, h-expected+half, max(0., hp-expected), h-hp, float(kl(now, mean)), len(after), tuple(map(float, hs)))
+    return Gain(h, h-expected, h-expected-half, h-expected+half, max(0., hp-expected), h-hp, float(kl(now, mean)), len(after), tuple(map(float, hs)),
+                tuple(map(float, after[:,:-1].max(1, initial=0))))
+
+def settled(entropy:float, cost:float)->bool:
+    "Whether a belief is so sure that no forecast can be worth its cost: EIG ≤ H."
+    return entropy <= cost
+
+def worth(g:Gain|None, cost:float)->bool:
+    "Whether a gain exceeds what it costs; one that could not be had does not."
+    return g is not None and g.eig > cost
 
 def interval(hs:np.ndarray, level:float=.95)->float:
     "Half width of the t interval of a mean; infinite for a single draw."
@@ -118,8 +129,11 @@ def rounds(k:int)->list[int]:
 
 class ExpectedInformationGainCalculator:
     "Decides for many states at once whether to reason on."
-    def __init__(self, backend:Backend, frame:Frame, parameters:EIGParameters=EIGParameters(), seed:int=0, normaliser:Callable=normalise, clock:Callable=time.perf_counter):
-        self.backend, self.parameters, self.clock, self.metrics = backend, parameters, clock, remember(Metrics())
+    def __init__(self, backend:Backend, frame:Frame, parameters:EIGParameters=EIGParameters(), seed:int=0, normaliser:Callable=normalise, clock:Callable=time.perf_counter,
+                 metrics:Metrics|None=None, # A run's, to be added to; by default new ones, the newest from now on
+                ):
+        self.backend, self.parameters, self.clock = backend, parameters, clock
+        self.metrics = remember(Metrics()) if metrics is None else metrics
         self.posteriors = AnswerPosteriorEstimator(backend, frame, parameters, normaliser)
         self.forecaster = MonteCarloForecaster(backend, frame, parameters, seed)
 
@@ -130,7 +144,7 @@ class ExpectedInformationGainCalculator:
         works, out = self.beliefs(states, found)
         t1 = self.clock()
         for i,w in works.items():
-            if w.posterior.entropy <= p.lambda_cost: out[i] = Decision(False, 'bound', w.posterior, probe=w.probe)
+            if settled(w.posterior.entropy, p.lambda_cost): out[i] = Decision(False, 'bound', w.posterior, probe=w.probe)
         open_ = {i: w for i,w in works.items() if i not in out}
         for total in rounds(p.mc_samples) if p.adaptive else [p.mc_samples]:
             if not open_: break
@@ -192,15 +206,20 @@ class ExpectedInformationGainCalculator:
 
     def _decision(self, w:_Work, cause:str='')->Decision:
         if not w.forecasts and not cause: return Decision(False, 'failed: mc', w.posterior, probe=w.probe)
-        go = not cause and w.gain.eig > self.parameters.lambda_cost
+        go = not cause and worth(w.gain, self.parameters.lambda_cost)
         step = self.forecaster.first_step(w.forecasts[0]) if go else None
         drawn = sum(f.drawn for f in w.forecasts) - (len(step.ids) if step else 0)
         return Decision(go, cause or ('gain' if go else 'no gain'), w.posterior, w.gain, step, w.probe, drawn)
 
     def _count(self, out:dict, belief_seconds:float, seconds:float):
-        m = self.metrics; m.calls += len(out); m.seconds.append((belief_seconds, seconds))
-        for d in out.values():
-            m.decisions['continue' if d.go else 'stop'] += 1
-            if not d.go: m.causes[d.cause] += 1
-            if d.cause.startswith('failed'): m.failures[d.cause.split(': ')[1]] += 1
-            if d.gain: m.gains.append(d.gain.eig)
+        self.metrics.seconds.append((belief_seconds, seconds))
+        count(self.metrics, out.values())
+
+def count(metrics:Metrics, decisions:Iterable[Decision]):
+    "Count decisions of a run."
+    for d in decisions:
+        metrics.calls += 1
+        metrics.decisions['continue' if d.go else 'stop'] += 1
+        if not d.go: metrics.causes[d.cause] += 1
+        if d.cause.startswith('failed'): metrics.failures[d.cause.split(': ')[1]] += 1
+        if d.gain: metrics.gains.append(d.gain.eig)

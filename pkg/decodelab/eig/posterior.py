@@ -5,59 +5,93 @@
 # %% ../../../nbs/eig/02_posterior.ipynb #0df59103
 from __future__ import annotations
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 import numpy as np
+from fastcore.basics import patch
 from ..backends.contract import Backend, Ids, Scored
-from .answers import Candidate, Frame, classes, end_ids, normalise
+from .answers import Candidate, classes, normalise
+from .frames import Frame, end_ids
 from .parameters import EIGParameters
 from ..maths.information import entropy, softmax
 
 # %% auto #0
 __all__ = ['OTHER', 'beams', 'Posterior', 'belief', 'AnswerPosteriorEstimator']
 
-# %% ../../../nbs/eig/02_posterior.ipynb #cef2a506
-@dataclass
+# %% ../../../nbs/eig/02_posterior.ipynb #45728077
+@dataclass(frozen=True)
 class _Hypothesis:
+    "The beginning of an answer."
     ids: Ids
-    logprob: float
-    greedy: bool
+    logprob: float # Nats
+    greedy: bool # Each of its tokens is the most probable one
 
+def _best(pool:list[tuple[int|None,_Hypothesis]], width:int)->list[tuple[int|None,_Hypothesis]]:
+    "The best `width` of finished and growing hypotheses, each with its row; the greedy one has a place."
+    pool = sorted(pool, key=lambda x: (not x[1].greedy, -x[1].logprob))
+    head = pool[:1] if pool and pool[0][1].greedy else []
+    return head + sorted(pool[len(head):], key=lambda x: -x[1].logprob)[:width-len(head)]
+
+# %% ../../../nbs/eig/02_posterior.ipynb #dfcb472f
+@dataclass
+class _Search:
+    "The beams of one prefix."
+    width: int # Of finished and growing ones together
+    ends: frozenset[int]
+    live: list[_Hypothesis] = field(default_factory=lambda: [_Hypothesis((), 0., True)]) # One for each row
+    done: list[_Hypothesis] = field(default_factory=list)
+    cost: int = 0 # Tokens
+
+    def grow(self, logprobs:list[list[float]], tokens:list[list[int]], last:bool)->list[int]: # [rows, width], best first
+        "Put one token on, only an end if it is the last; returns the row that each live beam grew from."
+        grown = [(row, _Hypothesis((*h.ids, token), h.logprob+logprob, h.greedy and token==tokens[row][0]))
+                 for row,h in enumerate(self.live) for logprob,token in zip(logprobs[row], tokens[row])
+                 if logprob > -np.inf and (token in self.ends or not last)]
+        kept = _best([(None, h) for h in self.done] + grown, self.width)
+        self.done = [h for _,h in kept if h.ids[-1] in self.ends]
+        alive = [(row, h) for row,h in kept if h.ids[-1] not in self.ends]
+        self.live = [h for _,h in alive]
+        self.cost += len(alive)
+        return [row for row,_ in alive]
+
+# %% ../../../nbs/eig/02_posterior.ipynb #f3e15164
 def beams(backend:Backend, # Opens sessions
           prefixes:Sequence[Ids], # Reasoning with the cue appended
           width:int, # Candidates kept for each
           ends:frozenset[int], # Tokens that end an answer
           max_tokens:int=24,
-         )->tuple[list[list[Candidate]], np.ndarray]: # Candidates of each prefix, best first, and the tokens that its beams cost
+         )->tuple[list[list[Candidate]], np.ndarray]: # Candidates of each prefix, best first, and the tokens they cost
     "The most probable terminated answers after each prefix, and always the greedy one if it terminates."
+    searches = [_Search(width, ends) for _ in prefixes]
+    _run(backend, prefixes, searches, max_tokens)
+    return [_candidates(backend, s) for s in searches], np.array([s.cost for s in searches], int)
+
+def _candidates(backend:Backend, search:_Search)->list[Candidate]:
+    found = sorted(search.done, key=lambda h: -h.logprob)
+    return [Candidate(h.ids, backend.decode(h.ids[:-1]), h.logprob, h.greedy) for h in found]
+
+# %% ../../../nbs/eig/02_posterior.ipynb #f458cd75
+def _run(backend:Backend, prefixes:Sequence[Ids], searches:list[_Search], max_tokens:int)->None:
+    "All searches together, one row a live beam, in one session that is closed whatever happens."
     import torch
-    session = backend.session(prefixes, room=max_tokens)
-    live = [[_Hypothesis((), 0., True)] for _ in prefixes]
-    done, cost = [[] for _ in prefixes], np.zeros(len(prefixes), int)
-    for t in range(max_tokens):
-        lp = torch.as_tensor(session.logprobs)
-        top = lp.topk(min(width, lp.shape[-1]))
-        values, tokens, row, parents, new_live = top.values.tolist(), top.indices.tolist(), 0, [], []
-        for q,hyps in enumerate(live):
-            grown = [(r+row, _Hypothesis((*h.ids, x), h.logprob+v, h.greedy and x==tokens[r+row][0]))
-                     for r,h in enumerate(hyps) for v,x in zip(values[r+row], tokens[r+row]) if v > -np.inf and (t+1 < max_tokens or x in ends)]
-            row += len(hyps)
-            keep = _best(done[q], grown, width)
-            done[q] = [h for p,h in keep if p is None or h.ids[-1] in ends]
-            alive = [(p, h) for p,h in keep if p is not None and h.ids[-1] not in ends]
-            new_live.append([h for _,h in alive]); parents += [p for p,_ in alive]; cost[q] += len(alive)
-        live = new_live
-        if not parents: break
-        if parents!=list(range(row)): session = session.fork(parents)
-        session.step([h.ids[-1] for hyps in live for h in hyps])
-    return [[Candidate(h.ids, backend.decode(h.ids[:-1]), h.logprob, h.greedy) for h in sorted(hs, key=lambda h: -h.logprob)] for hs in done], cost
+    with backend.session(prefixes, room=max_tokens) as session:
+        for depth in range(1, max_tokens+1):
+            logprobs = torch.as_tensor(session.logprobs)
+            top = logprobs.topk(min(searches[0].width, logprobs.shape[-1]))
+            rows = _grow(searches, top.values.tolist(), top.indices.tolist(), depth==max_tokens)
+            if not rows: return
+            session.select(rows)
+            session.step([h.ids[-1] for search in searches for h in search.live])
 
-def _best(done:list, grown:list, width:int)->list:
-    "The best `width` of finished and growing hypotheses; the greedy one has a place."
-    pool = sorted([(None, h) for h in done] + grown, key=lambda x: (not x[1].greedy, -x[1].logprob))
-    head = pool[:1] if pool and pool[0][1].greedy else []
-    return head + sorted(pool[len(head):], key=lambda x: -x[1].logprob)[:width-len(head)]
+def _grow(searches:list[_Search], logprobs:list[list[float]], tokens:list[list[int]], last:bool)->list[int]:
+    "Grow every search by the rows that are its own; returns the row of the session that each beam grew from."
+    rows, at = [], 0
+    for search in searches:
+        own = slice(at, at+len(search.live))
+        rows += [at+row for row in search.grow(logprobs[own], tokens[own], last)]
+        at = own.stop
+    return rows
 
-# %% ../../../nbs/eig/02_posterior.ipynb #ad5f8cc0
+# %% ../../../nbs/eig/02_posterior.ipynb #269072c0
 OTHER = '(other)'
 
 @dataclass(frozen=True)
@@ -68,55 +102,78 @@ class Posterior:
     greedy: str = '' # What greedy decoding answers, as text; empty when it does not end
 
     @property
-    def entropy(self)->float: return float(entropy(self.p))
+    def entropy(self)->float:
+        "Nats."
+        return float(entropy(self.p))
     @property
     def best(self)->tuple[str,float]:
         "The most probable class and its probability, `other` aside."
         if len(self.p)==1: return '', 0.
         i = int(self.p[:-1].argmax())
         return self.answers[i], float(self.p[i])
-    def of(self, answer:str)->float: return float(self.p[self.answers.index(answer)]) if answer in self.answers[:-1] else 0.
+    def of(self, answer:str)->float:
+        "Probability of a class; 0 of one that is not known."
+        return float(self.p[self.answers.index(answer)]) if answer in self.answers[:-1] else 0.
 
+# %% ../../../nbs/eig/02_posterior.ipynb #c40b5787
 def belief(logprobs:np.ndarray, # [n] log-probability of each candidate
            groups:dict[str,list[int]], # Classes of the candidates
            lengths:np.ndarray|None=None, # [n] tokens, for length normalisation
           )->np.ndarray: # [classes+1]
     "Class probabilities, and what is left over; with `lengths` the scores are no probabilities and nothing is left over."
-    lp = np.asarray(logprobs, float)
-    if lengths is not None: return np.append(softmax(np.array([np.logaddexp.reduce((lp/lengths)[i]) for i in groups.values()])), 0.)
-    p = np.array([np.exp(np.logaddexp.reduce(lp[i])) for i in groups.values()])
-    if not np.isfinite(p).all() or p.sum() > 1+1e-3: raise FloatingPointError(f'answer probabilities {p} are no probabilities')
+    scores = np.asarray(logprobs, float) / (1 if lengths is None else lengths)
+    totals = np.array([np.logaddexp.reduce(scores[members]) for members in groups.values()])
+    if lengths is not None: return np.append(softmax(totals), 0.)
+    p = np.exp(totals)
+    if not np.isfinite(p).all() or p.sum() > 1+1e-3:
+        raise FloatingPointError(f'answer probabilities {p} are no probabilities')
     other = max(0., 1-p.sum())
     return np.append(p, other)/(p.sum()+other)
 
-# %% ../../../nbs/eig/02_posterior.ipynb #91151fee
+# %% ../../../nbs/eig/02_posterior.ipynb #cab4410f
 class AnswerPosteriorEstimator:
     "Beliefs about the answer at many states at once."
-    def __init__(self, backend:Backend, frame:Frame, parameters:EIGParameters=EIGParameters(), normaliser:Callable=normalise):
+    def __init__(self, backend:Backend, frame:Frame, parameters:EIGParameters=EIGParameters(),
+                 normaliser:Callable=normalise):
         self.backend, self.frame, self.parameters, self.normaliser = backend, frame, parameters, normaliser
         self.cue, self.ends = backend.encode(frame.cue), end_ids(backend, frame)
 
     def candidates(self, states:Sequence[Ids], width:int|None=None)->tuple[list[list[Candidate]], np.ndarray]:
         "Candidates at each state and the probe tokens they cost, the cue's included."
         if not states: return [], np.zeros(0, int)
-        prefixes, width, found, spent = [(*s, *self.cue) for s in states], width or self.parameters.beam_size, [], []
-        size = len(states)
-        if room := getattr(self.backend, 'rows_at_once', None): size = max(1, room(max(map(len, prefixes))+self.frame.answer_tokens)//width) # no more than memory holds
+        prefixes, width = [(*s, *self.cue) for s in states], width or self.parameters.beam_size
+        found, spent, size = [], [], self._at_once(prefixes, width)
         for i in range(0, len(states), size):
-            cs, cost = beams(self.backend, prefixes[i:i+size], width, self.ends, self.frame.answer_tokens)
-            found += cs; spent.append(cost)
+            candidates, cost = beams(self.backend, prefixes[i:i+size], width, self.ends, self.frame.answer_tokens)
+            found += candidates
+            spent.append(cost)
         return found, np.concatenate(spent) + len(self.cue)
 
-    def posterior(self, candidates:Sequence[Candidate], logprobs:np.ndarray|None=None)->Posterior:
-        "The belief on a support; `logprobs` are its scores at another state than the one it was found at."
-        groups = classes(candidates, self.normaliser)
-        lp = np.array([c.logprob for c in candidates]) if logprobs is None else logprobs
-        lengths = np.array([len(c.ids) for c in candidates]) if self.parameters.length_normalise else None
-        greedy = next((c.text for c in candidates if c.greedy), '') if logprobs is None else ''
-        return Posterior((*groups, OTHER), belief(lp, groups, lengths), greedy)
+    def _at_once(self, prefixes:Sequence[Ids], width:int)->int:
+        "Prefixes whose beams memory holds together."
+        longest = max(map(len, prefixes))+self.frame.answer_tokens
+        return max(1, self.backend.rows_at_once(longest)//width)
 
-    def score(self, states:Sequence[Ids], answers:Sequence[Sequence[Ids]])->tuple[list[list[Scored]], np.ndarray]:
-        "Scores of each state's answers in one call, and the probe tokens they cost: cue and distinct answer tokens."
-        scored = iter(self.backend.score([((*s, *self.cue), a) for s,xs in zip(states, answers) for a in xs]))
-        cost = np.array([(len(self.cue) if len(xs) else 0) + len({a[:i] for a in xs for i in range(1, len(a))}) for xs in answers], int)
-        return [[next(scored) for _ in xs] for xs in answers], cost
+# %% ../../../nbs/eig/02_posterior.ipynb #64433de0
+@patch
+def posterior(self:AnswerPosteriorEstimator, candidates:Sequence[Candidate], logprobs:np.ndarray|None=None)->Posterior:
+    "The belief on a support; `logprobs` are its scores at another state than the one it was found at."
+    groups = classes(candidates, self.normaliser)
+    scores = np.array([c.logprob for c in candidates]) if logprobs is None else logprobs
+    lengths = np.array([len(c.ids) for c in candidates]) if self.parameters.length_normalise else None
+    greedy = next((c.text for c in candidates if c.greedy), '') if logprobs is None else ''
+    return Posterior((*groups, OTHER), belief(scores, groups, lengths), greedy)
+
+@patch
+def score(self:AnswerPosteriorEstimator, states:Sequence[Ids], answers:Sequence[Sequence[Ids]],
+         )->tuple[list[list[Scored]], np.ndarray]:
+    "Scores of each state's answers in one call, and the probe tokens they cost: cue and distinct answer tokens."
+    pairs = [((*state, *self.cue), ids) for state,own in zip(states, answers) for ids in own]
+    scored = iter(self.backend.score(pairs))
+    return [[next(scored) for _ in own] for own in answers], np.array([self._cost(own) for own in answers], int)
+
+@patch
+def _cost(self:AnswerPosteriorEstimator, answers:Sequence[Ids])->int:
+    "Tokens that scoring answers at one state takes; the last of each is read off."
+    distinct = {ids[:n] for ids in answers for n in range(1, len(ids))}
+    return len(distinct) + (len(self.cue) if len(answers) else 0)
