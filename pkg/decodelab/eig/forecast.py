@@ -95,12 +95,13 @@ def first_step(self:MonteCarloForecaster, forecast:Continuation)->Continuation:
     last = len(one.ids)==len(forecast.ids) and not one.text.endswith(self.frame.step)
     return Continuation(one.ids, one.text, forecast.closed and last, len(one.ids))
 
-# %% ../../../nbs/eig/03_forecast.ipynb #85fd454e
+# %% ../../../nbs/eig/03_forecast.ipynb #9cd26d68
 @patch
 def walk(self:MonteCarloForecaster, states:Sequence[Ids], limits:Sequence[int])->list[list[Continuation]]:
     "Step after step to the end of thinking or to at least `limits` tokens, in one session: the steps of `step`."
     if not states: return []
-    out, here, behind = [[] for _ in states], list(map(tuple, states)), [] # `behind`: states that a session has run past
+    out, here = [[] for _ in states], list(map(tuple, states))
+    behind = [] # States that the session has run past
     stops = Stops(self.backend, self.step_ends)
     renewed = lambda i: job_for(self.backend, here[i], self._sampling(here[i], stop=self.step_ends), stops=stops)
     jobs = [renewed(i) for i in range(len(here))]

@@ -7,8 +7,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 import numpy as np
+from fastcore.basics import patch
 from scipy import stats
 from ..backends.contract import Backend, Ids
 from .answers import Candidate, normalise
@@ -19,10 +20,10 @@ from .posterior import AnswerPosteriorEstimator, Posterior
 from ..maths.information import entropy, kl, pool
 
 # %% auto #0
-__all__ = ['Gain', 'gain', 'settled', 'worth', 'interval', 'Metrics', 'remember', 'get_eig_metrics_summary', 'print_eig_metrics',
-           'Decision', 'rounds', 'ExpectedInformationGainCalculator', 'count']
+__all__ = ['Gain', 'interval', 'gain', 'settled', 'worth', 'Metrics', 'remember', 'get_eig_metrics_summary', 'print_eig_metrics',
+           'Decision', 'count', 'rounds', 'ExpectedInformationGainCalculator']
 
-# %% ../../../nbs/eig/04_gain.ipynb #4ca5130d
+# %% ../../../nbs/eig/04_gain.ipynb #75110aa2
 @dataclass(frozen=True)
 class Gain:
     "Expected information gain of a forecast, in nats."
@@ -37,18 +38,27 @@ class Gain:
     after: tuple[float,...] # Entropy after each forecast
     best: tuple[float,...] = () # Probability of the best answer after each forecast, `other` aside
 
+# %% ../../../nbs/eig/04_gain.ipynb #df31986a
+def interval(entropies:np.ndarray, level:float=.95)->float:
+    "Half width of the t interval of a mean; infinite for a single draw."
+    k = len(entropies)
+    if k < 2: return float('inf')
+    return float(stats.t.ppf((1+level)/2, k-1)*np.std(entropies, ddof=1)/np.sqrt(k))
+
 def gain(now:np.ndarray, # [n] belief P_t
          after:np.ndarray, # [K, n] beliefs after each forecast
          weights:np.ndarray|None=None, # [K] when the forecasts are an exact enumeration; equal by default
          level:float=.95, # Of the interval
         )->Gain:
     "EIG, its two parts and a t interval over the forecasts (a point, when `weights` make it exact)."
-    after = np.atleast_2d(after); h, hs, mean = float(entropy(now)), entropy(after), pool(after, weights)
-    expected, hp = float(np.average(hs, weights=weights)), float(entropy(mean))
-    half = 0. if weights is not None else interval(hs, level)
-    return Gain(h, h-expected, h-expected-half, h-expected+half, max(0., hp-expected), h-hp, float(kl(now, mean)), len(after), tuple(map(float, hs)),
-                tuple(map(float, after[:,:-1].max(1, initial=0))))
+    after = np.atleast_2d(after)
+    h, entropies, mean = float(entropy(now)), entropy(after), pool(after, weights)
+    expected, pooled = float(np.average(entropies, weights=weights)), float(entropy(mean))
+    eig, half = h-expected, 0. if weights is not None else interval(entropies, level)
+    return Gain(h, eig, eig-half, eig+half, max(0., pooled-expected), h-pooled, float(kl(now, mean)), len(after),
+                tuple(map(float, entropies)), tuple(map(float, after[:,:-1].max(1, initial=0))))
 
+# %% ../../../nbs/eig/04_gain.ipynb #ba383d04
 def settled(entropy:float, cost:float)->bool:
     "Whether a belief is so sure that no forecast can be worth its cost: EIG ≤ H."
     return entropy <= cost
@@ -57,12 +67,7 @@ def worth(g:Gain|None, cost:float)->bool:
     "Whether a gain exceeds what it costs; one that could not be had does not."
     return g is not None and g.eig > cost
 
-def interval(hs:np.ndarray, level:float=.95)->float:
-    "Half width of the t interval of a mean; infinite for a single draw."
-    k = len(hs)
-    return float('inf') if k < 2 else float(stats.t.ppf((1+level)/2, k-1)*np.std(hs, ddof=1)/np.sqrt(k))
-
-# %% ../../../nbs/eig/04_gain.ipynb #2f779e11
+# %% ../../../nbs/eig/04_gain.ipynb #77e73b6b
 @dataclass
 class Metrics:
     "Decisions of one run."
@@ -72,32 +77,42 @@ class Metrics:
     failures: Counter = field(default_factory=lambda: Counter(entropy=0, beam=0, mc=0))
     seconds: list = field(default_factory=list) # (current entropy, whole decision), per batch
     calls: int = 0
-    def add(self, o:Metrics):
+
+    def add(self, other:Metrics)->None:
         "Count another batch of the same run."
-        self.gains += o.gains; self.seconds += o.seconds; self.calls += o.calls
-        for mine,new in ((self.decisions, o.decisions), (self.causes, o.causes), (self.failures, o.failures)): mine.update(new)
+        self.gains += other.gains
+        self.seconds += other.seconds
+        self.calls += other.calls
+        for kind in ('decisions', 'causes', 'failures'): getattr(self, kind).update(getattr(other, kind))
 
 _newest = [Metrics()]
-def remember(m:Metrics)->Metrics:
+def remember(metrics:Metrics)->Metrics:
     "Make these the newest run's."
-    _newest[0] = m
-    return m
+    _newest[0] = metrics
+    return metrics
 
-def get_eig_metrics_summary(m:Metrics|None=None)->dict: # The newest run's by default
+# %% ../../../nbs/eig/04_gain.ipynb #88d7ae5c
+_SPREAD = dict(mean=np.mean, std=np.std, min=np.min, max=np.max)
+
+def get_eig_metrics_summary(metrics:Metrics|None=None)->dict: # The newest run's by default
     "Calls, success, failures by cause, gains, decisions, seconds."
-    m = _newest[0] if m is None else m
-    g, n, t = np.array(m.gains), sum(m.decisions.values()), np.array(m.seconds).reshape(-1, 2)
-    spread = dict(mean=float(g.mean()), std=float(g.std()), min=float(g.min()), max=float(g.max())) if len(g) else dict(mean=None, std=None, min=None, max=None)
-    mean = lambda x: float(x.mean()) if len(x) else None
-    return dict(total_calls=m.calls, success_rate=1-sum(m.failures.values())/m.calls if m.calls else None, failure_breakdown=dict(m.failures), information_gain_stats=spread,
-        decision_stats=dict(continue_rate=m.decisions['continue']/n if n else None, total_decisions=n), stop_causes=dict(m.causes),
-        timing_stats=dict(current_entropy=mean(t[:,0]), total_eig=mean(t[:,1])))
+    m = _newest[0] if metrics is None else metrics
+    number, seconds = sum(m.decisions.values()), np.array(m.seconds).reshape(-1, 2)
+    mean = lambda values: float(values.mean()) if len(values) else None
+    return dict(
+        total_calls=m.calls,
+        success_rate=1-sum(m.failures.values())/m.calls if m.calls else None,
+        failure_breakdown=dict(m.failures),
+        information_gain_stats={name: float(of(m.gains)) if m.gains else None for name,of in _SPREAD.items()},
+        decision_stats=dict(continue_rate=m.decisions['continue']/number if number else None, total_decisions=number),
+        stop_causes=dict(m.causes),
+        timing_stats=dict(current_entropy=mean(seconds[:,0]), total_eig=mean(seconds[:,1])))
 
-def print_eig_metrics(m:Metrics|None=None): # The newest run's by default
+def print_eig_metrics(metrics:Metrics|None=None)->None: # The newest run's by default
     "The summary, a line each."
-    for k,v in get_eig_metrics_summary(m).items(): print(f'{k:24} {v}')
+    for name,value in get_eig_metrics_summary(metrics).items(): print(f'{name:24} {value}')
 
-# %% ../../../nbs/eig/04_gain.ipynb #4181e6bb
+# %% ../../../nbs/eig/04_gain.ipynb #6222b1a6
 @dataclass(frozen=True)
 class Decision:
     "What was found at one state."
@@ -110,112 +125,7 @@ class Decision:
     forecast: int = 0 # Tokens spent on forecasts, the next step's not counted
     back: int = 0 # Boundaries to go back before answering
 
-@dataclass
-class _Work:
-    "One state while it is being decided."
-    state: Ids
-    candidates: list
-    posterior: Posterior
-    probe: int
-    forecasts: list = field(default_factory=list)
-    gain: Gain|None = None
-    scores: list = field(default_factory=list) # Answer → log-probability, now and after each forecast
-
-def rounds(k:int)->list[int]:
-    "Totals of forecasts after each round: 2, then doubling while the rest is worth a round."
-    out = [min(2, k)]
-    while out[-1]*2 <= .75*k: out.append(2*out[-1])
-    return out if out[-1]==k else [*out, k]
-
-class ExpectedInformationGainCalculator:
-    "Decides for many states at once whether to reason on."
-    def __init__(self, backend:Backend, frame:Frame, parameters:EIGParameters=EIGParameters(), seed:int=0, normaliser:Callable=normalise, clock:Callable=time.perf_counter,
-                 metrics:Metrics|None=None, # A run's, to be added to; by default new ones, the newest from now on
-                ):
-        self.backend, self.parameters, self.clock = backend, parameters, clock
-        self.metrics = remember(Metrics()) if metrics is None else metrics
-        self.posteriors = AnswerPosteriorEstimator(backend, frame, parameters, normaliser)
-        self.forecaster = MonteCarloForecaster(backend, frame, parameters, seed)
-
-    def evaluate(self, states:Sequence[Ids], found:tuple|None=None)->list[Decision]:
-        "One decision for each state; `found` are its candidates and their cost, when `candidates` was called before."
-        if not states: return []
-        p, t0 = self.parameters, self.clock()
-        works, out = self.beliefs(states, found)
-        t1 = self.clock()
-        for i,w in works.items():
-            if settled(w.posterior.entropy, p.lambda_cost): out[i] = Decision(False, 'bound', w.posterior, probe=w.probe)
-        open_ = {i: w for i,w in works.items() if i not in out}
-        for total in rounds(p.mc_samples) if p.adaptive else [p.mc_samples]:
-            if not open_: break
-            if self.clock()-t0 > p.max_computation_time:
-                out.update({i: self._decision(w, 'time-out') for i,w in open_.items()}); break
-            self._round(list(open_.values()), total)
-            done = {i for i,w in open_.items() if not w.forecasts or total==p.mc_samples or (p.adaptive and not w.gain.low <= p.lambda_cost <= w.gain.high)}
-            out.update({i: self._decision(open_[i]) for i in done}); open_ = {i: w for i,w in open_.items() if i not in done}
-        self._count(out, t1-t0, self.clock()-t0)
-        return [out[i] for i in range(len(states))]
-
-    def beliefs(self, states:Sequence[Ids], found:tuple|None=None)->tuple[dict,dict]:
-        "The belief at each state by its index, and a decision for each state where it failed."
-        works, out = {}, {}
-        for i,(cs,cost) in enumerate(zip(*(found or self.posteriors.candidates(states)))):
-            cs = list(cs)
-            if not cs: out[i] = Decision(False, 'failed: beam', None, probe=int(cost)); continue
-            try: works[i] = _Work(states[i], cs, self.posteriors.posterior(cs), int(cost))
-            except FloatingPointError: out[i] = Decision(False, 'failed: entropy', None, probe=int(cost))
-        return works, out
-
-    def _round(self, works:list[_Work], total:int):
-        "Bring the forecasts of each state to `total` and its gain up to date."
-        first = len(works[0].forecasts)
-        for w,new in zip(works, self.forecaster.forecast([w.state for w in works], total-first, first)):
-            w.forecasts += new
-            w.scores = (w.scores or [{c.ids: c.logprob for c in w.candidates}]) + [{} for _ in new]
-        settled = self._fill(works)
-        self._propose(works, first, settled)
-        self._fill(works)
-        for w in works:
-            ps = [self._belief(w, known) for known in w.scores]
-            w.gain = None if any(p is None for p in ps) else gain(ps[0], ps[1:])
-            if w.gain is None: w.forecasts = []
-
-    def _fill(self, works:list[_Work])->set:
-        "Score whatever the supports hold and is not known yet, in one call; says at which forecasts the greedy answer is among it."
-        jobs = [(i, k, known, [c.ids for c in w.candidates if c.ids not in known]) for i,w in enumerate(works) for k,known in enumerate(w.scores)]
-        jobs = [j for j in jobs if j[3]]
-        state = lambda i, k: works[i].state if k==0 else (*works[i].state, *works[i].forecasts[k-1].ids)
-        scores, cost = self.posteriors.score([state(i, k) for i,k,_,_ in jobs], [ids for *_,ids in jobs])
-        for (i,k,known,ids),ss,n in zip(jobs, scores, cost):
-            known.update(zip(ids, (s.logprob for s in ss))); works[i].probe += int(n)
-        return {(i, k) for (i,k,_,_),ss in zip(jobs, scores) if any(s.greedy for s in ss)}
-
-    def _propose(self, works:list[_Work], first:int, settled:set):
-        "A forecast whose greedy answer is not in the support yet adds it."
-        jobs = [(w, k) for i,w in enumerate(works) for k in range(first+1, len(w.forecasts)+1) if (i, k) not in settled]
-        found, cost = self.posteriors.candidates([(*w.state, *w.forecasts[k-1].ids) for w,k in jobs], width=1)
-        for (w,k),cs,n in zip(jobs, found, cost):
-            w.probe += int(n)
-            for c in cs:
-                w.scores[k][c.ids] = c.logprob
-                if c.ids not in {x.ids for x in w.candidates}: w.candidates.append(Candidate(c.ids, c.text, c.logprob))
-
-    def _belief(self, w:_Work, known:dict)->np.ndarray|None:
-        try: return self.posteriors.posterior(w.candidates, np.array([known[c.ids] for c in w.candidates])).p
-        except FloatingPointError: return None
-
-    def _decision(self, w:_Work, cause:str='')->Decision:
-        if not w.forecasts and not cause: return Decision(False, 'failed: mc', w.posterior, probe=w.probe)
-        go = not cause and worth(w.gain, self.parameters.lambda_cost)
-        step = self.forecaster.first_step(w.forecasts[0]) if go else None
-        drawn = sum(f.drawn for f in w.forecasts) - (len(step.ids) if step else 0)
-        return Decision(go, cause or ('gain' if go else 'no gain'), w.posterior, w.gain, step, w.probe, drawn)
-
-    def _count(self, out:dict, belief_seconds:float, seconds:float):
-        self.metrics.seconds.append((belief_seconds, seconds))
-        count(self.metrics, out.values())
-
-def count(metrics:Metrics, decisions:Iterable[Decision]):
+def count(metrics:Metrics, decisions:Iterable[Decision])->None:
     "Count decisions of a run."
     for d in decisions:
         metrics.calls += 1
@@ -223,3 +133,138 @@ def count(metrics:Metrics, decisions:Iterable[Decision]):
         if not d.go: metrics.causes[d.cause] += 1
         if d.cause.startswith('failed'): metrics.failures[d.cause.split(': ')[1]] += 1
         if d.gain: metrics.gains.append(d.gain.eig)
+
+# %% ../../../nbs/eig/04_gain.ipynb #e146ac0e
+@dataclass
+class _Work:
+    "One state while it is being decided."
+    state: Ids
+    candidates: list[Candidate]
+    posterior: Posterior
+    probe: int
+    forecasts: list[Continuation] = field(default_factory=list)
+    gain: Gain|None = None
+    scores: list[dict[Ids,float]] = field(default_factory=list) # Answer → log-probability, now and after each forecast
+
+    def at(self, k:int)->Ids:
+        "The state after forecast k; 0 is now."
+        return self.state if k==0 else (*self.state, *self.forecasts[k-1].ids)
+
+def rounds(k:int)->list[int]:
+    "Totals of forecasts after each round: 2, then doubling while the rest is worth a round."
+    out = [min(2, k)]
+    while out[-1]*2 <= .75*k: out.append(2*out[-1])
+    return out if out[-1]==k else [*out, k]
+
+# %% ../../../nbs/eig/04_gain.ipynb #a8aa5219
+class ExpectedInformationGainCalculator:
+    "Decides for many states at once whether to reason on."
+    def __init__(self, backend:Backend, frame:Frame, parameters:EIGParameters=EIGParameters(), seed:int=0,
+                 normaliser:Callable=normalise, clock:Callable=time.perf_counter,
+                 metrics:Metrics|None=None, # A run's, to be added to; by default new ones, the newest from now on
+                ):
+        self.backend, self.parameters, self.clock = backend, parameters, clock
+        self.metrics = remember(Metrics()) if metrics is None else metrics
+        self.posteriors = AnswerPosteriorEstimator(backend, frame, parameters, normaliser)
+        self.forecaster = MonteCarloForecaster(backend, frame, parameters, seed)
+
+    def beliefs(self, states:Sequence[Ids], found:tuple|None=None)->tuple[dict[int,_Work],dict[int,Decision]]:
+        "The belief at each state by its index, and a decision for each state where it failed."
+        works, out = {}, {}
+        for i,(candidates,cost) in enumerate(zip(*(found or self.posteriors.candidates(states)))):
+            failed = lambda part: Decision(False, f'failed: {part}', None, probe=int(cost))
+            try: belief = self.posteriors.posterior(candidates) if candidates else None
+            except FloatingPointError: out[i] = failed('entropy')
+            else:
+                if belief is None: out[i] = failed('beam')
+                else: works[i] = _Work(states[i], list(candidates), belief, int(cost))
+        return works, out
+
+# %% ../../../nbs/eig/04_gain.ipynb #82d5795c
+@patch
+def evaluate(self:ExpectedInformationGainCalculator, states:Sequence[Ids], found:tuple|None=None)->list[Decision]:
+    "One decision for each state; `found` are its candidates and their cost, when `candidates` was called before."
+    if not states: return []
+    began, cost = self.clock(), self.parameters.lambda_cost
+    works, out = self.beliefs(states, found)
+    believed = self.clock()
+    for i,w in works.items():
+        if settled(w.posterior.entropy, cost): out[i] = Decision(False, 'bound', w.posterior, probe=w.probe)
+    out |= self._forecast({i: w for i,w in works.items() if i not in out}, began)
+    self.metrics.seconds.append((believed-began, self.clock()-began))
+    count(self.metrics, out.values())
+    return [out[i] for i in range(len(states))]
+
+@patch
+def _forecast(self:ExpectedInformationGainCalculator, works:dict[int,_Work], began:float)->dict[int,Decision]:
+    "Draw forecasts in rounds until each state is decided."
+    p, out = self.parameters, {}
+    for total in rounds(p.mc_samples) if p.adaptive else [p.mc_samples]:
+        if not works: break
+        if self.clock()-began > p.max_computation_time:
+            return out | {i: self._decision(w, 'time-out') for i,w in works.items()}
+        self._round(list(works.values()), total)
+        out |= {i: self._decision(w) for i,w in works.items() if self._decided(w, total)}
+        works = {i: w for i,w in works.items() if i not in out}
+    return out
+
+# %% ../../../nbs/eig/04_gain.ipynb #b91ceaa2
+@patch
+def _decided(self:ExpectedInformationGainCalculator, w:_Work, total:int)->bool:
+    "Whether more forecasts would be of no use: none could be had, all are drawn, or the interval excludes λ."
+    p = self.parameters
+    if not w.forecasts or total==p.mc_samples: return True
+    return p.adaptive and not w.gain.low <= p.lambda_cost <= w.gain.high
+
+@patch
+def _decision(self:ExpectedInformationGainCalculator, w:_Work, cause:str='')->Decision:
+    "Go on where the gain is worth its cost; the first forecast begins with the next step."
+    if not w.forecasts and not cause: return Decision(False, 'failed: mc', w.posterior, probe=w.probe)
+    go = not cause and worth(w.gain, self.parameters.lambda_cost)
+    step = self.forecaster.first_step(w.forecasts[0]) if go else None
+    drawn = sum(f.drawn for f in w.forecasts) - (len(step.ids) if step else 0)
+    return Decision(go, cause or ('gain' if go else 'no gain'), w.posterior, w.gain, step, w.probe, drawn)
+
+# %% ../../../nbs/eig/04_gain.ipynb #300354be
+@patch
+def _round(self:ExpectedInformationGainCalculator, works:list[_Work], total:int)->None:
+    "Bring the forecasts of each state to `total` and its gain up to date."
+    first = len(works[0].forecasts)
+    for w,new in zip(works, self.forecaster.forecast([w.state for w in works], total-first, first)):
+        w.forecasts += new
+        w.scores = (w.scores or [{c.ids: c.logprob for c in w.candidates}]) + [{} for _ in new]
+    self._propose(works, first, self._fill(works))
+    self._fill(works)
+    for w in works:
+        try: now, *after = (self._belief(w, known) for known in w.scores)
+        except FloatingPointError: w.gain, w.forecasts = None, []
+        else: w.gain = gain(now, after)
+
+@patch
+def _belief(self:ExpectedInformationGainCalculator, w:_Work, known:dict[Ids,float])->np.ndarray:
+    "Probabilities on the support of a state, from what is known of it at one place."
+    return self.posteriors.posterior(w.candidates, np.array([known[c.ids] for c in w.candidates])).p
+
+# %% ../../../nbs/eig/04_gain.ipynb #0d27ac62
+@patch
+def _fill(self:ExpectedInformationGainCalculator, works:list[_Work])->set[tuple[int,int]]:
+    "Score all that is not known yet, in one call; returns the work and forecast where the greedy answer was among it."
+    jobs = [(i, k, [c.ids for c in w.candidates if c.ids not in known])
+            for i,w in enumerate(works) for k,known in enumerate(w.scores)]
+    jobs = [(i, k, unknown) for i,k,unknown in jobs if unknown]
+    scores, cost = self.posteriors.score([works[i].at(k) for i,k,_ in jobs], [unknown for *_,unknown in jobs])
+    for (i,k,unknown),own,tokens in zip(jobs, scores, cost):
+        works[i].scores[k].update(zip(unknown, (score.logprob for score in own)))
+        works[i].probe += int(tokens)
+    return {(i, k) for (i,k,_),own in zip(jobs, scores) if any(score.greedy for score in own)}
+
+@patch
+def _propose(self:ExpectedInformationGainCalculator, works:list[_Work], first:int, seen:set[tuple[int,int]])->None:
+    "A forecast whose greedy answer is not in the support yet adds it."
+    jobs = [(w, k) for i,w in enumerate(works) for k in range(first+1, len(w.forecasts)+1) if (i, k) not in seen]
+    found, cost = self.posteriors.candidates([w.at(k) for w,k in jobs], width=1)
+    for (w,k),candidates,tokens in zip(jobs, found, cost):
+        w.probe += int(tokens)
+        for c in candidates:
+            w.scores[k][c.ids] = c.logprob
+            if c.ids not in {known.ids for known in w.candidates}: w.candidates.append(replace(c, greedy=False))

@@ -31,7 +31,7 @@ def _best(pool:list[tuple[int|None,_Hypothesis]], width:int)->list[tuple[int|Non
     head = pool[:1] if pool and pool[0][1].greedy else []
     return head + sorted(pool[len(head):], key=lambda x: -x[1].logprob)[:width-len(head)]
 
-# %% ../../../nbs/eig/02_posterior.ipynb #dfcb472f
+# %% ../../../nbs/eig/02_posterior.ipynb #172cb6d1
 @dataclass
 class _Search:
     "The beams of one prefix."
@@ -41,8 +41,8 @@ class _Search:
     done: list[_Hypothesis] = field(default_factory=list)
     cost: int = 0 # Tokens
 
-    def grow(self, logprobs:list[list[float]], tokens:list[list[int]], last:bool)->list[int]: # [rows, width], best first
-        "Put one token on, only an end if it is the last; returns the row that each live beam grew from."
+    def grow(self, logprobs:list[list[float]], tokens:list[list[int]], last:bool)->list[int]:
+        "Put one token on ([rows, width], best first), only an end if it is the last; returns the row that each live beam grew from."
         grown = [(row, _Hypothesis((*h.ids, token), h.logprob+logprob, h.greedy and token==tokens[row][0]))
                  for row,h in enumerate(self.live) for logprob,token in zip(logprobs[row], tokens[row])
                  if logprob > -np.inf and (token in self.ends or not last)]
@@ -115,12 +115,12 @@ class Posterior:
         "Probability of a class; 0 of one that is not known."
         return float(self.p[self.answers.index(answer)]) if answer in self.answers[:-1] else 0.
 
-# %% ../../../nbs/eig/02_posterior.ipynb #c40b5787
+# %% ../../../nbs/eig/02_posterior.ipynb #b0d4fecd
 def belief(logprobs:np.ndarray, # [n] log-probability of each candidate
            groups:dict[str,list[int]], # Classes of the candidates
            lengths:np.ndarray|None=None, # [n] tokens, for length normalisation
           )->np.ndarray: # [classes+1]
-    "Class probabilities, and what is left over; with `lengths` the scores are no probabilities and nothing is left over."
+    "Class probabilities and what is left over; with `lengths` scores are no probabilities, and nothing is left over."
     scores = np.asarray(logprobs, float) / (1 if lengths is None else lengths)
     totals = np.array([np.logaddexp.reduce(scores[members]) for members in groups.values()])
     if lengths is not None: return np.append(softmax(totals), 0.)
