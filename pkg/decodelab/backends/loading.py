@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/backends/01_loading.ipynb #a1b0c003
 from __future__ import annotations
-from .contract import Backend
+from .contract import Backend, Causal, Sampler
 from ..core.errors import BadValue, needs
 from ..core.registry import Registry
 
@@ -23,7 +23,7 @@ def load(spec:str, # `runtime:model`, e.g. `reference:student`, `hf:Qwen/Qwen2.5
     return backends[runtime].item(model, **options)
 
 @backends.register('hf')
-def _hf(model:str, **options):
+def _hf(model:str, **options)->Causal:
     "Transformers causal models, on CPU or GPU."
     from decodelab.backends.hf import HF
     return HF(model, **options)
@@ -40,7 +40,7 @@ def _placed(runtime:str, model:str, options:dict)->tuple[str,dict]:
     return str(folder(name)), dict(name=f'{runtime}:{model}') | options
 
 @backends.register('gguf')
-def _gguf(model:str, **options):
+def _gguf(model:str, **options)->Causal:
     "GGUF files, on llama.cpp."
     needs('llama_cpp', 'gguf')
     if name := _shipped(model):
@@ -51,7 +51,7 @@ def _gguf(model:str, **options):
     return GGUF(model, **options)
 
 @backends.register('vllm')
-def _vllm(model:str, **options):
+def _vllm(model:str, **options)->Causal:
     "vLLM's engine in this process: folders and Hub names, prefix cache, many GPUs."
     needs('vllm', 'vllm')
     from decodelab.backends.folders import check_model
@@ -61,13 +61,13 @@ def _vllm(model:str, **options):
     return VLLM(model, **options)
 
 @backends.register('server')
-def _server(url:str, **options):
+def _server(url:str, **options)->Sampler:
     "Servers that speak OpenAI's protocol: vLLM's, llama.cpp's."
     from decodelab.backends.server import Server
     return Server(url, **options)
 
 @backends.register('mlx')
-def _mlx(model:str, **options):
+def _mlx(model:str, **options)->Causal:
     "Transformers or MLX folders, on Apple's MLX."
     for package in ('mlx', 'mlx.core', 'mlx_lm'): needs(package, 'mlx')
     model, options = _placed('mlx', model, options)
@@ -75,15 +75,15 @@ def _mlx(model:str, **options):
     return MLX(model, **options)
 
 @backends.register('toy')
-def _toy(model:str, **options):
+def _toy(model:str, **options)->Causal:
     "Random finite models that can be enumerated; the model's name is its seed."
     from decodelab.backends.toy import Toy
     if not model.isdecimal(): raise BadValue('toy model', model, 'a whole number, its seed')
     return Toy.random(seed=int(model), name=f'toy:{model}', **options)
 
 @backends.register('reference')
-def _reference(model:str, **options):
+def _reference(model:str, **options)->Causal:
     "The shipped student and teacher, on Transformers."
     from decodelab.backends.hf import HF
     from decodelab.backends.shipped import folder
-    return HF(folder(model), name=f'reference:{model}', **options)
+    return HF(str(folder(model)), name=f'reference:{model}', **options)
