@@ -159,6 +159,7 @@ def among(tokens:np.ndarray, row:np.ndarray, u:float, plan:Sampling)->int:
 
 def draw_row(row:np.ndarray, u:float, plan:Sampling)->int:
     "One token of one row [V] of normalised log-probabilities."
+    if np.isnan(row[-1]): return len(row)-1 # a broken model: its tokens mean nothing, and beliefs tell that they fail
     nucleus = plan.top_p < 1 and not plan.top_k
     if nucleus and plan.temperature==1 and (some := sure_nucleus(row, plan.top_p)) is not None: return among(some, row, u, plan)
     weights = weigh(row, plan.temperature)

@@ -34,6 +34,7 @@ class Marks:
     answer: str # Appended, after `close`, to ask for the answer
     sign: str # What gives the family away in a chat template
 
+# %% ../../../nbs/eig/02_frames.ipynb #bb6b6e84
 _FINAL = '<|start|>assistant<|channel|>final<|message|>'
 DELIMITERS = {
     'think': Marks('<think>\n', '</think>', '\n\nThe final answer is: ', '</think>'), # DeepSeek-R1, Qwen3, QwQ, …
@@ -59,6 +60,7 @@ def frame_for(backend:Backend,
     else: frame = _frame_of(_marks(delimiters or mark(template)), bool(template))
     return replace(frame, **change)
 
+# %% ../../../nbs/eig/02_frames.ipynb #b59b76e1
 def _marks(delimiters:str|Marks)->Marks:
     if isinstance(delimiters, Marks): return delimiters
     if delimiters not in DELIMITERS: raise BadValue('think delimiters', delimiters, DELIMITERS)

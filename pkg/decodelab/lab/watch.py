@@ -47,6 +47,7 @@ SHORT = {
     'fixed_budget': 'budget {budget}',
 } # Names that fit a chip
 
+# %% ../../../nbs/lab/08_watch.ipynb #2788b141
 def unable(rule:StoppingRule, p:Parameters)->str:
     "Why a rule cannot be replayed on recorded thoughts; empty if it can."
     if rule.forces:
@@ -75,6 +76,7 @@ def replayed(traces:Sequence[dict], step:str='\n', cue_tokens:int=2)->tuple[list
         else: done.append(named)
     return done, missing
 
+# %% ../../../nbs/lab/08_watch.ipynb #74aec99f
 def stop_row(trace:dict, rule:StoppingRule, p:Parameters, *args)->list[int]:
     "Where a rule stops on a trace, and its tokens by kind."
     stop, cost = replay_one(trace, rule, p, *args)
@@ -94,6 +96,7 @@ def at_target(traces:Sequence[dict], share:float)->list[dict]:
         found.append(_at(traces, name, threshold, goal))
     return found
 
+# %% ../../../nbs/lab/08_watch.ipynb #40b49d0f
 def _at(traces:Sequence[dict], name:str, threshold:float, goal:float)->dict:
     "One of the report's rules at a threshold."
     rule, parameter = with_threshold(name, threshold)
@@ -115,6 +118,7 @@ def shown(trace:dict)->tuple[list[str],int]:
     names = [a for i,a in enumerate(names) if a==true or (i < SHOWN and best[a] >= .005)]
     return names, names.index(true) if true in names else -1
 
+# %% ../../../nbs/lab/08_watch.ipynb #b103c884
 def drawn_gain(g:dict|None)->dict|None:
     "A gain as it is drawn: without an interval where a single forecast gave none."
     if not g: return None
@@ -139,6 +143,7 @@ def thought(trace:dict, live:dict|None, stops:list, step:str='\n')->dict:
         classes=[*names, 'others'], true_class=true, belief=beliefs, gain=gains,
         asked=asked_boundaries(trace, step), live=live and alive(trace, live), stops=stops)
 
+# %% ../../../nbs/lab/08_watch.ipynb #2925c4ab
 def alive(trace:dict, record:dict)->dict:
     "What the rule did when it ran live; its own steps where they are not those of the trace."
     same = record['steps']==trace['steps'][:len(record['steps'])]
@@ -161,6 +166,7 @@ def payload(run:Run)->dict:
     return dict(facts=facts(run, len(traces), len(found.get('full', []))), lam=p.get('lambda_cost', FLOOR), floor=FLOOR,
                 top=float(np.ceil(100*top)/100), rules=named, missing=missing, questions=questions)
 
+# %% ../../../nbs/lab/08_watch.ipynb #defb8562
 def facts(run:Run, looked_at:int, thoughts:int)->str:
     "The run in a line."
     p = {k: run.params.get(k, '') for k in ('backend', 'data', 'seed', 'mc_samples', 'sample_length')}
@@ -182,6 +188,7 @@ def digest_of(page:str, tag:str)->str:
     own = re.search(f'<{tag}>(.*?)</{tag}>', page, re.S)[1]
     return f"'sha256-{base64.b64encode(hashlib.sha256(own.encode()).digest()).decode()}'"
 
+# %% ../../../nbs/lab/08_watch.ipynb #d4a8b862
 def policy(page:str)->str:
     "A content policy under which this page's own style and script run, and nothing is fetched."
     own = f'script-src {digest_of(page, "script")}; style-src {digest_of(page, "style")}'

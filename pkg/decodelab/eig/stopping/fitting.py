@@ -53,6 +53,7 @@ def probe_rows(trace:dict, horizon:int)->list[Row]:
     if None in trace['entropy']: return []
     return [row for stride in STRIDES for row in _rows_at(trace, drops(trace, horizon), stride)]
 
+# %% ../../../../nbs/eig/stopping/08_fitting.ipynb #f3909dd3
 def _rows_at(trace:dict, y:np.ndarray, stride:int)->list[Row]:
     rows, seen = [], []
     for i in range(0, len(trace['tokens'])-1, stride):
@@ -74,6 +75,7 @@ def check_hidden(backend:Backend):
     if backend.capabilities.hidden_states: return
     raise ModelError(f'{backend.name}: this runtime shows no hidden states; take hf')
 
+# %% ../../../../nbs/eig/stopping/08_fitting.ipynb #dacdf8e6
 def add_hidden(backend:Backend, thoughts:Sequence[dict], traces:Sequence[dict], frame:Frame|None=None)->Sequence[dict]:
     "Give traces the hidden state at every boundary, `hidden` [boundaries, d]; one pass over each thought."
     check_hidden(backend)
@@ -96,6 +98,7 @@ def ridge(a:np.ndarray, # [n, terms]
     w = np.linalg.solve(z.T@z + penalty*np.eye(z.shape[1]), z.T@(y-y.mean()))/spread
     return w, float(y.mean()-mean@w)
 
+# %% ../../../../nbs/eig/stopping/08_fitting.ipynb #b2d52015
 def cross_validated(a:np.ndarray, y:np.ndarray, group:np.ndarray, # [n] number of each row's question
                     penalty:float, folds:int=5)->float:
     "R² on questions left out."
@@ -106,9 +109,10 @@ def cross_validated(a:np.ndarray, y:np.ndarray, group:np.ndarray, # [n] number o
         guess[out] = a[out]@w + b
     return float(1-((y-guess)**2).sum()/((y-y.mean())**2).sum())
 
-# %% ../../../../nbs/eig/stopping/08_fitting.ipynb #cc7e7875
+# %% ../../../../nbs/eig/stopping/08_fitting.ipynb #eab1255e
 Kind = Literal['probes', 'hidden']
 
+# %% ../../../../nbs/eig/stopping/08_fitting.ipynb #c6f20837
 def fit_gain(traces:Sequence[dict], # With `hidden` for that kind
              kind:Kind, horizon:int, backend:Backend)->FittedGain:
     "Fit on traces."
@@ -124,6 +128,7 @@ def fit_gain(traces:Sequence[dict], # With `hidden` for that kind
     w, b = ridge(a, y, penalty)
     return replace(blank, weights=tuple(w.tolist()), bias=b, r2=r2, penalty=penalty)
 
+# %% ../../../../nbs/eig/stopping/08_fitting.ipynb #121c66b6
 def _blank(kind:Kind, horizon:int, backend:Backend, x:np.ndarray, said:list[str], questions:int)->FittedGain:
     "A gain that knows its inputs and no weights: the openings that are common get a term of their own."
     top = sorted({w for w in said if w}, key=lambda w: (-said.count(w), w))[:8]
@@ -146,12 +151,14 @@ def observe(backend:Backend, questions:Sequence[Question], p:FitParameters, hidd
         if progress: progress(len(traces), len(questions))
     return traces
 
+# %% ../../../../nbs/eig/stopping/08_fitting.ipynb #93d5af03
 def _observed(calculator, questions:Sequence[Question], max_tokens:int, hidden:bool)->Sequence[dict]:
     backend = calculator.backend
-    thoughts = reason(backend, [q.text for q in questions], None, calculator.forecaster, max_tokens)
-    records = [record(q, t) for q,t in zip(questions, thoughts)]
-    traces = recording.trace(calculator, records, gains=False)
-    return add_hidden(backend, records, traces, calculator.posteriors.frame) if hidden else traces
+    with backend.remembering():
+        thoughts = reason(backend, [q.text for q in questions], None, calculator.forecaster, max_tokens)
+        records = [record(q, t) for q,t in zip(questions, thoughts)]
+        traces = recording.trace(calculator, records, gains=False)
+        return add_hidden(backend, records, traces, calculator.posteriors.frame) if hidden else traces
 
 # %% ../../../../nbs/eig/stopping/08_fitting.ipynb #8dbafd4b
 def fit(p:FitParameters, kind:Kind, progress:Callable|None=None)->FittedGain:

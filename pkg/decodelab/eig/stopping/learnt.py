@@ -39,6 +39,7 @@ def progress(s:State)->np.ndarray: # [3]
     "How far thinking has come: log steps, log tokens, prompt tokens."
     return np.array([np.log1p(len(s.tokens)-1), np.log1p(s.tokens[-1]), s.prompt])
 
+# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #ed97a5ee
 def numbers(s:State)->np.ndarray: # [10]
     "`FEATURES` of a state that was probed."
     return np.array([*_entropies(s), *_agreement(s), *progress(s)])
@@ -52,6 +53,7 @@ def _entropies(s:State)->tuple[float,...]:
     last = h[-2]-h[-1] if len(h) > 1 else 0.
     return h[-1], top, gap, last, h[max(0, len(h)-4)]-h[-1]
 
+# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #d1aa2a41
 def _agreement(s:State)->tuple[float,float]:
     "Steps since the last probe, and the log of how many probes in a row gave this answer."
     since = s.probes[-1].boundary-s.probes[-2].boundary if len(s.probes) > 1 else 0.
@@ -101,6 +103,7 @@ def terms(gain:FittedGain, x:np.ndarray, # [..., d] inputs
     if gain.kind=='probes': return np.concatenate([products(z), said, said*z[...,:1]], -1)
     return np.concatenate([z, said, said*z[...,-3:-2]], -1)
 
+# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #c67f8d44
 def predicted(gain:FittedGain, s:State)->float:
     "Predicted drop of the entropy at a state, nats."
     x = numbers(s) if gain.kind=='probes' else np.concatenate([s.now.hidden, progress(s)])

@@ -37,6 +37,7 @@ class Look:
 
 Prober = Callable[[ExpectedInformationGainCalculator,Sequence[Ids]],list[Look]]
 
+# %% ../../../../nbs/eig/stopping/06_live.ipynb #232c3e57
 def next_tokens(calculator:ExpectedInformationGainCalculator, states:Sequence[Ids])->list[Look]:
     "The entropy of the token after the cue."
     cue = calculator.posteriors.cue
@@ -60,6 +61,7 @@ def _trial(calculator, candidate:Candidate|None)->Probe:
     if not answer: return Probe()
     return Probe(answer=answer, confidence=float(np.exp(candidate.logprob)), length=len(candidate.ids))
 
+# %% ../../../../nbs/eig/stopping/06_live.ipynb #be077c15
 def beliefs(calculator:ExpectedInformationGainCalculator, states:Sequence[Ids])->list[Look]:
     "Beliefs over the answer."
     found = calculator.posteriors.candidates(states)
@@ -68,6 +70,7 @@ def beliefs(calculator:ExpectedInformationGainCalculator, states:Sequence[Ids])-
             Look(_believed(calculator, works[i].posterior, cs), int(cost), works[i].posterior, cs)
             for i,(cs,cost) in enumerate(zip(*found))]
 
+# %% ../../../../nbs/eig/stopping/06_live.ipynb #011d408c
 def _believed(calculator, posterior:Posterior, candidates:Sequence[Candidate])->Probe:
     belief = Probe(entropy=posterior.entropy, belief=posterior.p)
     greedy = next((c for c in candidates if c.greedy), None)
@@ -85,6 +88,7 @@ def _shared(name:str)->set[str]:
     own, adaptive = rules[name].parameters.model_fields, rules[name].item.adaptive
     return {k for k in EIGParameters.model_fields if k in own and (k!='lambda_cost' or adaptive)}
 
+# %% ../../../../nbs/eig/stopping/06_live.ipynb #63ed485a
 def rule_parameters(backend:Backend, name:str, common:EIGParameters, given:dict)->Parameters:
     "Checked parameters of a rule, what it shares with all rules taken from `common`."
     rule = rules[name].item
@@ -95,6 +99,7 @@ def rule_parameters(backend:Backend, name:str, common:EIGParameters, given:dict)
     if rule.check: rule.check(p, backend)
     return p
 
+# %% ../../../../nbs/eig/stopping/06_live.ipynb #11c6a47f
 def common_parameters(name:str, common:EIGParameters, p:Parameters)->EIGParameters:
     "How steps are drawn and answers probed under a rule."
     rule, shared = rules[name].item, {k: getattr(p, k) for k in _shared(name)}
@@ -158,6 +163,7 @@ def decide(scaler:Scaler, thoughts:Sequence[Thought])->list[Decision]:
     if asked: scaler.metrics.seconds.append((probed-begun, scaler.calculator.clock()-begun))
     return [made.get(id(t)) or Decision(True, 'early' if _is_early(scaler, t) else scaler.name, None) for t in thoughts]
 
+# %% ../../../../nbs/eig/stopping/06_live.ipynb #b5914be1
 def _is_early(scaler:Scaler, thought:Thought)->bool:
     return not thought.closed and thought.boundaries[-1].tokens < scaler.min_tokens
 
@@ -184,6 +190,7 @@ def _probe(scaler:Scaler, asked:Sequence[Memory])->dict[int,Decision]:
         else: memory.add(look, here(memory))
     return failed
 
+# %% ../../../../nbs/eig/stopping/06_live.ipynb #48dc011b
 def _surprises(scaler:Scaler, memories:Sequence[Memory])->list[tuple[float,...]]:
     "Mean −log p of the tokens of each thought's steps; known when they were drawn, so no tokens are counted."
     if scaler.rule.needs!='surprise': return [()]*len(memories)
@@ -207,6 +214,7 @@ def _rule_decisions(scaler:Scaler, memories:Sequence[Memory])->dict[int,Decision
     forecast = {id(m.thought): d for m,d in zip(ahead, drawn)}
     return {id(m.thought): _decision(scaler, m, s, forecast.get(id(m.thought))) for m,s in zip(memories, states)}
 
+# %% ../../../../nbs/eig/stopping/06_live.ipynb #e4eae07c
 def _decision(scaler:Scaler, memory:Memory, s:State, drawn:Decision|None)->Decision:
     "The rule's verdict as a decision, with the costs of its probe and forecasts."
     had = drawn is not None and drawn.cause in ('gain', 'no gain')
@@ -217,6 +225,7 @@ def _decision(scaler:Scaler, memory:Memory, s:State, drawn:Decision|None)->Decis
     if drawn is None: return Decision(verdict.go, verdict.why or scaler.name, posterior, probe=owed, back=verdict.back)
     return _after_forecasts(verdict, verdict.why or scaler.name, posterior, drawn, had)
 
+# %% ../../../../nbs/eig/stopping/06_live.ipynb #8e1f0520
 def _after_forecasts(verdict:Verdict, why:str, posterior:Posterior, drawn:Decision, had:bool)->Decision:
     "A decision that forecasts were drawn for: a step of theirs that is not taken is paid for."
     cause = drawn.cause if not had else 'gain' if verdict.go else why

@@ -66,6 +66,7 @@ def runs(answers:Sequence[str])->list[int]:
         else: lengths.append(1)
     return lengths
 
+# %% ../../../../nbs/eig/stopping/02_published.ipynb #d29f37b9
 @rule('es_cot', ESCoTParameters, needs='answer', source='ES-CoT, arXiv 2509.14004')
 def es_cot(s:State, p:ESCoTParameters)->bool:
     "Stop when d_n = r_n − r_(n−1) ≥ d_min and a t test says that d_n exceeds the mean of d_1 … d_(n−1)."
@@ -91,6 +92,7 @@ def moving_variance(x:np.ndarray, # [t] values, oldest first
         v = alpha*(value-m)**2 + (1-alpha)*v
     return float(v)
 
+# %% ../../../../nbs/eig/stopping/02_published.ipynb #e4cfecc5
 @rule('eat', EATParameters, needs='token', source='EAT, arXiv 2509.26522')
 def eat(s:State, p:EATParameters)->bool:
     "Stop when the exponential moving variance of the entropy after the end mark is < δ, after a warm-up of 4/α probes."
@@ -104,6 +106,7 @@ class CoDEParameters(Probing):
     ramp: int = param(10, 'Length of the ramp.', 'probes', ge=1, le=10_000)
     degeneration: float = param(2., 'Degeneration score at which thinking is given up.', ge=0, le=1000)
 
+# %% ../../../../nbs/eig/stopping/02_published.ipynb #7702ee03
 @rule('code_stop', CoDEParameters, needs='answer', source='CoDE-Stop, arXiv 2604.04930, equations ours')
 def code_stop(s:State, p:CoDEParameters)->Verdict:
     "Stop when c_t ≥ θ_t (linear from `start` to `end`), or Σ_i |c_i − c_(i−1)|/log₂(1+i) ≥ `degeneration`."

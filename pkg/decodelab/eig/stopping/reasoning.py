@@ -40,6 +40,7 @@ class Boundary:
     step: str # Text of the step that ends here; empty before the first
     decision: Decision|None = None
 
+# %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #642045f6
 @dataclass
 class Thought:
     "The reasoning about one question, from prompt to answer."
@@ -98,6 +99,7 @@ def insert_prompt(thought:Thought, text:str, ids:Ids):
     thought.rounds, thought.pending = thought.rounds+1, text
     thought.cost += Cost(reasoning=len(ids))
 
+# %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #5634ce21
 def go_back(thought:Thought, n:int):
     "Give up the last `n` steps; they were a look ahead, and are paid for as one."
     gone = thought.boundaries[-1].tokens - thought.boundaries[-1-n].tokens
@@ -119,6 +121,7 @@ def think(thoughts:Sequence[Thought], rule:Rule, forecaster:MonteCarloForecaster
         advance(forecaster, going, rule.forced)
         live = [t for t in going if not t.cause]
 
+# %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #975d81c4
 def settle(backend:Backend, rule:Rule, thought:Thought, decision:Decision):
     "Act on a decision: think on, go on with a prompt in place of the end, or stop with a cause."
     thought.boundaries[-1].decision = decision
@@ -142,6 +145,7 @@ def advance(forecaster:MonteCarloForecaster, thoughts:Sequence[Thought], forced:
         take(forecaster.backend, thought, taken, drawn_ahead=step is not None)
         if taken.closed and not taken.ids and not forced: thought.cause = 'closed' # nothing new to decide about
 
+# %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #96560eed
 def walk(forecaster:MonteCarloForecaster, thoughts:Sequence[Thought]):
     "Think everything through: the same steps that `advance` would take, drawn in one session."
     steps = forecaster.walk([t.ids for t in thoughts], [t.room for t in thoughts])
@@ -162,10 +166,12 @@ class Asking:
     max_length: int|None = None # Of prompt and answer, where that is less than the model's
     read: Callable[[Sample],str] = _text # Text of an answer
 
+# %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #5dfa4e8d
 def asking_of(backend:Backend, frame:Frame)->Asking:
     "The frame's own cue, and an answer in one piece."
     return Asking(frame.cue, frame.answer_tokens, tuple(sorted(end_ids(backend, frame))))
 
+# %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #c5351c37
 def write_answers(backend:Backend, thoughts:Sequence[Thought], asking:Asking):
     "Generate the answer of each thought after all its reasoning."
     cue = backend.encode(asking.cue)
@@ -193,11 +199,13 @@ def reason(backend:Backend,
     frame = forecaster.frame
     most = max_tokens if rule is None or rule.limit is None else min(rule.limit, max_tokens)
     thoughts = [_begun(backend, frame, prompt_ids(backend, frame, question), most) for question in questions]
-    if rule is None: walk(forecaster, thoughts)
-    else: think(thoughts, rule, forecaster, watch)
-    write_answers(backend, thoughts, asking or asking_of(backend, frame))
+    with backend.remembering():
+        if rule is None: walk(forecaster, thoughts)
+        else: think(thoughts, rule, forecaster, watch)
+        write_answers(backend, thoughts, asking or asking_of(backend, frame))
     return thoughts
 
+# %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #b767df73
 def _begun(backend, frame:Frame, prompt:Ids, most:int)->Thought:
     "A thought at its beginning, with room for tokens as the model's length leaves it."
     room = min(most, backend.max_length-len(prompt)-frame.answer_tokens-8)

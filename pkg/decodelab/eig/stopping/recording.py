@@ -43,10 +43,11 @@ def trace(calculator:ExpectedInformationGainCalculator, # From `recorder`; with 
     backend, frame = calculator.backend, calculator.posteriors.frame
     prompts = [prompt_ids(backend, frame, t['question']) for t in thoughts]
     states = [[(*prompt, *t['ids'][:k]) for k in t['tokens']] for prompt,t in zip(prompts, thoughts)]
-    found = _candidates(calculator, states)
-    traces = [_described(calculator, t, *seen, normaliser) | dict(prompt=len(prompt))
-              for t,seen,prompt in zip(thoughts, found, prompts)]
-    if gains: _add_gains(calculator, states, found, traces)
+    with backend.remembering():
+        found = _candidates(calculator, states)
+        traces = [_described(calculator, t, *seen, normaliser) | dict(prompt=len(prompt))
+                  for t,seen,prompt in zip(thoughts, found, prompts)]
+        if gains: _add_gains(calculator, states, found, traces)
     return traces
 
 # %% ../../../../nbs/eig/stopping/04_recording.ipynb #937870b7
@@ -59,6 +60,7 @@ def _candidates(calculator, states:Sequence[Sequence[Ids]])->list[Found]:
 
 _KEPT = ('id', 'group', 'question', 'truth', 'steps', 'tokens', 'closed') # Of a thought's record
 
+# %% ../../../../nbs/eig/stopping/04_recording.ipynb #1de21492
 def _described(calculator, thought:dict, candidates:list, cost:list, normaliser)->dict:
     "A thought with its beliefs, and no gains yet."
     estimator = calculator.posteriors
@@ -88,6 +90,7 @@ def _add_gains(calculator, states:Sequence[Sequence[Ids]], found:Sequence[Found]
         live = [i for i in live if i not in decisions or decisions[i].go]
         n += 1
 
+# %% ../../../../nbs/eig/stopping/04_recording.ipynb #3ef419dd
 def _may_go_on(trace:dict, n:int, floor:float)->bool:
     "Whether a rule at some λ may have reached boundary `n` and want to go on there."
     return n < len(trace['tokens']) and trace['entropy'][n] is not None and not settled(trace['entropy'][n], floor)

@@ -34,6 +34,7 @@ def recorded(trace:dict, i:int, needs:str, # What a rule needs
     if needs=='answer': return trial
     return replace(trial, entropy=trace['entropy'][i], belief=np.array([x for _,x in trace['belief'][i]]))
 
+# %% ../../../../nbs/eig/stopping/05_replay.ipynb #18333a38
 def _hidden(trace:dict, i:int)->np.ndarray:
     if 'hidden' in trace: return trace['hidden'][i]
     raise BadValue('traces', f'no hidden states of question {trace.get("id")}',
@@ -52,6 +53,7 @@ def probe_price(trace:dict, i:int, needs:str, cue_tokens:int)->int:
     if needs=='token': return cue_tokens
     return trace['answer_tokens'][i]-1 if needs=='answer' else trace['probe'][i]
 
+# %% ../../../../nbs/eig/stopping/05_replay.ipynb #6910f68e
 def recorded_gain(trace:dict, i:int, rule:StoppingRule)->Gain|None:
     "The gain that was found at a boundary; None where it failed."
     g, later = trace['gain'][i], trace['gain'][i+1:]
@@ -70,6 +72,7 @@ def asked_boundaries(trace:dict, step:str='\n', # Ends a step
     n = len(trace['tokens'])
     return n-1 if n > 1 and trace['closed'] and not trace['steps'][-1].endswith(step) else n
 
+# %% ../../../../nbs/eig/stopping/05_replay.ipynb #984aab3c
 @dataclass(frozen=True)
 class Tape:
     "A trace made ready for a rule."
@@ -79,6 +82,7 @@ class Tape:
     probes: list[Probe|None] # What it would find there; None where the belief failed
     prices: list[int] # Tokens of each probe
 
+# %% ../../../../nbs/eig/stopping/05_replay.ipynb #85b234e2
 def tape_of(trace:dict, rule:StoppingRule, step:str='\n', cue_tokens:int=2, normaliser:Callable=normalise)->Tape:
     "A trace made ready for a rule."
     asked = range(asked_boundaries(trace, step))
@@ -107,6 +111,7 @@ def replay_tape(tape:Tape, p:Parameters)->tuple[int,Cost]: # Boundary that is an
         if not verdict.go: return _stopped(tape, p, i, Cost(0, forecast, probe), verdict.back)
     return _stopped(tape, p, len(tape.trace['tokens'])-1, Cost(0, forecast, probe))
 
+# %% ../../../../nbs/eig/stopping/05_replay.ipynb #4520c496
 def replay_one(trace:dict, rule:StoppingRule, p:Parameters, step:str='\n', cue_tokens:int=2,
                normaliser:Callable=normalise)->tuple[int,Cost]: # Boundary that is answered from, and what was spent
     "Where a rule stops on a trace."
@@ -120,6 +125,7 @@ def _forecast_price(trace:dict, i:int, go:bool)->Cost:
     taken = tokens[i+1]-tokens[i] if go and i+1 < len(tokens) else 0
     return Cost(forecast=g['forecast']+g['kept']-taken, probe=g['probe'])
 
+# %% ../../../../nbs/eig/stopping/05_replay.ipynb #b3d35579
 def _stopped(tape:Tape, p:Parameters, i:int, spent:Cost, back:int=0)->tuple[int,Cost]:
     "The answer of boundary `i-back`; what was thought since is a forecast's price. A limit cuts inside a step."
     end, tokens = i-back, tape.trace['tokens']
@@ -143,6 +149,7 @@ def replay_at(traces:Sequence[dict], scale_func_name:str, settings:Sequence[dict
     rows = [[_row(tape, *replay_tape(tape, p)) for tape in tapes] for p in checked]
     return np.array(rows, float).reshape(len(settings), len(traces), 6)
 
+# %% ../../../../nbs/eig/stopping/05_replay.ipynb #9a94f27f
 def replay_rule(traces:Sequence[dict], scale_func_name:str, step:str='\n', cue_tokens:int=2,
                 normaliser:Callable=normalise, **parameters)->np.ndarray: # [n, 6]
     "The same at one setting."

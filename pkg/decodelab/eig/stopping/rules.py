@@ -101,6 +101,7 @@ def periodic(s:State, p:Parameters)->bool:
     "At every boundary whose number `every` divides, and where the model has ended its thinking."
     return s.closed or (len(s.tokens)-1) % getattr(p, 'every', 1)==0
 
+# %% ../../../../nbs/eig/stopping/01_rules.ipynb #6565e08d
 def at_close(s:State, p:Parameters)->bool:
     "Where the model has ended its thinking."
     return s.closed
@@ -158,6 +159,7 @@ class Rules(Registry):
         head = ['| `scale_func_name` | what it does | needs | parameters | source |', '|---|---|---|---|---|']
         return '\n'.join([*head, *map(_row, self)])
 
+# %% ../../../../nbs/eig/stopping/01_rules.ipynb #f23b1312
 def _row(entry)->str:
     drawing = EIGParameters.model_fields.keys() - {'lambda_cost'} # the same for all rules with forecasts
     own = {k: f for k,f in entry.parameters.model_fields.items() if k not in drawing}
@@ -181,6 +183,7 @@ def none(s:State, p:NoParameters)->bool:
 class BudgetParameters(Parameters):
     budget: int = param(256, 'Reasoning tokens.', 'tokens', ge=0, le=1_000_000)
 
+# %% ../../../../nbs/eig/stopping/01_rules.ipynb #9a340382
 @rule('fixed_budget', BudgetParameters, source='baseline')
 def fixed_budget(s:State, p:BudgetParameters)->bool:
     "Stop at the first boundary with n_t ≥ `budget` reasoning tokens."
@@ -223,6 +226,7 @@ def chosen_step(s:State, p:StepWiseParameters)->tuple[int,float]:
     pick = max if p.step_selection_strategy=='highest_uncertainty' else min
     return pick(last, key=lambda step: step[1])
 
+# %% ../../../../nbs/eig/stopping/01_rules.ipynb #b14141ca
 @rule('step_wise_uncertainty_driven', StepWiseParameters, needs='surprise',
       source='Uncertainty Driven Test-Time Scaling', when=at_close, forces=True)
 def step_wise_uncertainty_driven(s:State, p:StepWiseParameters)->Verdict:
@@ -237,6 +241,7 @@ class ReevaluationParameters(Parameters):
                                  'nats a token', ge=-1, le=20)
     thinking_n_ignore: int = param(1, 'Prompts at most.', ge=0, le=1000)
 
+# %% ../../../../nbs/eig/stopping/01_rules.ipynb #e619c01e
 @rule('uncertainty_driven_reevaluation', ReevaluationParameters, needs='surprise',
       source='Uncertainty Driven Test-Time Scaling', when=at_close, forces=True)
 def uncertainty_driven_reevaluation(s:State, p:ReevaluationParameters)->Verdict:
@@ -274,6 +279,7 @@ def entropy_settles(s:State, p:Forecasting)->bool:
     "H_t ≤ λ."
     return settled(s.now.entropy, p.lambda_cost)
 
+# %% ../../../../nbs/eig/stopping/01_rules.ipynb #a0e944a5
 @rule('expected_information_gain_reasoning', Forecasting, needs='forecast', source='seed 003; science.md, section 1',
       free=entropy_settles, adaptive=True)
 def worth_forecasting(s:State, p:Forecasting)->Verdict:

@@ -55,6 +55,7 @@ def whole(values:Sequence[float])->list[int]: return sorted({int(round(x)) for x
 def counts(low:int, high:int, m:int)->list[int]: return whole(rising(low, high, m))
 def nothing(m:int)->list[None]: return [None]
 
+# %% ../../../../nbs/eig/study/04_compare.ipynb #9b468835
 @dataclass(frozen=True)
 class Sweep:
     "A rule, the parameter that is swept, and its values from the most to the least thinking."
@@ -71,6 +72,7 @@ class Sweep:
 # %% ../../../../nbs/eig/study/04_compare.ipynb #d2c2e692
 _EIG, _entropies, _costs = 'expected_information_gain_reasoning', partial(rising, .02, 2.3), partial(rising, .01, 1.6)
 
+# %% ../../../../nbs/eig/study/04_compare.ipynb #46ab653f
 SWEEPS = {
     'full': Sweep('full'),
     'none': Sweep('none'),
@@ -120,6 +122,7 @@ def budgets(traces:Sequence[dict], m:int)->np.ndarray:
     longest = max(t['tokens'][-1] for t in traces)
     return np.unique(np.linspace(0, longest, 2*m).round().astype(int))[::-1]
 
+# %% ../../../../nbs/eig/study/04_compare.ipynb #50460163
 def sweeps(traces:Sequence[dict], which:Mapping[str,Sweep], m:int, gains:Mapping[str,Path], skip:Sequence[str]=(),
            cue_tokens:int=2, progress:Callable|None=None)->dict[str,Curve]:
     "All of them, by name."
@@ -206,6 +209,7 @@ class Comparison:
     def live(self, s:Sweep, value:float, gains:Mapping[str,Path])->tuple[list[dict],float]:
         return run_live(self, s, value, gains)
 
+# %% ../../../../nbs/eig/study/04_compare.ipynb #1bd6d82c
 def skipped(p:EIGCompareParameters, kinds:Sequence[str])->list[str]:
     "Rules that are left out: the runtime, or the forecasts that are drawn, do not give what they need."
     absent = dict(hidden_gain='hidden' not in kinds, bayes_risk_optimal_reasoning=p.forecasts!='everywhere')
@@ -225,6 +229,7 @@ def _saved(gain:FittedGain, path:Path)->Path:
     gain.save(path)
     return path
 
+# %% ../../../../nbs/eig/study/04_compare.ipynb #56f05a95
 def traces_of(c:Comparison, run:Run, seed:int, progress:Callable|None=None)->list[dict]:
     "Traces of one seed."
     s = c.setup(seed)

@@ -47,6 +47,7 @@ class SetUp:
         self.seconds += driver.metrics.seconds
         return [record(q, t) for q,t in zip(questions, thoughts)]
 
+# %% ../../../../nbs/eig/study/03_stages.ipynb #bd16d90d
 def stage(run:Run, name:str, items:list, work:Callable, chunk:int, progress:Callable|None=None)->list[dict]:
     "Records of a stage, chunk after chunk, those that are there already read back."
     return [r for records in chunks(run, name, items, work, chunk, progress) for r in records]
@@ -71,6 +72,7 @@ def traces(self:SetUp, run:Run, full:list[dict], progress:Callable|None=None)->l
     "Beliefs and gains at every boundary."
     return stage(run, 'trace', full, self.look, self.p.chunk, progress)
 
+# %% ../../../../nbs/eig/study/03_stages.ipynb #4cddb70b
 @patch
 def live(self:SetUp, run:Run, progress:Callable|None=None)->list[dict]:
     "The EIG rule at λ; its decisions, those of an earlier process included, are the newest run's metrics."
@@ -97,6 +99,7 @@ def describe(s:SetUp, run:Run)->dict:
         'run': run.folder.name,
     }
 
+# %% ../../../../nbs/eig/study/03_stages.ipynb #a57e2e33
 def expected_seconds(s:SetUp, pilot:int=8)->float:
     "At most so long, from a pilot on a few questions: larger batches share their steps and are faster a question."
     few, begun = s.questions[:pilot], time.perf_counter()

@@ -28,6 +28,7 @@ def with_threshold(rule:str, threshold:float)->tuple[str,dict]:
     if parameter is None: return name, {}
     return name, {parameter: int(np.ceil(threshold)) if parameter=='budget' else float(threshold)}
 
+# %% ../../../../nbs/eig/study/00_traces.ipynb #557e0382
 def replay(traces:Sequence[dict], rule:str, threshold:float)->np.ndarray: # [n, 6]
     "Outcome of a rule on every trace: correct, reasoning, forecast, probe, answer and total tokens."
     return replays(traces, rule, [threshold])[0]

@@ -32,6 +32,7 @@ _OWN = "No cue: after its end of thinking the model answers as it likes, up to t
 _KEEP = 'Respond with the reasoning, its end mark and the answer; by default with the answer.'
 _MIN = 'Reasoning before which thinking does not end; `max_gen_toks` is where it ends at the latest.'
 
+# %% ../../../../nbs/evaluation/lmeval/03_stopping.ipynb #91439d65
 class Forcing(Parameters):
     "What a generation with a stopping rule may say besides the rule's parameters."
     min_tokens: int = param(0, _MIN, 'tokens', ge=0, le=1_000_000)
@@ -58,6 +59,7 @@ class Scaling:
 _OF_RULES = {k for e in rules for k in e.parameters.model_fields}
 OURS = {*EIGParameters.model_fields, *Forcing.model_fields, *_OF_RULES} - set(Generation.model_fields)
 
+# %% ../../../../nbs/evaluation/lmeval/03_stopping.ipynb #361c93d4
 def arguments(given:dict, # Of a request
               most:int=256, # Reasoning tokens where `max_gen_toks` is not given
              )->Generation|Scaling:
@@ -72,6 +74,7 @@ def arguments(given:dict, # Of a request
 # %% ../../../../nbs/evaluation/lmeval/03_stopping.ipynb #643d70e3
 _OWNERS = ((Generation, 'generation'), (EIGParameters, 'common'), (Forcing, 'forcing')) # A later owner wins a name
 
+# %% ../../../../nbs/evaluation/lmeval/03_stopping.ipynb #b6720b76
 def _scaling(given:dict, most:int)->Scaling:
     "Arguments of a generation with a rule, each given to its owner."
     name = given.pop('scale_func_name')
@@ -88,6 +91,7 @@ def _scaling(given:dict, most:int)->Scaling:
     _check(scaling, most)
     return scaling
 
+# %% ../../../../nbs/evaluation/lmeval/03_stopping.ipynb #a310c8af
 def _no_cost(name:str, cost:float)->BadValue:
     weighing = ', '.join(e.name for e in rules if 'lambda_cost' in e.parameters.model_fields)
     allowed = f'nothing; rules that weigh a gain take it: {weighing}'
@@ -117,6 +121,7 @@ def asked(backend:Backend, f:Forcing)->Frame:
     if f.cue is not None: frame = replace(frame, cue=(ending(frame) or '\n')+f.cue)
     return replace(frame, answer_tokens=f.answer_tokens) if f.answer_tokens and not f.own_words else frame
 
+# %% ../../../../nbs/evaluation/lmeval/03_stopping.ipynb #cc45a65a
 def fitted(lm, text:str, s:Scaling)->Ids:
     "Tokens of a prompt, cut from the left so that there is room to think and answer in."
     thinking = min(s.generation.tokens(lm.max_gen_toks), lm.max_length//4)
@@ -134,6 +139,7 @@ def asking(lm, frame:Frame, s:Scaling)->Asking:
         return lm.final_text(ids, stops).strip()
     return Asking(ending(frame) if own else frame.cue, tokens, ends, stops, lm.max_length, text)
 
+# %% ../../../../nbs/evaluation/lmeval/03_stopping.ipynb #40f09c96
 def response(lm, thought:Thought, cue:str, f:Forcing)->str:
     "What lm-eval is given: the answer, or with `keep_reasoning` all that was written, unless the model strips that."
     if not f.keep_reasoning or lm.think_end_token: return (f.cue or '') + thought.said
@@ -148,6 +154,7 @@ class Reasoned(str):
         self.trace = trace or {}
         return self
 
+# %% ../../../../nbs/evaluation/lmeval/03_stopping.ipynb #9806b5c5
 def trace_of(t:Thought, rule:str)->dict:
     "What the samples log says of one response: by boundary, then in all."
     decisions = [b.decision for b in t.boundaries]
@@ -191,6 +198,7 @@ def mean_of(values:Sequence[float])->str:
     "A mean in three digits."
     return f'{sum(values)/len(values):.3f}' if values else '–'
 
+# %% ../../../../nbs/evaluation/lmeval/03_stopping.ipynb #8df8e701
 def line(rule:str, n:int, thoughts:Sequence[Thought], decisions:Sequence[Decision])->str:
     "One round of decisions in a line: who stops and why, mean entropy and gain, tokens so far."
     both = list(zip(thoughts, decisions))
@@ -203,6 +211,7 @@ def line(rule:str, n:int, thoughts:Sequence[Thought], decisions:Sequence[Decisio
     live = f'{len(both)} live, {sum(stops.values())} stop{why}'
     return f'{rule} round {n}: {live}; H {entropy} nats, EIG {eig} nats; tokens {tokens}'
 
+# %% ../../../../nbs/evaluation/lmeval/03_stopping.ipynb #d6716eb9
 @dataclass
 class Rounds:
     "Says a line for each round of decisions."
@@ -227,6 +236,7 @@ def reasoned(lm, contexts:Sequence[str], s:Scaling, tally:Tally, repeat:int=0)->
     remember(tally.metrics)
     return [Reasoned(response(lm, t, how.cue, f), trace_of(t, s.rule)) for t in thoughts]
 
+# %% ../../../../nbs/evaluation/lmeval/03_stopping.ipynb #ddc4daa3
 def batches(requests:Sequence[tuple[str,dict]], which:Sequence[int], rows:int)->Iterator[tuple[list[int],int]]:
     "Numbers of requests of equal arguments that go out together, at most `rows`, and how often they were asked before."
     seen, groups = Counter(), {}
@@ -269,6 +279,7 @@ def sample_after_thinking(backend:Backend, prompts:Sequence[Ids], plans:Sequence
     for i,(answer,) in zip(open_, answers): samples[i] = _joined(samples[i], answer)
     return samples
 
+# %% ../../../../nbs/evaluation/lmeval/03_stopping.ipynb #da266389
 def _ended(sample:Sample, end:int|None)->bool: return sample.finish=='stop' if end is None else sample.ids[-1]==end
 def _left(plan:Sampling, sample:Sample)->int: return plan.max_tokens-len(sample.ids)
 
