@@ -95,6 +95,7 @@ def border(sample:np.ndarray, # Light weights, heaviest first, each standing for
     low, high = at+margin, at-margin
     return (float(sample[low]) if low < len(sample) else -1.), (float(sample[high]) if high >= 0 else np.inf)
 
+# %% ../../../nbs/backends/03_drawing.ipynb #d68b2873
 def lightest(weights:np.ndarray, share:float)->tuple[float, int]:
     "Weight of the lightest token of a nucleus that needs light ones, and how many of that weight belong to it."
     total = float(weights.sum(dtype=np.float64))
@@ -157,6 +158,7 @@ def sure_nucleus(row:np.ndarray, share:float)->np.ndarray|None: # Token ids in o
     sums = mass[order].cumsum()
     return np.sort(heavy[order[sums-mass[order] < share]])
 
+# %% ../../../nbs/backends/03_drawing.ipynb #29507eb2
 def among(tokens:np.ndarray, row:np.ndarray, u:float, plan:Sampling)->int:
     "One of a few tokens, in order."
     weights = np.exp((row[tokens].astype(np.float64)-row[tokens].max())/plan.temperature)
@@ -174,6 +176,7 @@ def draw_row(row:np.ndarray, u:float, plan:Sampling)->int:
     cut_small(weights, plan)
     return pass_point(weights, u)
 
+# %% ../../../nbs/backends/03_drawing.ipynb #750f4e1c
 def draw(logp:torch.Tensor, # [B, V]
          u:np.ndarray, # [B] in [0, 1)
          plan:Sampling)->torch.Tensor: # [B] token ids, where `logp` is

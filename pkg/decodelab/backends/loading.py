@@ -34,6 +34,7 @@ def _shipped(model:str)->str|None:
     kind, _, name = model.partition(':')
     return name if kind=='reference' else None
 
+# %% ../../../nbs/backends/01_loading.ipynb #8b45355d
 def _placed(runtime:str, model:str, options:dict)->tuple[str,dict]:
     "A model's folder or Hub name; a shipped one and `smollm2` by their folders."
     if model=='smollm2':
@@ -57,6 +58,7 @@ def _gguf(model:str, **options)->Causal:
     from decodelab.backends.gguf import GGUF
     return GGUF(model, **options)
 
+# %% ../../../nbs/backends/01_loading.ipynb #72a9b0a4
 @backends.register('vllm')
 def _vllm(model:str, **options)->Causal:
     "vLLM's engine in this process: folders and Hub names, prefix cache, many GPUs."
@@ -81,6 +83,7 @@ def _mlx(model:str, **options)->Causal:
     from decodelab.backends.mlx import MLX
     return MLX(model, **options)
 
+# %% ../../../nbs/backends/01_loading.ipynb #7448d566
 @backends.register('toy')
 def _toy(model:str, **options)->Causal:
     "Random finite models that can be enumerated; the model's name is its seed."

@@ -22,6 +22,7 @@ __all__ = ['Take', 'Planned', 'scored', 'Asked', 'Tokenized', 'default_template'
 # %% ../../../nbs/backends/04_planned.ipynb #d2999a14
 Take = Callable[[np.ndarray, 'torch.Tensor'], None] # Nodes [n] and their log-probabilities [n, V]
 
+# %% ../../../nbs/backends/04_planned.ipynb #feb3f620
 class Planned:
     "Base of the runtimes: set the attributes of `Causal` and `memory`, `state_bytes`, then give `_run` and `session`."
     name: str
@@ -200,6 +201,7 @@ def check_rewind(length:int, now:int)->None:
     "A row goes back to its first token at most."
     if not 1 <= length <= now: raise BadValue('length to rewind to', length, f'1 to {now} tokens')
 
+# %% ../../../nbs/backends/04_planned.ipynb #c9a91d98
 class Grown:
     "Rows of tokens, run anew whenever their distributions are asked for."
     device: Any = 'cpu'
