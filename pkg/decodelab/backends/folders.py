@@ -14,9 +14,8 @@ from ..core.errors import DecodelabError, ModelError
 from ..core.files import digest
 
 # %% auto #0
-__all__ = ['HASHED', 'file_head', 'local_folder', 'check_model', 'reading', 'read_json', 'check_folder', 'check_tokenizer',
-           'check_index', 'check_safetensors', 'read_tokenizer', 'file_mark', 'folder_hash', 'check_gguf',
-           'check_memory']
+__all__ = ['HASHED', 'local_folder', 'check_model', 'reading', 'read_json', 'check_folder', 'check_tokenizer', 'check_index',
+           'check_safetensors', 'read_tokenizer', 'file_mark', 'folder_hash', 'check_gguf', 'check_memory']
 
 # %% ../../../nbs/backends/06_folders.ipynb #c06b51cd
 def local_folder(model:str)->Path|None:
@@ -120,8 +119,6 @@ def file_mark(path:Path, whole:int=1<<26, # Bytes up to which a file is its own 
     "A file's content, or its SHA-256 when it is large; a file that has not changed is read once."
     found = path.stat()
     return path.read_bytes() if found.st_size <= whole else _sha256(path, found.st_size, found.st_mtime_ns)
-
-file_head = file_mark # as gguf names it
 
 # %% ../../../nbs/backends/06_folders.ipynb #9c572cd3
 def folder_hash(path:Path, *more:str)->str:

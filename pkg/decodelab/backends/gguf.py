@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from .contract import Capabilities, Ids, Usage, check_length
-from .folders import check_gguf, check_memory, file_head
+from .folders import check_gguf, check_memory, file_mark
 from .planned import Grown, Planned, Take
 from .planner import Trie, build
 from ..core.errors import BadValue, ModelError
@@ -234,7 +234,7 @@ class GGUF(Planned):
 
     @property
     def model(self): return self._held.get('model')
-    def fingerprint(self)->str: return digest(self.kv, str(self.path.stat().st_size), file_head(self.path))
+    def fingerprint(self)->str: return digest(self.kv, str(self.path.stat().st_size), file_mark(self.path))
     def __repr__(self)->str:
         return f'GGUF({self.name!r}, {self.n_ctx} tokens, {self.kv} states, max_length={self.max_length})'
 
@@ -281,7 +281,9 @@ def _read_tokens(self:GGUF):
     "Special tokens and template. A file without a beginning of text names the end in its place, or one is made up."
     v = self.vocabulary
     bos, eos, eot = (v.special(f) for f in (lc.llama_vocab_bos, lc.llama_vocab_eos, lc.llama_vocab_eot))
-    self.eos_ids = tuple(i for i in dict.fromkeys((eos, eot)) if i is not None)
+    eom = self.meta('tokenizer.ggml.eom_token_id')
+    ends = dict.fromkeys((eos, eot, int(eom) if eom else None))
+    self.eos_ids = tuple(i for i in ends if i is not None)
     self.adds_bos = bool(lc.llama_vocab_get_add_bos(v.pointer))
     self.bos_id = bos if bos!=eos or self.adds_bos else None
     self.prefix_id = next((i for i in (self.bos_id, *self.eos_ids) if i is not None), 0)
