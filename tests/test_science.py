@@ -62,7 +62,7 @@ def test_no_evaluation_question_is_ever_trained_on():
 
 def test_student_still_does_what_the_report_says(student, root):
     "A fresh exam of 200 questions lies within sampling error of the published one."
-    from decodelab.reference.training import after_passes
+    from decodelab.reference.exam import after_passes
     r = json.loads((root/'nbs'/'reports'/'reference_models.metrics.json').read_text())['student']
     now = after_passes(student, load_questions('reference:short:both', 200, 7, unanswerable=0.))
     for k in range(4): assert abs(now[k]['accuracy']-r['passes'][str(k)]['accuracy']) < .12

@@ -4,7 +4,7 @@
 
 # %% ../../../../nbs/eig/stopping/04_recording.ipynb #ad6ec7e3
 from __future__ import annotations
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from math import isfinite
 from ...backends.contract import Backend, Ids
 from ...core.errors import BadValue
