@@ -96,3 +96,22 @@ def test_unscorable_answers_are_a_counted_failure():
     endless = Toy.from_table('a.$', {c: {'a': 1.} for c in ('.', '.a', '.aa', '.aaa')})
     d = ExpectedInformationGainCalculator(endless, Frame(cue='.', answer_tokens=2), EIGParameters()).evaluate([()])[0]
     assert d.cause=='failed: beam'
+
+def test_every_session_is_closed(monkeypatch):
+    "Also one that is left by an error."
+    toy = Toy.random('ab.\n$', seed=3)
+    opened, closed = [], []
+    def session(prefixes, room=64, open_one=toy.session):
+        opened.append(open_one(prefixes, room))
+        close = opened[-1].close
+        opened[-1].close = lambda: (closed.append(1), close())
+        return opened[-1]
+    monkeypatch.setattr(toy, 'session', session)
+    parameters = EIGParameters(sample_length=4, lambda_cost=0)
+    calculator = ExpectedInformationGainCalculator(toy, FRAME, parameters, normaliser=str)
+    calculator.evaluate([(0,), (1, 0)])
+    calculator.forecaster.walk([(0,), (1,)], [6, 6])
+    assert len(opened)==len(closed) >= 2
+    monkeypatch.setattr('decodelab.eig.posterior._best', lambda pool, width: 1/0)
+    with pytest.raises(ZeroDivisionError): calculator.evaluate([(0,)])
+    assert len(opened)==len(closed)
