@@ -2112,6 +2112,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                        'decodelab/eig/stopping/rules.py'),
                                               'decodelab.eig.stopping.rules.Rules': ( 'eig/stopping/rules.html#rules',
                                                                                       'decodelab/eig/stopping/rules.py'),
+                                              'decodelab.eig.stopping.rules.Rules.__repr__': ( 'eig/stopping/rules.html#rules.__repr__',
+                                                                                               'decodelab/eig/stopping/rules.py'),
                                               'decodelab.eig.stopping.rules.Rules._repr_markdown_': ( 'eig/stopping/rules.html#rules._repr_markdown_',
                                                                                                       'decodelab/eig/stopping/rules.py'),
                                               'decodelab.eig.stopping.rules.Rules.rule': ( 'eig/stopping/rules.html#rules.rule',
