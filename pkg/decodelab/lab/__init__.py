@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "unpipe"],
     "readme": ["main"],
     "runner": ["notebook_of", "execute", "resume", "headline", "listing", "details", "publish"],
-    "watch": ["SHORT", "SHOWN", "MARK", "stages", "unable", "row", "given", "replayed", "at_target", "shown", "thought",
-        "alive", "payload", "embed", "policy", "to_html", "write"],
+    "watch": ["SHORT", "SHOWN", "MARK", "stages", "unable", "given", "replayed", "stop_row", "chip", "at_target",
+        "shown", "drawn_gain", "drawn_belief", "thought", "alive", "payload", "facts", "embed", "digest_of", "policy",
+        "to_html", "write"],
 })

@@ -69,7 +69,7 @@ def noted(backend:Backend)->Iterator[list[Callable]]:
 def bench_eig(backend:Backend, rounds:int, n:int=64)->dict:
     "One decision for `n` live questions against its bare calls, and question by question."
     from decodelab.backends.contract import Sampling
-    from decodelab.eig.answers import frame_for, prompt_ids
+    from decodelab.eig.frames import frame_for, prompt_ids
     from decodelab.eig.gain import ExpectedInformationGainCalculator
     from decodelab.eig.parameters import EIGParameters
     frame, p = frame_for(backend), EIGParameters(adaptive=False, lambda_cost=0)
@@ -134,7 +134,7 @@ def bench_sample(backend:Backend, rounds:int)->dict:
     "Sixty-four prompts in one batch against Transformers' own generate on the same batch."
     import torch
     from decodelab.backends.contract import Sampling
-    from decodelab.eig.answers import frame_for, prompt_ids
+    from decodelab.eig.frames import frame_for, prompt_ids
     prompts = [prompt_ids(backend, frame_for(backend), q.text) for q in load_questions('reference', 64)]
     width, device = max(map(len, prompts)), backend.model.device
     ids = torch.tensor([[0]*(width-len(p)) + list(p) for p in prompts], device=device)
