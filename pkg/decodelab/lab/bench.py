@@ -124,8 +124,8 @@ def bench_live(backend:Backend, questions:Sequence[Question], rounds:int, max_to
 def live_lines(d:dict, questions:int)->list[str]:
     "What `bench_live` found."
     of = lambda which: d[which]['run']/max(1, d['with']['unique'])
-    return [f'live stage, {questions} questions: {d["b"]:.2f} s remembering, {d["a"]:.2f} s without, '
-            f'{said(d)} times as long',
+    return [f'live stage, {questions} questions: {d["b"]:.2f} s remembering, {d["a"]:.2f} s without: '
+            f'{said(d)} times faster',
             f'tokens run over distinct tokens: {of("with"):.3f} remembering, {of("without"):.3f} without '
             f'({d["with"]["unique"]:,} distinct)']
 
