@@ -159,6 +159,7 @@ def llama_loop(file:Any, prompt:Ids)->Callable:
     import llama_cpp
     model = llama_cpp.Llama(str(file), n_ctx=2048, verbose=False)
     def loop():
+        model.reset() # it would find the prompt of the round before in its cache
         for i,_ in enumerate(model.generate(prompt, temp=0., reset=True), 1):
             if i==TOKENS: break
     return loop
