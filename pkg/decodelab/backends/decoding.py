@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/backends/06_decoding.ipynb #11edaff4
 from __future__ import annotations
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 import numpy as np
@@ -88,6 +88,7 @@ def set_bits(row:np.ndarray, # int32 [ceil(V/32)]
     unsigned = row.view(np.uint32)
     for t in tokens: unsigned[t>>5] |= np.uint32(1<<(t&31))
 
+# %% ../../../nbs/backends/06_decoding.ipynb #95456f86
 @dataclass
 class ChoiceMatcher:
     "Where a row stands in a list of sequences."
@@ -141,6 +142,7 @@ class Job:
         notes = dict(kept=np.array(self.kept)) if self.matcher is not None else {}
         return Sample(tuple(self.ids), text, np.array(self.logprobs), self.finish or 'length', notes)
 
+# %% ../../../nbs/backends/06_decoding.ipynb #e6e0844b
 def job_for(model:TextModel, prompt:Ids, plan:Sampling, number:int=0, stops:Stops|None=None)->Job:
     "The job of one sample, number `plan.first + number` of its prompt."
     limit, ends = min(plan.max_tokens, model.max_length-len(prompt)), frozenset((*model.eos_ids, *plan.stop_ids))
@@ -175,6 +177,7 @@ def constrained(logp:torch.Tensor, jobs:Sequence[Job])->torch.Tensor:
     out[held] = rows
     return out
 
+# %% ../../../nbs/backends/06_decoding.ipynb #6097d903
 def draw_all(logp:torch.Tensor, jobs:Sequence[Job])->torch.Tensor: # [B] token ids
     "The next token of each row, by its own plan and its own number."
     import torch
@@ -248,6 +251,7 @@ def stream(model:Any, prompt:Ids, plan:Sampling)->Iterator[str]:
             for events in decode(session, [job], model.usage): yield from ((e.token, e.finish) for e in events)
     yield from pieces(model, tokens(), plan)
 
+# %% ../../../nbs/backends/06_decoding.ipynb #a5dee32a
 def pieces(model:TextModel, tokens:Iterator[tuple[int, Finish|None]], plan:Sampling)->Iterator[str]:
     "Text of tokens as they come, each with its finish reason or `None`."
     stops, ids, said, finish = Stops(model, () if plan.constraint else plan.stop), [], '', None
@@ -266,7 +270,6 @@ def pieces(model:TextModel, tokens:Iterator[tuple[int, Finish|None]], plan:Sampl
 
 def close_tokens(tokens:Iterator)->None:
     "End the work behind a generator; other iterators have none."
-    from collections.abc import Generator
     if isinstance(tokens, Generator): tokens.close()
 
 # %% ../../../nbs/backends/06_decoding.ipynb #3be49c45
@@ -294,6 +297,7 @@ def judged(target:Session, tokens:list[list[int]], pending:list[int]|None)->torc
     first = torch_of(target.logprobs)[:,None]
     return torch.cat([first, torch_of(target.extend(tokens))], 1) if tokens[0] else first
 
+# %% ../../../nbs/backends/06_decoding.ipynb #e847ee7d
 def agreed(job:Job, tokens:list[int], own:list[torch.Tensor], seen:torch.Tensor, accept:Accept)->int:
     "Note in a job what both models agree on and the token where they part; how many tokens that is."
     for i in range(len(tokens)+1):
@@ -319,6 +323,7 @@ def speculate(draft:Session, target:Session, jobs:Sequence[Job], k:int=4, accept
                for r,job in enumerate(going) for i in range(base[r], len(job.ids))]
         live, pending = _go_on((draft, target), begin, going, live, taken, pending is not None)
 
+# %% ../../../nbs/backends/06_decoding.ipynb #5ed8479e
 def _go_on(sessions, begin, going:list[Job], live:list[int], taken:list[int], waited:bool)->tuple[list[int], list[int]]:
     "Bring both sessions to where the rows that go on stand, but for their newest token; their jobs, and these tokens."
     stay = [row for row,job in enumerate(going) if not job.finish]

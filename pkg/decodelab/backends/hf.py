@@ -89,6 +89,7 @@ def _load(self:HF, trust:bool, options:dict)->None:
     placed = hasattr(self.model, 'hf_device_map') or getattr(self.model, 'is_quantized', False)
     if not placed: self.model.to(self.device)
 
+# %% ../../../nbs/backends/07_hf.ipynb #5cea8b6b
 @patch
 def _inspect(self:HF)->None:
     "Read off what the planner needs: lengths, end tokens, bytes a state takes, and whether masks over a trie are honoured."
@@ -135,6 +136,7 @@ def _honours_masks(self:HF)->bool:
     except FAILS: return False
     return self._close_to(found, seqs)
 
+# %% ../../../nbs/backends/07_hf.ipynb #fc3db336
 @patch
 def _keeps_rows(self:HF)->bool:
     "Whether a session of left-padded rows gives what separate passes give; recurrent states take the padding in."
@@ -162,6 +164,7 @@ def _past(self:HF, cache:Any, columns:list[int])->Any:
     at = torch.tensor(columns, device=self.model.device)
     return Cache(layers=[Growing(layer.keys[:,:,at], layer.values[:,:,at]) for layer in cache.layers])
 
+# %% ../../../nbs/backends/07_hf.ipynb #f2f69aac
 @patch
 @torch.inference_mode()
 def _pass(self:HF, tokens:np.ndarray, depth:np.ndarray, sees:np.ndarray, # [R, C], [R, C], bool [R, C, P+C]
@@ -221,6 +224,7 @@ def remembering(self:HF)->Iterator[None]:
     try: yield
     finally: self._memory = None
 
+# %% ../../../nbs/backends/07_hf.ipynb #b9c41cfd
 @patch
 def _run_remembering(self:HF, trie:Trie, want:np.ndarray, take, keep:bool, hidden:bool):
     "Run what is not held; `None` where the memory cannot hold the whole trie."
@@ -243,6 +247,7 @@ def _read(self:HF, slots:np.ndarray)->list[list[torch.Tensor]]: # [n, heads, siz
     at = torch.from_numpy(slots).to(self.model.device)
     return [self._memory.read(layer, at) for layer in range(len(self._memory.pools))]
 
+# %% ../../../nbs/backends/07_hf.ipynb #474bec92
 @patch
 def _run_batch(self:HF, trie:Trie, p:Packed, slots:np.ndarray, want:np.ndarray, take, hidden:bool)->None:
     "Run a batch of groups side by side; their new states go into the memory, `slots` is filled in."
@@ -267,6 +272,7 @@ def _store(self:HF, cache:Any, new:list[tuple[int, int, int]], at:torch.Tensor, 
     row, column = (torch.tensor(x, device=self.model.device) for x in ([r for r,_,_ in new], [c+deep for _,c,_ in new]))
     for i,layer in enumerate(cache.layers): self._memory.write(i, at, layer.keys[row,:,column], layer.values[row,:,column])
 
+# %% ../../../nbs/backends/07_hf.ipynb #83d590d5
 @patch
 def _remembered(self:HF, slots:np.ndarray, take):
     "Keep the distributions that are handed over."
@@ -294,6 +300,7 @@ def _add_nodes(self:HF, trie:Trie, slots:np.ndarray, nodes:Sequence[int])->torch
         slots[n] = self._memory.nodes.add(int(slots[above]) if above >= 0 else TOP, int(trie.tokens[n]))
     return torch.from_numpy(slots[np.array(nodes, np.int64)]).to(self.model.device)
 
+# %% ../../../nbs/backends/07_hf.ipynb #3a04cd4b
 @patch
 @torch.inference_mode()
 def keep_rows(self:HF, session:HFSession, rows:Sequence[int])->None:
@@ -312,6 +319,7 @@ def keep_rows(self:HF, session:HFSession, rows:Sequence[int])->None:
     row, column = (torch.tensor([owner[n][k] for n in new], device=session.device) for k in (0, 1))
     for i,layer in enumerate(session.layers): memory.write(i, at, layer.all_keys[row,:,column], layer.all_values[row,:,column])
 
+# %% ../../../nbs/backends/07_hf.ipynb #c7552f9c
 @patch
 @torch.inference_mode()
 def remember_step(self:HF, session:HFSession, steps:dict[int, tuple[int, int]])->dict[int, int]: # Kept row → slot
@@ -335,6 +343,7 @@ def remember_step(self:HF, session:HFSession, steps:dict[int, tuple[int, int]])-
         for i,layer in enumerate(session.layers): memory.write(i, at, layer.all_keys[row,:,column], layer.all_values[row,:,column])
     return out
 
+# %% ../../../nbs/backends/07_hf.ipynb #1e4c7391
 @patch
 def run_again(self:HF, prefixes:Sequence[Ids], places:Sequence[Place])->None:
     "Have prefixes in the memory that it has forgotten."
@@ -368,6 +377,7 @@ def _last(self:HF, prefixes:Sequence[Ids])->torch.Tensor: # [B, V]
     rows = self._rows_through(prefixes, lambda logp: logp[-1])
     return torch.stack([rows[tuple(p)] for p in prefixes])
 
+# %% ../../../nbs/backends/07_hf.ipynb #00c48c35
 @patch
 def _score(self:HF, pairs, seqs)->list[Scored]:
     if self.capabilities.prefix_sharing: return Planned._score(self, pairs, seqs)

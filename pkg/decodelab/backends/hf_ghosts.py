@@ -32,6 +32,7 @@ class Place:
         live = 0 <= self.slot < len(nodes.key) and nodes.key[self.slot]==self.key
         return self.slot if live and nodes.child.get((int(nodes.parent[self.slot]), self.ids[-1]))==self.slot else -1
 
+# %% ../../../nbs/backends/07c_hf_ghosts.ipynb #5808610c
 class RememberedSession:
     "Rows being decoded, of which only those run that are somewhere new."
     def __init__(self, hf:HF, memory:Memory, places:list[Place]):
@@ -77,6 +78,7 @@ def _walk(self:RememberedSession, place:Place, token:int)->bool:
     place.ids, place.slot, place.key, place.row = (*place.ids, token), child, memory.nodes.key[child], row
     return True
 
+# %% ../../../nbs/backends/07c_hf_ghosts.ipynb #60430089
 @patch
 def _run(self:RememberedSession, tokens:list[int])->None:
     "Run the rows that have states of their own, and remember what they found."
@@ -102,6 +104,7 @@ def _give_states(self:RememberedSession, rows:Sequence[int])->None:
     self.inner.select([*range(base), *(base+distinct[self.places[i].ids] for i in rows)])
     for k,i in enumerate(rows): self.row[i], self.places[i].row = base+k, None
 
+# %% ../../../nbs/backends/07c_hf_ghosts.ipynb #9a370fa6
 def with_rows(hf:HF, session:HFSession|None, memory:Memory, paths:list[list[int]], ids:list[tuple[int, ...]])->HFSession:
     "A session with rows added whose states are read from the memory."
     device, n = hf.model.device, len(session.rows.counts) if session is not None else 0
@@ -145,6 +148,7 @@ def rewind(self:RememberedSession, lengths:Sequence[int])->None:
     for place,n in zip(self.places, lengths):
         if n < len(place.ids): place.ids, place.slot = place.ids[:int(n)], -1
 
+# %% ../../../nbs/backends/07c_hf_ghosts.ipynb #97648305
 @patch
 def _own_all(self:RememberedSession)->None:
     "Every row with states of its own, where its distribution is known already."
@@ -171,6 +175,7 @@ def drop(self:RememberedSession, rows:Sequence[int])->None:
     gone = set(map(int, rows))
     self.select([i for i in range(len(self.places)) if i not in gone])
 
+# %% ../../../nbs/backends/07c_hf_ghosts.ipynb #d6032b3a
 @patch
 @torch.inference_mode()
 def fork(self:RememberedSession, rows:Sequence[int])->RememberedSession:

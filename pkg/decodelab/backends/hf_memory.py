@@ -65,6 +65,7 @@ def add(self:Nodes, parent:int, token:int)->int:
     self.key[slot] = prefix_key(self.key[parent] if parent >= 0 else 0, token)
     return slot
 
+# %% ../../../nbs/backends/07a_hf_memory.ipynb #4f1937b0
 @patch
 def make_room(self:Nodes, n:int)->list[int]|None: # Slots that were given up; `None` when so many cannot be had
     "Have n slots free: grow up to the capacity, then give up what was used least recently, children before parents."
@@ -88,6 +89,7 @@ def _grow(self:Nodes, more:int)->int:
     self.free += range(size+more-1, size-1, -1)
     return more
 
+# %% ../../../nbs/backends/07a_hf_memory.ipynb #bef484b4
 @patch
 def count_new(self:Nodes, trie:Trie)->int:
     "How many of a trie's nodes the block has never seen; they are seen now."
@@ -130,12 +132,14 @@ class Group:
         self.nodes.append(node)
         self.sees.append((place, columns))
 
+# %% ../../../nbs/backends/07a_hf_memory.ipynb #ef7ee902
 def ancestors(trie:Trie)->Any:
     "A function of a node: its ancestors, top first."
     owner = np.zeros(len(trie), np.int64)
     for i,path in enumerate(trie.paths): owner[path] = i
     return lambda node: trie.paths[owner[node]][:trie.depth[node]].tolist()
 
+# %% ../../../nbs/backends/07a_hf_memory.ipynb #85f9167f
 def grouped(trie:Trie, run:np.ndarray, # bool [N]
             size:int)->list[Group]:
     "The nodes to run, depth first, in groups of at most `size`; a branch joins the group before it where that shares most of its past."
@@ -157,6 +161,7 @@ def grouped(trie:Trie, run:np.ndarray, # bool [N]
         of[node] = group
     return groups
 
+# %% ../../../nbs/backends/07a_hf_memory.ipynb #9a3d811d
 def side_by_side(groups:list[Group], tokens:int, states:int)->list[list[Group]]:
     "Groups that run together: level by level, like shapes together, at most so many tokens and states of the past."
     out: list[list[Group]] = []

@@ -27,6 +27,7 @@ class Trie:
         while node>=0: out.append(node); node = self.parent[node]
         return np.array(out[::-1], dtype=np.int64)
 
+# %% ../../../nbs/backends/02_planner.ipynb #a257d93e
 def build(sequences:Sequence[Sequence[int]])->Trie:
     "The trie of token sequences, none of them empty."
     arrays = {s: np.array(s, dtype='>u4') for s in map(tuple, sequences)}

@@ -15,8 +15,9 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "model": ["TAKES_DEVICE", "named", "place", "opened", "check_batch_size", "check_counts", "fitting", "Processes",
         "Loaded", "Described", "Tokens", "Paired", "Chats"],
     "names": ["MODELS", "MODEL_ARGUMENTS", "address", "register"],
-    "stopping": ["OURS", "Forcing", "Scaling", "arguments", "Asked", "asked", "ended", "Reasoned", "trace_of", "Tally",
-        "reasoned", "fitted", "conclude", "Rounds", "line", "batches"],
+    "stopping": ["OURS", "Forcing", "Scaling", "arguments", "asked", "fitted", "asking", "response", "Reasoned",
+        "trace_of", "Tally", "mean_of", "line", "Rounds", "reasoned", "batches", "mark_id", "after_thinking",
+        "sample_after_thinking"],
     "takeover": ["STANDS_IN", "LEFT_OUT", "NOT_OFFERED", "taken_over", "has_gpu", "as_dict", "checked", "served",
         "simple_evaluate", "stopping_rules"],
 })

@@ -14,7 +14,8 @@ from ...core.files import digest
 from .generation import Generation
 from .likelihoods import Rolling
 from .names import register
-from .stopping import Scaling, Tally, arguments, asked, batches, reasoned
+from .stopping import (Scaling, Tally, after_thinking, arguments, asked, batches, reasoned,
+                                                  sample_after_thinking)
 needs('lm_eval', 'eval')
 from lm_eval.api.instance import Instance
 from lm_eval.models.utils import postprocess_generated_text
@@ -45,12 +46,11 @@ class Answers(Rolling):
 
     def final_text(self, ids:Sequence[int], stops:Sequence[str])->str:
         "Tokens as lm-eval's metrics see them: no special tokens, cut at stops, after the end of thinking."
-        ids, end = list(ids), self.think_end_token
-        if isinstance(end, int) and end in ids: ids = ids[len(ids)-ids[::-1].index(end):]
+        ids, cut = after_thinking(self.model, ids, self.think_end_token)
+        mark = None if cut or isinstance(self.think_end_token, int) else self.think_end_token
         text = self.tok_decode(ids)
         eos = [] if self.eot_token_id is None else [self.tok_decode(self.eot_token_id, skip_special_tokens=False)]
-        return postprocess_generated_text(text.lstrip() if isinstance(end, int) else text, [*stops, *eos],
-                                          end if isinstance(end, str) else None)
+        return postprocess_generated_text(text.lstrip() if cut else text, [*stops, *eos], mark)
 
 # %% ../../../../nbs/evaluation/lmeval/06_adapter.ipynb #e811e294
 def repeats(prompts:Sequence[tuple[Ids,int]], gens:Sequence[Generation])->list[Sampling]:
@@ -90,8 +90,9 @@ class Continues(Answers):
         for k in range(0, len(order), self.rows):
             part = order[k:k+self.rows]
             with self.model.remembering():
-                samples = self.model.sample([prompts[j][0] for j in part], [plans[j] for j in part])
-            yield [which[j] for j in part], [self._answer(s, gens[j]) for j,(s,) in zip(part, samples)]
+                samples = sample_after_thinking(self.model, [prompts[j][0] for j in part], [plans[j] for j in part],
+                                                self.think_end_token)
+            yield [which[j] for j in part], [self._answer(s, gens[j]) for j,s in zip(part, samples)]
 
     def _answer(self, s:Sample, g:Generation)->str: return self.final_text(s.ids, g.stops)
 
@@ -102,7 +103,7 @@ class Generates(Continues):
         "Continuations of each context up to a stop."
         gens, self.tally = [arguments(r.args[1], self.max_gen_toks) for r in requests], Tally()
         plain, ruled = ([i for i,g in enumerate(gens) if isinstance(g, Scaling)==rule] for rule in (False, True))
-        for i in ruled: asked(self.model, gens[i].forcing, tuple)
+        for i in ruled: asked(self.model, gens[i].forcing)
         out = [None]*len(requests)
         with self._bar(len(requests), 'generate_until', disable_tqdm) as bar:
             for part,texts in chain(self._continued(requests, gens, plain), self._reasoned(requests, gens, ruled)):
@@ -114,7 +115,7 @@ class Generates(Continues):
 
 # %% ../../../../nbs/evaluation/lmeval/06_adapter.ipynb #0879afd8
 IDENTITY, SEED = 'decodelab', 'decodelab seed' # keys of a cache's entries; answers are under SHA-256 sums
-RULES = 'continuations whole, BOS no part of a text' # answers under other rules are other answers
+RULES = 'continuations whole, BOS no part of a text, stops after thinking' # answers under other rules are other answers
 
 # %% ../../../../nbs/evaluation/lmeval/06_adapter.ipynb #f6da68fa
 class Recorded(Generates):
