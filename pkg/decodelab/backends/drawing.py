@@ -73,7 +73,7 @@ def weigh(row:np.ndarray, temperature:float)->np.ndarray: # [V], the most probab
     if temperature!=1: np.divide(weights, weights.dtype.type(temperature), out=weights)
     return np.exp(weights, out=weights)
 
-def heavy_nucleus(weights:np.ndarray, share:float)->np.ndarray|None: # Token ids in order, or `None` when light ones belong to it
+def heavy_nucleus(weights:np.ndarray, share:float)->np.ndarray|None: # Ids in order; `None` if light ones are needed
     "The smallest set of most probable tokens that holds `share` of the mass, if all of them are heavy."
     total = float(weights.sum())
     heavy = np.flatnonzero(weights > total/HEAVY)
@@ -170,9 +170,11 @@ def draw_row(row:np.ndarray, u:float, plan:Sampling)->int:
     "One token of one row [V] of normalised log-probabilities."
     if np.isnan(row[-1]): return len(row)-1 # a broken model: its tokens mean nothing, and beliefs tell that they fail
     nucleus = plan.top_p < 1 and not plan.top_k
-    if nucleus and plan.temperature==1 and (some := sure_nucleus(row, plan.top_p)) is not None: return among(some, row, u, plan)
+    some = sure_nucleus(row, plan.top_p) if nucleus and plan.temperature==1 else None
+    if some is not None: return among(some, row, u, plan)
     weights = weigh(row, plan.temperature)
-    if nucleus and (some := heavy_nucleus(weights, plan.top_p)) is not None: return among(some, row, u, plan)
+    some = heavy_nucleus(weights, plan.top_p) if nucleus else None
+    if some is not None: return among(some, row, u, plan)
     cut_small(weights, plan)
     return pass_point(weights, u)
 

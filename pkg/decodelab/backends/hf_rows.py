@@ -91,6 +91,10 @@ class HFSession:
         "Give the states back, to the model's memory where it remembers."
         if self.layers: self.hf.keep_rows(self, range(len(self.rows.counts)))
         self.layers = []
+    def store(self, memory:Any, slots:torch.Tensor, row:torch.Tensor, column:torch.Tensor)->None:
+        "Write states of kept rows into slots of a memory."
+        for i,layer in enumerate(self.layers):
+            memory.write(i, slots, layer.all_keys[row,:,column], layer.all_values[row,:,column])
 
 # %% ../../../nbs/backends/07b_hf_rows.ipynb #0c9188a1
 @patch
@@ -298,7 +302,8 @@ def _run(self:PlainSession, x:torch.Tensor)->torch.Tensor: # [B, k, V]
     past = self._cache.get_seq_length() if self._cache is not None else 0
     mask = (torch.arange(past+x.shape[1], device=x.device)[None] >= self._pad[:,None]).long()
     positions = (mask.cumsum(-1)-1).clamp(min=0)[:,past:]
-    out = hf.model(input_ids=x, attention_mask=mask, position_ids=positions, past_key_values=self._cache, use_cache=True)
+    where = dict(attention_mask=mask, position_ids=positions, past_key_values=self._cache)
+    out = hf.model(input_ids=x, **where, use_cache=True)
     self._cache, logp = out.past_key_values, torch.log_softmax(out.logits.float(), -1)
     self._logprobs = logp[:,-1]
     if not past: hf.usage.run += x.numel()

@@ -19,7 +19,9 @@ def load(spec:str, # `runtime:model`, e.g. `reference:student`, `hf:Qwen/Qwen2.5
         )->Backend:
     "Load a model on a runtime; only that runtime is imported."
     runtime, sep, model = str(spec).partition(':')
-    if not sep or not model: raise BadValue('backend', spec, 'runtime:model, e.g. reference:student or hf:path/to/folder', f'Runtimes: {", ".join(e.name for e in backends)}.')
+    if not sep or not model:
+        allowed = 'runtime:model, e.g. reference:student or hf:path/to/folder'
+        raise BadValue('backend', spec, allowed, f'Runtimes: {", ".join(e.name for e in backends)}.')
     return backends[runtime].item(model, **options)
 
 @backends.register('hf')
