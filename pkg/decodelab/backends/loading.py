@@ -19,13 +19,16 @@ def load(spec:str, # `runtime:model`, e.g. `reference:student`, `hf:Qwen/Qwen2.5
         )->Backend:
     "Load a model on a runtime; only that runtime is imported."
     runtime, sep, model = str(spec).partition(':')
-    if not sep or not model: raise BadValue('backend', spec, 'runtime:model, e.g. reference:student or hf:path/to/folder', f'Runtimes: {", ".join(e.name for e in backends)}.')
+    if not sep or not model:
+        allowed = 'runtime:model, e.g. reference:student or hf:path/to/folder'
+        raise BadValue('backend', spec, allowed, f'Runtimes: {", ".join(e.name for e in backends)}.')
     return backends[runtime].item(model, **options)
 
 @backends.register('hf')
 def _hf(model:str, **options)->Causal:
     "Transformers causal models, on CPU or GPU."
     from decodelab.backends.hf import HF
+    model, options = _placed('hf', model, options)
     return HF(model, **options)
 
 def _shipped(model:str)->str|None:
@@ -33,8 +36,12 @@ def _shipped(model:str)->str|None:
     kind, _, name = model.partition(':')
     return name if kind=='reference' else None
 
+# %% ../../../nbs/backends/01_loading.ipynb #8b45355d
 def _placed(runtime:str, model:str, options:dict)->tuple[str,dict]:
-    "A model's folder or Hub name, a shipped one by its folder."
+    "A model's folder or Hub name; a shipped one and `smollm2` by their folders."
+    if model=='smollm2':
+        from decodelab.backends.smollm2 import folder as smollm2
+        return str(smollm2()), dict(name=f'{runtime}:{model}') | options
     if not (name := _shipped(model)): return model, options
     from decodelab.backends.shipped import folder
     return str(folder(name)), dict(name=f'{runtime}:{model}') | options
@@ -47,9 +54,13 @@ def _gguf(model:str, **options)->Causal:
         from decodelab.backends.convert import reference_gguf
         file = reference_gguf(name, options.pop('form', 'f32'))
         options, model = dict(name=f'gguf:{model}') | options, str(file)
+    elif model=='smollm2':
+        from decodelab.backends.smollm2 import file as smollm2
+        options, model = dict(name=f'gguf:{model}') | options, str(smollm2())
     from decodelab.backends.gguf import GGUF
     return GGUF(model, **options)
 
+# %% ../../../nbs/backends/01_loading.ipynb #72a9b0a4
 @backends.register('vllm')
 def _vllm(model:str, **options)->Causal:
     "vLLM's engine in this process: folders and Hub names, prefix cache, many GPUs."
@@ -63,8 +74,8 @@ def _vllm(model:str, **options)->Causal:
 @backends.register('server')
 def _server(url:str, **options)->Sampler:
     "Servers that speak OpenAI's protocol: vLLM's, llama.cpp's."
-    from decodelab.backends.server import Server
-    return Server(url, **options)
+    from decodelab.backends.server import open_server
+    return open_server(url, **options)
 
 @backends.register('mlx')
 def _mlx(model:str, **options)->Causal:
@@ -74,6 +85,7 @@ def _mlx(model:str, **options)->Causal:
     from decodelab.backends.mlx import MLX
     return MLX(model, **options)
 
+# %% ../../../nbs/backends/01_loading.ipynb #7448d566
 @backends.register('toy')
 def _toy(model:str, **options)->Causal:
     "Random finite models that can be enumerated; the model's name is its seed."
