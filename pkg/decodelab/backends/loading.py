@@ -4,12 +4,13 @@
 
 # %% ../../../nbs/backends/01_loading.ipynb #a1b0c003
 from __future__ import annotations
+from pathlib import Path
 from .contract import Backend
 from ..core.errors import BadValue, needs
 from ..core.registry import Registry
 
 # %% auto #0
-__all__ = ['backends', 'load']
+__all__ = ['backends', 'load', 'split', 'check']
 
 # %% ../../../nbs/backends/01_loading.ipynb #2c75a5f4
 backends = Registry('backend')
@@ -18,8 +19,8 @@ def load(spec:str, # `runtime:model`, e.g. `reference:student`, `hf:Qwen/Qwen2.5
          **options, # For the runtime
         )->Backend:
     "Load a model on a runtime; only that runtime is imported."
-    runtime, sep, model = str(spec).partition(':')
-    if not sep or not model: raise BadValue('backend', spec, 'runtime:model, e.g. reference:student or hf:path/to/folder', f'Runtimes: {", ".join(e.name for e in backends)}.')
+    runtime, model = split(spec)
+    check(spec)
     return backends[runtime].item(model, **options)
 
 @backends.register('hf')
@@ -87,3 +88,24 @@ def _reference(model:str, **options):
     from decodelab.backends.hf import HF
     from decodelab.backends.shipped import folder
     return HF(folder(model), name=f'reference:{model}', **options)
+
+# %% ../../../nbs/backends/01_loading.ipynb #376e2c25
+def split(spec:str)->tuple[str, str]:
+    "Runtime and model of a backend's name."
+    runtime, sep, model = str(spec).partition(':')
+    runtimes = f'Runtimes: {", ".join(e.name for e in backends)}.'
+    if not sep or not model: raise BadValue('backend', spec, 'runtime:model, e.g. reference:student or hf:path/to/folder', runtimes)
+    return backends[runtime].name, model
+
+def check(spec:str, # `runtime:model`
+         )->Path|None: # Where its files lie; `None` for a name on the Hub, a server, a toy
+    "What can be said of a model without its runtime: its folder is whole, its file is a GGUF file, its name on the Hub is known."
+    from decodelab.backends import folders, shipped
+    runtime, model = split(spec)
+    name = model if runtime=='reference' else _shipped(model)
+    if name: return shipped.folder(name)
+    if runtime in ('hf', 'vllm', 'mlx'):
+        folders.check_model(model)
+        return folders.local_folder(model)
+    if runtime=='gguf': folders.check_gguf(file := Path(model).expanduser())
+    return file if runtime=='gguf' else None
