@@ -21,7 +21,7 @@ from ..tasks.data import load_questions
 # %% auto #0
 __all__ = ['EXPERIMENTS', 'WORDS', 'Experiment', 'contents', 'check_backend', 'check_questions', 'check_comparison',
            'check_quick', 'experiment', 'value_of', 'takes_text_only', 'typed', 'from_pairs', 'resolve', 'start',
-           'cells_hash', 'read_notebook', 'experiment_of', 'notebook_hash', 'quiet_errors', 'begin', 'end']
+           'read_notebook', 'cells_hash', 'experiment_of', 'notebook_hash', 'quiet_errors', 'begin', 'end']
 
 # %% ../../../nbs/lab/00_experiments.ipynb #2f6ef9c2
 @dataclass(frozen=True)
@@ -134,24 +134,25 @@ def start(exp:Experiment, # Which experiment
     models = exp.check(p) if exp.check else {}
     return Run.create(exp.name, p.model_dump(mode='json'), models, notebook, given=given, **extra).lock()
 
-# %% ../../../nbs/lab/00_experiments.ipynb #183b8894
-def cells_hash(nb)->str:
+# %% ../../../nbs/lab/00_experiments.ipynb #06e2db74
+def read_notebook(path:Path)->dict[str, Any]:
+    "A notebook from its file, without the second that nbformat takes to load; what is none is one clear error."
+    import json
+    try: nb = json.loads(Path(path).read_text(encoding='utf-8'))
+    except FileNotFoundError: raise RunError(f'notebook {path}: no such file; run this in a decodelab folder') from None
+    except OSError as e: raise RunError(f'notebook {path}: {e.strerror}') from None
+    except ValueError: nb = None
+    if isinstance(nb, dict) and isinstance(nb.get('cells'), list) and 'metadata' in nb: return nb
+    raise RunError(f'notebook {path}: not a notebook of format 4')
+
+def cells_hash(nb:dict)->str:
     "Hash of a notebook's sources."
-    return digest(*(c.source for c in nb.cells if 'injected-parameters' not in c.metadata.get('tags', [])))
+    cells = [c for c in nb['cells'] if 'injected-parameters' not in c['metadata'].get('tags', [])]
+    return digest(*(''.join(c['source']) for c in cells))
 
-def read_notebook(path:Path):
-    "A notebook from its file; what is none is one clear error."
-    import nbformat
-    try: return nbformat.read(path, 4)
-    except FileNotFoundError: why = 'no such file; run this inside a decodelab folder'
-    except OSError as e: why = str(e.strerror)
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError, AttributeError, UnicodeDecodeError):
-        why = 'not a notebook'
-    raise RunError(f'notebook {path}: {why}')
-
-def experiment_of(nb)->str|None:
+def experiment_of(nb:dict)->str|None:
     "Name of the experiment that a notebook is, or `None`."
-    return nb.metadata.get('decodelab', {}).get('experiment')
+    return nb['metadata'].get('decodelab', {}).get('experiment')
 
 def notebook_hash(path:Path)->str:
     "Hash of the sources of a notebook's file."
