@@ -74,11 +74,14 @@ def conduct(nb_man, # Papermill's record of the execution
     env = os.environ | {RUN_DIR: str(run.folder), 'PYDEVD_DISABLE_FILE_VALIDATION': '1'}
     with open(run.folder/'log.txt', 'a') as log: return client.execute(env=env, stdout=log, stderr=log)
 
-# %% ../../../nbs/lab/05_plugin.ipynb #b8f7cd9b
-def new_run(nb)->Run:
+# %% ../../../nbs/lab/05_plugin.ipynb #454b5fd6
+def new_run(nb, # With the parameters that papermill was given
+            source:str|None, # Its file
+           )->Run: # Locked by this process
     "A run with validated parameters for a notebook that papermill executes."
-    given = dict(nb.metadata.papermill.get('parameters', {}))
-    with as_input_error(): return start(experiment(experiment_of(nb)), given, cells_hash(nb), by='papermill')
+    given, exp = dict(nb.metadata.papermill.get('parameters', {})), experiment_of(nb)
+    where = str(Path(source).resolve()) if source and Path(source).is_file() else None
+    with as_input_error(): return start(experiment(exp), given, cells_hash(nb), by='papermill', source=where)
 
 @contextmanager
 def recorded(run:Run)->Iterator[None]:
@@ -104,7 +107,7 @@ def close(run:Run, nb):
     if error: run.log('\n'.join(error.traceback))
     run.finish('failed', f'{error.ename}: {error.evalue}') if error else run.finish()
 
-# %% ../../../nbs/lab/05_plugin.ipynb #6d7acdd0
+# %% ../../../nbs/lab/05_plugin.ipynb #e3e5a247
 TARGET = 'decodelab:report.ipynb' # An output path that stands for the run's own report
 
 class Engine(NBClientEngine):
@@ -114,7 +117,7 @@ class Engine(NBClientEngine):
         "Called by papermill; `run` is the run that `decodelab` has made."
         everything = super().execute_notebook
         if not experiment_of(nb): return everything(nb, kernel_name, output_path, progress_bar=progress_bar, **kwargs)
-        run = run or new_run(nb)
+        run = run or new_run(nb, kwargs.get('input_path'))
         from papermill.execute import raise_for_execution_errors # it imports this module
         own, report = output_path in (None, TARGET), str(run.folder/'report.ipynb')
         with recorded(run):

@@ -32,7 +32,7 @@ def experiment_in(path:Path)->Experiment:
     if name is None: raise RunError(f'notebook {path}: not an experiment of this package; papermill runs it')
     return experiment(name)
 
-# %% ../../../nbs/lab/06_runner.ipynb #cb68415a
+# %% ../../../nbs/lab/06_runner.ipynb #9fc8d6da
 def conduct(run:Run, # Locked by this process
             notebook:Path, # What is executed
             progress:bool=True, # Show it
@@ -60,9 +60,10 @@ def execute(notebook:Path, # An experiment
            )->Run: # As it ended
     "Start an experiment and see it through."
     nb = read_notebook(notebook)
-    return conduct(start(experiment_in(notebook), given, cells_hash(nb), by='decodelab'), notebook, progress)
+    run = start(experiment_in(notebook), given, cells_hash(nb), by='decodelab', source=str(notebook.resolve()))
+    return conduct(run, notebook, progress)
 
-# %% ../../../nbs/lab/06_runner.ipynb #92808e6b
+# %% ../../../nbs/lab/06_runner.ipynb #8c598afb
 def take_up(run:Run, # Interrupted or failed
             notebook:Path, # Its notebook
            )->Run: # Locked by this process
@@ -83,7 +84,7 @@ def resume(run:Run, progress:bool=True)->Run:
     "Take up a run that was killed or failed: finished chunks are kept, the rest is done."
     if run.status=='done': raise RunError(f'{run.folder}: is done; nothing to resume')
     if run.status=='running': raise RunError(f'{run.folder}: another process is working on this run')
-    notebook = notebook_of(run.info['experiment'])
+    notebook = Path(run.info.get('source') or notebook_of(run.info['experiment']))
     return conduct(take_up(run, notebook), notebook, progress)
 
 # %% ../../../nbs/lab/06_runner.ipynb #61d77e39

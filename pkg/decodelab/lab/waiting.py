@@ -28,7 +28,7 @@ class Stage:
         left = '' if self.left is None else f', about {span(max(1, self.left-(now-self.told)))} left'
         return f'{span(now-self.since)}{left}'
 
-# %% ../../../nbs/lab/03_waiting.ipynb #404cebf8
+# %% ../../../nbs/lab/03_waiting.ipynb #57516a15
 def columns(file, # An open file on a terminal
            )->int: # 80 where a terminal does not say
     "Width of a terminal."
@@ -39,7 +39,8 @@ class Line:
     "A line on a terminal that is drawn over itself."
     def __init__(self, file):
         from tqdm import tqdm
-        self.file, self.bar = file, tqdm(file=file, leave=False, ncols=columns(file), bar_format='{desc}', mininterval=0)
+        # a terminal that does not say its height hides tqdm's line: one row is enough for it
+        self.file, self.bar = file, tqdm(file=file, leave=False, ncols=columns(file), nrows=24, bar_format='{desc}')
 
     def draw(self, stage:Stage, now:float):
         "Show a stage as it is now."
