@@ -1,4 +1,4 @@
-"What tests share: the reference student, the laboratory's root, a folder for runs, commands in a pipe and on a terminal."
+"What tests share: the reference student, the root, a folder for runs, commands in a pipe and on a terminal."
 import fcntl, os, pty, struct, subprocess, sys, termios, time
 from dataclasses import dataclass
 from pathlib import Path

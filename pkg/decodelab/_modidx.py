@@ -1768,6 +1768,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'decodelab.lab.page.markdown': ('lab/page.html#markdown', 'decodelab/lab/page.py'),
                                     'decodelab.lab.page.output_html': ('lab/page.html#output_html', 'decodelab/lab/page.py'),
                                     'decodelab.lab.page.plain': ('lab/page.html#plain', 'decodelab/lab/page.py'),
+                                    'decodelab.lab.page.preformatted': ('lab/page.html#preformatted', 'decodelab/lab/page.py'),
                                     'decodelab.lab.page.to_html': ('lab/page.html#to_html', 'decodelab/lab/page.py')},
             'decodelab.lab.peers': { 'decodelab.lab.peers.Side': ('lab/peers.html#side', 'decodelab/lab/peers.py'),
                                      'decodelab.lab.peers.against_tool': ('lab/peers.html#against_tool', 'decodelab/lab/peers.py'),

@@ -11,15 +11,17 @@ from ..core.settings import find_root
 # %% auto #0
 __all__ = ['readme', 'main']
 
-# %% ../../../nbs/lab/10_readme.ipynb #aae5962e
+# %% ../../../nbs/lab/10_readme.ipynb #11ba117d
 def readme(index:Path)->str:
     "Markdown of the front page, pictures found from the repository's root."
     import nbformat
-    nb = nbformat.read(index, 4)
-    text = '\n\n'.join(c.source.strip() for c in nb.cells if c.cell_type=='markdown')
-    return text.replace('](images/', '](nbs/images/').replace('](reports/', '](nbs/reports/') + '\n'
+    cells = nbformat.read(index, 4).cells
+    text = '\n\n'.join(c.source.strip() for c in cells if c.cell_type=='markdown')
+    for folder in ('images', 'reports'): text = text.replace(f']({folder}/', f'](nbs/{folder}/')
+    return text + '\n'
 
 def main():
+    "Write README.md."
     root = find_root()
     print(write_atomic(root/'README.md', readme(root/'nbs'/'index.ipynb')))
 
