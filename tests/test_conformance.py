@@ -27,4 +27,4 @@ def test_missing_runtime_is_one_clear_error(monkeypatch):
     real = util.find_spec
     monkeypatch.setattr(util, 'find_spec', lambda name, *a: None if name in ('llama_cpp','mlx_lm','mlx','vllm') else real(name, *a))
     for runtime in PACKAGES:
-        with pytest.raises(ModelError, match=rf'install decodelab\[{runtime}\]'): load(c.of(runtime))
+        with pytest.raises(ModelError, match=rf'pip install "decodelab\[{runtime}\]"'): load(c.of(runtime))

@@ -3,7 +3,7 @@ import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "chains": ["PASSES", "ERRORS", "QUESTION", "OPEN", "CLOSE", "ANSWER", "END", "PAD", "SPECIALS", "FORMS", "MARK",
-        "LENGTHS", "FILLER", "apply", "step", "Chain", "offer", "Chains", "held_out", "draw_chain", "hide", "draw",
-        "draw_options", "evaluation_set", "line", "noisy", "conclusion", "reasoning"],
-    "data": ["Question", "final_answer", "read_record", "read_jsonl", "load_questions"],
+        "LENGTHS", "FILLER", "apply", "step", "Chain", "as_text", "offer", "Chains", "held_out", "draw_chain", "hide",
+        "draw_options", "draw", "evaluation_set", "line", "noisy", "conclusion", "one_pass", "reasoning"],
+    "data": ["Question", "final_answer", "read_record", "read_jsonl", "reference_questions", "load_questions"],
 })
