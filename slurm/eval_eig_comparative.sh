@@ -2,12 +2,15 @@
 #SBATCH --nodes=1
 #SBATCH --ntasks=1
 #SBATCH --job-name=eval_eig_comparative
-# Evaluates a model under full reasoning, a fixed budget (BUDGET, half of max-gen-toks), an entropy threshold (THRESHOLD) and EIG (PRESET, EIG_KWARGS), and sets them side by side.
+# Evaluates a model under full reasoning, a fixed budget (BUDGET, half of max-gen-toks), an entropy threshold
+# (THRESHOLD) and EIG (PRESET, EIG_KWARGS), and sets them side by side.
 SCRIPT=eval_eig_comparative
-ABOUT="Evaluates a model under full reasoning, a fixed budget (BUDGET, half of max-gen-toks), an entropy threshold (THRESHOLD) and EIG (PRESET, EIG_KWARGS), and sets them side by side."
+ABOUT="Evaluates a model under full reasoning, a fixed budget (BUDGET, half of max-gen-toks), an entropy threshold
+(THRESHOLD) and EIG (PRESET, EIG_KWARGS), and sets them side by side."
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 if [ ! -f "$here/common.sh" ]; then # sbatch runs a copy of this file: Slurm knows of which, unless it came by a pipe
-    file=$(scontrol show job "${SLURM_JOB_ID:-}" 2>/dev/null | sed -n "s|^ *Command=\(.*/$SCRIPT\.sh\).*|\1|p" | head -n 1)
+    file=$(scontrol show job "${SLURM_JOB_ID:-}" 2>/dev/null |
+           sed -n "s|^ *Command=\(.*/$SCRIPT\.sh\).*|\1|p" | head -n 1)
     here=$([ -z "$file" ] && echo "${SLURM_SUBMIT_DIR:-.}/slurm" || dirname "$(readlink -f "$file")")
 fi
 source "$here/common.sh" || exit 2

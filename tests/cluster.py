@@ -3,7 +3,8 @@ import contextlib, os, secrets, shutil, signal, socket, subprocess, sys, tempfil
 from pathlib import Path
 
 PATH = f'{os.environ["PATH"]}:/usr/sbin' # where Debian puts daemons
-MISSING = [p for p in ('munged','slurmctld','slurmd','sbatch','scontrol','sinfo','squeue','scancel') if not shutil.which(p, path=PATH)]
+COMMANDS = ('munged','slurmctld','slurmd','sbatch','scontrol','sinfo','squeue','scancel')
+MISSING = [p for p in COMMANDS if not shutil.which(p, path=PATH)]
 CONF = '''
 ClusterName=decodelab
 SlurmctldHost={host}(127.0.0.1)
@@ -44,10 +45,11 @@ def free_ports(n:int)->list[int]:
 
 def processes(folder:Path)->list[int]:
     "Whose command line or environment names the folder: the daemons, the steps of jobs, their scripts."
-    out = []
+    out, name = [], os.fsencode(folder)
     for p in Path('/proc').glob('[0-9]*'):
+        if int(p.name)==os.getpid(): continue
         with contextlib.suppress(OSError):
-            if int(p.name)!=os.getpid() and os.fsencode(folder) in (p/'cmdline').read_bytes() + (p/'environ').read_bytes(): out.append(int(p.name))
+            if name in (p/'cmdline').read_bytes() + (p/'environ').read_bytes(): out.append(int(p.name))
     return out
 
 def stop(folder:Path):
@@ -59,39 +61,71 @@ def stop(folder:Path):
                 with contextlib.suppress(ProcessLookupError): os.kill(pid, sig)
             time.sleep(.1)
 
-@contextlib.contextmanager
-def cluster(): # What jobs and commands need in their environment
-    "Start the daemons, wait for an idle node; in the end, or when this process is killed, no process and no file of theirs is left."
-    folder, host, daemons = Path(tempfile.mkdtemp(prefix='slurm-')), socket.gethostname().split('.')[0], {}
-    folder.chmod(0o755) # munged wants its socket within reach
-    guard = subprocess.Popen([sys.executable, __file__, str(folder)], stdin=subprocess.PIPE, start_new_session=True) # its stdin ends with us
-    for d in ('state','spool'): (folder/d).mkdir()
-    conf, munge, key = folder/'slurm.conf', folder/'munge.socket', folder/'munge.key'
-    conf.write_text(CONF.format(folder=folder, host=host, ports=free_ports(2)))
-    key.write_bytes(secrets.token_bytes(128)); key.chmod(0o400)
-    env = dict(SLURM_CONF=str(conf), PATH=PATH)
-    def ask(*command): return subprocess.run(command, capture_output=True, text=True, env=os.environ | env, timeout=60).stdout.split()
-    def start(name, *args):
-        with open(folder/f'{name}.out', 'w') as out:
-            daemons[name] = subprocess.Popen([name, *map(str, args)], env=os.environ | env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
-    def wait(ready, seconds=60):
+class Daemons:
+    "The cluster's processes."
+    def __init__(self, folder:Path):
+        self.folder, self.started = folder, {}
+        self.env = dict(SLURM_CONF=str(folder/'slurm.conf'), PATH=PATH)
+
+    def ask(self, *command:str)->list[str]:
+        "Words that a command says."
+        said = subprocess.run(command, capture_output=True, text=True, env=os.environ | self.env, timeout=60)
+        return said.stdout.split()
+
+    def start(self, name:str, *args):
+        "Start one; what it says goes to a file."
+        with open(self.folder/f'{name}.out', 'w') as out:
+            self.started[name] = subprocess.Popen([name, *map(str, args)], env=os.environ | self.env, stdout=out,
+                                                  stderr=out, stdin=subprocess.DEVNULL, start_new_session=True)
+
+    def wait(self, ready, seconds:float=60):
+        "Until something is ready, while all run."
         until = time.monotonic() + seconds
         while not ready():
-            ended = [name for name,d in daemons.items() if d.poll() is not None]
-            assert not ended and time.monotonic() < until, f'Slurm does not answer; ended: {ended}\n' + '\n'.join(f'== {f.name}\n{f.read_text()[-2000:]}' for f in folder.glob('*.out'))
+            ended = [name for name,d in self.started.items() if d.poll() is not None]
+            assert not ended and time.monotonic() < until, self.trouble(ended)
             time.sleep(.05)
+
+    def trouble(self, ended:list[str])->str:
+        "What they said last."
+        said = [f'== {f.name}\n{f.read_text()[-2000:]}' for f in self.folder.glob('*.out')]
+        return '\n'.join([f'Slurm does not answer; ended: {ended}', *said])
+
+def begin(daemons:Daemons):
+    "Start all three; wait for an idle node."
+    folder, host = daemons.folder, socket.gethostname().split('.')[0]
+    for d in ('state','spool'): (folder/d).mkdir()
+    (folder/'slurm.conf').write_text(CONF.format(folder=folder, host=host, ports=free_ports(2)))
+    key, munge = folder/'munge.key', folder/'munge.socket'
+    key.write_bytes(secrets.token_bytes(128))
+    key.chmod(0o400)
+    daemons.start('munged', '--foreground', f'--key-file={key}', f'--socket={munge}', f'--pid-file={folder}/munged.pid',
+                  f'--seed-file={folder}/munged.seed')
+    daemons.wait(munge.exists)
+    daemons.start('slurmctld', '-D', '-f', folder/'slurm.conf')
+    daemons.start('slurmd', '-D', '-f', folder/'slurm.conf')
+    daemons.wait(lambda: daemons.ask('sinfo', '-h', '-o', '%T')==['idle'])
+
+@contextlib.contextmanager
+def cluster(): # What jobs and commands need in their environment
+    "A running cluster; in the end, or when this process is killed, no process and no file of it is left."
+    folder = Path(tempfile.mkdtemp(prefix='slurm-'))
+    folder.chmod(0o755) # munged wants its socket within reach
+    guard = subprocess.Popen([sys.executable, __file__, str(folder)], stdin=subprocess.PIPE,
+                             start_new_session=True) # its stdin ends with us
+    daemons = Daemons(folder)
     try:
-        start('munged', '--foreground', f'--key-file={key}', f'--socket={munge}', f'--pid-file={folder}/munged.pid', f'--seed-file={folder}/munged.seed')
-        wait(munge.exists)
-        start('slurmctld', '-D', '-f', conf); start('slurmd', '-D', '-f', conf)
-        wait(lambda: ask('sinfo', '-h', '-o', '%T')==['idle'])
-        yield env
-        if jobs := ask('squeue', '-h', '-o', '%A'): ask('scancel', *jobs)
-        wait(lambda: not ask('squeue', '-h'), 20)
+        begin(daemons)
+        yield daemons.env
+        if jobs := daemons.ask('squeue', '-h', '-o', '%A'): daemons.ask('scancel', *jobs)
+        daemons.wait(lambda: not daemons.ask('squeue', '-h'), 20)
     finally:
-        guard.stdin.close(); guard.wait(30)
-        for d in daemons.values(): d.wait(10)
+        guard.stdin.close()
+        guard.wait(30)
+        for d in daemons.started.values(): d.wait(10)
         assert not (left := processes(folder)), f'still running: {left}'
 
 if __name__=='__main__': # the guard
-    sys.stdin.read(); stop(Path(sys.argv[1])); shutil.rmtree(sys.argv[1], ignore_errors=True)
+    sys.stdin.read()
+    stop(Path(sys.argv[1]))
+    shutil.rmtree(sys.argv[1], ignore_errors=True)

@@ -4,4 +4,5 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "conformance": ["RUNTIMES", "of", "texts", "requests", "questions", "reading", "compare", "isolated", "table",
         "main"],
+    "pairs": ["common", "border", "Pair", "pair", "start_of", "begun"],
 })
