@@ -27,6 +27,7 @@ def load(spec:str, # `runtime:model`, e.g. `reference:student`, `hf:Qwen/Qwen2.5
 def _hf(model:str, **options):
     "Transformers causal models, on CPU or GPU."
     from decodelab.backends.hf import HF
+    model, options = _placed('hf', model, options)
     return HF(model, **options)
 
 def _shipped(model:str)->str|None:
@@ -35,7 +36,10 @@ def _shipped(model:str)->str|None:
     return name if kind=='reference' else None
 
 def _placed(runtime:str, model:str, options:dict)->tuple[str,dict]:
-    "A model's folder or Hub name, a shipped one by its folder."
+    "A model's folder or Hub name; a shipped one and `smollm2` by their folders."
+    if model=='smollm2':
+        from decodelab.backends.smollm2 import folder as smollm2
+        return str(smollm2()), dict(name=f'{runtime}:{model}') | options
     if not (name := _shipped(model)): return model, options
     from decodelab.backends.shipped import folder
     return str(folder(name)), dict(name=f'{runtime}:{model}') | options
@@ -48,6 +52,9 @@ def _gguf(model:str, **options):
         from decodelab.backends.convert import reference_gguf
         file = reference_gguf(name, options.pop('form', 'f32'))
         options, model = dict(name=f'gguf:{model}') | options, str(file)
+    elif model=='smollm2':
+        from decodelab.backends.smollm2 import file as smollm2
+        options, model = dict(name=f'gguf:{model}') | options, str(smollm2())
     from decodelab.backends.gguf import GGUF
     return GGUF(model, **options)
 
