@@ -200,14 +200,13 @@ def decode(session:Session, jobs:Sequence[Job], usage:Usage|None=None)->Iterator
     live = list(range(len(jobs))) # job of each row
     while live:
         going = [jobs[i] for i in live]
-        fresh = [i for i in live if not jobs[i].finish]
         new = take_all(torch_of(session.logprobs), going)
         if usage is not None:
-            for i in fresh: usage.count(jobs[i].plan.kind, 1)
-        yield [Event(i, jobs[i].ids[-1], jobs[i].logprobs[-1], jobs[i].finish) for i in fresh]
+            for i in live: usage.count(jobs[i].plan.kind, 1)
+        yield [Event(i, jobs[i].ids[-1], jobs[i].logprobs[-1], jobs[i].finish) for i in live]
         stay = [row for row,i in enumerate(live) if not jobs[i].finish]
         if not stay: return
-        if 4*(len(live)-len(stay)) >= len(live):
+        if len(stay) < len(live):
             session.drop(sorted(set(range(len(live)))-set(stay)))
             live, new = [live[row] for row in stay], new[stay]
         session.step(new)

@@ -17,6 +17,7 @@ from transformers.cache_utils import Cache, DynamicLayer
 from transformers.utils import logging
 from .contract import Capabilities, Ids, Scored, Usage
 from .folders import check_model, folder_hash, local_folder
+from .hf_ghosts import Place, RememberedSession
 from .hf_memory import TOP, Memory, Nodes, Packed, grouped, packed, side_by_side
 from .hf_rows import HFSession, PlainSession, Rows, RowStates
 from .planned import Grown, Planned, Tokenized, scored
@@ -215,7 +216,7 @@ def remembering(self:HF)->Iterator[None]:
     if self._memory is not None or not self.capabilities.remembers:
         yield
         return
-    slots, rows = self.memory//2//self.state_bytes, self.memory//8//(4*self.vocab_size)
+    slots, rows = self.memory//2//self.state_bytes, self.memory//4//(4*self.vocab_size)
     self._memory = Memory(Nodes(max(slots, 1)), max(rows, 1))
     try: yield
     finally: self._memory = None
@@ -255,17 +256,15 @@ def _run_batch(self:HF, trie:Trie, p:Packed, slots:np.ndarray, want:np.ndarray, 
     wanted = real & want[p.nodes]
     cache, found = self._pass(tokens, depth, p.sees, cache, wanted, hidden)
     new = [(r, c, int(n)) for r,row in enumerate(p.nodes) for c,n in enumerate(row.tolist()) if n >= 0 and slots[n] < 0]
-    for _,_,n in new: slots[n] = memory.nodes.add(int(slots[trie.parent[n]]) if trie.parent[n] >= 0 else TOP, int(trie.tokens[n]))
-    if new: self._store(cache, new, slots, p.past.shape[1])
+    if new: self._store(cache, new, self._add_nodes(trie, slots, [n for _,_,n in new]), p.past.shape[1])
     if found is None: return
     nodes = p.nodes[wanted]
     self._give(nodes, found, self._remembered(slots, take) if not hidden else take, hidden)
 
 @patch
-def _store(self:HF, cache:Cache, new:list[tuple[int, int, int]], slots:np.ndarray, deep:int)->None:
+def _store(self:HF, cache:Cache, new:list[tuple[int, int, int]], at:torch.Tensor, deep:int)->None:
     "Write new states (row, column, node) of a pass into their slots."
     row, column = (torch.tensor(x, device=self.model.device) for x in ([r for r,_,_ in new], [c+deep for _,c,_ in new]))
-    at = torch.tensor([int(slots[n]) for _,_,n in new], device=self.model.device)
     for i,layer in enumerate(cache.layers): self._memory.write(i, at, layer.keys[row,:,column], layer.values[row,:,column])
 
 @patch
@@ -288,24 +287,64 @@ def _count_steps(self:HF, session:HFSession, widths:np.ndarray)->None:
     if self._memory is not None: self.usage.run += int(widths.sum())
 
 @patch
+def _add_nodes(self:HF, trie:Trie, slots:np.ndarray, nodes:Sequence[int])->torch.Tensor: # Their slots
+    "Enter a trie's nodes, parents first; `slots` is filled in."
+    for n in nodes:
+        above = int(trie.parent[n])
+        slots[n] = self._memory.nodes.add(int(slots[above]) if above >= 0 else TOP, int(trie.tokens[n]))
+    return torch.from_numpy(slots[np.array(nodes, np.int64)]).to(self.model.device)
+
+@patch
 @torch.inference_mode()
 def keep_rows(self:HF, session:HFSession, rows:Sequence[int])->None:
-    "Remember the states of kept rows of a session."
-    if self._memory is None or not len(rows): return
+    "Remember the states of kept rows of a session, as far as they are not known."
+    memory = self._memory
+    if memory is None or not len(rows): return
     counts = [int(session.rows.counts[r]) for r in rows]
-    ids = session.ids[torch.tensor(list(rows)),:max(counts)].tolist()
+    ids = session.ids[torch.tensor(list(rows), device=session.device),:max(counts)].tolist()
     trie = build([tuple(row[:n]) for row,n in zip(ids, counts)])
-    self.usage.unique += self._memory.nodes.count_new(trie)
-    slots = self._memory.nodes.slots(trie)
-    if not self._memory.room_for(int((slots < 0).sum())): return
+    self.usage.unique += memory.nodes.count_new(trie)
+    slots = memory.nodes.slots(trie)
+    new = np.flatnonzero(slots < 0).tolist()
+    if not memory.room_for(len(new)) or not new: return
     owner = {int(n): (r, i) for r,path in zip(rows, trie.paths) for i,n in enumerate(path)}
-    new = [(*owner[n], n) for n in np.flatnonzero(slots < 0).tolist()]
-    for _,_,n in new: slots[n] = self._memory.nodes.add(int(slots[trie.parent[n]]) if trie.parent[n] >= 0 else TOP, int(trie.tokens[n]))
-    row, column, at = (torch.tensor(x, device=session.device) for x in ([r for r,_,_ in new], [c for _,c,_ in new], [int(slots[n]) for *_,n in new]))
-    if new:
-        for i,layer in enumerate(session.layers): self._memory.write(i, at, layer.all_keys[row,:,column], layer.all_values[row,:,column])
-    if session._logprobs is not None:
-        for r,path in zip(rows, trie.paths): self._memory.keep_row(int(slots[path[-1]]), session._logprobs[r].clone())
+    at = self._add_nodes(trie, slots, new)
+    row, column = (torch.tensor([owner[n][k] for n in new], device=session.device) for k in (0, 1))
+    for i,layer in enumerate(session.layers): memory.write(i, at, layer.all_keys[row,:,column], layer.all_values[row,:,column])
+
+@patch
+@torch.inference_mode()
+def remember_step(self:HF, session:HFSession, steps:dict[int, tuple[int, int]])->dict[int, int]: # Kept row → slot
+    "Remember what a step found: of each kept row the slot it came from and its new token."
+    memory = self._memory
+    known = {k: x for k,x in steps.items() if x[0] >= 0}
+    if memory is None: return {}
+    memory.nodes.now += 1
+    memory.nodes.stamp[[slot for slot,_ in known.values()]] = memory.nodes.now
+    if not known or not memory.room_for(len(known)): return {}
+    out, fresh = {}, {}
+    for k,(slot,token) in known.items():
+        child = memory.nodes.child.get((slot, token), -1)
+        if child < 0: child = fresh[k] = memory.nodes.add(slot, token)
+        out[k] = child
+        self.usage.unique += memory.nodes.first_sight(child)
+        memory.keep_row(child, session._logprobs[k].clone())
+    at, row = (torch.tensor(list(x), device=session.device, dtype=torch.long) for x in (fresh.values(), fresh))
+    column = torch.from_numpy(session.rows.counts[list(fresh)]-1).to(session.device)
+    if fresh:
+        for i,layer in enumerate(session.layers): memory.write(i, at, layer.all_keys[row,:,column], layer.all_values[row,:,column])
+    return out
+
+@patch
+def run_again(self:HF, prefixes:Sequence[Ids], places:Sequence[Place])->None:
+    "Have prefixes in the memory that it has forgotten."
+    trie = build([tuple(p) for p in prefixes])
+    if self._run_remembering(trie, np.zeros(len(trie), bool), lambda at, logp: None, True, False) is None:
+        raise ModelError(f'{self.name}: {len(trie)} tokens do not fit in memory together; give more memory_gb')
+    slots = self._memory.nodes.slots(trie)
+    for place,path in zip(places, trie.paths):
+        place.slot = int(slots[path[-1]])
+        place.key = self._memory.nodes.key[place.slot]
 
 # %% ../../../nbs/backends/07_hf.ipynb #de26f025
 @patch
@@ -371,12 +410,15 @@ def _peak(self:HF)->int: return torch.cuda.max_memory_allocated() if self.device
 # %% ../../../nbs/backends/07_hf.ipynb #4bc87165
 @patch
 @torch.inference_mode()
-def session(self:HF, prefixes:Sequence[Ids], room:int=64)->HFSession|PlainSession|Grown:
+def session(self:HF, prefixes:Sequence[Ids], room:int=64)->HFSession|RememberedSession|PlainSession|Grown:
     "Open a decode session after the given prefixes; a model whose state cannot be kept for rows is run anew at every step."
     since = time.perf_counter()
     prefixes, trie = self._begin(prefixes)
     if self._replays: return Grown(self, prefixes, self._last(prefixes))
     if not self.capabilities.prefix_sharing: return PlainSession(self, prefixes)
+    if self._memory is not None and (held := self._held_session(prefixes, trie)) is not None:
+        self._spent(since)
+        return held
     want, found, counts = np.zeros(len(trie), bool), {}, np.array([len(p) for p in prefixes])
     last = [int(p[-1]) for p in trie.paths]
     want[last] = True
@@ -388,3 +430,18 @@ def session(self:HF, prefixes:Sequence[Ids], room:int=64)->HFSession|PlainSessio
     ids = torch.from_numpy(trie.tokens[index]).to(self.model.device)
     self._spent(since)
     return HFSession(self, layers, rows, ids, torch.stack([found[n] for n in last]))
+
+# %% ../../../nbs/backends/07_hf.ipynb #a8d6da93
+@patch
+def _held_session(self:HF, prefixes:Sequence[Ids], trie:Trie)->RememberedSession|None:
+    "A session in the memory; `None` where it cannot hold the prefixes."
+    want, found = np.zeros(len(trie), bool), {}
+    last = [int(p[-1]) for p in trie.paths]
+    want[last] = True
+    slots = self._memory.nodes.slots(trie)
+    if not self._memory.room_for(int((slots < 0).sum())): return None
+    self._run_remembering(trie, want, lambda at, logp: found.update(zip(at.tolist(), logp)), False, False)
+    slots = self._memory.nodes.slots(trie)
+    key = self._memory.nodes.key
+    places = [Place(tuple(p), int(slots[n]), key[int(slots[n])], found[n]) for p,n in zip(prefixes, last)]
+    return RememberedSession(self, self._memory, places)

@@ -100,6 +100,13 @@ def count_new(self:Nodes, trie:Trie)->int:
             self.seen.add(keys[i])
     return new
 
+@patch
+def first_sight(self:Nodes, slot:int)->bool:
+    "Whether the block had not seen a node before; it has now."
+    new = self.key[slot] not in self.seen
+    self.seen.add(self.key[slot])
+    return new
+
 # %% ../../../nbs/backends/07a_hf_memory.ipynb #1d152d97
 @dataclass(eq=False)
 class Group:

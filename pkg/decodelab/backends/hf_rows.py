@@ -215,16 +215,27 @@ def select(self:HFSession, rows:Sequence[int])->None:
     "In place: these rows, repeats allowed; kept rows that nobody stands on are given back."
     self.at = self.at[np.asarray(list(rows), dtype=np.int64)]
     stay = np.unique(self.at)
-    if len(stay)==len(self.rows.counts): return
-    gone = sorted(set(range(len(self.rows.counts)))-set(stay.tolist()))
-    self.hf.keep_rows(self, gone)
-    index = self._index(stay)
-    width = int(self.rows.counts[stay].max()) if len(stay) else 0
+    n, left = len(self.rows.counts), len(stay)
+    if left==n: return
+    self.hf.keep_rows(self, sorted(set(range(n))-set(stay.tolist())))
+    moved, holes = stay[stay >= left], np.setdiff1d(np.arange(left), stay) # only rows behind the end move
+    self._move(moved, holes)
+    self.rows.counts = self.rows.counts[:left]
+    if self._logprobs is not None: self._logprobs = self._logprobs[:left]
+    to = np.arange(n)
+    to[moved] = holes
+    self.at = to[self.at]
+
+@patch
+def _move(self:HFSession, rows:np.ndarray, holes:np.ndarray)->None:
+    "Move kept rows into holes."
+    source, target = self._index(rows), self._index(holes)
+    width = int(self.rows.counts[rows].max()) if len(rows) else 0
     for layer in self.layers:
-        for states in (layer.all_keys, layer.all_values): states[:len(stay),:,:width] = states[index,:,:width]
-    self.ids[:len(stay)] = self.ids[index]
-    self.rows.counts, self.at = self.rows.counts[stay], np.searchsorted(stay, self.at)
-    if self._logprobs is not None: self._logprobs = self._logprobs[index]
+        for states in (layer.all_keys, layer.all_values): states[target,:,:width] = states[source,:,:width]
+    self.ids[target,:width] = self.ids[source,:width]
+    self.rows.counts[holes] = self.rows.counts[rows]
+    if self._logprobs is not None: self._logprobs[target] = self._logprobs[source]
 
 @patch
 def drop(self:HFSession, rows:Sequence[int])->None:
