@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "check_hub"],
     "gguf": ["SEQUENCES", "GROUP", "KV", "cores", "GGUF", "leaves_below", "GGUFSession"],
     "hf": ["FAILS", "pick_device", "pick_dtype", "HF", "state_bytes", "Growing"],
+    "hf_ghosts": ["Place", "RememberedSession", "with_rows", "empty_session"],
     "hf_memory": ["TOP", "UNKNOWN", "Nodes", "prefix_key", "Group", "ancestors", "grouped", "side_by_side", "Packed",
         "packed", "Memory"],
     "hf_rows": ["RowStates", "Rows", "grown", "HFSession", "check_rewind", "PlainSession"],
@@ -30,6 +31,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "server": ["Server"],
     "shipped": ["NAMES", "MAX_LENGTH", "LAYERS", "HIDDEN", "TEMPLATE", "folder", "config", "byte_symbols", "tokenizer",
         "encode", "special"],
+    "smollm2": ["PACKAGE", "FILE", "ENDS", "file", "tokenizer", "alone", "write_folder", "folder"],
     "toy": ["Toy"],
     "vllm": ["MOST", "Job", "Hook", "VLLM", "VLLMSession", "Row"],
 })

@@ -2,7 +2,7 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
-    "conformance": ["RUNTIMES", "of", "texts", "requests", "questions", "reading", "compare", "isolated", "table",
-        "main"],
+    "conformance": ["RUNTIMES", "BITS", "LONG", "BATCHES", "COLUMNS", "of", "texts", "requests", "questions", "words",
+        "likelihoods", "distributions", "drawn", "reading", "spread", "compare", "isolated", "shown", "table", "main"],
     "pairs": ["common", "border", "Pair", "pair", "start_of", "begun"],
 })

@@ -2,7 +2,9 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
-    "bench": ["BENCHES", "in_turn", "ratio", "side_by_side", "bench_eig", "bench_sample", "report"],
+    "bench": ["STORIES", "TOKENS", "WHY_NOT", "BENCHES", "DEFAULTS", "in_turn", "ratio", "side_by_side", "said", "cold",
+        "noted", "bench_eig", "problems", "bench_live", "live_lines", "bench_sample", "story_prompts", "llama_loop",
+        "bench_rows", "rows_lines", "eig_lines", "sample_lines", "report"],
     "cli": ["no_progress", "backend_option", "Group", "main", "values", "ended", "run", "resume", "ls", "show",
         "publish", "params", "model_or_default", "convert", "fit_gain", "fitted", "said", "bench_score", "bench_quick"],
     "display": ["MARK", "span", "time_left", "Progress", "facts", "markdown"],
@@ -11,8 +13,9 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "resolve", "start", "read_notebook", "cells_hash", "experiment_of", "notebook_hash", "quiet_errors", "begin",
         "end"],
     "page": ["STYLE", "PAGE", "markdown", "plain", "preformatted", "output_html", "cell_html", "to_html"],
-    "peers": ["SIZES", "VOCABULARY", "NOTES", "PEERS", "make_model", "shaped", "Side", "ours", "instances", "quiet",
-        "peers_hf", "peers_vllm", "peers_mlx", "peers_gguf", "timed", "duel", "report_score", "against_tool"],
+    "peers": ["SIZES", "VOCABULARY", "Request", "SHAPES", "NOTES", "PEERS", "make_model", "shaped", "nothing", "Side",
+        "ours", "quiet", "peers_hf", "peers_mlx", "peers_vllm", "peers_gguf", "timed", "best_of", "placed", "duel",
+        "compared", "peak_mb", "report_score", "tool_seconds", "against_tool"],
     "plugin": ["QUIET", "TARGET", "InputError", "as_input_error", "Client", "conduct", "new_run", "recorded", "close",
         "Engine", "RunHandler", "experiment_at", "complete", "listen"],
     "readme": ["main"],
