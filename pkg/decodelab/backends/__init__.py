@@ -23,7 +23,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "hf_memory": ["TOP", "UNKNOWN", "Nodes", "prefix_key", "Group", "ancestors", "grouped", "side_by_side", "Packed",
         "packed", "Memory"],
     "hf_rows": ["RowStates", "Rows", "grown", "HFSession", "check_rewind", "PlainSession"],
-    "loading": ["backends", "load", "split", "check"],
+    "loading": ["backends", "PACKAGES", "runtime_and_model", "load", "shipped_name", "place_of", "titled", "check"],
     "mlx": ["DTYPES", "DEVICES", "only_wanted", "logprobs_of", "MLX", "MLXSession", "PlainSession"],
     "mlx_rows": ["PASS", "Piece", "in_pieces", "above", "batches", "Rows", "Layer", "GrowingLayer"],
     "planned": ["Take", "Planned", "scored", "Asked", "Tokenized", "default_template", "Grown"],

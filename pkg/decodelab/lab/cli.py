@@ -175,7 +175,7 @@ def said(what:str):
     "Progress as lines on standard error."
     return lambda done, total: click.echo(f'{done} of {total} {what}', err=True)
 
-# %% ../../../nbs/lab/09_cli.ipynb #ea0492bf
+# %% ../../../nbs/lab/09_cli.ipynb #fefcaac9
 @main.group(cls=Group)
 def bench():
     "Measure side by side, in one run."
@@ -183,14 +183,16 @@ def bench():
 def _round(what, text):
     @bench.command(what, help=text)
     @backend_option
+    @click.option('--runtime', default=None, type=click.Choice(['gguf', 'hf']),
+                  help='A runtime, on its usual model, where no backend is named.')
     @click.option('--rounds', default=5, show_default=True, help='Measured rounds.')
-    def go(backend, rounds):
-        spec = model_or_default(backend)
+    def go(backend, runtime, rounds):
+        spec = model_or_default(backend) if backend or not runtime else None
         from decodelab.lab.bench import report
-        click.echo(report(what, spec, rounds))
+        click.echo(report(what, spec, rounds, runtime))
 
-_round('eig', 'One EIG decision for 64 questions against its bare calls.')
-_round('sample', "Sixty-four prompts in one batch against Transformers' own generate.")
+_round('eig', 'One EIG decision for 64 questions against its bare calls, and the live stage with remembering.')
+_round('sample', "Sixty-four prompts in one batch against Transformers' own generate; of gguf one row and many.")
 
 # %% ../../../nbs/lab/09_cli.ipynb #59d85ae5
 @bench.command('score')
