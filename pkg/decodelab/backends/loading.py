@@ -52,23 +52,6 @@ def titled(runtime:str, model:str, options:dict)->dict[str, Any]:
     at_hand = model=='smollm2' or shipped_name(model) is not None
     return dict(name=f'{runtime}:{model}') | options if at_hand else options
 
-# %% ../../../nbs/backends/01_loading.ipynb #f524d46d
-def check(spec:str, # `runtime:model`
-         )->Path|None: # Where its files lie; `None` for a name on the Hub, a server, a toy
-    "What can be said without a runtime: it is installed, the model's folder or file is whole, the Hub knows its name."
-    from decodelab.backends import folders, shipped
-    runtime, model = runtime_and_model(spec)
-    for package in PACKAGES.get(runtime, ()): needs(package, runtime)
-    name = model if runtime=='reference' else shipped_name(model)
-    if name: return shipped.folder(name)
-    if runtime not in ('hf', *PACKAGES): return None
-    if model=='smollm2':
-        from decodelab.backends.smollm2 import file
-        return file()
-    path = folders.local_folder(model) if runtime!='gguf' else Path(model).expanduser()
-    folders.check_gguf(path) if runtime=='gguf' else folders.check_model(model)
-    return path
-
 # %% ../../../nbs/backends/01_loading.ipynb #a6a11844
 @backends.register('hf')
 def _hf(model:str, **options):
@@ -122,3 +105,20 @@ def _toy(model:str, **options):
     from decodelab.backends.toy import Toy
     if not model.isdecimal(): raise BadValue('toy model', model, 'a whole number, its seed')
     return Toy.random(seed=int(model), name=f'toy:{model}', **options)
+
+# %% ../../../nbs/backends/01_loading.ipynb #f524d46d
+def check(spec:str, # `runtime:model`
+         )->Path|None: # Where its files lie; `None` for a name on the Hub, a server, a toy
+    "What can be said without a runtime: it is installed, the model's folder or file is whole, the Hub knows its name."
+    from decodelab.backends import folders, shipped
+    runtime, model = runtime_and_model(spec)
+    for package in PACKAGES.get(runtime, ()): needs(package, runtime)
+    name = model if runtime=='reference' else shipped_name(model)
+    if name: return shipped.folder(name)
+    if runtime not in ('hf', *PACKAGES): return None
+    if model=='smollm2':
+        from decodelab.backends.smollm2 import file
+        return file()
+    path = folders.local_folder(model) if runtime!='gguf' else Path(model).expanduser()
+    folders.check_gguf(path) if runtime=='gguf' else folders.check_model(model)
+    return path

@@ -8,8 +8,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "parameters": ["BadParameters", "Parameters", "param", "choices", "allowed", "unit_of", "Plain", "read_yaml",
         "explain", "read", "preset", "table"],
     "registry": ["Entry", "Registry"],
-    "runs": ["RUN_DIR", "RESUME", "MIN_FREE", "PACKAGES", "versions", "git_state", "processor", "machine", "run_key",
-        "now", "make_numbered", "new_folder", "Lock", "Record", "Work", "Results", "first_files", "Run", "chunks",
-        "list_runs", "find_run"],
+    "runs": ["RUN_DIR", "MIN_FREE", "PACKAGES", "versions", "git_state", "processor", "machine", "run_key", "now",
+        "make_numbered", "new_folder", "Lock", "Record", "Work", "Results", "first_files", "Run", "chunks", "list_runs",
+        "find_run"],
     "settings": ["Settings", "find_root", "load_settings"],
 })
