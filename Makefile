@@ -32,13 +32,13 @@ runtimes: setup .venv/.runtimes
 report: setup
 	@$(BIN)/decodelab run eig_eval
 
-# The whole truth: notebooks clean and in sync, floors, errors, every lesson, every experiment, then pytest.
+# The whole truth: notebooks clean and in sync, floors, types, errors, every lesson against its outputs, every experiment, then pytest.
 test: runtimes
-	@echo "== notebooks are clean, export is in sync"; bash .ci/in-sync
-	@echo "== floors and errors"; $(BIN)/lint-imports --no-logo; $(BIN)/ruff check -q pkg tests
-	@echo "== lessons, each output held to the committed one"; $(BIN)/python .ci/lessons
-	@echo "== experiments with their defaults"; for e in reference_models eig_eval eig_compare backend_benchmark; do $(BIN)/papermill nbs/$$e.ipynb --no-progress-bar; done
-	@echo "== pytest"; $(BIN)/pytest -q
+	@.ci/part "notebooks are clean, export is in sync" bash .ci/in-sync
+	@.ci/part "floors, types and errors" bash -c '$(BIN)/lint-imports --no-logo && $(BIN)/python .ci/types && $(BIN)/ruff check -q pkg tests .ci'
+	@.ci/part "lessons, each output held to the committed one" $(BIN)/python .ci/lessons
+	@.ci/part "experiments with their defaults" bash .ci/experiments $(BIN)
+	@echo "== pytest, two files side by side"; OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
 
 readme: setup
 	@$(BIN)/python -m decodelab.lab.readme

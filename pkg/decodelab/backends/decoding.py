@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 import numpy as np
-from .contract import Finish, Ids, Sample, Sampling, Session, TextModel, Usage, check_length
-from .draw import draw, stream_key, uniforms
+from .contract import Constraint, Finish, Ids, Sample, Sampling, Session, TextModel, Usage, check_length
+from .drawing import draw, stream_key, uniforms
 from ..core.errors import BadValue, ModelError
 if TYPE_CHECKING: import torch
 
@@ -64,7 +64,8 @@ def mask(logp:torch.Tensor, # [B, V]
     keep = torch.from_numpy(allowed(bits, logp.shape[-1])).to(logp.device)
     rows = torch.where(keep, logp, -torch.inf)
     kept = torch.logsumexp(rows.double(), -1)
-    if bool(torch.isneginf(kept).any()): raise DeadEnd(f'row {int(kept.argmin())}: its constraint allows no token that the model gives a probability')
+    if bool(torch.isneginf(kept).any()):
+        raise DeadEnd(f'row {int(kept.argmin())}: its constraint allows no token that the model gives a probability')
     return (rows-kept[:,None]).to(logp.dtype), kept.clamp(max=0)
 
 # %% ../../../nbs/backends/06_decoding.ipynb #8897c39c
@@ -164,10 +165,10 @@ def constrained(logp:torch.Tensor, jobs:Sequence[Job])->torch.Tensor:
     held = [i for i,job in enumerate(jobs) if job.matcher is not None]
     if not held: return logp
     bits = np.full((len(held), -(-logp.shape[-1]//32)), -1, np.int32)
-    groups: dict[str, list[int]] = {}
-    for k,i in enumerate(held): groups.setdefault(jobs[i].plan.constraint.grammar, []).append(k)
-    for rows in groups.values():
-        jobs[held[rows[0]]].plan.constraint.fill([jobs[held[k]].matcher for k in rows], rows, bits)
+    groups: dict[str, tuple[Constraint, list[int]]] = {}
+    for k,i in enumerate(held):
+        if (c := jobs[i].plan.constraint) is not None: groups.setdefault(c.grammar, (c, []))[1].append(k)
+    for constraint,at in groups.values(): constraint.fill([jobs[held[k]].matcher for k in at], at, bits)
     rows, kept = mask(logp[held], bits)
     for i,mass in zip(held, kept.tolist()): jobs[i].kept.append(mass)
     out = logp.clone()

@@ -64,7 +64,7 @@ class HF(Tokenized):
         check_model(str(model))
         self.path, self.stretch, self.usage = str(local_folder(str(model)) or model), stretch, Usage()
         self.memory = int((memory_gb or settings.memory_gb)*2**30)
-        self._memory: Memory|None = None
+        self._memory: Any = None # A `Memory` inside a block
         self._load(trust_remote_code, dict(dtype=pick_dtype(dtype, self.device)) | options)
         self._inspect()
 
@@ -151,12 +151,12 @@ class Growing(DynamicLayer):
     "Key/value states [1, heads, T, size] of a path, to which a stretch is added."
     def __init__(self, keys:torch.Tensor|None=None, values:torch.Tensor|None=None):
         super().__init__()
-        if keys is not None:
+        if keys is not None and values is not None:
             self.lazy_initialization(keys, values)
             self.keys, self.values = keys, values
 
 @patch
-def _past(self:HF, cache, columns:list[int])->Cache:
+def _past(self:HF, cache:Any, columns:list[int])->Any:
     "A cache that holds only the given columns of the last one."
     if not columns: return Cache(layers=[Growing() for _ in range(self.model.config.get_text_config().num_hidden_layers)])
     at = torch.tensor(columns, device=self.model.device)
@@ -165,8 +165,8 @@ def _past(self:HF, cache, columns:list[int])->Cache:
 @patch
 @torch.inference_mode()
 def _pass(self:HF, tokens:np.ndarray, depth:np.ndarray, sees:np.ndarray, # [R, C], [R, C], bool [R, C, P+C]
-          cache:Cache, wanted:np.ndarray, # bool [R, C]
-          hidden:bool=False)->tuple[Cache, torch.Tensor|None]: # Log-probabilities [n, V] or hidden states [n, d] of the wanted
+          cache:Any, wanted:np.ndarray, # bool [R, C]
+          hidden:bool=False)->tuple[Any, torch.Tensor|None]: # Log-probabilities [n, V] or hidden states [n, d] of the wanted
     "One forward pass."
     device, dtype = self.model.device, self.model.dtype
     mask = torch.where(torch.from_numpy(sees).to(device), 0., torch.finfo(dtype).min).to(dtype)[:,None]
@@ -262,7 +262,7 @@ def _run_batch(self:HF, trie:Trie, p:Packed, slots:np.ndarray, want:np.ndarray, 
     self._give(nodes, found, self._remembered(slots, take) if not hidden else take, hidden)
 
 @patch
-def _store(self:HF, cache:Cache, new:list[tuple[int, int, int]], at:torch.Tensor, deep:int)->None:
+def _store(self:HF, cache:Any, new:list[tuple[int, int, int]], at:torch.Tensor, deep:int)->None:
     "Write new states (row, column, node) of a pass into their slots."
     row, column = (torch.tensor(x, device=self.model.device) for x in ([r for r,_,_ in new], [c+deep for _,c,_ in new]))
     for i,layer in enumerate(cache.layers): self._memory.write(i, at, layer.keys[row,:,column], layer.values[row,:,column])
@@ -426,7 +426,8 @@ def session(self:HF, prefixes:Sequence[Ids], room:int=64)->HFSession|RememberedS
     index = np.zeros((len(prefixes), counts.max()+room), np.int64)
     for row,path in zip(index, trie.paths): row[:len(path)] = path
     rows, at = Rows(counts), torch.from_numpy(index).to(self.model.device)
-    layers = [RowStates(*(x[at].transpose(1, 2).contiguous() for x in layer), rows) for layer in states]
+    keys_of = [[x[at].transpose(1, 2).contiguous() for x in layer] for layer in states]
+    layers = [RowStates(keys, values, rows) for keys,values in keys_of]
     ids = torch.from_numpy(trie.tokens[index]).to(self.model.device)
     self._spent(since)
     return HFSession(self, layers, rows, ids, torch.stack([found[n] for n in last]))

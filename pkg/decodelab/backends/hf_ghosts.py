@@ -36,7 +36,7 @@ class RememberedSession:
     "Rows being decoded, of which only those run that are somewhere new."
     def __init__(self, hf:HF, memory:Memory, places:list[Place]):
         self.hf, self.memory, self.places = hf, memory, places
-        self.inner: HFSession|None = None # Rows that have states of their own
+        self.inner: Any = None # A session of the rows that have states of their own
         self.row = [-1]*len(places) # Of each row, its row there
     @property
     def device(self): return self.hf.model.device
@@ -49,12 +49,14 @@ class RememberedSession:
         return torch.stack([own[r] if r >= 0 else p.row for r,p in zip(self.row, self.places)])
     def __enter__(self): return self
     def __exit__(self, *error): self.close()
+    @torch.inference_mode()
     def close(self)->None:
         if self.inner is not None: self.inner.close()
         self.inner, self.places = None, []
 
-# %% ../../../nbs/backends/07c_hf_ghosts.ipynb #62bc18e8
+# %% ../../../nbs/backends/07c_hf_ghosts.ipynb #48fa2710
 @patch
+@torch.inference_mode()
 def step(self:RememberedSession, ids:Sequence[int]|torch.Tensor)->torch.Tensor: # [B, V]
     "Append one token to each row."
     tokens = ids.tolist() if isinstance(ids, torch.Tensor) else [int(i) for i in ids]
@@ -123,16 +125,19 @@ def empty_session(hf:HF, memory:Memory)->HFSession:
     ids = torch.zeros(0, 0, dtype=torch.long, device=hf.model.device)
     return HFSession(hf, layers, rows, ids, torch.zeros(0, hf.vocab_size, device=hf.model.device))
 
-# %% ../../../nbs/backends/07c_hf_ghosts.ipynb #27ffef44
+# %% ../../../nbs/backends/07c_hf_ghosts.ipynb #347a2610
 @patch
+@torch.inference_mode()
 def extend(self:RememberedSession, blocks:Sequence[Sequence[int]])->torch.Tensor: # [B, max k, V]
     "Ragged blocks in one pass, -inf past a block's end."
+    if not any(map(len, blocks)): return torch.empty(len(blocks), 0, self.hf.vocab_size)
     self._own_all()
     out = self.inner.extend([blocks[i] for i in np.argsort(self.row)])
     for place,block in zip(self.places, blocks): place.ids, place.slot = (*place.ids, *map(int, block)), -1
     return out[torch.as_tensor(np.array(self.row))]
 
 @patch
+@torch.inference_mode()
 def rewind(self:RememberedSession, lengths:Sequence[int])->None:
     "Forget the newest tokens, down to these lengths."
     self._own_all()
@@ -149,6 +154,7 @@ def _own_all(self:RememberedSession)->None:
     for i,row in found.items(): self.inner._logprobs[self.inner.at[self.row[i]]] = row
 
 @patch
+@torch.inference_mode()
 def select(self:RememberedSession, rows:Sequence[int])->None:
     "In place: these rows, repeats allowed."
     rows = [int(i) for i in rows]
@@ -166,6 +172,7 @@ def drop(self:RememberedSession, rows:Sequence[int])->None:
     self.select([i for i in range(len(self.places)) if i not in gone])
 
 @patch
+@torch.inference_mode()
 def fork(self:RememberedSession, rows:Sequence[int])->RememberedSession:
     "A new session of these rows; this one stays as it is."
     rows = [int(i) for i in rows]

@@ -68,8 +68,9 @@ def grown(states:torch.Tensor, rows:int, columns:int)->torch.Tensor:
 # %% ../../../nbs/backends/07b_hf_rows.ipynb #19066b6b
 class HFSession:
     "Rows being decoded on a Transformers model."
-    def __init__(self, hf:HF, layers:list[RowStates], rows:Rows, ids:torch.Tensor, logprobs:torch.Tensor):
-        self.hf, self.layers, self.rows, self.ids, self._logprobs = hf, layers, rows, ids, logprobs # ids [rows, columns]
+    def __init__(self, hf:HF, layers:list[RowStates], rows:Rows, ids:torch.Tensor, logprobs:Any):
+        self.hf, self.layers, self.rows, self.ids = hf, layers, rows, ids # [rows, columns]
+        self._logprobs: Any = logprobs # Of kept rows, [rows, V]; `None` until it is asked for
         self.at = np.arange(len(rows.counts)) # kept row of each logical one
     @property
     def device(self): return self.hf.model.device
@@ -102,7 +103,7 @@ def _forward(self:HFSession, x:torch.Tensor, widths:np.ndarray)->torch.Tensor: #
     self.ids[torch.arange(len(counts), device=x.device)[:,None],at] = x
     mask = self.rows.mask(k, x.device, hf.model.dtype)
     out = hf.model(input_ids=x, position_ids=at.clamp(max=hf.max_length-1), attention_mask=mask,
-                   past_key_values=Cache(layers=self.layers), use_cache=True)
+                   past_key_values=Cache(layers=list(self.layers)), use_cache=True)
     self.rows.counts = self.rows.counts+widths
     hf._count_steps(self, widths)
     hf._spent(since)
@@ -186,8 +187,9 @@ def extend(self:HFSession, blocks:Sequence[Sequence[int]])->torch.Tensor: # [B, 
     self._logprobs = newest
     return out[self._index(self.at)]
 
-# %% ../../../nbs/backends/07b_hf_rows.ipynb #7473d654
+# %% ../../../nbs/backends/07b_hf_rows.ipynb #802e1a9a
 @patch
+@torch.inference_mode()
 def rewind(self:HFSession, lengths:Sequence[int])->None:
     "Forget the newest tokens, down to these lengths."
     lengths = [int(n) for n in lengths]
@@ -261,7 +263,7 @@ class PlainSession:
     def __init__(self, hf:HF, rows:Sequence[Sequence[int]]):
         self.hf, self.ids = hf, [list(map(int, r)) for r in rows]
         self._cache: Any = None
-        self._logprobs: torch.Tensor|None = None
+        self._logprobs: Any = None
     @property
     def device(self): return self.hf.model.device
     @property
@@ -275,7 +277,6 @@ class PlainSession:
     def __exit__(self, *error): self.close()
 
 @patch
-@torch.inference_mode()
 def _open(self:PlainSession)->None:
     "Run all rows from their beginnings."
     width = int(self.lengths.max())
@@ -283,6 +284,7 @@ def _open(self:PlainSession)->None:
     self._run(torch.tensor([[*[0]*(width-len(r)), *r] for r in self.ids], device=self.device))
 
 @patch
+@torch.inference_mode()
 def _run(self:PlainSession, x:torch.Tensor)->torch.Tensor: # [B, k, V]
     "One pass over new columns; the cache goes along."
     since, hf = time.perf_counter(), self.hf
@@ -303,6 +305,7 @@ def _run(self:PlainSession, x:torch.Tensor)->torch.Tensor: # [B, k, V]
 def extend(self:PlainSession, blocks:Sequence[Sequence[int]])->torch.Tensor: # [B, max k, V]
     "Even blocks in one pass; ragged ones token by token, rows that have ended run anew."
     blocks, k = [list(map(int, b)) for b in blocks], max(map(len, blocks))
+    if not k: return torch.empty(len(blocks), 0, self.hf.vocab_size)
     if all(len(b)==k for b in blocks):
         _ = self.logprobs # opened before it grows
         for row,block in zip(self.ids, blocks): row += block
@@ -312,7 +315,7 @@ def extend(self:PlainSession, blocks:Sequence[Sequence[int]])->torch.Tensor: # [
     out = torch.full((len(blocks), k, self.hf.vocab_size), -torch.inf, device=self.device)
     for i,block in enumerate(blocks):
         out[i,:len(block)], at = found[at:at+len(block)], at+len(block)
-        self.ids[i] = self.ids[i]+block
+        self.ids[i] = [*self.ids[i], *block]
     self._cache = self._logprobs = None
     return out
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from typing import Any
 import numpy as np
 from fastcore.basics import patch
 from .contract import Capabilities, Ids, Sample, Sampling, Scored, Usage, samplings
@@ -22,14 +23,19 @@ __all__ = ['Toy']
 class Toy:
     "A finite model, given by the distribution after each context."
     capabilities = Capabilities()
-    tokenizer, template, bos_id, adds_bos, special_ids = None, '', None, False, frozenset()
+    tokenizer: Any = None
+    template: str = ''
+    bos_id: int|None = None
+    adds_bos: bool = False
+    special_ids: frozenset[int] = frozenset()
     def __init__(self,
                  vocab:Sequence[str], # Text of each token; the last one is end-of-text
                  probs:Callable[[Ids], np.ndarray], # Context → probabilities [V]
                  max_length:int=256, name:str='toy'):
         self.vocab, self.probs, self.max_length, self.name = list(vocab), probs, max_length, name
         self.vocab_size, end = len(self.vocab), len(vocab)-1
-        self.eos_ids, self.prefix_id, self.usage = (end,), end, Usage()
+        self.eos_ids: tuple[int, ...] = (end,)
+        self.prefix_id, self.usage = end, Usage()
         self._memo: dict[Ids, np.ndarray] = {}
 
     def logprobs(self, context:Ids)->np.ndarray: # [V]
@@ -40,7 +46,7 @@ class Toy:
     def next_logprobs(self, prefixes:Sequence[Ids])->np.ndarray: # [B, V]
         rows = [self.logprobs(tuple(map(int, p))) for p in prefixes]
         return np.array(rows).reshape(len(prefixes), self.vocab_size)
-    def hidden(self, prefixes): raise ModelError(f'{self.name}: shows no hidden states')
+    def hidden(self, prefixes:Sequence[Ids])->np.ndarray: raise ModelError(f'{self.name}: shows no hidden states')
     def session(self, prefixes:Sequence[Ids], room:int=64)->Grown: return Grown(self, prefixes)
     def sample(self, prompts:Sequence[Ids], sampling:Sampling|Sequence[Sampling])->list[list[Sample]]:
         return generate(self, [tuple(p) for p in prompts], samplings(prompts, sampling), rows=self.rows_at_once(0))

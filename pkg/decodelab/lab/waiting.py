@@ -54,7 +54,7 @@ class Line:
         "Leave an empty line."
         self.bar.close()
 
-# %% ../../../nbs/lab/03_waiting.ipynb #5f187390
+# %% ../../../nbs/lab/03_waiting.ipynb #9d31fe47
 class Waiting:
     "Shows the stage of a run on a terminal or in a pipe; a context manager."
     def __init__(self, file=None, # Standard error by default
@@ -62,7 +62,7 @@ class Waiting:
                  clock:Callable=time.monotonic,
                 ):
         self.file, self.every, self.clock = file or sys.stderr, every, clock
-        self.stage, self.over = Stage('starting', clock(), clock()), threading.Event()
+        self.stage, self.over, self.news = Stage('starting', clock(), clock()), False, threading.Event()
         self.line = Line(self.file) if self.file.isatty() else None
         self.thread = threading.Thread(target=self._draw, daemon=True) if self.line else None
 
@@ -70,6 +70,7 @@ class Waiting:
         "A stage of which no more is known."
         now = self.clock()
         self.stage = Stage(name, now, now)
+        self.news.set()
 
     def tell(self, stage:str, # Name
              done:float=0, # Items
@@ -78,20 +79,22 @@ class Waiting:
             ):
         "Numbers of a stage; in a pipe a finished one is a line."
         if stage!=self.stage.name or not total: self.begin(stage)
-        self.stage = replace(self.stage, done=done, total=total, left=left, told=self.clock())
-        if self.line or not 0 < total <= done: return
+        before, self.stage = self.stage, replace(self.stage, done=done, total=total, left=left, told=self.clock())
+        if self.line or not before.done < total <= done: return
         print(f'{stage}: {total} of {total}, {span(self.stage.told-self.stage.since)}', file=self.file, flush=True)
 
     def _draw(self):
-        while not self.over.is_set():
+        while not self.over:
             self.line.draw(self.stage, self.clock())
-            self.over.wait(self.every)
+            self.news.wait(self.every) # a new stage is shown at once
+            self.news.clear()
 
     def __enter__(self)->Waiting:
         if self.thread: self.thread.start()
         return self
     def __exit__(self, *_):
-        self.over.set()
+        self.over = True
+        self.news.set()
         if self.thread:
             self.thread.join()
             self.line.wipe()
