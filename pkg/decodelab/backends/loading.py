@@ -106,7 +106,7 @@ def _toy(model:str, **options)->Causal:
     if not model.isdecimal(): raise BadValue('toy model', model, 'a whole number, its seed')
     return Toy.random(seed=int(model), name=f'toy:{model}', **options)
 
-# %% ../../../nbs/backends/01_loading.ipynb #f524d46d
+# %% ../../../nbs/backends/01_loading.ipynb #d039a368
 def check(spec:str, # `runtime:model`
          )->Path|None: # Where its files lie; `None` for a name on the Hub, a server, a toy
     "What can be said without a runtime: it is installed, the model's folder or file is whole, the Hub knows its name."
@@ -119,6 +119,8 @@ def check(spec:str, # `runtime:model`
     if model=='smollm2':
         from decodelab.backends.smollm2 import file
         return file()
-    path = folders.local_folder(model) if runtime!='gguf' else Path(model).expanduser()
-    folders.check_gguf(path) if runtime=='gguf' else folders.check_model(model)
-    return path
+    if runtime=='gguf':
+        folders.check_gguf(path := Path(model).expanduser())
+        return path
+    folders.check_model(model)
+    return folders.local_folder(model)
