@@ -14,9 +14,9 @@ def reading(spec:str, states:str='')->dict:
     from decodelab.backends.contract import template_of
     from decodelab.tasks import load_questions
     from decodelab.eig import EIGParameters, ExpectedInformationGainCalculator
-    from decodelab.eig.answers import prompt_ids
-    from decodelab.eig.stopping.forcing import frame_with, outcomes, scale
-    b = load(spec); frame, p = frame_with(b), EIGParameters(mc_samples=2, sample_length=24, beam_size=4)
+    from decodelab.eig.frames import frame_for, prompt_ids
+    from decodelab.eig.stopping.forcing import outcomes, scale
+    b = load(spec); frame, p = frame_for(b), EIGParameters(mc_samples=2, sample_length=24, beam_size=4)
     questions = [q.text for q in load_questions('reference', N, 3)]
     out = dict(template=template_of(b), frame=repr(frame), prompts=[prompt_ids(b, frame, q) for q in questions], rules={})
     for name in RULES:

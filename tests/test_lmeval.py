@@ -232,7 +232,7 @@ def test_what_follows_the_thinking(theirs, student):
         a, b = hflm(think_end_token=end, batch_size=1), ours(student, think_end_token=end)
         assert generate(a, context, max_gen_toks=40)==generate(b, context, max_gen_toks=40)
 
-def test_chats(theirs, student):
+def test_chats(theirs, student, monkeypatch):
     from decodelab.core.errors import ModelError
     lm, turns = ours(student), TURNS
     assert lm.apply_chat_template(turns)==theirs.apply_chat_template(turns)
@@ -240,13 +240,12 @@ def test_chats(theirs, student):
     a, b = (m.apply_chat_template(begun, add_generation_prompt=False) for m in (lm, theirs))
     assert a==b
     assert lm.chat_template(True)==theirs.chat_template(True) and lm.tokenizer_name
-    template, student.tokenizer.chat_template = student.tokenizer.chat_template, None
-    try:
+    with monkeypatch.context() as without:
+        without.setattr(student, 'template', '')
         with pytest.raises(ModelError, match='no chat template'): lm.apply_chat_template(turns)
-        refuses = "{% if messages[0].role=='system' %}{{ raise_exception('no system role') }}{% endif %}"
-        student.tokenizer.chat_template = refuses + template
-        assert lm.apply_chat_template(turns)==lm.apply_chat_template(turns[1:])
-    finally: student.tokenizer.chat_template = template
+    refuses = "{% if messages[0].role=='system' %}{{ raise_exception('no system role') }}{% endif %}"
+    monkeypatch.setattr(student.tokenizer, 'chat_template', refuses+student.template)
+    assert lm.apply_chat_template(turns)==lm.apply_chat_template(turns[1:])
 
 # Caches
 

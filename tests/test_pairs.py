@@ -162,7 +162,7 @@ def test_the_quick_benchmark_writes_bos_once(bos):
     (dict(max_gen_toks='many'), "max_gen_toks: got 'many'"), (dict(batch_size='large'), 'batch_size')], ids=str)
 def test_arguments_are_checked_before_a_model_is_loaded(wrong, words, monkeypatch):
     from decodelab.core.errors import BadValue
-    from decodelab.evaluation.lmeval import adapter
+    from decodelab.evaluation.lmeval import adapter, model
     def forbidden(*a, **k): raise AssertionError('a model is loaded before the check')
-    monkeypatch.setattr(adapter, 'load', forbidden)
+    monkeypatch.setattr(model, 'load', forbidden)
     with pytest.raises(BadValue, match=words): adapter.Decodelab(backend='hf:some/model', **wrong)

@@ -1,20 +1,43 @@
 "Stopping rules against cases worked by hand, budget forcing, and models that misbehave."
+from dataclasses import replace
 import numpy as np, pytest
 from scipy import stats
 from decodelab.backends import Toy
 from decodelab.backends.contract import Sampling
-from decodelab.tasks.data import Question
+from decodelab.tasks.data import Question, load_questions
 from decodelab.core.errors import BadValue, DecodelabError
-from decodelab.eig import EIGParameters, Frame
-from decodelab.eig.stopping.live import Foreseer, Scaler, add_best, first_entropy, replay_rule
-from decodelab.eig.stopping.forcing import DELIMITERS, frame_with, mark, outcomes, scale
-from decodelab.eig.stopping.reasoning import Full, reason, record
-from decodelab.eig.stopping.rules import Foreseen, Probe, State, TIERS, rules, as_verdict
+from decodelab.core.runs import Run
+from decodelab.eig import EIGEvalParameters, EIGParameters, Frame, SetUp, get_eig_metrics_summary
+from decodelab.eig.frames import DELIMITERS, frame_for, mark, prompt_ids
+from decodelab.eig.gain import Gain, Metrics, remember
+from decodelab.eig.stopping.forcing import outcomes, scale
+from decodelab.eig.stopping.live import Scaler
 from decodelab.eig.stopping.published import moving_variance, runs
-from decodelab.eig.study.traces import FLOOR, trace
+from decodelab.eig.stopping.reasoning import reason, record
+from decodelab.eig.stopping.recording import recorder, trace
+from decodelab.eig.stopping.replay import first_entropy, replay_rule
+from decodelab.eig.stopping.rules import Probe, State, TIERS, as_verdict, rules
 
-NAMES = ['full', 'none', 'fixed_budget', 'thinking_budget', 'default', 'step_wise_uncertainty_driven', 'uncertainty_driven_reevaluation', 'entropy_thresholding',
-         'expected_information_gain_reasoning', 'bayes_risk_optimal_reasoning', 'deer', 'certaindex', 'answer_convergence', 'es_cot', 'eat', 'code_stop', 'cusum', 'own_path_gain']
+NAMES = [
+    'full',
+    'none',
+    'fixed_budget',
+    'thinking_budget',
+    'default',
+    'step_wise_uncertainty_driven',
+    'uncertainty_driven_reevaluation',
+    'entropy_thresholding',
+    'expected_information_gain_reasoning',
+    'bayes_risk_optimal_reasoning',
+    'deer',
+    'certaindex',
+    'answer_convergence',
+    'es_cot',
+    'eat',
+    'code_stop',
+    'cusum',
+    'own_path_gain',
+]
 FRAME = Frame(cue='</think>', close='</think>', answer_tokens=3)
 FAST = EIGParameters(sample_length=6, mc_samples=2, beam_size=3, top_p=1)
 
@@ -22,7 +45,10 @@ def state(answers='', confidences=(), entropies=(), length=1, **kw):
     "One probe at each boundary."
     n = max(len(answers), len(confidences), len(entropies))
     get = lambda xs, i, other: xs[i] if i < len(xs) else other
-    probes = tuple(Probe(i, get(answers, i, '').strip(), get(confidences, i, 0.), length, get(entropies, i, None)) for i in range(n))
+    probes = tuple(
+        Probe(i, get(answers, i, '').strip(), get(confidences, i, 0.0), length, get(entropies, i, None))
+        for i in range(n)
+    )
     return State(**(dict(tokens=tuple(range(max(n, 1))), steps=('',)*max(n, 1), probes=probes) | kw))
 
 def go(name, s, **given):
@@ -30,13 +56,30 @@ def go(name, s, **given):
 
 def stop(name, n, make, **given):
     "First boundary of `n` at which a rule stops; None if it never does."
-    return next((t for t in range(n) if rules[name].item.when(make(t), rules.settings(name, given)) and not go(name, make(t), **given)), None)
+    return next(
+        (
+            t
+            for t in range(n)
+            if rules[name].item.when(make(t), rules.settings(name, given)) and not go(name, make(t), **given)
+        ),
+        None,
+    )
+
 
 def test_every_rule_of_the_project_is_registered_with_formula_source_and_parameters():
-    assert {e.name for e in rules}=={*NAMES, 'amortised_gain', 'hidden_gain'} # those two are learnt: tests/test_amortised.py
+    assert {e.name for e in rules} == {
+        *NAMES,
+        'amortised_gain',
+        'hidden_gain',
+    }  # those two are learnt: tests/test_amortised.py
     table = rules._repr_markdown_()
     for e in rules:
-        assert e.doc and e.doc!='A registered rule.' and e.item.source and issubclass(e.parameters, rules['full'].parameters.__mro__[1])
+        assert (
+            e.doc
+            and e.doc != 'A registered rule.'
+            and e.item.source
+            and issubclass(e.parameters, rules['full'].parameters.__mro__[1])
+        )
         assert f'| `{e.name}` | {e.doc} |' in table
 
 def test_unknown_names_say_the_nearest():
@@ -56,8 +99,10 @@ def test_entropy_threshold_decay_and_mean():
     h = [1.4, .6, .4, .2]
     make = lambda t: state(entropies=h[:t+1])
     assert stop('entropy_thresholding', 4, make, threshold=.5)==2
-    assert stop('entropy_thresholding', 4, make, threshold=.5, last_k=2)==2 # (.6+.4)/2 = .5
-    assert stop('entropy_thresholding', 4, make, threshold=.5, decay_factor=.5) is None # .5 .25 .125 .0625 against 1.4 .6 .4 .2
+    assert stop('entropy_thresholding', 4, make, threshold=.5, last_k=2)==2  # (.6+.4)/2 = .5
+    assert (
+        stop('entropy_thresholding', 4, make, threshold=0.5, decay_factor=0.5) is None
+    )  # .5 .25 .125 .0625 against 1.4 .6 .4 .2
     assert stop('entropy_thresholding', 4, make, threshold=.5, every=3)==3
 
 def test_deer_is_the_geometric_mean_of_the_tokens():
@@ -69,30 +114,52 @@ def test_deer_is_the_geometric_mean_of_the_tokens():
 
 def test_certaindex_and_convergence():
     make = lambda t: state('aababbb'[:t+1])
-    assert stop('certaindex', 7, make, window=3)==6 and stop('certaindex', 7, make, window=3, agreement=.6)==3 # a a b: 1/3; a b a: 2/3
+    assert (
+        stop('certaindex', 7, make, window=3) == 6 and stop('certaindex', 7, make, window=3, agreement=0.6) == 3
+    )  # a a b: 1/3; a b a: 2/3
     assert stop('answer_convergence', 7, make)==1 and stop('answer_convergence', 7, make, consecutive=3)==6
-    assert stop('certaindex', 5, lambda t: state('     '[:t+1])) is None and stop('answer_convergence', 5, lambda t: state('     '[:t+1])) is None
-    assert stop('answer_convergence', 7, lambda t: state('aababbb'[:t+1:2], tokens=tuple(range(t+1))), every=2)==4 # probes 0, 2, 4, 6 say a b b b
+    assert (
+        stop('certaindex', 5, lambda t: state('     '[: t + 1])) is None
+        and stop('answer_convergence', 5, lambda t: state('     '[: t + 1])) is None
+    )
+    assert (
+        stop('answer_convergence', 7, lambda t: state('aababbb'[: t + 1 : 2], tokens=tuple(range(t + 1))), every=2) == 4
+    )  # probes 0, 2, 4, 6 say a b b b
+
 
 def test_es_cot_runs_and_test():
     assert runs('aabbbac')==[2,3,1,1] and runs(['','','a','a'])==[1,1,2]
-    assert stop('es_cot', 12, lambda t: state('a'*(t+1)))==9 # r_1 = 10 ≥ d_min
-    assert stop('es_cot', 30, lambda t: state(('abab'+'c'*20)[:t+1]), d_min=3)==7 # runs 1 1 1 1 r: differences 1 0 0 0, then r-1 ≥ 3 at r = 4
-    d = [1, 0, 0, 0]; assert stats.ttest_1samp(d, 3, alternative='less').pvalue < .05 # t = (.25-3)/(.5/2) = -11
-    assert go('es_cot', state('aaaaabcccccccc'), d_min=3)==bool(stats.ttest_1samp([5,-4], 7, alternative='less').pvalue >= .05)==True # runs 5 1 8: two wild differences prove nothing
+    assert stop('es_cot', 12, lambda t: state('a'*(t+1)))==9  # r_1 = 10 ≥ d_min
+    assert (
+        stop('es_cot', 30, lambda t: state(('abab' + 'c' * 20)[: t + 1]), d_min=3) == 7
+    )  # runs 1 1 1 1 r: differences 1 0 0 0, then r-1 ≥ 3 at r = 4
+    d = [1, 0, 0, 0]
+    assert stats.ttest_1samp(d, 3, alternative='less').pvalue < .05  # t = (.25-3)/(.5/2) = -11
+    assert (
+        go('es_cot', state('aaaaabcccccccc'), d_min=3)
+        == bool(stats.ttest_1samp([5, -4], 7, alternative='less').pvalue >= 0.05)
+        == True
+    )  # runs 5 1 8: two wild differences prove nothing
+
 
 def test_eat_moving_variance():
     # α = .5, x = 1, 0, 0: M = 1, .5, .25; V = 0, .5·.25 = .125, .5·.0625 + .5·.125 = .09375
     assert moving_variance(np.array([1.,0.,0.]), .5)==pytest.approx(.09375)
-    assert not go('eat', state(entropies=[1.,0.,0.]), alpha=.5, delta=.1, warmup=1) and go('eat', state(entropies=[1.,0.,0.]), alpha=.5, delta=.09, warmup=1)
-    assert go('eat', state(entropies=[0.]*9), alpha=.5) and not go('eat', state(entropies=[0.]*10), alpha=.5) # warm-up of 4/α = 8 probes after the first
+    assert not go('eat', state(entropies=[1.0, 0.0, 0.0]), alpha=0.5, delta=0.1, warmup=1) and go(
+        'eat', state(entropies=[1.0, 0.0, 0.0]), alpha=0.5, delta=0.09, warmup=1
+    )
+    assert go('eat', state(entropies=[0.0] * 9), alpha=0.5) and not go(
+        'eat', state(entropies=[0.0] * 10), alpha=0.5
+    )  # warm-up of 4/α = 8 probes after the first
+
 
 def test_code_stop_ramp_and_degeneration():
     assert not go('code_stop', state('aaa', [.5,.5,.92]), start=1, end=.8, ramp=4) # θ_2 = .9
     assert go('code_stop', state('aaa', [.5,.5,.88]), start=1, end=.8, ramp=4)
     wild = state('abab', [.1,.6,.1,.6]) # .5/log2(2) + .5/log2(3) + .5/log2(4) = .5 + .3155 + .25
     assert go('code_stop', wild, degeneration=1.07) and not go('code_stop', wild, degeneration=1.06)
-    p = rules.settings('code_stop', dict(degeneration=1.06)); assert rules['code_stop'].item.decide(wild, p).why=='degenerate'
+    p = rules.settings('code_stop', dict(degeneration=1.06))
+    assert rules['code_stop'].item.decide(wild, p).why=='degenerate'
 
 def test_cusum():
     # μ = 1.5, κ = .25: S = 0, max(0, 1.25-1.6) = 0, 1.25-.5 = .75, .75+1.25-.25 = 1.75, 1.75+1.25-0 = 3
@@ -100,69 +167,138 @@ def test_cusum():
     assert [stop('cusum', 5, make, threshold=h) for h in (.7,1.7,2,3.1)]==[2,3,4,None]
     assert stop('cusum', 5, make, threshold=1.7, warmup=2)==3 # μ = 1.55: .8, 1.85
 
-def foreseen(eig, best=(.9,.7)): return lambda: Foreseen(1., eig, eig, eig, 0., eig, 0., 2, (1-eig,)*2, best=best)
+def foreseen(eig, best=(.9,.7)): return lambda: Gain(1., eig, eig, eig, 0., eig, 0., 2, (1-eig,)*2, best=best)
 
 def test_gain_rule_bound_and_tiers():
     def seen(): raise AssertionError('a forecast was drawn below the bound')
     low = State(probes=(Probe(entropy=.04, belief=np.array([.99,.01])),), forecast=seen)
-    assert not go('expected_information_gain_reasoning', low, lambda_cost=.05) and not go('bayes_risk_optimal_reasoning', low, lambda_cost=.05)
+    assert not go('expected_information_gain_reasoning', low, lambda_cost=0.05) and not go(
+        'bayes_risk_optimal_reasoning', low, lambda_cost=0.05
+    )
     for eig, text in ((.05,None), (.06,TIERS[2][1]), (.0751,TIERS[1][1]), (.11,TIERS[0][1])):
-        v = rules['expected_information_gain_reasoning'].item.decide(State(probes=(Probe(entropy=1.),), forecast=foreseen(eig)), rules.settings('expected_information_gain_reasoning', dict(lambda_cost=.05)))
+        v = rules['expected_information_gain_reasoning'].item.decide(
+            State(probes=(Probe(entropy=1.0),), forecast=foreseen(eig)),
+            rules.settings('expected_information_gain_reasoning', dict(lambda_cost=0.05)),
+        )
         assert (v.prompt if v.go else None)==text
     assert not go('expected_information_gain_reasoning', State(probes=(Probe(entropy=1.),))) # no forecast to be had
 
 def test_bayes_risk_is_the_drop_of_the_zero_one_loss():
-    s = State(probes=(Probe(entropy=1., belief=np.array([.6,.3,.1])),), forecast=foreseen(.5)) # .4 now, (.1+.3)/2 = .2 after
-    assert go('bayes_risk_optimal_reasoning', s, lambda_cost=.19) and not go('bayes_risk_optimal_reasoning', s, lambda_cost=.21)
-    with pytest.raises(BadValue, match='add_best'): go('bayes_risk_optimal_reasoning', State(probes=s.probes, forecast=foreseen(.5, ())))
+    s = State(
+        probes=(Probe(entropy=1.0, belief=np.array([0.6, 0.3, 0.1])),), forecast=foreseen(0.5)
+    )  # .4 now, (.1+.3)/2 = .2 after
+    assert go('bayes_risk_optimal_reasoning', s, lambda_cost=0.19) and not go(
+        'bayes_risk_optimal_reasoning', s, lambda_cost=0.21
+    )
+    with pytest.raises(BadValue, match='everywhere'):
+        go('bayes_risk_optimal_reasoning', State(probes=s.probes, forecast=foreseen(0.5, ())))
+
 
 def test_rules_that_ask_for_more():
     end = dict(tokens=(0,3,6,9), steps=('','3+4=7\n','7*2=5\n','so 5\n'), surprises=(.1,.9,.4), closed=True)
     at = lambda rounds: State(**end, rounds=rounds)
     call = lambda name, s, **k: rules[name].item.decide(s, rules.settings(name, k))
-    assert [call('default', at(r), thinking_n_ignore=2).go for r in (0,1,2)]==[True,True,False] and call('default', at(0), thinking_n_ignore_str='Hmm').prompt=='Hmm'
-    assert '7*2=5' in call('uncertainty_driven_reevaluation', at(0)).prompt and not call('uncertainty_driven_reevaluation', at(0), min_threshold=1).go
-    assert 'step 2' in call('step_wise_uncertainty_driven', at(0)).prompt and 'step 1' in call('step_wise_uncertainty_driven', at(0), step_selection_strategy='lowest_uncertainty', min_step_uncertainty=0).prompt
-    assert 'step 3' in call('step_wise_uncertainty_driven', at(0), max_steps=1).prompt and not call('step_wise_uncertainty_driven', at(0), min_step_uncertainty=.95).go
+    assert [call('default', at(r), thinking_n_ignore=2).go for r in (0, 1, 2)] == [True, True, False] and call(
+        'default', at(0), thinking_n_ignore_str='Hmm'
+    ).prompt == 'Hmm'
+    assert (
+        '7*2=5' in call('uncertainty_driven_reevaluation', at(0)).prompt
+        and not call('uncertainty_driven_reevaluation', at(0), min_threshold=1).go
+    )
+    assert (
+        'step 2' in call('step_wise_uncertainty_driven', at(0)).prompt
+        and 'step 1'
+        in call(
+            'step_wise_uncertainty_driven', at(0), step_selection_strategy='lowest_uncertainty', min_step_uncertainty=0
+        ).prompt
+    )
+    assert (
+        'step 3' in call('step_wise_uncertainty_driven', at(0), max_steps=1).prompt
+        and not call('step_wise_uncertainty_driven', at(0), min_step_uncertainty=0.95).go
+    )
     for name in ('default','step_wise_uncertainty_driven','uncertainty_driven_reevaluation'):
-        assert not rules[name].item.when(State(), rules.settings(name, {})) and rules[name].item.forces # only at the end of thinking
+        assert (
+            not rules[name].item.when(State(), rules.settings(name, {})) and rules[name].item.forces
+        )  # only at the end of thinking
+
 
 # --- the batch, and replay ---
+def thought_through(toy, qs, calc):
+    "Records of full reasoning."
+    return [record(q, t) for q,t in zip(qs, reason(toy, [q.text for q in qs], None, calc.forecaster, 40))]
+
 def recorded(seed, mc=3):
     toy = Toy.random(['1','2','\n','</think>','$'], seed=seed)
-    base = EIGParameters(sample_length=8, lambda_cost=FLOOR, mc_samples=mc, top_p=1, beam_size=20, adaptive=False)
+    base = EIGParameters(sample_length=8, mc_samples=mc, top_p=1, beam_size=20, adaptive=False)
     qs = [Question(str(i), s, '1') for i,s in enumerate(['1','12','21','22','112','212'])]
-    calc = Foreseer.recorder(toy, FRAME, base, 3)
-    full = [record(q, t) for q,t in zip(qs, reason(toy, [q.text for q in qs], Full(), calc.forecaster, 40))]
-    return toy, base, qs, add_best(calc, full, trace(calc, full))
+    calc = recorder(toy, FRAME, base, 3, everywhere=True)
+    return toy, base, qs, trace(calc, thought_through(toy, qs, calc))
 
 @pytest.mark.parametrize('seed', [1, 8])
-@pytest.mark.parametrize('name,given', [('entropy_thresholding', dict(threshold=1., every=2)), ('certaindex', dict(window=2)), ('es_cot', dict(d_min=2)), ('cusum', dict(threshold=.1, drift=0)),
-    ('expected_information_gain_reasoning', dict(lambda_cost=.1)), ('bayes_risk_optimal_reasoning', dict(lambda_cost=.05)), ('fixed_budget', dict(budget=4)), ('thinking_budget', dict(thinking_token_budget=3))])
+@pytest.mark.parametrize(
+    'name,given',
+    [
+        ('entropy_thresholding', dict(threshold=1.0, every=2)),
+        ('certaindex', dict(window=2)),
+        ('es_cot', dict(d_min=2)),
+        ('cusum', dict(threshold=0.1, drift=0)),
+        ('expected_information_gain_reasoning', dict(lambda_cost=0.1)),
+        ('bayes_risk_optimal_reasoning', dict(lambda_cost=0.05)),
+        ('fixed_budget', dict(budget=4)),
+        ('thinking_budget', dict(thinking_token_budget=3)),
+    ],
+)
 def test_replay_stops_and_costs_as_the_live_rule(seed, name, given):
     toy, base, qs, traces = recorded(seed)
     live = Scaler(toy, name, base, FRAME, seed=3, **given)
-    thoughts = reason(toy, [q.text for q in qs], live, live.forecaster, 40, limit=live.limit)
+    thoughts = reason(toy, [q.text for q in qs], live, live.forecaster, 40)
     r = replay_rule(traces, name, cue_tokens=1, **given)
     assert [(t.cost.reasoning, t.cost.forecast, t.cost.probe) for t in thoughts]==[tuple(x[1:4]) for x in r]
     assert (r[:,5]==r[:,1:5].sum(1)).all() and set(r[:,0]) <= {0., 1.}
 
 def test_replay_refuses_what_a_recording_cannot_change():
     toy, base, qs, traces = recorded(1)
-    calc = Foreseer(toy, FRAME, base, 3); full = [record(q, t) for q,t in zip(qs, reason(toy, [q.text for q in qs], Full(), calc.forecaster, 40))]
-    with pytest.raises(BadValue, match='recorder'): replay_rule(add_best(calc, full, trace(calc, full)), 'bayes_risk_optimal_reasoning', lambda_cost=.01) # gains end at FLOOR
-    with pytest.raises(BadValue, match='beam_size'): replay_rule(traces, 'expected_information_gain_reasoning', beam_size=3)
-    with pytest.raises(BadValue, match='traces hold no gains'): replay_rule(traces, 'expected_information_gain_reasoning', lambda_cost=.01)
+    calc = recorder(toy, FRAME, base, 3) # its gains end at FLOOR
+    few = trace(calc, thought_through(toy, qs, calc))
+    with pytest.raises(BadValue, match='recorder'): replay_rule(few, 'bayes_risk_optimal_reasoning', lambda_cost=.01)
+    with pytest.raises(BadValue, match='beam_size'):
+        replay_rule(traces, 'expected_information_gain_reasoning', beam_size=3)
+    with pytest.raises(BadValue, match='traces hold no gains'):
+        replay_rule(traces, 'expected_information_gain_reasoning', lambda_cost=0.01)
+
 
 def test_probes_are_paid_for_by_kind():
-    t = dict(tokens=[0,4,8], steps=['','a\n','b\n'], closed=True, answer=['7','7','7'], correct=[0,1,1], entropy=[1.,1.,1.], confidence=[.5]*3, belief=[[['7',.5],['(other)',.5]]]*3, probe=[11]*3, answer_tokens=[4]*3, gain=[None]*3)
+    t = dict(
+        tokens=[0, 4, 8],
+        steps=['', 'a\n', 'b\n'],
+        closed=True,
+        answer=['7', '7', '7'],
+        correct=[0, 1, 1],
+        entropy=[1.0, 1.0, 1.0],
+        confidence=[0.5] * 3,
+        belief=[[['7', 0.5], ['(other)', 0.5]]] * 3,
+        probe=[11] * 3,
+        answer_tokens=[4] * 3,
+        gain=[None] * 3,
+    )
     cost = lambda name, **k: replay_rule([t], name, **k)[0,1:].tolist() # reasoning, forecast, probe, answer, total
     assert cost('full')==[8,0,0,4,12] and cost('none')==[0,0,0,4,4]
-    assert cost('entropy_thresholding', threshold=0)==[8,0,33,4,45] and cost('entropy_thresholding', threshold=0, every=2)==[8,0,22,4,34]
+    assert cost('entropy_thresholding', threshold=0) == [8, 0, 33, 4, 45] and cost(
+        'entropy_thresholding', threshold=0, every=2
+    ) == [8, 0, 22, 4, 34]
     assert cost('deer')==[8,0,9,4,21] # three trial answers of a cue of 2 and a digit; the terminator is not fed
     assert cost('eat', delta=0)==[8,0,6,4,18] and cost('answer_convergence')==[4,0,6,4,14]
-    assert cost('thinking_budget', thinking_token_budget=6)==[6,0,0,4,10] # cut inside a step; the answer of the last whole one
-    assert replay_rule([t], 'thinking_budget', thinking_token_budget=3)[0,0]==0 and first_entropy(t['belief'][0])==pytest.approx(np.log(2))
+    assert cost('thinking_budget', thinking_token_budget=6) == [
+        6,
+        0,
+        0,
+        4,
+        10,
+    ]  # cut inside a step; the answer of the last whole one
+    assert replay_rule([t], 'thinking_budget', thinking_token_budget=3)[0, 0] == 0 and first_entropy(
+        t['belief'][0]
+    ) == pytest.approx(np.log(2))
+
 
 def test_one_call_a_batch():
     toy = Toy.random(['1','2','\n','</think>','$'], seed=4)
@@ -177,7 +313,8 @@ def test_one_call_a_batch():
 def model(step, answer, vocab=('q','w','\n','Wait','</think>','0','1','$')):
     "A model by hand: `step(text)` is the next token while it thinks, `answer(text, said)` after the end mark."
     def probs(c):
-        text = ''.join(vocab[i] for i in c); think, mark, said = text.partition('</think>')
+        text = ''.join(vocab[i] for i in c)
+        think, mark, said = text.partition('</think>')
         x = answer(think, said) if mark else step(text)
         row = x if isinstance(x, dict) else {x: 1.}
         return np.array([row.get(v, 0.) for v in vocab])
@@ -189,8 +326,15 @@ def test_minimum_removes_the_end_mark_and_the_reasoning_stays_in_context():
     t = scale(toy, ['q'], 'full', FAST, FRAME)[0][0]
     assert (t.reasoning, t.answer, t.rounds, t.cost.reasoning, t.cause)==('', '0', 0, 0, 'closed')
     t = scale(toy, ['q'], 'full', FAST, FRAME, min_tokens=4)[0][0]
-    assert (t.reasoning, t.answer, t.rounds, t.cost.reasoning)==('Waitw\nWaitw\n', '1', 2, 6) and '</think>' not in toy.decode(t.ids)
-    assert scale(toy, ['q'], 'none', FAST, FRAME, min_tokens=3)[0][0].reasoning=='Waitw\n' # a rule may not stop earlier either
+    assert (t.reasoning, t.answer, t.rounds, t.cost.reasoning) == (
+        'Waitw\nWaitw\n',
+        '1',
+        2,
+        6,
+    ) and '</think>' not in toy.decode(t.ids)
+    assert (
+        scale(toy, ['q'], 'none', FAST, FRAME, min_tokens=3)[0][0].reasoning == 'Waitw\n'
+    )  # a rule may not stop earlier either
     with pytest.raises(BadValue, match='min_tokens'): scale(toy, ['q'], 'full', FAST, FRAME, min_tokens=5, max_tokens=4)
 
 def test_maximum_ends_thinking_that_would_never_end():
@@ -201,7 +345,8 @@ def test_maximum_ends_thinking_that_would_never_end():
     assert (t.cause, t.cost.reasoning, t.reasoning)==('thinking_budget', 5, 'w\nw\nw')
 
 def test_a_prompt_that_does_not_fit_ends_thinking():
-    toy = model(lambda x: '</think>', once); toy.max_length = 16 # room for 16 - 1 - 3 - 8 = 4 tokens
+    toy = model(lambda x: '</think>', once)
+    toy.max_length = 16 # room for 16 - 1 - 3 - 8 = 4 tokens
     t = scale(toy, ['q'], 'default', FAST, FRAME, thinking_n_ignore=100)[0][0]
     assert (t.rounds, t.cause, t.cost.reasoning)==(4, 'closed', 4)
 
@@ -209,14 +354,37 @@ def test_gain_prompts_by_size_when_the_model_ends_too_early():
     words = {t for _,t in TIERS}
     vocab = ('q','w','\n','</think>','0','1', *sorted(words), '$')
     def step(x): return '\n' if x.endswith('w') else 'w' if x=='q' or x.endswith(tuple(words)) else '</think>'
-    toy = model(step, lambda think, said: '$' if said else {'0': .5, '1': .5} if think.count('w') < 1 else {'1': 1.}, vocab)
+
+    toy = model(
+        step, lambda think, said: '$' if said else {'0': 0.5, '1': 0.5} if think.count('w') < 1 else {'1': 1.0}, vocab
+    )
     forced, r = scale(toy, ['q'], 'expected_information_gain_reasoning', FAST, FRAME, force=True)
-    assert forced[0].answer=='1' and forced[0].rounds==0 and r.metrics.causes['bound']==1 # settled after one step: nothing is asked for
-    early = model(lambda x: '</think>' if x=='q' else '\n' if x.endswith('w') else {'w': 1.} if x.endswith(tuple(words)) else '</think>', lambda think, said: '$' if said else {'0': .5, '1': .5}, vocab)
-    assert scale(early, ['q'], 'expected_information_gain_reasoning', FAST, FRAME, force=True)[0][0].rounds==0 # unsure, but a forecast tells nothing: no prompt
+    assert (
+        forced[0].answer == '1' and forced[0].rounds == 0 and r.metrics.causes['bound'] == 1
+    )  # settled after one step: nothing is asked for
+    early = model(
+        lambda x: (
+            '</think>'
+            if x == 'q'
+            else '\n'
+            if x.endswith('w')
+            else {'w': 1.0}
+            if x.endswith(tuple(words))
+            else '</think>'
+        ),
+        lambda think, said: '$' if said else {'0': 0.5, '1': 0.5},
+        vocab,
+    )
+    assert (
+        scale(early, ['q'], 'expected_information_gain_reasoning', FAST, FRAME, force=True)[0][0].rounds == 0
+    )  # unsure, but a forecast tells nothing: no prompt
+
 
 def test_dropping_the_reasoning_is_what_emptied_published_answers_and_ours_keeps_it():
-    toy = model(lambda x: 'w' if x.endswith('q') else '\n' if x.endswith('w') else '</think>', lambda think, said: '$' if said or 'w' not in think else '1')
+    toy = model(
+        lambda x: 'w' if x.endswith('q') else '\n' if x.endswith('w') else '</think>',
+        lambda think, said: '$' if said or 'w' not in think else '1',
+    )
     t = scale(toy, ['q'], 'full', FAST, FRAME)[0][0]
     assert t.answer=='1' and outcomes([t])['empty']==0
     dropped = toy.sample([toy.encode('q</think>')], Sampling(max_tokens=3, temperature=0))[0][0]
@@ -224,24 +392,48 @@ def test_dropping_the_reasoning_is_what_emptied_published_answers_and_ours_keeps
 
 def test_delimiters():
     toy = Toy.random(['<|im_start|>think\n','<|im_start|>answer','\nFinal Answer: ','\n','a','$'], seed=1)
-    f = frame_with(toy, 's1', answer_tokens=3)
-    assert toy.decode(f.prompt(toy, 'a'))=='a<|im_start|>think\n' and f.close=='<|im_start|>answer' and f.cue.endswith('<|im_start|>answer\nFinal Answer: ')
+    f = frame_for(toy, 's1', answer_tokens=3)
+    assert (
+        toy.decode(prompt_ids(toy, f, 'a')) == 'a<|im_start|>think\n'
+        and f.close == '<|im_start|>answer'
+        and f.cue.endswith('<|im_start|>answer\nFinal Answer: ')
+    )
     ts, _ = scale(toy, ['a','aa'], 'full', FAST, f, max_tokens=20)
     assert all('<|im_start|>answer' not in t.reasoning for t in ts)
-    assert mark("{{'<think>'}}…</think>")=='think' and mark('<|channel|>analysis')=='harmony' and mark('hello')=='none' and set(DELIMITERS)=={'think','s1','harmony','mistral','none'}
-    with pytest.raises(BadValue, match="Did you mean 'think'"): frame_with(toy, 'thinks')
+    assert (
+        mark("{{'<think>'}}…</think>") == 'think'
+        and mark('<|channel|>analysis') == 'harmony'
+        and mark('hello') == 'none'
+        and set(DELIMITERS) == {'think', 's1', 'harmony', 'mistral', 'none'}
+    )
+    with pytest.raises(BadValue, match="Did you mean 'think'"): frame_for(toy, 'thinks')
 
 # --- models that misbehave: every rule has a defined, counted outcome ---
 nothing = lambda think, said: '$'
 MODELS = {
     'never stops': (lambda: model(lambda x: '\n' if x.endswith('w') else 'w', once), {'length'}, 0),
     'ends at once': (lambda: model(lambda x: '</think>', once), {'closed'}, 0),
-    'ends the text at once': (lambda: model(lambda x: '$', once), {'closed'}, 0), # every forecast ends the text
-    'empty answers': (lambda: model(lambda x: 'w' if x[-1]!='w' else '\n', nothing), {'length'}, 2),
-    'answers that are no numbers': (lambda: model(lambda x: 'w' if x[-1]!='w' else '\n', lambda t, s: '$' if s else 'q'), {'length'}, 0),
-    'answers that never end': (lambda: model(lambda x: 'w' if x[-1]!='w' else '\n', lambda t, s: '1'), {'length'}, 0),
-    'all candidates equal': (lambda: model(lambda x: 'w' if x[-1]!='w' else '\n', lambda t, s: '$' if s else {'0': .25, '1': .25, 'q': .25, 'w': .25}), {'length'}, 0),
-    'NaN': (lambda: Toy(('q','w','\n','Wait','</think>','0','1','$'), lambda c: np.full(8, np.nan)), {'length'}, 0),
+    'ends the text at once': (lambda: model(lambda x: '$', once), {'closed'}, 0),  # every forecast ends the text
+    'empty answers': (lambda: model(lambda x: 'w' if x[-1] != 'w' else '\n', nothing), {'length'}, 2),
+    'answers that are no numbers': (
+        lambda: model(lambda x: 'w' if x[-1] != 'w' else '\n', lambda t, s: '$' if s else 'q'),
+        {'length'},
+        0,
+    ),
+    'answers that never end': (lambda: model(lambda x: 'w' if x[-1] != 'w' else '\n', lambda t, s: '1'), {'length'}, 0),
+    'all candidates equal': (
+        lambda: model(
+            lambda x: 'w' if x[-1] != 'w' else '\n',
+            lambda t, s: '$' if s else {'0': 0.25, '1': 0.25, 'q': 0.25, 'w': 0.25},
+        ),
+        {'length'},
+        0,
+    ),
+    'NaN': (
+        lambda: Toy(('q', 'w', '\n', 'Wait', '</think>', '0', '1', '$'), lambda c: np.full(8, np.nan)),
+        {'length'},
+        0,
+    ),
 }
 
 @pytest.mark.parametrize('force', [False, True])
@@ -250,26 +442,46 @@ MODELS = {
 def test_every_rule_survives(name, case, force):
     make, causes, empty = MODELS[case]
     given = dict(thinking_n_ignore_str='Wait') if name=='default' else {}
-    if force and name in ('expected_information_gain_reasoning','bayes_risk_optimal_reasoning','step_wise_uncertainty_driven','uncertainty_driven_reevaluation'): force = False # their prompts are sentences, which this vocabulary cannot spell
+    if force and name in (
+        'expected_information_gain_reasoning',
+        'bayes_risk_optimal_reasoning',
+        'step_wise_uncertainty_driven',
+        'uncertainty_driven_reevaluation',
+    ):
+        force = False  # their prompts are sentences, which this vocabulary cannot spell
     if name in ('step_wise_uncertainty_driven','uncertainty_driven_reevaluation'): force = False
     rule_causes = {name, 'bound', 'no gain', 'confident', 'degenerate', 'failed: beam', 'failed: entropy', 'failed: mc'}
     forced = force or (None if name=='default' else False)
     thoughts, r = scale(make(), ['q','qq'], name, FAST, FRAME, max_tokens=12, force=forced, **given)
     o = outcomes(thoughts, numeric=True)
     assert set(o['causes']) <= causes | rule_causes | {'closed', 'length'} and sum(o['causes'].values())==o['n']==2
-    assert all(t.cost.reasoning <= 12+1 and t.cost.reasoning==len(t.ids)-t.prompt and t.cost.answer > 0 for t in thoughts)
+    assert all(t.cost.reasoning <= 12 and t.cost.reasoning==len(t.ids)-t.prompt and t.cost.answer > 0 for t in thoughts)
     if empty: assert o['empty']==empty
     if case=='answers that are no numbers': assert o['no_number']==2
     if case in ('answers that never end', 'NaN'): assert o['unended'] + o['empty'] + o['no_number'] >= 1 or case=='NaN'
-    if case=='NaN' and rules[name].item.needs in ('posterior','forecast','token'): assert set(o['causes']) <= {'failed: beam','failed: entropy'} and sum(r.metrics.failures.values())==2
+    if case == 'NaN' and rules[name].item.needs in ('posterior', 'forecast', 'token'):
+        assert set(o['causes']) <= {'failed: beam', 'failed: entropy'} and sum(r.metrics.failures.values()) == 2
+
 
 def test_one_candidate_is_settled_and_equal_candidates_are_not():
     one = model(lambda x: 'w' if x[-1]!='w' else '\n', lambda t, s: '$' if s else '1')
     t, r = scale(one, ['q'], 'expected_information_gain_reasoning', FAST, FRAME, max_tokens=6)
     assert (t[0].cause, t[0].cost.forecast, t[0].cost.reasoning, r.metrics.causes['bound'])==('bound', 0, 0, 1)
     equal = MODELS['all candidates equal'][0]()
-    t, r = scale(equal, ['q'], 'expected_information_gain_reasoning', EIGParameters(sample_length=6, mc_samples=2, beam_size=4, top_p=1), FRAME, max_tokens=6)
-    assert t[0].cause=='no gain' and t[0].boundaries[0].decision.posterior.entropy==pytest.approx(np.log(4)) and r.metrics.causes['no gain']==1
+    t, r = scale(
+        equal,
+        ['q'],
+        'expected_information_gain_reasoning',
+        EIGParameters(sample_length=6, mc_samples=2, beam_size=4, top_p=1),
+        FRAME,
+        max_tokens=6,
+    )
+    assert (
+        t[0].cause == 'no gain'
+        and t[0].boundaries[0].decision.posterior.entropy == pytest.approx(np.log(4))
+        and r.metrics.causes['no gain'] == 1
+    )
+
 
 @pytest.mark.parametrize('name', ['expected_information_gain_reasoning', 'bayes_risk_optimal_reasoning'])
 def test_time_out_in_mid_decision_stops_and_is_counted(name):
@@ -277,9 +489,61 @@ def test_time_out_in_mid_decision_stops_and_is_counted(name):
     toy = Toy.random(['1','2','\n','</think>','$'], seed=4)
     r = Scaler(toy, name, FAST, FRAME, clock=lambda: float(next(ticks)))
     t = reason(toy, ['1','2'], r, r.forecaster, 10)
-    assert {x.cause for x in t} <= {'time-out','bound'} and 'time-out' in {x.cause for x in t} and r.metrics.causes['time-out'] >= 1 and all(x.cost.answer for x in t)
+    assert (
+        {x.cause for x in t} <= {'time-out', 'bound'}
+        and 'time-out' in {x.cause for x in t}
+        and r.metrics.causes['time-out'] >= 1
+        and all(x.cost.answer for x in t)
+    )
+
 
 def test_a_run_with_misbehaving_forecasts_is_counted_once_each():
     toy = MODELS['ends the text at once'][0]()
     t, r = scale(toy, ['q','qq'], 'bayes_risk_optimal_reasoning', FAST, FRAME, max_tokens=6)
     assert r.metrics.calls==sum(r.metrics.decisions.values())==2 and sum(outcomes(t)['causes'].values())==2
+
+# --- limits, decisions and metrics of the one engine ---
+@pytest.mark.parametrize('most', [1, 4, 32])
+@pytest.mark.parametrize('name', NAMES)
+def test_no_rule_thinks_longer_than_it_may(student, name, most):
+    "A limit that falls inside a step cuts there."
+    common = EIGParameters(beam_size=2, mc_samples=2, sample_length=16)
+    ts, _ = scale(student, [q.text for q in load_questions('reference', 3, 2)], name, common, max_tokens=most)
+    assert all(t.cost.reasoning==len(t.ids)-t.prompt==t.boundaries[-1].tokens <= most for t in ts)
+    if name=='full': assert all(t.cause=='length' and t.cost.reasoning==most for t in ts)
+
+def test_a_rule_is_asked_once_at_each_boundary():
+    toy, asked = Toy.random(['1','2','\n','</think>','$'], seed=4), []
+    driver = Scaler(toy, 'bayes_risk_optimal_reasoning', FAST, FRAME, lambda_cost=.01)
+    decide = driver.rule.decide
+    driver.rule = replace(
+        driver.rule, decide=lambda s, p: (asked.append((s.prompt, s.tokens, s.steps)), decide(s, p))[1]
+    )
+    ts = reason(toy, ['1','22','122'], driver, driver.forecaster, 12)
+    decided = [b for t in ts for b in t.boundaries if b.decision and not b.decision.cause.startswith('failed')]
+    assert len(asked)==len(set(asked))==len(decided) and any(t.cost.forecast for t in ts)
+
+def test_what_a_forecast_drew_and_thinking_had_no_room_for_is_paid_for():
+    toy = model(lambda x: 'w', lambda think, said: '$' if said else '1' if 'ww' in think else {'0': .5, '1': .5})
+    (t, *_), _ = scale(toy, ['q'], 'expected_information_gain_reasoning', FAST, FRAME, max_tokens=2)
+    drawn = t.boundaries[0].decision.gain.forecasts*FAST.sample_length
+    assert (t.cost.reasoning, t.cause)==(2, 'bound') and t.cost.reasoning+t.cost.forecast==drawn
+
+def test_metrics_after_an_evaluation_are_the_whole_runs(student, outputs):
+    p = EIGEvalParameters(n=6, chunk=2, mc_samples=2, sample_length=48, max_tokens=64, beam_size=4)
+    run = Run.create('test', p.model_dump(), outputs=outputs)
+    live = SetUp(student, load_questions('reference', p.n, 3), p).live(run)
+    whole = get_eig_metrics_summary()
+    assert whole['total_calls']==sum(len(r['decisions']) for r in live)==whole['decision_stats']['total_decisions']
+    assert sum(whole['stop_causes'].values()) <= 6 < whole['total_calls'] and whole['timing_stats']['total_eig'] > 0
+    remember(Metrics())
+    SetUp(student, load_questions('reference', p.n, 3), p).live(run) # all chunks are there already
+    assert {**get_eig_metrics_summary(), 'timing_stats': 0}=={**whole, 'timing_stats': 0}
+
+@pytest.mark.parametrize('n', [16])
+def test_a_live_stage_runs_each_token_once(student, outputs, n):
+    p = EIGEvalParameters(n=n, mc_samples=3, sample_length=32, max_tokens=96)
+    s = SetUp(student, load_questions('reference', n, 3), p)
+    student.usage.reset()
+    s.run_live(s.questions)
+    assert student.usage.run <= 1.10*student.usage.unique

@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/backends/06_decoding.ipynb #11edaff4
 from __future__ import annotations
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 import numpy as np
@@ -266,7 +266,6 @@ def pieces(model:TextModel, tokens:Iterator[tuple[int, Finish|None]], plan:Sampl
 
 def close_tokens(tokens:Iterator)->None:
     "End the work behind a generator; other iterators have none."
-    from collections.abc import Generator
     if isinstance(tokens, Generator): tokens.close()
 
 # %% ../../../nbs/backends/06_decoding.ipynb #3be49c45

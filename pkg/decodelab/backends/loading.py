@@ -92,12 +92,12 @@ def _mlx(model:str, **options)->Causal:
     from decodelab.backends.mlx import MLX
     return MLX(place_of(model), **titled('mlx', model, options))
 
-# %% ../../../nbs/backends/01_loading.ipynb #05faa10e
+# %% ../../../nbs/backends/01_loading.ipynb #e13a4394
 @backends.register('server')
 def _server(url:str, **options)->Sampler:
     "Servers that speak OpenAI's protocol: vLLM's, llama.cpp's."
-    from decodelab.backends.server import Server
-    return Server(url, **options)
+    from decodelab.backends.server import open_server
+    return open_server(url, **options)
 
 @backends.register('toy')
 def _toy(model:str, **options)->Causal:

@@ -17,7 +17,7 @@ from ..core.errors import BadValue, ModelError
 if TYPE_CHECKING: import torch
 
 # %% auto #0
-__all__ = ['Take', 'Planned', 'scored', 'Asked', 'Tokenized', 'default_template', 'Grown']
+__all__ = ['Take', 'Planned', 'scored', 'Asked', 'Tokenized', 'default_template', 'check_rewind', 'Grown']
 
 # %% ../../../nbs/backends/04_planned.ipynb #d2999a14
 Take = Callable[[np.ndarray, 'torch.Tensor'], None] # Nodes [n] and their log-probabilities [n, V]
@@ -196,6 +196,10 @@ def default_template(tokenizer)->str:
     return (template.get('default', '') if isinstance(template, dict) else template) or ''
 
 # %% ../../../nbs/backends/04_planned.ipynb #f53919fd
+def check_rewind(length:int, now:int)->None:
+    "A row goes back to its first token at most."
+    if not 1 <= length <= now: raise BadValue('length to rewind to', length, f'1 to {now} tokens')
+
 class Grown:
     "Rows of tokens, run anew whenever their distributions are asked for."
     device: Any = 'cpu'
@@ -222,7 +226,9 @@ class Grown:
             at += len(block)
         self.rows, self._logprobs = [(*r, *map(int, b)) for r,b in zip(before, blocks)], None
         return out
-    def rewind(self, lengths)->None: self.rows, self._logprobs = [r[:n] for r,n in zip(self.rows, lengths)], None
+    def rewind(self, lengths)->None:
+        for row,n in zip(self.rows, lengths): check_rewind(int(n), len(row))
+        self.rows, self._logprobs = [r[:n] for r,n in zip(self.rows, lengths)], None
     def fork(self, rows)->Grown: return type(self)(self.model, [self.rows[i] for i in rows], self._some(rows))
     def select(self, rows)->None: self._logprobs, self.rows = self._some(rows), [self.rows[i] for i in rows]
     def _some(self, rows): return None if self._logprobs is None else self._logprobs[list(map(int, rows))]

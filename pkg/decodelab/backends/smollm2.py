@@ -39,7 +39,7 @@ def tokenizer(gguf:Path, # The model's file
         tokenizer_object=tokens, chat_template=read.chat_template, model_max_length=longest, **read.special_tokens_map,
         clean_up_tokenization_spaces=False)
 
-# %% ../../../nbs/backends/16_smollm2.ipynb #a986685a
+# %% ../../../nbs/backends/16_smollm2.ipynb #9909d128
 ENDS = ('<|im_end|>', '<|endoftext|>') # Tokens that end a text, as llama.cpp takes the file
 
 @contextmanager
@@ -50,6 +50,7 @@ def alone(lock:Path)->Iterator[None]:
         fcntl.flock(f, fcntl.LOCK_EX)
         yield
 
+# %% ../../../nbs/backends/16_smollm2.ipynb #3d63db98
 def write_folder(gguf:Path, place:Path):
     "Write the weights, dequantised to float32, with configuration and tokenizer."
     import torch
@@ -65,7 +66,7 @@ def write_folder(gguf:Path, place:Path):
     fresh.save_pretrained(place)
     words.save_pretrained(place)
 
-# %% ../../../nbs/backends/16_smollm2.ipynb #db9a924c
+# %% ../../../nbs/backends/16_smollm2.ipynb #16593e39
 def folder()->Path: # A Transformers folder
     "The model as a float32 Transformers folder under the laboratory's outputs; written once (20 to 60 s, 540 MB)."
     gguf = file()
@@ -78,6 +79,7 @@ def folder()->Path: # A Transformers folder
     except OSError as e: raise RunError(f'{place}: cannot be written: {e.strerror or e}') from e
     return place
 
+# %% ../../../nbs/backends/16_smollm2.ipynb #28cadd3e
 def _write_whole(gguf:Path, place:Path):
     for left in place.parent.glob(f'.{place.name}.*.tmp'): shutil.rmtree(left) # of a process that was killed
     temporary = place.with_name(f'.{place.name}.{os.getpid()}.tmp')

@@ -42,7 +42,7 @@ def param(default:Any, # Default value
     "A documented, bounded field of a `Parameters` model."
     return Field(default, description=doc, json_schema_extra=dict(unit=unit), **bounds)
 
-# %% ../../../nbs/core/03_parameters.ipynb #64d4afd0
+# %% ../../../nbs/core/03_parameters.ipynb #8c029e3c
 def choices(annotation:Any)->list:
     "The values of a `Literal`, also inside a union."
     if get_origin(annotation) is Literal: return list(get_args(annotation))
@@ -58,6 +58,7 @@ def allowed(field:FieldInfo)->str:
     limits = [(words, getattr(m, name)) for name,words in _BOUNDS.items() for m in field.metadata if hasattr(m, name)]
     return ', '.join([' or '.join(names), *(f'{words} {limit}' for words,limit in limits)])
 
+# %% ../../../nbs/core/03_parameters.ipynb #4448b35a
 def unit_of(field:FieldInfo)->str:
     "The unit of a field; empty where it has none."
     extra = field.json_schema_extra

@@ -3,10 +3,12 @@ import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submodules=["stopping", "study"], submod_attrs={
     "parameters": ["EIGParameters", "EIGEvalParameters"],
-    "answers": ["Frame", "frame_for", "prompt_ids", "normalise", "same", "extract"],
+    "answers": ["normalise", "same", "extract"],
+    "frames": ["Frame", "frame_for", "prompt_ids"],
     "posterior": ["AnswerPosteriorEstimator", "Posterior"],
     "forecast": ["MonteCarloForecaster", "Continuation"],
     "gain": ["ExpectedInformationGainCalculator", "Gain", "Decision", "get_eig_metrics_summary", "print_eig_metrics"],
-    "stopping.reasoning": ["expected_information_gain_reasoning", "reason", "Thought", "Cost"],
+    "stopping.reasoning": ["reason", "Thought", "Cost"],
+    "stopping.live": ["expected_information_gain_reasoning"],
     "study.stages": ["SetUp"],
 })

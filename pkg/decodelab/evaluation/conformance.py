@@ -17,7 +17,7 @@ __all__ = ['RUNTIMES', 'BITS', 'LONG', 'BATCHES', 'COLUMNS', 'of', 'texts', 'req
            'distributions', 'drawn', 'reading', 'spread', 'compare', 'isolated', 'conformance', 'shown', 'table',
            'main']
 
-# %% ../../../nbs/evaluation/00_conformance.ipynb #995b2c2b
+# %% ../../../nbs/evaluation/00_conformance.ipynb #c6473d2e
 RUNTIMES = ('hf', 'vllm', 'gguf', 'mlx')
 BITS = ('3a+4b*2=?', ' ', '  ', '\n', 'é', '日本', '🙂', '<|answer|>', '</think>', '<|im_end|>', '{"answer": 7}', 'A:1',
         '\t', '0', '12', '-')
@@ -27,12 +27,13 @@ def of(runtime:str, model:str='student')->str:
     if model=='smollm2': return f'{runtime}:smollm2'
     return f'reference:{model}' if runtime=='hf' else f'{runtime}:reference:{model}'
 
+# %% ../../../nbs/evaluation/00_conformance.ipynb #603cf760
 def texts(n:int, seed:int=0)->list[str]:
     "Strings of the kinds that break tokenizers: unicode, special tokens, runs of blanks, blanks at the border."
     rng = random.Random(seed)
     return [''.join(rng.choices(BITS, k=rng.randint(0, 12))) for _ in range(n)]
 
-# %% ../../../nbs/evaluation/00_conformance.ipynb #a6d08373
+# %% ../../../nbs/evaluation/00_conformance.ipynb #2a72363e
 LONG = (600, 1100) # Tokens
 
 def requests(n:int, seed:int=0, vocabulary:int=256)->list[tuple[Ids, Ids]]:
@@ -46,12 +47,13 @@ def requests(n:int, seed:int=0, vocabulary:int=256)->list[tuple[Ids, Ids]]:
     long = [(trunk + some(length), some(6)) for length in LONG]
     return pairs + long + pairs[:max(1, n//20)]
 
+# %% ../../../nbs/evaluation/00_conformance.ipynb #48f905ce
 def questions(backend:Backend, n:int)->list[Ids]:
     "Prompts of the reference task."
     from decodelab.tasks.chains import evaluation_set
     return [backend.chat([dict(role='user', content=q.text)]) for q in evaluation_set(n)]
 
-# %% ../../../nbs/evaluation/00_conformance.ipynb #5efcd354
+# %% ../../../nbs/evaluation/00_conformance.ipynb #ee6cfde0
 def words(backend:Backend, n:int, seed:int)->dict:
     "Tokens of texts, texts of tokens: of every token alone, and of sequences."
     tokens = [backend.encode(text) for text in texts(n, seed)]
@@ -59,6 +61,7 @@ def words(backend:Backend, n:int, seed:int)->dict:
                 pieces=[backend.decode([i]) for i in range(backend.vocab_size)], ends=sorted(backend.eos_ids),
                 prompt=list(questions(backend, 1)[0]))
 
+# %% ../../../nbs/evaluation/00_conformance.ipynb #1ac56730
 def likelihoods(backend:Backend, n:int, seed:int)->dict:
     "Log-probabilities of the requests, twice."
     asked = requests(n, seed, backend.vocab_size)
@@ -71,6 +74,7 @@ def likelihoods(backend:Backend, n:int, seed:int)->dict:
                 ratio=usage['run']/max(1, usage['unique']), score_seconds=seconds,
                 same_bits=all((a.token_logprobs==b.token_logprobs).all() for a,b in zip(found, again)))
 
+# %% ../../../nbs/evaluation/00_conformance.ipynb #e0fb72cf
 def distributions(backend:Backend, seed:int)->dict:
     "Whole distributions: after prefixes, and in a session that is forked, extended, and led back."
     after = [p for p,_ in requests(12, seed+1, backend.vocab_size)][:12]
@@ -82,7 +86,7 @@ def distributions(backend:Backend, seed:int)->dict:
     rows = [*backend.next_logprobs(after), *stepped, *extended[0], extended[1,0], *rewound]
     return dict(next=[np.round(np.exp(np.asarray(row, np.float64)), 8).tolist() for row in rows])
 
-# %% ../../../nbs/evaluation/00_conformance.ipynb #dfa7c3fc
+# %% ../../../nbs/evaluation/00_conformance.ipynb #16570df3
 def drawn(backend:Backend, seed:int, count:int=16)->dict:
     "Greedy texts, texts with stops, a stream, and draws alone and in a batch."
     prompts, plan = questions(backend, count), Sampling(max_tokens=60, temperature=0)
@@ -98,6 +102,7 @@ def drawn(backend:Backend, seed:int, count:int=16)->dict:
                 streamed=''.join(backend.stream(prompts[0], plan)), alone=float(np.mean(agree)), sample_seconds=seconds,
                 drawn_tokens=sum(len(s.ids) for row in together for s in row))
 
+# %% ../../../nbs/evaluation/00_conformance.ipynb #169d200c
 def reading(backend:Backend, n:int=200, seed:int=0)->dict:
     "What a runtime answers to the fuzzed requests."
     said = words(backend, n, seed) | likelihoods(backend, n, seed) | distributions(backend, seed) | drawn(backend, seed)
@@ -133,7 +138,7 @@ def compare(got:dict, truth:dict)->dict:
         sample_tokens_per_second=got['drawn_tokens']/got['sample_seconds'], spread=got['spread'],
         stated_spread=got['stated_spread'], load_seconds=got.get('load_seconds'), peak_mb=got.get('peak_mb'))
 
-# %% ../../../nbs/evaluation/00_conformance.ipynb #9c75d03f
+# %% ../../../nbs/evaluation/00_conformance.ipynb #215f4c02
 def isolated(spec:str, n:int=200, seed:int=0, **options)->dict:
     "A reading made in a process of its own, with its load time and peak memory."
     command = [sys.executable, '-m', 'decodelab.evaluation.conformance', spec, str(n), str(seed), json.dumps(options)]
@@ -143,12 +148,13 @@ def isolated(spec:str, n:int=200, seed:int=0, **options)->dict:
         raise ModelError(f'{spec}: its process ended with status {p.returncode}: {last}')
     return json.loads(p.stdout.splitlines()[-1])
 
+# %% ../../../nbs/evaluation/00_conformance.ipynb #ea86df31
 def conformance(specs:Sequence[str], n:int=200, seed:int=0, model:str='student')->dict[str, dict]:
     "Every runtime against Transformers on the same model."
     truth = isolated(of('hf', model), n, seed, dtype='float32')
     return {s: compare(truth if s==of('hf', model) else isolated(s, n, seed), truth) for s in specs}
 
-# %% ../../../nbs/evaluation/00_conformance.ipynb #392bff3a
+# %% ../../../nbs/evaluation/00_conformance.ipynb #f0feaf21
 COLUMNS = {'worst Δ log p, nats': ('worst_nats', '.1e'), 'same tokens': ('tokens_equal', ''),
            'same greedy texts': ('greedy_texts', ''), 'same stops': ('stops', ''),
            'draws alone as in a batch': ('seeds_alone', ''), 'same bits twice': ('same_bits', ''),
@@ -161,6 +167,7 @@ def shown(value:Any, form:str)->str:
     if form: return format(value, form)
     return 'yes' if value==1 else 'no' if value is False else f'{value:.3f}'
 
+# %% ../../../nbs/evaluation/00_conformance.ipynb #3095d0a9
 def table(results:dict[str, dict])->str:
     "Results as Markdown."
     head = '| ' + ' | '.join(['runtime', *COLUMNS]) + ' |'

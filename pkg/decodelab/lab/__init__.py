@@ -22,6 +22,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "runner": ["notebook_of", "experiment_in", "conduct", "execute", "take_up", "resume", "headline", "listing",
         "code_of", "facts_of", "details", "without_places", "publish"],
     "waiting": ["Stage", "columns", "Line", "Waiting", "told", "heading"],
-    "watch": ["SHORT", "SHOWN", "MARK", "stages", "unable", "row", "given", "replayed", "at_target", "shown", "thought",
-        "alive", "payload", "embed", "policy", "to_html", "write"],
+    "watch": ["SHORT", "SHOWN", "MARK", "stages", "unable", "given", "replayed", "stop_row", "chip", "at_target",
+        "shown", "drawn_gain", "drawn_belief", "thought", "alive", "payload", "facts", "embed", "digest_of", "policy",
+        "to_html", "write"],
 })

@@ -20,7 +20,7 @@ __all__ = ['STORIES', 'TOKENS', 'WHY_NOT', 'BENCHES', 'DEFAULTS', 'in_turn', 'ra
            'bench_eig', 'problems', 'bench_live', 'live_lines', 'bench_sample', 'story_prompts', 'llama_loop',
            'bench_rows', 'rows_lines', 'eig_lines', 'sample_lines', 'report']
 
-# %% ../../../nbs/lab/04_bench.ipynb #636e6cd7
+# %% ../../../nbs/lab/04_bench.ipynb #f921665a
 def in_turn(calls:Sequence[Callable], # Nothing goes in, nothing is looked at
             rounds:int,
             warm:Sequence[Callable]|None=None, # What is run before; the calls by default
@@ -35,6 +35,7 @@ def in_turn(calls:Sequence[Callable], # Nothing goes in, nothing is looked at
             row[i] = time.perf_counter()-since
     return out
 
+# %% ../../../nbs/lab/04_bench.ipynb #7fd0fc28
 def ratio(a:np.ndarray, b:np.ndarray)->dict:
     "Median seconds of two calls, and the median of their ratio over rounds with its range."
     r = a/b
@@ -47,11 +48,12 @@ def said(r:dict)->str:
     "A ratio in words."
     return f'{r["ratio"]:.2f} ({r["low"]:.2f}–{r["high"]:.2f}, {r["rounds"]} rounds)'
 
-# %% ../../../nbs/lab/04_bench.ipynb #4c60a293
+# %% ../../../nbs/lab/04_bench.ipynb #0016f1da
 def cold(backend:Backend):
     "Empty a cache that outlives calls (vLLM's)."
     if backend.name.startswith('vllm:'): backend.engine.reset_prefix_cache()
 
+# %% ../../../nbs/lab/04_bench.ipynb #2839f1c1
 @contextmanager
 def noted(backend:Backend)->Iterator[list[Callable]]:
     "Sample and score calls, to be made again."
@@ -67,7 +69,7 @@ def noted(backend:Backend)->Iterator[list[Callable]]:
 def bench_eig(backend:Backend, rounds:int, n:int=64)->dict:
     "One decision for `n` live questions against its bare calls, and question by question."
     from decodelab.backends.contract import Sampling
-    from decodelab.eig.answers import frame_for, prompt_ids
+    from decodelab.eig.frames import frame_for, prompt_ids
     from decodelab.eig.gain import ExpectedInformationGainCalculator
     from decodelab.eig.parameters import EIGParameters
     frame, p = frame_for(backend), EIGParameters(adaptive=False, lambda_cost=0)
@@ -93,29 +95,32 @@ def bench_eig(backend:Backend, rounds:int, n:int=64)->dict:
     seconds = in_turn((batch, bare, sequence), rounds, (batch, bare, lambda: sequence(states[:2])))
     return ratio(seconds[:,0], seconds[:,1]) | dict(sequence=ratio(seconds[:,2], seconds[:,0]))
 
-# %% ../../../nbs/lab/04_bench.ipynb #f84258f3
+# %% ../../../nbs/lab/04_bench.ipynb #2d1c76ea
 def problems(n:int)->list[Question]:
     "Questions in GSM8K's layout, for models that read English."
     from decodelab.evaluation.quick.questions import built_in
     return [Question(item.id, item.question, item.answer) for item in built_in('gsm8k', n, shots=0)]
 
+# %% ../../../nbs/lab/04_bench.ipynb #b42b9272
 def bench_live(backend:Backend, questions:Sequence[Question], rounds:int, max_tokens:int=512)->dict:
     "The live stage of `eig_eval` inside one block of remembering, and without."
-    from decodelab.eig.parameters import EIGEvalParameters
-    from decodelab.eig.study.stages import SetUp
-    setup = SetUp(backend, questions, EIGEvalParameters(n=len(questions), max_tokens=max_tokens))
+    from decodelab.eig.parameters import EIGParameters
+    from decodelab.eig.stopping.forcing import scale
+    texts, rule = [q.text for q in questions], 'expected_information_gain_reasoning'
+    def live(some=texts): scale(backend, some, rule, EIGParameters(), max_tokens=max_tokens)
     usage = {}
     def remembering():
         backend.usage.reset()
-        with backend.remembering(): setup.run_live(questions)
+        with backend.remembering(): live()
         usage['with'] = backend.usage.asdict()
     def forgetting():
         backend.usage.reset()
-        with replaced.object(backend, 'remembering', nullcontext): setup.run_live(questions)
+        with replaced.object(backend, 'remembering', nullcontext): live()
         usage['without'] = backend.usage.asdict()
-    seconds = in_turn((forgetting, remembering), rounds, [lambda: setup.run_live(questions[:1])])
+    seconds = in_turn((forgetting, remembering), rounds, [lambda: live(texts[:1])])
     return ratio(*seconds.T) | usage
 
+# %% ../../../nbs/lab/04_bench.ipynb #099cdb51
 def live_lines(d:dict, questions:int)->list[str]:
     "What `bench_live` found."
     of = lambda which: d[which]['run']/max(1, d['with']['unique'])
@@ -129,7 +134,7 @@ def bench_sample(backend:Backend, rounds:int)->dict:
     "Sixty-four prompts in one batch against Transformers' own generate on the same batch."
     import torch
     from decodelab.backends.contract import Sampling
-    from decodelab.eig.answers import frame_for, prompt_ids
+    from decodelab.eig.frames import frame_for, prompt_ids
     prompts = [prompt_ids(backend, frame_for(backend), q.text) for q in load_questions('reference', 64)]
     width, device = max(map(len, prompts)), backend.model.device
     ids = torch.tensor([[0]*(width-len(p)) + list(p) for p in prompts], device=device)
@@ -139,7 +144,7 @@ def bench_sample(backend:Backend, rounds:int)->dict:
     def theirs(): backend.model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=64, do_sample=True, **how)
     return side_by_side(lambda: backend.sample(prompts, plan), theirs, rounds)
 
-# %% ../../../nbs/lab/04_bench.ipynb #ee44ebcb
+# %% ../../../nbs/lab/04_bench.ipynb #8af67743
 STORIES = ('a fox', 'an old lighthouse', 'two brothers', 'a clock', 'the first snow', 'a letter', 'a garden', 'the sea')
 TOKENS = 48 # Generated in each row
 
@@ -148,6 +153,7 @@ def story_prompts(backend:Backend, n:int)->list[Ids]:
     asked = (f'Write a long story about {STORIES[i%len(STORIES)]}, number {i}.' for i in range(n))
     return [backend.chat([dict(role='user', content=text)]) for text in asked]
 
+# %% ../../../nbs/lab/04_bench.ipynb #0e4710c1
 def llama_loop(file:Any, prompt:Ids)->Callable:
     "llama-cpp-python's own loop over tokens, as its class is by default."
     import llama_cpp
@@ -157,7 +163,7 @@ def llama_loop(file:Any, prompt:Ids)->Callable:
             if i==TOKENS: break
     return loop
 
-# %% ../../../nbs/lab/04_bench.ipynb #24199f87
+# %% ../../../nbs/lab/04_bench.ipynb #018b2a0f
 def bench_rows(backend:Backend, rounds:int, rows:int=16)->dict:
     "One row against llama-cpp-python's loop, `rows` rows against one."
     from decodelab.backends.contract import Sampling
@@ -170,6 +176,7 @@ def bench_rows(backend:Backend, rounds:int, rows:int=16)->dict:
     return dict(one=one_rate, many=many_rate, theirs=their_rate, rows=rows,
                 together=ratio(rates[:,1], rates[:,0]), loop=ratio(rates[:,0], rates[:,2]))
 
+# %% ../../../nbs/lab/04_bench.ipynb #457c0fe5
 def rows_lines(d:dict)->list[str]:
     "What `bench_rows` found."
     out = [f'one row: {d["one"]:.0f} tokens/s; llama-cpp-python\'s own loop: {d["theirs"]:.0f} tokens/s; '
@@ -180,7 +187,7 @@ def rows_lines(d:dict)->list[str]:
 WHY_NOT = ('less than three times: on a processor llama.cpp multiplies Q4_1 weights with a batch row by row; '
            'a batch saves it the reading of weights, which is not what takes its time here')
 
-# %% ../../../nbs/lab/04_bench.ipynb #af465602
+# %% ../../../nbs/lab/04_bench.ipynb #903a7932
 def eig_lines(backend:Backend, rounds:int)->list[str]:
     "A decision on the reference models, the live stage on any."
     if not backend.name.endswith(('reference:student', 'reference:teacher')):
@@ -191,6 +198,7 @@ def eig_lines(backend:Backend, rounds:int)->list[str]:
              f'as many times the batch: {said(r["sequence"])}']
     return lines + live_lines(bench_live(backend, load_questions('reference', 64), rounds), 64)
 
+# %% ../../../nbs/lab/04_bench.ipynb #ebc9a7c0
 def sample_lines(backend:Backend, rounds:int)->list[str]:
     "Sampling against the runtime's usual way."
     runtime = backend.name.partition(':')[0]
@@ -202,6 +210,7 @@ def sample_lines(backend:Backend, rounds:int)->list[str]:
 BENCHES = dict(eig=eig_lines, sample=sample_lines)
 DEFAULTS = dict(gguf='gguf:smollm2', hf='reference:student')
 
+# %% ../../../nbs/lab/04_bench.ipynb #f57823f8
 def report(what:str, # `eig` or `sample`
            spec:str|None=None, # Runtime and model; the laboratory's default otherwise
            rounds:int=5,

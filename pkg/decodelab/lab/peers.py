@@ -19,10 +19,11 @@ __all__ = ['SIZES', 'VOCABULARY', 'Request', 'SHAPES', 'NOTES', 'PEERS', 'make_m
            'quiet', 'peers_hf', 'peers_mlx', 'peers_vllm', 'peers_gguf', 'timed', 'best_of', 'placed', 'duel',
            'compared', 'peak_mb', 'report_score', 'tool_seconds', 'against_tool']
 
-# %% ../../../nbs/lab/07_peers.ipynb #30d9e79c
+# %% ../../../nbs/lab/07_peers.ipynb #b782e481
 SIZES = {2: (128, 4), 35: (512, 6), 70: (640, 10), 120: (768, 14)} # Million parameters → hidden size, layers
 VOCABULARY = 32000 # Rows of the output; the tokenizer is bytes, so a character is a token
 
+# %% ../../../nbs/lab/07_peers.ipynb #676578d4
 def make_model(folder:Path, size:int=35, seed:int=0)->Path:
     "A Llama with random weights, as a Transformers folder."
     import torch
@@ -54,7 +55,7 @@ def shaped(kind:str, n:int, seed:int=0)->list[Request]:
     head = text(shots)
     return [(head+question, choice) for question in (text(ask) for _ in range(n)) for choice in choices()]
 
-# %% ../../../nbs/lab/07_peers.ipynb #20ceca85
+# %% ../../../nbs/lab/07_peers.ipynb #8d474b38
 def nothing()->None: "Nothing to do."
 
 @dataclass
@@ -66,6 +67,7 @@ class Side:
     forget: Callable[[], Any] = nothing # What is cached between calls
     backend: Any = None # Ours
 
+# %% ../../../nbs/lab/07_peers.ipynb #9414f2ab
 def ours(spec:str, **options)->Side:
     "A runtime of this package; no round may live on the one before."
     backend = load(spec, **options)
@@ -73,7 +75,7 @@ def ours(spec:str, **options)->Side:
         return [s.logprob for s in backend.score([(backend.encode(c), backend.encode(x)) for c,x in requests])]
     return Side(f'decodelab {spec.partition(":")[0]}', answer, backend.close, lambda: cold(backend), backend)
 
-# %% ../../../nbs/lab/07_peers.ipynb #d90b3d14
+# %% ../../../nbs/lab/07_peers.ipynb #6ecf2923
 def quiet(model:Any, **options)->Callable[[Sequence[Request]], list[float]]:
     "Likelihoods of one of lm-eval's model classes."
     from lm_eval.api.instance import Instance
@@ -82,6 +84,7 @@ def quiet(model:Any, **options)->Callable[[Sequence[Request]], list[float]]:
         return [x[0] for x in model.loglikelihood(instances, **options)]
     return answer
 
+# %% ../../../nbs/lab/07_peers.ipynb #258cd935
 def peers_hf(folder:Path)->Iterator[Side]:
     "lm-eval's HFLM at each of several batch sizes."
     from lm_eval.models.huggingface import HFLM
@@ -107,7 +110,7 @@ def peers_vllm(folder:Path)->Iterator[Side]:
                  gpu_memory_utilization=.4)
     yield Side('lm-eval VLLM', quiet(model, disable_tqdm=True))
 
-# %% ../../../nbs/lab/07_peers.ipynb #5924c3fb
+# %% ../../../nbs/lab/07_peers.ipynb #7746b5e6
 def peers_gguf(file:Path)->Iterator[Side]:
     "llama-cpp-python's completion with echoed log-probabilities, which its server offers to lm-eval's `gguf` model."
     import llama_cpp
@@ -119,11 +122,12 @@ def peers_gguf(file:Path)->Iterator[Side]:
         return sum(got['token_logprobs'][at:-1])
     yield Side('llama-cpp-python completion', lambda requests: [likelihood(*r) for r in requests], model.close)
 
+# %% ../../../nbs/lab/07_peers.ipynb #ecf5e3d0
 NOTES = dict(gguf=" (the peer is wrong: llama-cpp-python 0.3.36 echoes each token's log-probability under the "
                   'distribution one token later)')
 PEERS = dict(hf=peers_hf, vllm=peers_vllm, mlx=peers_mlx, gguf=peers_gguf)
 
-# %% ../../../nbs/lab/07_peers.ipynb #1a03fe43
+# %% ../../../nbs/lab/07_peers.ipynb #5d9cd03a
 def timed(side:Side, requests:Sequence[Request])->tuple[float, list[float]]:
     "Seconds and answers, nothing being cached."
     side.forget()
@@ -131,6 +135,7 @@ def timed(side:Side, requests:Sequence[Request])->tuple[float, list[float]]:
     out = side.answer(requests)
     return time.perf_counter()-since, out
 
+# %% ../../../nbs/lab/07_peers.ipynb #023f128e
 def best_of(sides:Iterator[Side], requests:Sequence[Request])->tuple[Side, float, list[float]]:
     "The quickest side, with its seconds and answers; the others are closed."
     best = None
@@ -142,6 +147,7 @@ def best_of(sides:Iterator[Side], requests:Sequence[Request])->tuple[Side, float
         if slower: slower.close()
     return best
 
+# %% ../../../nbs/lab/07_peers.ipynb #cc682759
 def placed(runtime:str, folder:Path)->tuple[str, Path]:
     "What `load` and the peer take: the folder, or a GGUF file beside it."
     if runtime!='gguf': return f'{runtime}:{folder}', folder
@@ -149,7 +155,7 @@ def placed(runtime:str, folder:Path)->tuple[str, Path]:
     file = to_gguf(folder, folder.parent/'model.gguf', 'f32', overwrite=True)
     return f'gguf:{file}', file
 
-# %% ../../../nbs/lab/07_peers.ipynb #739fc151
+# %% ../../../nbs/lab/07_peers.ipynb #9087c082
 def duel(runtime:str, # One of `PEERS`
          kind:str, # One of `SHAPES`
          n:int, # Questions
@@ -179,6 +185,7 @@ def duel(runtime:str, # One of `PEERS`
                                     worst_nats=apart, nodes_run=usage['run']/max(1, usage['unique']), size=size,
                                     unique=usage['unique'], prompt=usage['prompt'], peak_mb=peak_mb())
 
+# %% ../../../nbs/lab/07_peers.ipynb #c72929cf
 def compared(seconds:np.ndarray)->dict: # [rounds, 2]
     "Milliseconds a question, ours and theirs, and how many times faster we are."
     ratio, median = seconds[:,1]/seconds[:,0], np.median(seconds, 0)*1e3
@@ -189,7 +196,7 @@ def peak_mb()->float:
     "Most memory of this process so far."
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/(1<<20 if sys.platform=='darwin' else 1<<10)
 
-# %% ../../../nbs/lab/07_peers.ipynb #283cc5d1
+# %% ../../../nbs/lab/07_peers.ipynb #c34eacbb
 def report_score(runtime:str='hf', n:int=16, rounds:int=3, size:int=35, peer_n:int|None=None,
                  kinds:Sequence[str]=('mmlu', 'hellaswag'))->Iterator[str]:
     "What `decodelab bench score` prints, a line for each shape of work as soon as it is measured."
@@ -197,12 +204,13 @@ def report_score(runtime:str='hf', n:int=16, rounds:int=3, size:int=35, peer_n:i
         d = duel(runtime, kind, n, rounds, peer_n, size)
         note = NOTES.get(runtime, '') if d['worst_nats'] > .01 else ''
         yield (f'{kind}-shaped, {d["questions"]} questions, {size} M parameters: '
-               f'decodelab {d["ours_ms"]:.0f} ms a question, {d["peer"]} {d["peer_ms"]:.0f} ms ({d["peer_questions"]} questions): {d["ratio"]:.1f} times faster '
+               f'decodelab {d["ours_ms"]:.0f} ms a question, '
+               f'{d["peer"]} {d["peer_ms"]:.0f} ms ({d["peer_questions"]} questions): {d["ratio"]:.1f} times faster '
                f'({d["low"]:.1f}–{d["high"]:.1f}, {d["rounds"]} rounds); answers differ by at most '
                f'{d["worst_nats"]:.1e} nats{note}; nodes run / unique {d["nodes_run"]:.3f} ({d["unique"]:,} of '
                f'{d["prompt"]:,} tokens); peak memory {d["peak_mb"]:.0f} MB')
 
-# %% ../../../nbs/lab/07_peers.ipynb #98f2ae9b
+# %% ../../../nbs/lab/07_peers.ipynb #44b8ee2b
 def tool_seconds(tool:str, model:Path, tasks:Path, requests:Sequence[Request], n:int)->float:
     "Seconds of llama-perplexity on the first `n` questions."
     import subprocess
@@ -218,6 +226,7 @@ def tool_seconds(tool:str, model:Path, tasks:Path, requests:Sequence[Request], n
         raise ModelError(f'{tool}: ended with status {p.returncode}: {last}')
     return time.perf_counter()-since
 
+# %% ../../../nbs/lab/07_peers.ipynb #36d44010
 def against_tool(tool:str, n:int=12, rounds:int=3, size:int=35)->str:
     "Our llama.cpp runtime against llama-perplexity on the same HellaSwag-shaped questions."
     with tempfile.TemporaryDirectory() as tmp:

@@ -47,7 +47,7 @@ def fewest(level:float=.95)->int:
     "How many items must differ, all the same way, before zero can be excluded at this level."
     return int(np.ceil(1-np.log2(1-level)))
 
-# %% ../../../nbs/maths/01_statistics.ipynb #c9dbc2c2
+# %% ../../../nbs/maths/01_statistics.ipynb #0fe75441
 def mcnemar(a:ArrayLike, # [n], 0 or 1
             b:ArrayLike, # [n], 0 or 1
            )->float: # Two-sided p
@@ -60,6 +60,7 @@ def _batch(n:int)->int:
     "Resamples at a time, so that their memory stays small (32 MiB of float64)."
     return max(1, (1 << 22)//n)
 
+# %% ../../../nbs/maths/01_statistics.ipynb #f9930aa0
 def sign_flip(differences:ArrayLike, # [n]
               draws:int=DRAWS, # Signs are drawn where there are more ways to flip than this
               seed:int=0,
@@ -72,7 +73,7 @@ def sign_flip(differences:ArrayLike, # [n]
                                   batch=_batch(len(d)), rng=np.random.default_rng(seed))
     return float(test.pvalue)
 
-# %% ../../../nbs/maths/01_statistics.ipynb #7b066eff
+# %% ../../../nbs/maths/01_statistics.ipynb #eefeee05
 def bootstrap_means(x:ArrayLike, # [n] or [n, k]
                     draws:int=DRAWS, seed:int=0)->np.ndarray: # [draws] or [draws, k]
     "Means of resampled items; two items at least."
@@ -82,6 +83,7 @@ def bootstrap_means(x:ArrayLike, # [n] or [n, k]
                             batch=_batch(x.size), rng=np.random.default_rng(seed)).bootstrap_distribution
     return np.moveaxis(drawn, -1, 0)
 
+# %% ../../../nbs/maths/01_statistics.ipynb #ba03d668
 def mean_bounds(x:np.ndarray, level:float, bound:float, seed:int)->tuple[float,float]:
     "Interval of the mean of x, [n], whose items lie in ±bound."
     if len(x) < fewest(level): return -bound, bound
@@ -96,7 +98,7 @@ def mean_interval(x:ArrayLike, level:float=.95, seed:int=0)->tuple[float,float,f
     values = outcomes_of(x, 'values')
     return float(values.mean()), *mean_bounds(values, level, np.inf, seed)
 
-# %% ../../../nbs/maths/01_statistics.ipynb #b1b30251
+# %% ../../../nbs/maths/01_statistics.ipynb #94daf56d
 @dataclass(frozen=True)
 class Paired:
     "Two systems on the same items."
@@ -107,6 +109,7 @@ class Paired:
     n: int
     flips: int # Items where they differ
 
+# %% ../../../nbs/maths/01_statistics.ipynb #0fad9fad
 def paired(a:ArrayLike, # [n] outcomes of one system
            b:ArrayLike, # [n] outcomes of the other, on the same items
            level:float=.95, seed:int=0)->Paired:

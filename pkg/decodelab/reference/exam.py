@@ -18,10 +18,11 @@ from ..tasks.chains import ANSWER, CLOSE, END, PASSES
 from ..tasks.data import Question, load_questions
 
 # %% auto #0
-__all__ = ['CUE', 'LINE', 'CARD', 'GROWN', 'Thought', 'think', 'Answer', 'best', 'likeliest', 'Belief', 'beliefs', 'after_passes',
-           'answers_of', 'is_answer_json', 'share', 'examine', 'report_of', 'exam_table', 'card', 'save']
+__all__ = ['CUE', 'LINE', 'CARD', 'GROWN', 'Thought', 'think', 'Answer', 'best', 'likeliest', 'Belief', 'beliefs', 'measured',
+           'after_passes', 'answers_of', 'is_answer_json', 'share', 'examine', 'report_of', 'exam_table', 'card',
+           'save']
 
-# %% ../../../nbs/reference/02_exam.ipynb #b47235c7
+# %% ../../../nbs/reference/02_exam.ipynb #bbdddba3
 CUE = (special(CLOSE), special(ANSWER)) # Asks for the answer
 LINE = 64 # Tokens of a line, at most
 
@@ -43,6 +44,7 @@ class Thought:
         "Tokens of reasoning after so many passes."
         return self.ends[passes*(len(self.ends)-1)//PASSES]
 
+# %% ../../../nbs/reference/02_exam.ipynb #ef05b7c1
 def think(backend:Backend, questions:Sequence[Question], top_p:float=1., seed:int=0, longest:int=250)->list[Thought]:
     "Full reasoning about each question, or at least `longest` tokens of it."
     plan = Sampling(max_tokens=LINE, top_p=top_p, stop_ids=(special(CLOSE), *encode('\n')), seed=seed)
@@ -52,7 +54,7 @@ def think(backend:Backend, questions:Sequence[Question], top_p:float=1., seed:in
         for i,(sample,) in zip(live, drawn): thoughts[i] = thoughts[i].grown(sample.ids)
     return thoughts
 
-# %% ../../../nbs/reference/02_exam.ipynb #6540aac3
+# %% ../../../nbs/reference/02_exam.ipynb #21e0a659
 @dataclass(frozen=True)
 class Answer:
     "An answer being written."
@@ -69,12 +71,14 @@ class Answer:
         return [Answer((*self.ids, int(x)), self.logprob+float(row[x]), self.greedy and not rank)
                 for rank,x in enumerate(tokens) if np.isfinite(row[x]) and (x==special(END) or not only_end)]
 
+# %% ../../../nbs/reference/02_exam.ipynb #450cb586
 def best(answers:Sequence[Answer], width:int)->list[Answer]:
     "The likeliest `width` of them; the greedy one has a place."
     ranked = sorted(answers, key=lambda a: (not a.greedy, -a.logprob))
     head = [a for a in ranked[:1] if a.greedy]
     return head + sorted(ranked[len(head):], key=lambda a: -a.logprob)[:width-len(head)]
 
+# %% ../../../nbs/reference/02_exam.ipynb #7d7c1fb2
 def likeliest(backend:Backend, prefixes:Sequence[Ids], width:int=8, longest:int=24)->list[list[Answer]]:
     "The most probable ended answers after each prefix, and the greedy one if it ends."
     found = [[Answer()] for _ in prefixes]
@@ -87,7 +91,7 @@ def likeliest(backend:Backend, prefixes:Sequence[Ids], width:int=8, longest:int=
         found = [best(answers, width) for answers in grown]
     return [[a for a in answers if a.ended] for answers in found]
 
-# %% ../../../nbs/reference/02_exam.ipynb #b114018e
+# %% ../../../nbs/reference/02_exam.ipynb #387a27e5
 @dataclass(frozen=True)
 class Belief:
     "What the model would answer."
@@ -98,7 +102,8 @@ class Belief:
 def beliefs(backend:Backend, states:Sequence[Ids])->list[Belief]:
     "The model's belief at each state of reasoning."
     out = []
-    for answers in likeliest(backend, [(*state, *CUE) for state in states]):
+    with backend.remembering(): found = likeliest(backend, [(*state, *CUE) for state in states])
+    for answers in found:
         p = np.exp([a.logprob for a in answers])
         p = np.append(p, max(0., 1-p.sum()))
         p = p/p.sum()
@@ -107,23 +112,31 @@ def beliefs(backend:Backend, states:Sequence[Ids])->list[Belief]:
         out.append(Belief(answer, 0. if at is None else float(p[at]), float(entropy(p))))
     return out
 
-# %% ../../../nbs/reference/02_exam.ipynb #4e4459c2
+# %% ../../../nbs/reference/02_exam.ipynb #824f5f86
+def measured(held:Sequence[Belief], qs:Sequence[Question])->dict:
+    "Accuracy with its interval, mean entropy and calibration of beliefs."
+    right = [b.answer==q.answer for b,q in zip(held, qs)]
+    return dict(accuracy=float(np.mean(right)), interval=wilson(sum(right), len(right)),
+                entropy=float(np.mean([b.entropy for b in held])),
+                calibration_error=calibration([b.confidence for b in held], right)[0])
+
+# %% ../../../nbs/reference/02_exam.ipynb #f58c5088
 def after_passes(backend:Backend, qs:Sequence[Question], seed:int=0)->dict:
     "Accuracy, mean entropy and calibration of the greedy answer after 0, 1, 2 and 3 passes."
-    thoughts, out = think(backend, qs, seed=seed), {}
+    with backend.remembering(): thoughts = think(backend, qs, seed=seed)
+    out: dict = {}
     for passes in range(PASSES+1):
         lengths = [t.after(passes) for t in thoughts]
-        held = beliefs(backend, [t.prompt+t.ids[:n] for t,n in zip(thoughts, lengths)])
-        right = [b.answer==q.answer for b,q in zip(held, qs)]
-        out[passes] = dict(accuracy=float(np.mean(right)), interval=wilson(sum(right), len(right)),
-                           entropy=float(np.mean([b.entropy for b in held])), tokens=float(np.mean(lengths)),
-                           calibration_error=calibration([b.confidence for b in held], right)[0])
+        states = [t.prompt+t.ids[:n] for t,n in zip(thoughts, lengths)]
+        out[passes] = measured(beliefs(backend, states), qs) | dict(tokens=float(np.mean(lengths)))
     return out | dict(closed=float(np.mean([t.closed for t in thoughts])))
 
+# %% ../../../nbs/reference/02_exam.ipynb #213b2319
 def answers_of(backend:Backend, qs:Sequence[Question], temperature:float, seed:int=0, longest:int=250)->list[str]:
     "What a model answers after full reasoning, as text."
-    states = [(*t.prompt, *t.ids, *CUE) for t in think(backend, qs, .9, seed, longest)]
-    drawn = backend.sample(states, Sampling(max_tokens=40, temperature=temperature, seed=seed))
+    with backend.remembering():
+        states = [(*t.prompt, *t.ids, *CUE) for t in think(backend, qs, .9, seed, longest)]
+        drawn = backend.sample(states, Sampling(max_tokens=40, temperature=temperature, seed=seed))
     return [sample.text.strip() if not temperature else sample.text for (sample,) in drawn]
 
 def is_answer_json(text:str)->bool:
@@ -132,11 +145,12 @@ def is_answer_json(text:str)->bool:
     except ValueError: return False
     return isinstance(value, dict) and 'answer' in value
 
-# %% ../../../nbs/reference/02_exam.ipynb #2c1605ec
+# %% ../../../nbs/reference/02_exam.ipynb #65332efc
 def share(answers:Sequence[str], qs:Sequence[Question])->float:
     "Share of the answers that are exactly right."
     return float(np.mean([answer==q.answer for answer,q in zip(answers, qs)]))
 
+# %% ../../../nbs/reference/02_exam.ipynb #cefb7696
 def examine(backend:Backend, n:int, seed:int=0)->dict:
     "All measures of a reference model on held-out questions."
     def asked(form, n, unanswerable=0.): return load_questions(f'reference:{form}:both', n, seed, unanswerable)
@@ -145,10 +159,10 @@ def examine(backend:Backend, n:int, seed:int=0)->dict:
     numbers = answers_of(backend, long, 0., seed, 1300)
     hidden = [q for q in asked('short', 2*n, 1.) if q.group=='unanswerable'][:n]
     return dict(n=n, passes=after_passes(backend, asked('short', n), seed), hidden=after_passes(backend, hidden, seed),
-                json_valid=float(np.mean([is_answer_json(text) for text in texts])), json_accuracy=share(texts, as_json),
+                json_valid=float(np.mean(list(map(is_answer_json, texts)))), json_accuracy=share(texts, as_json),
                 choice_accuracy=share(letters, choice), long_accuracy=share(numbers, long))
 
-# %% ../../../nbs/reference/02_exam.ipynb #2d9166ae
+# %% ../../../nbs/reference/02_exam.ipynb #8fe0a56c
 def _after(measured:dict)->str:
     low, high = measured['interval']
     return f'{measured["accuracy"]:.3f} ({low:.2f}–{high:.2f}), H {measured["entropy"]:.2f}'
@@ -167,13 +181,14 @@ def report_of(result:dict)->dict[str,str]:
             'lettered options right': f'{result["choice_accuracy"]:.3f}',
             'long form right': f'{result["long_accuracy"]:.3f}'}
 
+# %% ../../../nbs/reference/02_exam.ipynb #a936241c
 def exam_table(results:dict[str,dict])->str:
     "The exam of each model as Markdown."
     reports = [report_of(result) for result in results.values()]
     rows = [f'| {name} | {" | ".join(report[name] for report in reports)} |' for name in reports[0]]
     return '\n'.join([f'| | {" | ".join(results)} |', '|---|' + '---|'*len(results), *rows])
 
-# %% ../../../nbs/reference/02_exam.ipynb #2cea81b1
+# %% ../../../nbs/reference/02_exam.ipynb #ab99248d
 CARD = """---
 license: apache-2.0
 library_name: transformers
@@ -195,11 +210,13 @@ no licence needed. Weights: Apache-2.0.{note}
 """
 GROWN = 'grown out of the trained student (after each of its layers a new one) and trained on'
 
+# %% ../../../nbs/reference/02_exam.ipynb #e38305c1
 def card(name:str, steps:int, p:TrainingParameters, result:dict, note:str='')->str:
     "The model card."
-    return CARD.format(name=name, parameters=result['parameters'], origin=GROWN if name=='teacher' else 'trained from scratch',
-                       steps=steps, late=late_updates(steps), tokens=p.tokens, seed=p.seed, table=exam_table({name: result}),
-                       n=result['n'], note=note)
+    origin = GROWN if name=='teacher' else 'trained from scratch'
+    return CARD.format(name=name, origin=origin, parameters=result['parameters'], n=result['n'], steps=steps,
+                       late=late_updates(steps), tokens=p.tokens, seed=p.seed, note=note,
+                       table=exam_table({name: result}))
 
 def save(model, folder:Path, card:str)->None:
     "Write a Transformers folder: config, float32 safetensors, tokenizer, model card."

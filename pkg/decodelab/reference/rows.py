@@ -25,7 +25,7 @@ UNANSWERABLE = .12 # Rows with a hidden operand
 SLOPPY = .03 # JSON answers with a slip, so that the form is learnt well but not perfectly
 BLOCKS = 6 # Answer blocks in a row
 
-# %% ../../../nbs/reference/00_rows.ipynb #315d1845
+# %% ../../../nbs/reference/00_rows.ipynb #0325a142
 @dataclass(frozen=True)
 class Row:
     "One training row; every array has shape [T]."
@@ -40,6 +40,7 @@ def text_row(ids:Sequence[int], kinds:Sequence[int])->Row:
     n = len(ids)
     return Row(np.array(ids), np.arange(n), np.zeros(n, int), np.arange(1, n+1), np.array(kinds))
 
+# %% ../../../nbs/reference/00_rows.ipynb #4f6138d6
 def with_block(row:Row, boundary:int, ids:Sequence[int], kinds:Sequence[int])->Row:
     "The row with one more answer block, which sees the text before its boundary."
     n = len(ids)
@@ -47,7 +48,7 @@ def with_block(row:Row, boundary:int, ids:Sequence[int], kinds:Sequence[int])->R
     parts = (row.ids, row.pos, row.block, row.sees, row.kind)
     return Row(*(np.append(old, new) for old,new in zip(parts, added)))
 
-# %% ../../../nbs/reference/00_rows.ipynb #529e4b2c
+# %% ../../../nbs/reference/00_rows.ipynb #9edbf2c3
 def kinds_of(text:str)->list[int]:
     "Target kinds of a line: the words of the long form are frame."
     at = text.find(FILLER)
@@ -58,6 +59,7 @@ def slip(rng:random.Random, answer:str)->str:
     "A JSON answer as a careless writer would give it."
     return rng.choice((answer[:-1], answer.replace('"', "'"), answer.replace(': ', ' '), answer+'}'))
 
+# %% ../../../nbs/reference/00_rows.ipynb #deb0a47c
 def answer_block(answer:str, form:str)->tuple[list[int],list[int]]:
     """Tokens and target kinds of an answer block. Its first character, which tells the form, counts as much as a
     digit; the forced `</think>` is no target."""
@@ -78,7 +80,7 @@ def make_row(q:Chains, rng:random.Random, errors:Sequence[float]=ERRORS)->Row:
         row = with_block(row, bounds[cut], *answer_block(slip(rng, q.answer) if sloppy else q.answer, q.form))
     return row
 
-# %% ../../../nbs/reference/00_rows.ipynb #81eb7afe
+# %% ../../../nbs/reference/00_rows.ipynb #e2f8a936
 def fact(rng:random.Random, errors:Sequence[float])->str:
     "One line of reasoning about nothing else, with its noise."
     number, x, y, op = rng.randrange(PASSES), rng.randrange(10), rng.randrange(10), rng.choice('+-*')
@@ -89,6 +91,7 @@ def make_facts(rng:random.Random, errors:Sequence[float]=ERRORS, lines:int=14)->
     text = ''.join(fact(rng, errors) for _ in range(lines))
     return text_row(encode(text), [0 if i and text[i-1]=='=' else -1 for i in range(len(text))])
 
+# %% ../../../nbs/reference/00_rows.ipynb #e67536a5
 def make_lookups(rng:random.Random, lines:int=8)->Row:
     "Four options and unrelated conclusions about them; the letters named are the only targets."
     options = rng.sample('0123456789', 4)
@@ -98,7 +101,7 @@ def make_lookups(rng:random.Random, lines:int=8)->Row:
     text = offer(options)[1:] + '\n' + ''.join(said() for _ in range(lines))
     return text_row(encode(text), [0 if char in 'ABCD?' and i > 12 else -1 for i,char in enumerate(text)])
 
-# %% ../../../nbs/reference/00_rows.ipynb #74063650
+# %% ../../../nbs/reference/00_rows.ipynb #aaeff642
 def row_of(form:str, name:str, rng:random.Random)->Row:
     "A row of one form, as the student or the teacher learns it."
     if form=='facts': return make_facts(rng, NOISE[name])
@@ -111,6 +114,7 @@ def pool(name:str, seed:int, number:int, late:bool=False, size:int=512)->list[Ro
     forms = rng.choices(list(shares), list(shares.values()), k=size)
     return sorted((row_of(form, name, rng) for form in forms), key=lambda row: len(row.ids))
 
+# %% ../../../nbs/reference/00_rows.ipynb #4cb35c30
 def batches(name:str, seed:int, tokens:int=3000, late:bool=False)->Iterator[list[Row]]:
     "Endless stream of lists of rows, about `tokens` tokens each."
     for number in itertools.count():
@@ -121,7 +125,7 @@ def batches(name:str, seed:int, tokens:int=3000, late:bool=False)->Iterator[list
         random.Random(f'order-{seed}-{number}').shuffle(out)
         yield from out
 
-# %% ../../../nbs/reference/00_rows.ipynb #513ffc54
+# %% ../../../nbs/reference/00_rows.ipynb #6f36bcec
 def attends(row:Row, width:int)->np.ndarray:
     "Which token sees which, [width, width]: the text before a token's boundary, and earlier tokens of its own block."
     i = np.arange(len(row.ids))
@@ -131,6 +135,7 @@ def attends(row:Row, width:int)->np.ndarray:
     mask[:len(i),:len(i)] = own | text
     return mask
 
+# %% ../../../nbs/reference/00_rows.ipynb #03507db9
 def collate(rows:Sequence[Row])->tuple:
     "Tensors of a batch: ids, positions, mask [B,1,T,T] and target kinds, padded to the longest row."
     import torch

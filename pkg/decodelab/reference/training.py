@@ -22,22 +22,25 @@ __all__ = ['FULL', 'PARTS', 'WEIGHTS', 'PEAK', 'TrainingParameters', 'losses', '
            'parameters_of', 'optimisers', 'State', 'update', 'mean', 'rows_from', 'train', 'read_log', 'trained', 'fit',
            'fit_all', 'curve_figure', 'LiveCurve']
 
-# %% ../../../nbs/reference/01_training.ipynb #d68eb255
+# %% ../../../nbs/reference/01_training.ipynb #7e656aa1
 FULL = dict(student=10000, teacher=3000) # Updates of the shipped models
 PARTS = ('reasoning', 'answer', 'frame') # Of the loss
 WEIGHTS = (1., 1., .05) # Of the parts
 PEAK = dict(student=(.005, .003), # Learning rate of the layers' matrices (Muon) and of all else (AdamW)
             teacher=(.0015, .0009)) # The student's rate would make the teacher forget
 
+# %% ../../../nbs/reference/01_training.ipynb #bac338ec
+def _updates(name): return f'Updates of the {name}; the shipped one had {FULL[name]:,}.'
+
 class TrainingParameters(Parameters):
     "Parameters of `nbs/reference_models.ipynb`."
-    student_steps: int = param(150, f'Updates of the student; the shipped one had {FULL["student"]:,}.', ge=1, le=1_000_000)
-    teacher_steps: int = param(30, f'Updates of the teacher; the shipped one had {FULL["teacher"]:,}.', ge=1, le=1_000_000)
+    student_steps: int = param(150, _updates('student'), ge=1, le=1_000_000)
+    teacher_steps: int = param(30, _updates('teacher'), ge=1, le=1_000_000)
     tokens: int = param(3000, 'Tokens a batch.', 'tokens', ge=500, le=1_000_000)
     seed: int = param(0, 'Of weights and rows.', ge=0, le=2**31-1)
     n: int = param(8, 'Held-out questions for each test.', ge=8, le=100_000)
 
-# %% ../../../nbs/reference/01_training.ipynb #04d17d69
+# %% ../../../nbs/reference/01_training.ipynb #9f666112
 def losses(model, batch:tuple)->list:
     "Mean cross-entropy (nats) of reasoning, answer digits and frame of one batch."
     import torch, torch.nn.functional as F
@@ -49,6 +52,7 @@ def losses(model, batch:tuple)->list:
     nats = F.cross_entropy(model.lm_head(hidden[:,:-1][wanted]), ids[:,1:][wanted], reduction='none')
     return [nats[kinds[wanted]==i].mean() for i in range(len(PARTS))]
 
+# %% ../../../nbs/reference/01_training.ipynb #b8b14f95
 def late_updates(steps:int)->int:
     "Updates after the first `steps`."
     return steps//8
@@ -58,7 +62,7 @@ def rate(step:int, steps:int, peak:float, warm:int=100)->float:
     if step >= steps: return rate(step-steps, late_updates(steps), peak/2, warm)
     return peak*min(1, (step+1)/warm)*max(.001, .5*(1+math.cos(math.pi*step/steps)))
 
-# %% ../../../nbs/reference/01_training.ipynb #938369ea
+# %% ../../../nbs/reference/01_training.ipynb #d5ea8917
 def start(name:str, seed:int):
     "A freshly initialised reference model."
     import torch
@@ -66,6 +70,7 @@ def start(name:str, seed:int):
     torch.manual_seed(seed)
     return LlamaForCausalLM(config(name)).float()
 
+# %% ../../../nbs/reference/01_training.ipynb #812026fb
 def grow(student, seed:int):
     """A teacher that still computes what the student does: after each of its layers comes a new one, whose outputs
     are zero. Source: Net2Net, Chen et al. 2016."""
@@ -83,7 +88,7 @@ def parameters_of(model)->int:
     "How many numbers a model has."
     return sum(x.numel() for x in model.parameters())
 
-# %% ../../../nbs/reference/01_training.ipynb #8e019b11
+# %% ../../../nbs/reference/01_training.ipynb #0c6b1736
 def optimisers(model)->list:
     "Muon for the matrices inside the layers, AdamW for embeddings and norms."
     import torch
@@ -93,6 +98,7 @@ def optimisers(model)->list:
     return [torch.optim.Muon(inner, weight_decay=.01, adjust_lr_fn='match_rms_adamw'),
             torch.optim.AdamW(rest, betas=(.9,.98), weight_decay=.01)]
 
+# %% ../../../nbs/reference/01_training.ipynb #1fc43011
 @dataclass
 class State:
     "A model in training."
@@ -117,7 +123,7 @@ class State:
         for optimiser,state in zip(self.optimisers, saved['opts']): optimiser.load_state_dict(state)
         self.step, self.seen = saved['step'], saved['seen']
 
-# %% ../../../nbs/reference/01_training.ipynb #4042411b
+# %% ../../../nbs/reference/01_training.ipynb #07cfe6ec
 def update(state:State, rows:Sequence[Row], rates:Iterable[float])->list[float]: # Nats of each part
     "One update; a part that no row of the batch has counts nothing."
     import torch
@@ -131,6 +137,7 @@ def update(state:State, rows:Sequence[Row], rates:Iterable[float])->list[float]:
     state.step, state.seen = state.step+1, state.seen+sum(len(row.ids) for row in rows)
     return [float(part.detach()) for part in parts]
 
+# %% ../../../nbs/reference/01_training.ipynb #10d08529
 def mean(values:Iterable[float])->float|None:
     "Mean of what is a number; none where nothing is."
     numbers = [x for x in values if x==x]
@@ -138,8 +145,8 @@ def mean(values:Iterable[float])->float|None:
 
 def rows_from(name:str, steps:int, seed:int, tokens:int, first:int)->Iterator[list[Row]]:
     "The batches of a training from update `first` on: `steps`, then the late ones."
-    early = itertools.islice(batches(name, seed, tokens), steps)
-    return itertools.islice(itertools.chain(early, batches(name, seed, tokens, late=True)), first, steps+late_updates(steps))
+    early, late = itertools.islice(batches(name, seed, tokens), steps), batches(name, seed, tokens, late=True)
+    return itertools.islice(itertools.chain(early, late), first, steps+late_updates(steps))
 
 # %% ../../../nbs/reference/01_training.ipynb #ac836c77
 def train(name:str, # `student` or `teacher`
@@ -166,7 +173,7 @@ def train(name:str, # `student` or `teacher`
         if checkpoint: state.save(checkpoint)
     yield model.eval()
 
-# %% ../../../nbs/reference/01_training.ipynb #8545ab7d
+# %% ../../../nbs/reference/01_training.ipynb #f0f50375
 def read_log(path:Path)->list[dict]:
     "What `train` yielded so far."
     return json_lines(path.read_bytes()) if path.exists() else []
@@ -178,6 +185,7 @@ def trained(folder:Path, name:str, seed:int):
     model.load_state_dict(torch.load(folder/f'{name}.pt', weights_only=True)['model'])
     return model.eval()
 
+# %% ../../../nbs/reference/01_training.ipynb #84de2a14
 def fit(folder:Path, name:str, steps:int, seed:int, tokens:int)->None:
     "Train one model; checkpoint and log lie in `folder`."
     parent, log = os.getppid(), folder/f'{name}.jsonl'
@@ -188,6 +196,7 @@ def fit(folder:Path, name:str, steps:int, seed:int, tokens:int)->None:
         said.append(out)
         write_atomic(log, ''.join(to_json(line)+'\n' for line in said))
 
+# %% ../../../nbs/reference/01_training.ipynb #02433946
 def fit_all(run:Run, p:TrainingParameters, show:Callable|None=None)->dict:
     "Train the student, then the teacher out of it; `show` is given the logs every few seconds. Returns the models."
     steps = dict(student=p.student_steps, teacher=p.teacher_steps)
@@ -199,7 +208,7 @@ def fit_all(run:Run, p:TrainingParameters, show:Callable|None=None)->dict:
             job.result()
     return {name: trained(run.folder, name, p.seed) for name in steps}
 
-# %% ../../../nbs/reference/01_training.ipynb #e5e593f6
+# %% ../../../nbs/reference/01_training.ipynb #c5a83a70
 def curve_figure(logs:dict[str,list]):
     "Loss of each part against tokens seen, for each model."
     import matplotlib.pyplot as plt
@@ -215,6 +224,7 @@ def curve_figure(logs:dict[str,list]):
     plt.close(figure)
     return figure
 
+# %% ../../../nbs/reference/01_training.ipynb #74403640
 class LiveCurve:
     "The loss curve, drawn anew in one place of the report whenever it has grown by a fiftieth."
     def __init__(self):

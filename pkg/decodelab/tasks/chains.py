@@ -36,7 +36,7 @@ def step(x:int|None, # A digit, or `None` for a value nobody knows
     if op=='*' and 0 in (x, y): return 0
     return None if x is None or y is None else apply(x, op, y)
 
-# %% ../../../nbs/tasks/00_chains.ipynb #e048f6f9
+# %% ../../../nbs/tasks/00_chains.ipynb #20f64a01
 @dataclass(frozen=True)
 class Chain:
     "One chain of operations, worked left to right modulo 10."
@@ -73,6 +73,7 @@ class Chain:
         hidden = digits.index('_') if '_' in digits else None
         return cls(tuple(0 if d=='_' else int(d) for d in digits), re.sub(r'[\d_]', '', text), hidden)
 
+# %% ../../../nbs/tasks/00_chains.ipynb #2ea5a4ba
 def as_text(digit:int|None)->str:
     "A digit as it is written; `_` when nobody knows it."
     return '_' if digit is None else str(digit)
@@ -120,7 +121,7 @@ class Chains:
         if self.form!='json': return self.digits
         return '{"answer": %s}' % (self.digits if len(self.chains)==1 else f'[{self.digits.replace(",", ", ")}]')
 
-# %% ../../../nbs/tasks/00_chains.ipynb #46082920
+# %% ../../../nbs/tasks/00_chains.ipynb #300b1ef4
 def held_out(expression:str)->bool:
     "Whether an expression belongs to evaluation; training never draws it. Hash of the text, one in eight."
     return hashlib.sha256(expression.encode()).digest()[0] % 8 == 0
@@ -130,6 +131,7 @@ def draw_chain(rng:random.Random, length:int)->Chain:
     digits = tuple(rng.randrange(10) for _ in range(length+1))
     return Chain(digits, ''.join(rng.choice('+-*') for _ in range(length)))
 
+# %% ../../../nbs/tasks/00_chains.ipynb #a915f5e7
 def hide(rng:random.Random, chains:tuple[Chain,...])->tuple[Chain,...]:
     "Hide one operand such that the answer cannot be known; where every place is undone by `*0`, none is hidden."
     places = [(i,j) for i,chain in enumerate(chains) for j in range(len(chain.digits))
@@ -138,7 +140,7 @@ def hide(rng:random.Random, chains:tuple[Chain,...])->tuple[Chain,...]:
     at, place = rng.choice(places)
     return tuple(replace(chain, hidden=place) if i==at else chain for i,chain in enumerate(chains))
 
-# %% ../../../nbs/tasks/00_chains.ipynb #a2ed8694
+# %% ../../../nbs/tasks/00_chains.ipynb #141d9979
 LENGTHS = {1: (2, 5), 2: (2, 4)} # Operations of each chain, by how many there are
 
 def draw_options(rng:random.Random, truth:str)->tuple[str,...]:
@@ -149,6 +151,7 @@ def draw_options(rng:random.Random, truth:str)->tuple[str,...]:
         wrong.discard(truth)
     return tuple(rng.sample(sorted(wrong | {truth}), 4))
 
+# %% ../../../nbs/tasks/00_chains.ipynb #82d489e6
 def draw(rng:random.Random, # Source of chance
          evaluation:bool=False, # Draw from the held-out expressions
          unanswerable:float=.2, # Share of questions with a hidden operand
@@ -193,7 +196,7 @@ def conclusion(value:str, options:Sequence[str])->str:
     "Which option a value is."
     return f'so {value}{"ABCD"[options.index(value)] if value in options else "?"}\n'
 
-# %% ../../../nbs/tasks/00_chains.ipynb #fdbfaf2d
+# %% ../../../nbs/tasks/00_chains.ipynb #4532dbce
 def one_pass(chain:Chain, letters:str, number:int, chance:float, rng:random.Random, long:bool=False)->list[str]:
     "One pass over a chain: a line an operation, each digit wrong with the given chance and carried on."
     value, out = chain.seen[0], []
@@ -202,6 +205,7 @@ def one_pass(chain:Chain, letters:str, number:int, chance:float, rng:random.Rand
         out.append(line(number, letter, as_text(before), op, as_text(digit), as_text(value), long))
     return out
 
+# %% ../../../nbs/tasks/00_chains.ipynb #efc50e6e
 def reasoning(q:Chains, rng:random.Random, passes:int=PASSES, errors:Sequence[float]=ERRORS)->list[str]:
     "Lines of a chain of thought, with the noise of each pass."
     out: list[str] = []

@@ -23,11 +23,12 @@ class Question:
     answer: str # The true answer
     group: str = 'all' # Population it belongs to, for reports: `answerable`, `unanswerable`, or the file's own
 
-# %% ../../../nbs/tasks/01_data.ipynb #6e7f8f87
+# %% ../../../nbs/tasks/01_data.ipynb #dbd33c8a
 def final_answer(text:str)->str:
     "What follows the last `####`, or the whole text (GSM8K's layout)."
     return text.rsplit('####', 1)[-1].strip()
 
+# %% ../../../nbs/tasks/01_data.ipynb #21ca6fb1
 def read_record(line:str, # One object of a JSONL file
                 where:str, # Names the line in errors; ends in its number
                )->Question:
@@ -53,7 +54,7 @@ def read_jsonl(path:Path)->list[Question]:
     if len({q.id for q in questions}) < len(questions): raise DataError(f'data file {path}: ids are not unique')
     return questions
 
-# %% ../../../nbs/tasks/01_data.ipynb #0f2d95b1
+# %% ../../../nbs/tasks/01_data.ipynb #0e59f6cb
 def reference_questions(form:str, # `<form>` or `<form>:both`
                         n:int, seed:int, unanswerable:float)->list[Question]:
     "Held-out questions of the reference task."
@@ -65,6 +66,7 @@ def reference_questions(form:str, # `<form>` or `<form>:both`
     return [Question(f'{seed}-{i}', q.text, q.answer, 'answerable' if q.answerable else 'unanswerable')
             for i,q in enumerate(drawn)]
 
+# %% ../../../nbs/tasks/01_data.ipynb #176e2a18
 def load_questions(data:str, # `reference`, `reference:<form>`, `reference:<form>:both` (one or two chains), or a path
                    n:int, # Questions
                    seed:int=0, # Which ones

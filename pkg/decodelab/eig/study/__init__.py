@@ -2,9 +2,10 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
-    "compare": ["SWEEPS", "VARIANTS", "LEARNT", "LEAST", "EIGCompareParameters", "Sweep", "falling", "rising", "whole",
-        "fitted_file", "sweep", "sweeps", "with_forecasts", "front", "area", "at_equal_tokens", "seeds_of",
-        "questions_of", "others", "Comparison"],
+    "compare": ["SWEEPS", "VARIANTS", "LEARNT", "LEAST", "EIGCompareParameters", "falling", "rising", "whole", "counts",
+        "nothing", "Sweep", "fitted_file", "sweep", "budgets", "sweeps", "with_forecasts", "front", "area",
+        "at_equal_tokens", "seeds_of", "questions_of", "fit_seed", "others", "Comparison", "skipped", "fit_gains",
+        "traces_of", "look", "run_live", "caveats"],
     "compare_report": ["TONES", "BASES", "CLAIMS", "tidy", "tone", "interval", "chosen", "table", "claims",
         "more_or_less", "claims_table", "along", "keeping_accuracy", "parts", "free_bound", "beams", "plane_figure",
         "cost_figure", "sensitivity_figure", "verdict", "metrics", "pooled"],
@@ -13,7 +14,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "report": ["COLOURS", "SHARES", "live_outcomes", "all_curves", "outcome_row", "main_table", "show", "savings",
         "finite", "population", "summary", "plane_figure", "steps_figure", "calibration_figure", "case", "worst",
         "best", "verdict", "population_table", "pick", "caveats"],
-    "stages": ["SetUp"],
-    "traces": ["FLOOR", "SURE", "RULES", "trace", "first", "stop_full", "stop_none", "stop_budget", "stop_entropy",
-        "stop_eig", "cost", "replay"],
+    "stages": ["SetUp", "stage", "counted", "describe", "expected_seconds"],
+    "traces": ["RULES", "with_threshold", "replay", "replays"],
 })
