@@ -11,7 +11,7 @@ from ..core.settings import find_root
 # %% auto #0
 __all__ = ['readme', 'main']
 
-# %% ../../../nbs/lab/10_readme.ipynb #11ba117d
+# %% ../../../nbs/lab/10_readme.ipynb #315ce08c
 def readme(index:Path)->str:
     "Markdown of the front page, pictures found from the repository's root."
     import nbformat
@@ -25,4 +25,5 @@ def main():
     root = find_root()
     print(write_atomic(root/'README.md', readme(root/'nbs'/'index.ipynb')))
 
+# %% ../../../nbs/lab/10_readme.ipynb #511da320
 if __name__=='__main__': main()
