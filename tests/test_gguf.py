@@ -128,7 +128,7 @@ def test_remembering_is_bounded_and_right():
 
 def test_a_decision_runs_each_token_once():
     from decodelab.eig import EIGParameters, ExpectedInformationGainCalculator
-    from decodelab.eig.answers import frame_for, prompt_ids
+    from decodelab.eig.frames import frame_for, prompt_ids
     from decodelab.tasks import load_questions
     b = load('gguf:reference:student')
     calc = ExpectedInformationGainCalculator(b, frame_for(b), EIGParameters(adaptive=False, lambda_cost=0))

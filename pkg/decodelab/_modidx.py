@@ -964,6 +964,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                              'decodelab/backends/hf_rows.py'),
                                             'decodelab.backends.hf_rows.HFSession.step': ( 'backends/hf_rows.html#hfsession.step',
                                                                                            'decodelab/backends/hf_rows.py'),
+                                            'decodelab.backends.hf_rows.HFSession.store': ( 'backends/hf_rows.html#hfsession.store',
+                                                                                            'decodelab/backends/hf_rows.py'),
                                             'decodelab.backends.hf_rows.PlainSession': ( 'backends/hf_rows.html#plainsession',
                                                                                          'decodelab/backends/hf_rows.py'),
                                             'decodelab.backends.hf_rows.PlainSession.__enter__': ( 'backends/hf_rows.html#plainsession.__enter__',

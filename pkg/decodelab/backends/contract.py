@@ -38,7 +38,7 @@ class Sample:
     text: str # Decoded, without end-of-text, cut at the stop string
     logprobs: np.ndarray # [T], of each token under the model itself
     finish: Finish
-    notes: Mapping[str, np.ndarray] = field(default_factory=dict) # [T] each: `kept`, the log-mass that a constraint left, …
+    notes: Mapping[str, np.ndarray] = field(default_factory=dict) # [T] each: `kept`, what a constraint left, …
 
 # %% ../../../nbs/backends/00_contract.ipynb #555ff403
 class Matcher(Protocol):
@@ -69,7 +69,7 @@ class Sampling:
     top_p: float = 1.
     top_k: int = 0 # 0 is off
     min_p: float = 0. # Share of the most probable token's probability
-    stop: tuple[str, ...] = () # Strings that end the text, looked for in decoded text; they do not cut a constrained one
+    stop: tuple[str, ...] = () # Strings that end the text, looked for in decoded text; none cuts a constrained one
     include_stop: bool = False # Keep the stop string
     stop_ids: tuple[int, ...] = () # Tokens that end the text, besides end-of-text
     seed: int = 0
@@ -117,7 +117,7 @@ class Capabilities:
     full_distribution: bool = True # `next_logprobs` and sessions give the whole vocabulary
     constraints: bool = True
     deterministic: bool = True # Same input on the same machine gives the same bits
-    batch_spread: float = 0. # Nats by which a token's log-probability may depend on the shape of its batch, beyond rounding
+    batch_spread: float = 0. # Nats by which a log-probability may depend on the shape of its batch, beyond rounding
     prefix_sharing: bool = True # Shared prefixes are computed once
     rewind: bool = True # Sessions go back without running tokens again, but the newest
     remembers: bool = False # `remembering()` keeps states across calls
@@ -129,16 +129,16 @@ class Capabilities:
 class Session(Protocol):
     "Rows being decoded; their key/value state stays in the runtime. A context manager."
     @property
-    def logprobs(self)->Any: ... # [B, V] next-token log-probabilities where the rows stand, a torch tensor or numpy array
+    def logprobs(self)->Any: ... # [B, V] log-probabilities where the rows stand, of torch or numpy
     @property
     def lengths(self)->np.ndarray: ... # [B] tokens of each row, its prefix included
     @property
     def device(self)->Any: ... # Where `logprobs` are
     def step(self, ids:Sequence[int]|torch.Tensor)->Any: ... # One token a row → the new `logprobs`
     def extend(self, blocks:Sequence[Sequence[int]])->Any:
-        "Ragged blocks in one pass → [B, max k, V], -inf past a block's end; an empty block leaves its row as it stands."
-    def rewind(self, lengths:Sequence[int])->None: ... # Forget the newest tokens, down to these lengths, at least 1 each
-    def fork(self, rows:Sequence[int])->Session: ... # A new session of these rows, repeats allowed; this one stays as it is
+        "Ragged blocks in one pass → [B, max k, V], -inf past a block's end; an empty block leaves its row."
+    def rewind(self, lengths:Sequence[int])->None: ... # Forget the newest tokens, down to these lengths
+    def fork(self, rows:Sequence[int])->Session: ... # A new session of these rows, repeats allowed
     def select(self, rows:Sequence[int])->None: ... # In place: these rows, repeats allowed, in this order
     def drop(self, rows:Sequence[int])->None: ... # Forget rows; the others close up in order
     def close(self)->None: ... # Give the state back to the runtime
@@ -174,7 +174,7 @@ class Sampler(TextModel, Protocol):
     "A model that can continue a text."
     def sample(self, prompts:Sequence[Ids], sampling:Sampling|Sequence[Sampling])->list[list[Sample]]:
         "Continuations; one sampling for all, or one each."
-    def stream(self, prompt:Ids, sampling:Sampling)->Iterator[str]: ... # One sample's text in pieces; closing ends the work
+    def stream(self, prompt:Ids, sampling:Sampling)->Iterator[str]: ... # Text of one sample in pieces
     def remembering(self)->AbstractContextManager[None]:
         "Inside it a runtime that can keeps the states of what was run: each distinct token is run once, across calls."
 

@@ -73,7 +73,7 @@ def weigh(row:np.ndarray, temperature:float)->np.ndarray: # [V], the most probab
     if temperature!=1: np.divide(weights, weights.dtype.type(temperature), out=weights)
     return np.exp(weights, out=weights)
 
-def heavy_nucleus(weights:np.ndarray, share:float)->np.ndarray|None: # Token ids in order, or `None` when light ones belong to it
+def heavy_nucleus(weights:np.ndarray, share:float)->np.ndarray|None: # Ids in order; `None` if light ones are needed
     "The smallest set of most probable tokens that holds `share` of the mass, if all of them are heavy."
     total = float(weights.sum())
     heavy = np.flatnonzero(weights > total/HEAVY)
@@ -95,6 +95,7 @@ def border(sample:np.ndarray, # Light weights, heaviest first, each standing for
     low, high = at+margin, at-margin
     return (float(sample[low]) if low < len(sample) else -1.), (float(sample[high]) if high >= 0 else np.inf)
 
+# %% ../../../nbs/backends/03_drawing.ipynb #d68b2873
 def lightest(weights:np.ndarray, share:float)->tuple[float, int]:
     "Weight of the lightest token of a nucleus that needs light ones, and how many of that weight belong to it."
     total = float(weights.sum(dtype=np.float64))
@@ -157,6 +158,7 @@ def sure_nucleus(row:np.ndarray, share:float)->np.ndarray|None: # Token ids in o
     sums = mass[order].cumsum()
     return np.sort(heavy[order[sums-mass[order] < share]])
 
+# %% ../../../nbs/backends/03_drawing.ipynb #29507eb2
 def among(tokens:np.ndarray, row:np.ndarray, u:float, plan:Sampling)->int:
     "One of a few tokens, in order."
     weights = np.exp((row[tokens].astype(np.float64)-row[tokens].max())/plan.temperature)
@@ -168,12 +170,15 @@ def draw_row(row:np.ndarray, u:float, plan:Sampling)->int:
     "One token of one row [V] of normalised log-probabilities."
     if np.isnan(row[-1]): return len(row)-1 # a broken model: its tokens mean nothing, and beliefs tell that they fail
     nucleus = plan.top_p < 1 and not plan.top_k
-    if nucleus and plan.temperature==1 and (some := sure_nucleus(row, plan.top_p)) is not None: return among(some, row, u, plan)
+    some = sure_nucleus(row, plan.top_p) if nucleus and plan.temperature==1 else None
+    if some is not None: return among(some, row, u, plan)
     weights = weigh(row, plan.temperature)
-    if nucleus and (some := heavy_nucleus(weights, plan.top_p)) is not None: return among(some, row, u, plan)
+    some = heavy_nucleus(weights, plan.top_p) if nucleus else None
+    if some is not None: return among(some, row, u, plan)
     cut_small(weights, plan)
     return pass_point(weights, u)
 
+# %% ../../../nbs/backends/03_drawing.ipynb #750f4e1c
 def draw(logp:torch.Tensor, # [B, V]
          u:np.ndarray, # [B] in [0, 1)
          plan:Sampling)->torch.Tensor: # [B] token ids, where `logp` is

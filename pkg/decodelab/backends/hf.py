@@ -35,7 +35,7 @@ def pick_device(device:str)->str:
     known = dict(cuda=torch.cuda.is_available(), mps=torch.backends.mps.is_available())
     if device=='auto': return next((d for d,there in known.items() if there), 'cpu')
     if known.get(device.partition(':')[0], True): return device
-    raise BadValue('device', device, f'what this machine has: {", ".join(["cpu", *(d for d,there in known.items() if there)])}')
+    raise BadValue('device', device, 'what this machine has: ' + ', '.join(['cpu', *(d for d,x in known.items() if x)]))
 
 def pick_dtype(dtype:str|torch.dtype, device:str)->Any:
     "`auto` is float32 on CPU and the checkpoint's own type elsewhere."
@@ -89,9 +89,10 @@ def _load(self:HF, trust:bool, options:dict)->None:
     placed = hasattr(self.model, 'hf_device_map') or getattr(self.model, 'is_quantized', False)
     if not placed: self.model.to(self.device)
 
+# %% ../../../nbs/backends/07_hf.ipynb #5cea8b6b
 @patch
 def _inspect(self:HF)->None:
-    "Read off what the planner needs: lengths, end tokens, bytes a state takes, and whether masks over a trie are honoured."
+    "Read off lengths, end tokens, bytes a state takes, and whether masks over a trie are honoured."
     config, eos = self.model.config.get_text_config(), self.model.generation_config.eos_token_id
     if eos is None: eos = self.tokenizer.eos_token_id
     self._read_tokenizer(eos if isinstance(eos, (list, tuple)) else () if eos is None else (eos,))
@@ -101,18 +102,19 @@ def _inspect(self:HF)->None:
     self._keep = 'logits_to_keep' in inspect.signature(self.model.forward).parameters
     kinds = ('bitsandbytes','torchao','gptq','awq')
     sharing = self._honours_masks()
-    self.capabilities = Capabilities(prefix_sharing=sharing, rewind=sharing, remembers=sharing, hidden_states=True, quantisation=kinds)
+    can = dict(prefix_sharing=sharing, rewind=sharing, remembers=sharing)
+    self.capabilities = Capabilities(**can, hidden_states=True, quantisation=kinds)
     self._replays = not sharing and not self._keeps_rows()
     self.usage.reset()
 
 def state_bytes(config, itemsize:int)->int:
     "Bytes of one token's keys and values, from a model's configuration."
-    heads = getattr(config, 'num_key_value_heads', None) or getattr(config, 'num_attention_heads', 1) # recurrent ones have none
+    heads = getattr(config, 'num_key_value_heads', None) or getattr(config, 'num_attention_heads', 1)
     size = getattr(config, 'head_dim', None) or config.hidden_size//getattr(config, 'num_attention_heads', 1)
     return 2*config.num_hidden_layers*heads*size*itemsize
 
 # %% ../../../nbs/backends/07_hf.ipynb #49dd8be0
-FAILS = (RuntimeError, ValueError, TypeError, IndexError, AttributeError) # of a model that takes no such masks or caches
+FAILS = (RuntimeError, ValueError, TypeError, IndexError, AttributeError) # where no such masks are taken
 
 @patch
 def _close_to(self:HF, found:torch.Tensor, seqs:Sequence[Ids])->bool:
@@ -135,6 +137,7 @@ def _honours_masks(self:HF)->bool:
     except FAILS: return False
     return self._close_to(found, seqs)
 
+# %% ../../../nbs/backends/07_hf.ipynb #fc3db336
 @patch
 def _keeps_rows(self:HF)->bool:
     "Whether a session of left-padded rows gives what separate passes give; recurrent states take the padding in."
@@ -158,20 +161,23 @@ class Growing(DynamicLayer):
 @patch
 def _past(self:HF, cache:Any, columns:list[int])->Any:
     "A cache that holds only the given columns of the last one."
-    if not columns: return Cache(layers=[Growing() for _ in range(self.model.config.get_text_config().num_hidden_layers)])
+    layers = self.model.config.get_text_config().num_hidden_layers
+    if not columns: return Cache(layers=[Growing() for _ in range(layers)])
     at = torch.tensor(columns, device=self.model.device)
     return Cache(layers=[Growing(layer.keys[:,:,at], layer.values[:,:,at]) for layer in cache.layers])
 
+# %% ../../../nbs/backends/07_hf.ipynb #f2f69aac
 @patch
 @torch.inference_mode()
 def _pass(self:HF, tokens:np.ndarray, depth:np.ndarray, sees:np.ndarray, # [R, C], [R, C], bool [R, C, P+C]
           cache:Any, wanted:np.ndarray, # bool [R, C]
-          hidden:bool=False)->tuple[Any, torch.Tensor|None]: # Log-probabilities [n, V] or hidden states [n, d] of the wanted
+          hidden:bool=False)->tuple[Any, torch.Tensor|None]: # The cache; logits [n, V] or states [n, d] of the wanted
     "One forward pass."
     device, dtype = self.model.device, self.model.dtype
     mask = torch.where(torch.from_numpy(sees).to(device), 0., torch.finfo(dtype).min).to(dtype)[:,None]
     columns = np.flatnonzero(wanted.any(0))
-    keep: dict[str, Any] = dict(logits_to_keep=torch.from_numpy(columns).to(device) if len(columns) else 1) if self._keep else {}
+    some: Any = torch.from_numpy(columns).to(device) if len(columns) else 1
+    keep = dict(logits_to_keep=some) if self._keep else {}
     out = self.model(input_ids=torch.from_numpy(tokens).to(device), position_ids=torch.from_numpy(depth).to(device),
                      attention_mask=mask, past_key_values=cache, use_cache=True, output_hidden_states=hidden, **keep)
     if not len(columns): return out.past_key_values, None
@@ -221,6 +227,7 @@ def remembering(self:HF)->Iterator[None]:
     try: yield
     finally: self._memory = None
 
+# %% ../../../nbs/backends/07_hf.ipynb #b9c41cfd
 @patch
 def _run_remembering(self:HF, trie:Trie, want:np.ndarray, take, keep:bool, hidden:bool):
     "Run what is not held; `None` where the memory cannot hold the whole trie."
@@ -243,6 +250,7 @@ def _read(self:HF, slots:np.ndarray)->list[list[torch.Tensor]]: # [n, heads, siz
     at = torch.from_numpy(slots).to(self.model.device)
     return [self._memory.read(layer, at) for layer in range(len(self._memory.pools))]
 
+# %% ../../../nbs/backends/07_hf.ipynb #474bec92
 @patch
 def _run_batch(self:HF, trie:Trie, p:Packed, slots:np.ndarray, want:np.ndarray, take, hidden:bool)->None:
     "Run a batch of groups side by side; their new states go into the memory, `slots` is filled in."
@@ -265,8 +273,10 @@ def _run_batch(self:HF, trie:Trie, p:Packed, slots:np.ndarray, want:np.ndarray, 
 def _store(self:HF, cache:Any, new:list[tuple[int, int, int]], at:torch.Tensor, deep:int)->None:
     "Write new states (row, column, node) of a pass into their slots."
     row, column = (torch.tensor(x, device=self.model.device) for x in ([r for r,_,_ in new], [c+deep for _,c,_ in new]))
-    for i,layer in enumerate(cache.layers): self._memory.write(i, at, layer.keys[row,:,column], layer.values[row,:,column])
+    for i,layer in enumerate(cache.layers):
+        self._memory.write(i, at, layer.keys[row,:,column], layer.values[row,:,column])
 
+# %% ../../../nbs/backends/07_hf.ipynb #83d590d5
 @patch
 def _remembered(self:HF, slots:np.ndarray, take):
     "Keep the distributions that are handed over."
@@ -294,6 +304,7 @@ def _add_nodes(self:HF, trie:Trie, slots:np.ndarray, nodes:Sequence[int])->torch
         slots[n] = self._memory.nodes.add(int(slots[above]) if above >= 0 else TOP, int(trie.tokens[n]))
     return torch.from_numpy(slots[np.array(nodes, np.int64)]).to(self.model.device)
 
+# %% ../../../nbs/backends/07_hf.ipynb #3a04cd4b
 @patch
 @torch.inference_mode()
 def keep_rows(self:HF, session:HFSession, rows:Sequence[int])->None:
@@ -310,8 +321,9 @@ def keep_rows(self:HF, session:HFSession, rows:Sequence[int])->None:
     owner = {int(n): (r, i) for r,path in zip(rows, trie.paths) for i,n in enumerate(path)}
     at = self._add_nodes(trie, slots, new)
     row, column = (torch.tensor([owner[n][k] for n in new], device=session.device) for k in (0, 1))
-    for i,layer in enumerate(session.layers): memory.write(i, at, layer.all_keys[row,:,column], layer.all_values[row,:,column])
+    session.store(memory, at, row, column)
 
+# %% ../../../nbs/backends/07_hf.ipynb #c7552f9c
 @patch
 @torch.inference_mode()
 def remember_step(self:HF, session:HFSession, steps:dict[int, tuple[int, int]])->dict[int, int]: # Kept row → slot
@@ -332,9 +344,10 @@ def remember_step(self:HF, session:HFSession, steps:dict[int, tuple[int, int]])-
     at, row = (torch.tensor(list(x), device=session.device, dtype=torch.long) for x in (fresh.values(), fresh))
     column = torch.from_numpy(session.rows.counts[list(fresh)]-1).to(session.device)
     if fresh:
-        for i,layer in enumerate(session.layers): memory.write(i, at, layer.all_keys[row,:,column], layer.all_values[row,:,column])
+        session.store(memory, at, row, column)
     return out
 
+# %% ../../../nbs/backends/07_hf.ipynb #1e4c7391
 @patch
 def run_again(self:HF, prefixes:Sequence[Ids], places:Sequence[Place])->None:
     "Have prefixes in the memory that it has forgotten."
@@ -368,6 +381,7 @@ def _last(self:HF, prefixes:Sequence[Ids])->torch.Tensor: # [B, V]
     rows = self._rows_through(prefixes, lambda logp: logp[-1])
     return torch.stack([rows[tuple(p)] for p in prefixes])
 
+# %% ../../../nbs/backends/07_hf.ipynb #00c48c35
 @patch
 def _score(self:HF, pairs, seqs)->list[Scored]:
     if self.capabilities.prefix_sharing: return Planned._score(self, pairs, seqs)
@@ -396,7 +410,8 @@ def hidden(self:HF, prefixes:Sequence[Ids])->np.ndarray: # [B, d]
     last, found = np.array([p[-1] for p in trie.paths]), {}
     want = np.zeros(len(trie), bool)
     want[last] = True
-    if self.capabilities.prefix_sharing: self._run(trie, want, lambda at, h: found.update(zip(at.tolist(), h)), hidden=True)
+    def take(at, states): found.update(zip(at.tolist(), states))
+    if self.capabilities.prefix_sharing: self._run(trie, want, take, hidden=True)
     else:
         for n,p in zip(last.tolist(), prefixes):
             states = self.model(torch.tensor([p], device=self.model.device), output_hidden_states=True).hidden_states
@@ -405,13 +420,15 @@ def hidden(self:HF, prefixes:Sequence[Ids])->np.ndarray: # [B, d]
     return torch.stack([found[int(n)] for n in last]).cpu().numpy()
 
 @patch
-def _peak(self:HF)->int: return torch.cuda.max_memory_allocated() if self.device.startswith('cuda') else Planned._peak(self)
+def _peak(self:HF)->int:
+    if self.device.startswith('cuda'): return torch.cuda.max_memory_allocated()
+    return Planned._peak(self)
 
 # %% ../../../nbs/backends/07_hf.ipynb #4bc87165
 @patch
 @torch.inference_mode()
 def session(self:HF, prefixes:Sequence[Ids], room:int=64)->HFSession|RememberedSession|PlainSession|Grown:
-    "Open a decode session after the given prefixes; a model whose state cannot be kept for rows is run anew at every step."
+    "Open a decode session; a model whose state cannot be kept for rows is run anew at every step."
     since = time.perf_counter()
     prefixes, trie = self._begin(prefixes)
     if self._replays: return Grown(self, prefixes, self._last(prefixes))

@@ -32,6 +32,7 @@ class Place:
         live = 0 <= self.slot < len(nodes.key) and nodes.key[self.slot]==self.key
         return self.slot if live and nodes.child.get((int(nodes.parent[self.slot]), self.ids[-1]))==self.slot else -1
 
+# %% ../../../nbs/backends/07c_hf_ghosts.ipynb #5808610c
 class RememberedSession:
     "Rows being decoded, of which only those run that are somewhere new."
     def __init__(self, hf:HF, memory:Memory, places:list[Place]):
@@ -77,6 +78,7 @@ def _walk(self:RememberedSession, place:Place, token:int)->bool:
     place.ids, place.slot, place.key, place.row = (*place.ids, token), child, memory.nodes.key[child], row
     return True
 
+# %% ../../../nbs/backends/07c_hf_ghosts.ipynb #60430089
 @patch
 def _run(self:RememberedSession, tokens:list[int])->None:
     "Run the rows that have states of their own, and remember what they found."
@@ -86,7 +88,8 @@ def _run(self:RememberedSession, tokens:list[int])->None:
     known = self.hf.remember_step(self.inner, {k: (self.places[i].at(self.memory), tokens[i]) for k,i in kept.items()})
     for i,k in zip(own, self.inner.at.tolist()):
         place, slot = self.places[i], known.get(k, -1)
-        place.ids, place.slot, place.key = (*place.ids, tokens[i]), slot, self.memory.nodes.key[slot] if slot >= 0 else 0
+        place.ids, place.slot = (*place.ids, tokens[i]), slot
+        place.key = self.memory.nodes.key[slot] if slot >= 0 else 0
 
 # %% ../../../nbs/backends/07c_hf_ghosts.ipynb #9bb84516
 @patch
@@ -96,13 +99,17 @@ def _give_states(self:RememberedSession, rows:Sequence[int])->None:
     forgotten = [i for i in rows if self.places[i].at(self.memory) < 0]
     if forgotten: self.hf.run_again([self.places[i].ids for i in forgotten], [self.places[i] for i in forgotten])
     distinct = {self.places[i].ids: k for k,i in enumerate({self.places[i].ids: i for i in rows}.values())}
-    paths = [self.memory.nodes.path(next(self.places[i].slot for i in rows if self.places[i].ids==ids)) for ids in distinct]
+    slot = {self.places[i].ids: self.places[i].slot for i in rows}
+    paths = [self.memory.nodes.path(slot[ids]) for ids in distinct]
     base = len(self.inner.at) if self.inner is not None else 0
     self.inner = with_rows(self.hf, self.inner, self.memory, paths, list(distinct))
     self.inner.select([*range(base), *(base+distinct[self.places[i].ids] for i in rows)])
     for k,i in enumerate(rows): self.row[i], self.places[i].row = base+k, None
 
-def with_rows(hf:HF, session:HFSession|None, memory:Memory, paths:list[list[int]], ids:list[tuple[int, ...]])->HFSession:
+# %% ../../../nbs/backends/07c_hf_ghosts.ipynb #9a370fa6
+def with_rows(hf:HF, session:HFSession|None, memory:Memory,
+              paths:list[list[int]], # Slots of each new row, top first
+              ids:list[tuple[int, ...]])->HFSession:
     "A session with rows added whose states are read from the memory."
     device, n = hf.model.device, len(session.rows.counts) if session is not None else 0
     counts, wide = np.array([len(p) for p in paths]), max(map(len, paths))
@@ -110,9 +117,11 @@ def with_rows(hf:HF, session:HFSession|None, memory:Memory, paths:list[list[int]
     session._room(n+len(paths), wide+1)
     index = torch.tensor([[*p, *[0]*(wide-len(p))] for p in paths], device=device)
     for i,layer in enumerate(session.layers):
-        for states,past in zip((layer.all_keys, layer.all_values), memory.read(i, index)): states[n:n+len(paths),:,:wide] = past.transpose(1, 2)
+        for states,past in zip((layer.all_keys, layer.all_values), memory.read(i, index)):
+            states[n:n+len(paths),:,:wide] = past.transpose(1, 2)
     session.ids[n:n+len(paths),:wide] = torch.tensor([[*x, *[0]*(wide-len(x))] for x in ids], device=device)
-    session.rows.counts, session.at = np.append(session.rows.counts, counts), np.append(session.at, n+np.arange(len(paths)))
+    session.rows.counts = np.append(session.rows.counts, counts)
+    session.at = np.append(session.at, n+np.arange(len(paths)))
     blank = torch.zeros(len(paths), hf.vocab_size, device=device) # the next step fills it
     session._logprobs = blank if not n else torch.cat([session._logprobs, blank])
     return session
@@ -145,6 +154,7 @@ def rewind(self:RememberedSession, lengths:Sequence[int])->None:
     for place,n in zip(self.places, lengths):
         if n < len(place.ids): place.ids, place.slot = place.ids[:int(n)], -1
 
+# %% ../../../nbs/backends/07c_hf_ghosts.ipynb #97648305
 @patch
 def _own_all(self:RememberedSession)->None:
     "Every row with states of its own, where its distribution is known already."
@@ -171,6 +181,7 @@ def drop(self:RememberedSession, rows:Sequence[int])->None:
     gone = set(map(int, rows))
     self.select([i for i in range(len(self.places)) if i not in gone])
 
+# %% ../../../nbs/backends/07c_hf_ghosts.ipynb #d6032b3a
 @patch
 @torch.inference_mode()
 def fork(self:RememberedSession, rows:Sequence[int])->RememberedSession:

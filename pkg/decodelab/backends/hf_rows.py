@@ -37,6 +37,7 @@ class RowStates(DynamicLayer):
         self._show(int(rows.counts.max())+key_states.shape[2])
         return self.keys, self.values
 
+# %% ../../../nbs/backends/07b_hf_rows.ipynb #f664b3a3
 class Rows:
     "How many tokens each row has, and where its next ones go; shared by all layers."
     def __init__(self, counts:np.ndarray): self.counts = counts
@@ -57,6 +58,7 @@ class Rows:
         seen = torch.arange(width, device=device) < end
         return torch.where(seen, 0., torch.finfo(dtype).min).to(dtype)[:,None]
 
+# %% ../../../nbs/backends/07b_hf_rows.ipynb #cd6cd7c9
 def grown(states:torch.Tensor, rows:int, columns:int)->torch.Tensor:
     "The same states in a buffer of at least so many rows and columns."
     n, heads, width, size = states.shape
@@ -89,6 +91,10 @@ class HFSession:
         "Give the states back, to the model's memory where it remembers."
         if self.layers: self.hf.keep_rows(self, range(len(self.rows.counts)))
         self.layers = []
+    def store(self, memory:Any, slots:torch.Tensor, row:torch.Tensor, column:torch.Tensor)->None:
+        "Write states of kept rows into slots of a memory."
+        for i,layer in enumerate(self.layers):
+            memory.write(i, slots, layer.all_keys[row,:,column], layer.all_values[row,:,column])
 
 # %% ../../../nbs/backends/07b_hf_rows.ipynb #0c9188a1
 @patch
@@ -166,6 +172,7 @@ def step(self:HFSession, ids:Sequence[int]|torch.Tensor)->torch.Tensor: # [B, V]
     self._logprobs = self._forward(x, np.ones(len(self.rows.counts), np.int64))[:,-1]
     return self.logprobs
 
+# %% ../../../nbs/backends/07b_hf_rows.ipynb #44e82d9b
 @patch
 @torch.inference_mode()
 def extend(self:HFSession, blocks:Sequence[Sequence[int]])->torch.Tensor: # [B, max k, V]
@@ -228,6 +235,7 @@ def select(self:HFSession, rows:Sequence[int])->None:
     to[moved] = holes
     self.at = to[self.at]
 
+# %% ../../../nbs/backends/07b_hf_rows.ipynb #ba240d2b
 @patch
 def _move(self:HFSession, rows:np.ndarray, holes:np.ndarray)->None:
     "Move kept rows into holes."
@@ -245,6 +253,7 @@ def drop(self:HFSession, rows:Sequence[int])->None:
     gone = set(map(int, rows))
     self.select([i for i in range(len(self.at)) if i not in gone])
 
+# %% ../../../nbs/backends/07b_hf_rows.ipynb #6e0626a8
 @patch
 @torch.inference_mode()
 def fork(self:HFSession, rows:Sequence[int])->HFSession:
@@ -283,6 +292,7 @@ def _open(self:PlainSession)->None:
     self._pad, self._cache = torch.as_tensor(width-self.lengths, device=self.device), None
     self._run(torch.tensor([[*[0]*(width-len(r)), *r] for r in self.ids], device=self.device))
 
+# %% ../../../nbs/backends/07b_hf_rows.ipynb #aca2e8eb
 @patch
 @torch.inference_mode()
 def _run(self:PlainSession, x:torch.Tensor)->torch.Tensor: # [B, k, V]
@@ -292,7 +302,8 @@ def _run(self:PlainSession, x:torch.Tensor)->torch.Tensor: # [B, k, V]
     past = self._cache.get_seq_length() if self._cache is not None else 0
     mask = (torch.arange(past+x.shape[1], device=x.device)[None] >= self._pad[:,None]).long()
     positions = (mask.cumsum(-1)-1).clamp(min=0)[:,past:]
-    out = hf.model(input_ids=x, attention_mask=mask, position_ids=positions, past_key_values=self._cache, use_cache=True)
+    where = dict(attention_mask=mask, position_ids=positions, past_key_values=self._cache)
+    out = hf.model(input_ids=x, **where, use_cache=True)
     self._cache, logp = out.past_key_values, torch.log_softmax(out.logits.float(), -1)
     self._logprobs = logp[:,-1]
     if not past: hf.usage.run += x.numel()
@@ -324,6 +335,7 @@ def step(self:PlainSession, ids:Sequence[int]|torch.Tensor)->torch.Tensor: # [B,
     "Append one token to each row."
     return self.extend([[int(i)] for i in ids])[:,-1]
 
+# %% ../../../nbs/backends/07b_hf_rows.ipynb #c48738ce
 @patch
 def rewind(self:PlainSession, lengths:Sequence[int])->None:
     "Forget the newest tokens; the rows are run anew when they are asked."
@@ -350,6 +362,7 @@ def select(self:PlainSession, rows:Sequence[int])->None:
     self._cache.batch_select_indices(torch.as_tensor(rows, device=self.device))
     self._pad, self._logprobs = self._pad[rows], self._logprobs[rows]
 
+# %% ../../../nbs/backends/07b_hf_rows.ipynb #5c623fcf
 @patch
 def drop(self:PlainSession, rows:Sequence[int])->None:
     "Forget rows; the others close up in order."

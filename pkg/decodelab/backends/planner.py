@@ -24,9 +24,12 @@ class Trie:
     def path(self, node:int)->np.ndarray:
         "Nodes from the top to `node`, both included; empty for -1."
         out = []
-        while node>=0: out.append(node); node = self.parent[node]
+        while node >= 0:
+            out.append(node)
+            node = self.parent[node]
         return np.array(out[::-1], dtype=np.int64)
 
+# %% ../../../nbs/backends/02_planner.ipynb #a257d93e
 def build(sequences:Sequence[Sequence[int]])->Trie:
     "The trie of token sequences, none of them empty."
     arrays = {s: np.array(s, dtype='>u4') for s in map(tuple, sequences)}
@@ -34,12 +37,15 @@ def build(sequences:Sequence[Sequence[int]])->Trie:
     toks, deps, pars, where, n = [], [], [], {}, 0
     prev, path = np.empty(0, '>u4'), np.empty(0, np.int64)
     for s in order:
-        a = arrays[s]; m = min(len(a), len(prev))
+        a = arrays[s]
+        m = min(len(a), len(prev))
         differ = np.flatnonzero(a[:m]!=prev[:m])
         lcp = int(differ[0]) if len(differ) else m
         new = np.arange(n, n+len(a)-lcp)
         path = np.concatenate([path[:lcp], new])
-        toks.append(a[lcp:]); deps.append(np.arange(lcp, len(a))); pars.append(np.concatenate([path[lcp-1:lcp] if lcp else [-1], new[:-1]])[:len(new)])
+        toks.append(a[lcp:])
+        deps.append(np.arange(lcp, len(a)))
+        pars.append(np.concatenate([path[lcp-1:lcp] if lcp else [-1], new[:-1]])[:len(new)])
         where[s], prev, n = path, a, n+len(new)
     cat = lambda xs: np.concatenate(xs).astype(np.int64) if xs else np.empty(0, np.int64)
     return Trie(cat(toks), cat(deps), cat(pars), [where[tuple(s)] for s in sequences])

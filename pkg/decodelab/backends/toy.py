@@ -62,7 +62,8 @@ def from_table(cls:Toy, vocab:Sequence[str], table:dict[str, dict[str, float]], 
     "A model by hand: context text → {token: probability}; a context not in the table ends the text."
     ids = {t: i for i,t in enumerate(vocab)}
     for context,row in table.items():
-        if abs(sum(row.values())-1) > 1e-9: raise BadValue(f'probabilities after {context!r}', sum(row.values()), 'a sum of 1')
+        total = sum(row.values())
+        if abs(total-1) > 1e-9: raise BadValue(f'probabilities after {context!r}', total, 'a sum of 1')
     def probs(context):
         row, p = table.get(''.join(vocab[i] for i in context), {vocab[-1]: 1.}), np.zeros(len(vocab))
         for token,x in row.items(): p[ids[token]] = x
@@ -116,7 +117,7 @@ def score(self:Toy, pairs:Sequence[tuple[Ids, Ids]])->list[Scored]:
 
 @patch
 def continuations(self:Toy, prefix:Ids, max_tokens:int, stop_ids:Sequence[int]=())->Iterator[tuple[Ids, float]]:
-    "Every continuation of non-zero probability up to end-of-text, a stop token or `max_tokens`, with its log-probability."
+    "Every continuation that is possible, up to an end of text, a stop token or `max_tokens`, and its log-probability."
     ends = {*self.eos_ids, *stop_ids}
     def grow(done:Ids, logprob:float):
         if len(done)==max_tokens or (done and done[-1] in ends):
