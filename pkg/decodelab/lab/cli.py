@@ -9,8 +9,8 @@ import click
 from ..core.errors import BadValue, DecodelabError, nearest
 
 # %% auto #0
-__all__ = ['no_progress', 'backend_option', 'Group', 'main', 'values', 'ended', 'run', 'resume', 'ls', 'show', 'watch', 'publish',
-           'params', 'model_or_default', 'convert', 'fit_gain', 'fitted', 'said', 'bench', 'bench_score', 'bench_quick']
+__all__ = ['Group', 'main', 'values', 'ended', 'run', 'resume', 'ls', 'show', 'watch', 'publish', 'params', 'checked', 'convert',
+           'fitted', 'said', 'fit_gain', 'bench', 'bench_score', 'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
@@ -33,7 +33,7 @@ class Group(click.Group):
 def main():
     "A laboratory for decisions made while a language model decodes."
 
-# %% ../../../nbs/lab/09_cli.ipynb #05b510b9
+# %% ../../../nbs/lab/09_cli.ipynb #3799c932
 def values(pairs:tuple, # Of names and texts
            files:tuple, # YAML files
            model:type, # The experiment's parameter model
@@ -51,15 +51,15 @@ def ended(run):
     click.echo(headline(run))
     click.echo(run.folder/'report.html')
 
-no_progress = click.option('--no-progress', 'silent', is_flag=True, help='No line of progress.')
+_silent = click.option('--no-progress', 'silent', is_flag=True, help='No line of progress.')
 
-# %% ../../../nbs/lab/09_cli.ipynb #9eef5c04
+# %% ../../../nbs/lab/09_cli.ipynb #7ae0c520
 @main.command()
 @click.argument('experiment')
 @click.option('-p', '--parameter', 'pairs', nargs=2, multiple=True, metavar='NAME VALUE',
               help='A parameter; may be given many times.')
 @click.option('-f', '--file', 'files', multiple=True, metavar='FILE', help='A YAML file of parameters.')
-@no_progress
+@_silent
 def run(experiment, pairs, files, silent):
     "Run an experiment and write its report."
     from decodelab.lab.runner import execute, experiment_in, notebook_of
@@ -68,7 +68,7 @@ def run(experiment, pairs, files, silent):
 
 @main.command()
 @click.argument('name', metavar='RUN')
-@no_progress
+@_silent
 def resume(name, silent):
     "Finish a run that was killed or failed."
     from decodelab.core.runs import find_run
@@ -119,8 +119,8 @@ def params(experiment):
     from decodelab.lab.experiments import experiment as known
     click.echo(table(known(experiment).parameters))
 
-# %% ../../../nbs/lab/09_cli.ipynb #e32b6ebf
-def model_or_default(spec:str|None)->str:
+# %% ../../../nbs/lab/09_cli.ipynb #894254ef
+def checked(spec:str|None)->str:
     "A checked backend: the one that was named, or the laboratory's default."
     from decodelab.backends.loading import check
     from decodelab.core.settings import load_settings
@@ -128,7 +128,7 @@ def model_or_default(spec:str|None)->str:
     check(spec)
     return spec
 
-backend_option = click.option('--backend', default=None, help="Runtime and model; the laboratory's default otherwise.")
+_backend = click.option('--backend', default=None, help="Runtime and model; the laboratory's default otherwise.")
 
 @main.command()
 @click.argument('model')
@@ -141,10 +141,24 @@ def convert(model, out, form, overwrite):
     from decodelab.backends.convert import convert as write
     click.echo(write(model, out, form, overwrite))
 
-# %% ../../../nbs/lab/09_cli.ipynb #02ec52ce
+# %% ../../../nbs/lab/09_cli.ipynb #cb8dfc8a
+def fitted(out:str, kind:str, given:dict):
+    "Fit a gain, keep it, say how well it fits."
+    from decodelab.core.parameters import read
+    from decodelab.eig.stopping.fitting import FitParameters, fit
+    gain = fit(read(FitParameters, given), kind, said('questions'))
+    gain.save(Path(out))
+    click.echo(f'{out}: fitted on {gain.rows:,} boundaries of {gain.questions} questions, '
+               f'explains {gain.r2:.0%} of the variance on questions left out')
+
+def said(what:str):
+    "Progress as lines on standard error."
+    return lambda done, total: click.echo(f'{done} of {total} {what}', err=True)
+
+# %% ../../../nbs/lab/09_cli.ipynb #e4fcc6d3
 @main.command('fit-gain')
 @click.argument('out', type=click.Path(path_type=str))
-@backend_option
+@_backend
 @click.option('--data', default='reference', show_default=True,
               help='reference, reference:long, or a JSONL file; answers are not looked at.')
 @click.option('--kind', default='probes', show_default=True, type=click.Choice(['probes', 'hidden']),
@@ -160,34 +174,21 @@ def fit_gain(out, backend, kind, overwrite, **given):
     "Fit the amortised gain of a model on unlabelled questions, for the rules amortised_gain and hidden_gain."
     if Path(out).exists() and not overwrite:
         raise BadValue('OUT', out, 'a path where nothing is yet, or --overwrite')
-    fitted(out, kind, given | dict(backend=model_or_default(backend)))
+    fitted(out, kind, given | dict(backend=checked(backend)))
 
-def fitted(out:str, kind:str, given:dict):
-    "Fit a gain, keep it, say how well it fits."
-    from decodelab.core.parameters import read
-    from decodelab.eig.stopping.fitting import FitParameters, fit
-    gain = fit(read(FitParameters, given), kind, said('questions'))
-    gain.save(Path(out))
-    click.echo(f'{out}: fitted on {gain.rows:,} boundaries of {gain.questions} questions, '
-               f'explains {gain.r2:.0%} of the variance on questions left out')
-
-def said(what:str):
-    "Progress as lines on standard error."
-    return lambda done, total: click.echo(f'{done} of {total} {what}', err=True)
-
-# %% ../../../nbs/lab/09_cli.ipynb #fefcaac9
+# %% ../../../nbs/lab/09_cli.ipynb #254b3b87
 @main.group(cls=Group)
 def bench():
     "Measure side by side, in one run."
 
 def _round(what, text):
     @bench.command(what, help=text)
-    @backend_option
+    @_backend
     @click.option('--runtime', default=None, type=click.Choice(['gguf', 'hf']),
                   help='A runtime, on its usual model, where no backend is named.')
     @click.option('--rounds', default=5, show_default=True, help='Measured rounds.')
     def go(backend, runtime, rounds):
-        spec = model_or_default(backend) if backend or not runtime else None
+        spec = checked(backend) if backend or not runtime else None
         from decodelab.lab.bench import report
         click.echo(report(what, spec, rounds, runtime))
 
@@ -212,9 +213,9 @@ def bench_score(runtime, n, peer_n, rounds, size, tool, kinds):
     if tool: return click.echo(against_tool(tool, n, rounds, size))
     for line in report_score(runtime, n, rounds, size, peer_n, kinds or ('mmlu', 'hellaswag')): click.echo(line)
 
-# %% ../../../nbs/lab/09_cli.ipynb #02713f47
+# %% ../../../nbs/lab/09_cli.ipynb #cdc8eec5
 @bench.command('quick')
-@backend_option
+@_backend
 @click.option('--against', default=None, help='A second runtime and model on the same questions.')
 @click.option('--kinds', default=None, help='mmlu, hellaswag, gsm8k, arc, truthfulqa, with commas; all by default.')
 @click.option('-n', '--n', default=50, show_default=True, help='Questions of each kind.')
@@ -224,7 +225,7 @@ def bench_score(runtime, n, peer_n, rounds, size, tool, kinds):
 @click.option('--max-tokens', default=256, show_default=True, help='Longest generated answer.')
 def bench_quick(backend, against, kinds, **given):
     "Questions of five kinds, scored as the published benchmarks do, beside what constant answers earn."
-    systems = dict(backend=model_or_default(backend), against=against and model_or_default(against))
+    systems = dict(backend=checked(backend), against=against and checked(against))
     from decodelab.core.parameters import read
     from decodelab.evaluation.quick.benchmark import QuickParameters
     from decodelab.evaluation.quick.report import text

@@ -22,15 +22,15 @@ from .experiments import cells_hash, experiment, experiment_of, from_pairs, read
 from .waiting import Waiting, heading, told
 
 # %% auto #0
-__all__ = ['QUIET', 'TARGET', 'InputError', 'as_input_error', 'Client', 'conduct', 'new_run', 'recorded', 'close', 'Engine',
-           'RunHandler', 'experiment_at', 'complete', 'listen']
+__all__ = ['TARGET', 'InputError', 'Client', 'conduct', 'new_run', 'recorded', 'close', 'Engine', 'RunHandler', 'experiment_at',
+           'complete', 'listen']
 
-# %% ../../../nbs/lab/05_plugin.ipynb #e771a57f
+# %% ../../../nbs/lab/05_plugin.ipynb #512a038b
 class InputError(click.ClickException):
     "A user's error, shown by the command line as one line."
 
 @contextmanager
-def as_input_error()->Iterator[None]:
+def _as_input_error()->Iterator[None]:
     "A user's error in papermill's command."
     try: yield
     except DecodelabError as e: raise InputError(str(e)) from None
@@ -58,8 +58,8 @@ class Client(PapermillNotebookClient):
             run_sync(self.km.finish_shutdown)()
         return self.nb
 
-# %% ../../../nbs/lab/05_plugin.ipynb #20972884
-QUIET = ['--log-level=ERROR'] # a kernel's start-up notes are not the user's
+# %% ../../../nbs/lab/05_plugin.ipynb #0533f2ea
+_QUIET = ['--log-level=ERROR'] # a kernel's start-up notes are not the user's
 
 def conduct(nb_man, # Papermill's record of the execution
             run:Run, # Its folder gets what the kernel's process writes
@@ -69,19 +69,19 @@ def conduct(nb_man, # Papermill's record of the execution
     "Execute the notebook of a run."
     def begins(cell, cell_index):
         if waiting and (name := heading(cell)): waiting.begin(name)
-    client = Client(nb_man, log=logger, extra_arguments=QUIET, on_cell_start=begins, **options)
+    client = Client(nb_man, log=logger, extra_arguments=_QUIET, on_cell_start=begins, **options)
     client.waiting = waiting
     env = os.environ | {RUN_DIR: str(run.folder), 'PYDEVD_DISABLE_FILE_VALIDATION': '1'}
     with open(run.folder/'log.txt', 'a') as log: return client.execute(env=env, stdout=log, stderr=log)
 
-# %% ../../../nbs/lab/05_plugin.ipynb #454b5fd6
+# %% ../../../nbs/lab/05_plugin.ipynb #9b29ad0d
 def new_run(nb, # With the parameters that papermill was given
             source:str|None, # Its file
            )->Run: # Locked by this process
     "A run with validated parameters for a notebook that papermill executes."
     given, exp = dict(nb.metadata.papermill.get('parameters', {})), experiment_of(nb)
     where = str(Path(source).resolve()) if source and Path(source).is_file() else None
-    with as_input_error(): return start(experiment(exp), given, cells_hash(nb), by='papermill', source=where)
+    with _as_input_error(): return start(experiment(exp), given, cells_hash(nb), by='papermill', source=where)
 
 @contextmanager
 def recorded(run:Run)->Iterator[None]:
@@ -97,6 +97,7 @@ def recorded(run:Run)->Iterator[None]:
         raise
     finally: run.unlock()
 
+# %% ../../../nbs/lab/05_plugin.ipynb #b0333c56
 def close(run:Run, nb):
     "Close the record: status, the error of the failing cell, the report as notebook and page."
     import nbformat
@@ -150,7 +151,7 @@ class RunHandler:
     @classmethod
     def write(cls, buf, path): pass
 
-# %% ../../../nbs/lab/05_plugin.ipynb #0c440a33
+# %% ../../../nbs/lab/05_plugin.ipynb #adf3a35f
 def experiment_at(path:str|None)->str|None:
     "Name of the experiment that a notebook's file is; `None` for what is no experiment, or no notebook."
     if not isinstance(path, str) or not Path(path).is_file(): return None
@@ -162,7 +163,7 @@ def complete(params:dict, # Parsed arguments of papermill's command, changed in 
     "Fill in what an experiment's arguments mean."
     name = None if params.get('help_notebook') else experiment_at(params.get('notebook_path'))
     if not name: return
-    with as_input_error():
+    with _as_input_error():
         for file in params['parameters_file']:
             if '://' not in file: read_yaml(Path(file))
         pairs = params['parameters']
