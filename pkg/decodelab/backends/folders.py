@@ -31,9 +31,9 @@ def local_folder(model:str)->Path|None:
 def check_model(model:str):
     "Check a folder whole; a name on the Hub must be cached or reachable."
     path = local_folder(model)
-    if path is None: return check_hub(model)
-    if not path.is_dir(): raise ModelError(f'model folder {path}: no such folder')
-    check_folder(path)
+    if path is None: check_hub(model)
+    elif path.is_dir(): check_folder(path)
+    else: raise ModelError(f'model folder {path}: no such folder')
 
 # %% ../../../nbs/backends/06_folders.ipynb #1d7f3d8c
 @contextmanager
