@@ -603,7 +603,7 @@ def test_what_no_server_does_is_said(bad):
                        (lambda: b.stream((1,), Sampling(stop_ids=(3,))), 'stop_ids'),
                        (lambda: b.stream((1,), Sampling(n=2)), 'n of a stream')):
         with pytest.raises((ModelError, BadValue), match=words): ask()
-    with pytest.raises(AttributeError): b.nonsense
+    with pytest.raises(AttributeError): getattr(b, "nonsense")
     assert b.sample([], Sampling())==[]
 
 def test_streams_that_break(bad):
