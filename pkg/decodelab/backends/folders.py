@@ -16,9 +16,9 @@ from ..core.errors import DecodelabError, ModelError, nearest
 from ..core.files import digest
 
 # %% auto #0
-__all__ = ['HASHED', 'file_head', 'ANSWER_SECONDS', 'local_folder', 'check_model', 'reading', 'read_json', 'check_folder',
-           'check_tokenizer', 'check_index', 'check_safetensors', 'read_tokenizer', 'file_mark', 'folder_hash',
-           'check_gguf', 'check_memory', 'cached_models', 'in_cache', 'ask_hub', 'hub_refusal', 'like_it', 'check_hub']
+__all__ = ['ANSWER_SECONDS', 'local_folder', 'check_model', 'reading', 'read_json', 'check_folder', 'check_tokenizer',
+           'check_index', 'check_safetensors', 'read_tokenizer', 'file_mark', 'folder_hash', 'check_gguf',
+           'check_memory', 'cached_models', 'in_cache', 'ask_hub', 'hub_refusal', 'like_it', 'check_hub']
 
 # %% ../../../nbs/backends/06_folders.ipynb #c06b51cd
 def local_folder(model:str)->Path|None:
@@ -111,7 +111,7 @@ def read_tokenizer(place:str|Path, # A folder, or a name on the Hub
     with reading(f'tokenizer {place}'): return AutoTokenizer.from_pretrained(path or place)
 
 # %% ../../../nbs/backends/06_folders.ipynb #6e629129
-HASHED = ('.json', '.safetensors', '.model', '.bin', '.jinja', '.txt') # Configuration, tokenizer (merges.txt), weights
+_HASHED = ('.json', '.safetensors', '.model', '.bin', '.jinja', '.txt') # Configuration, tokenizer, weights
 
 @lru_cache(1024)
 def _sha256(path:Path, size:int, changed:int)->bytes:
@@ -123,12 +123,10 @@ def file_mark(path:Path, whole:int=1<<26, # Bytes up to which a file is its own 
     found = path.stat()
     return path.read_bytes() if found.st_size <= whole else _sha256(path, found.st_size, found.st_mtime_ns)
 
-file_head = file_mark # as gguf names it
-
 # %% ../../../nbs/backends/06_folders.ipynb #9c572cd3
 def folder_hash(path:Path, *more:str)->str:
     "Hash of configuration, tokenizer and weights."
-    files = [f for f in sorted(path.iterdir()) if f.suffix in HASHED]
+    files = [f for f in sorted(path.iterdir()) if f.suffix in _HASHED]
     return digest(*more, *(part for f in files for part in (f.name, str(f.stat().st_size), file_mark(f))))
 
 # %% ../../../nbs/backends/06_folders.ipynb #89317034
