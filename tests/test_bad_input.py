@@ -103,7 +103,8 @@ def test_a_model_that_is_nowhere(outputs, root, name, monkeypatch):
     monkeypatch.chdir(root)
     p, seconds = hastily(NOWHERE[name], HF_HUB_OFFLINE='1')
     check(p, ['no/such-model', 'no folder of that name', 'cache', 'HF_HUB_OFFLINE', 'reference:student'], outputs)
-    assert seconds < 3
+    start = hastily(('papermill', '--version'))[1] if name=='papermill' else 0 # papermill itself takes two seconds
+    assert seconds < 3+start
 
 class Hub(http.server.BaseHTTPRequestHandler):
     "A Hub that knows one model."
