@@ -2,12 +2,16 @@
 import numpy as np, pytest
 from scipy import stats
 from decodelab.backends import Toy
-from decodelab.eig import AnswerPosteriorEstimator, EIGParameters, ExpectedInformationGainCalculator, Frame, MonteCarloForecaster
+from decodelab.eig import (AnswerPosteriorEstimator, EIGParameters, ExpectedInformationGainCalculator, Frame,
+                           MonteCarloForecaster)
 from decodelab.eig.gain import gain
 
 FRAME = Frame(cue='.', answer_tokens=3)
 
-def entropy(p): p = np.asarray(p); p = p[p > 0]; return float(-(p*np.log(p)).sum())
+def entropy(p):
+    p = np.asarray(p)
+    p = p[p > 0]
+    return float(-(p*np.log(p)).sum())
 
 def enumerate_all(toy, state, length):
     "Forecasts with weights, and the exact belief over every terminated answer after a state, by direct products."
@@ -27,20 +31,29 @@ def test_posterior_entropy_gain_and_parts_equal_enumeration(seed):
     assert {c.ids for c in candidates[0]}==set(support)
     scores, _ = est.score([state, *(s for s,_ in paths)], [[c.ids for c in candidates[0]]]*(len(paths)+1))
     ps = [est.posterior(candidates[0], [x.logprob for x in s]).p for s in scores]
-    w = np.array([w for _,w in paths]); g = gain(ps[0], ps[1:], weights=w)
-    def belief(s): a = answers(s); p = [a.get(c.ids, 0.) for c in candidates[0]]; return np.array([*p, max(0, 1-sum(p))])
+    w = np.array([w for _,w in paths])
+    g = gain(ps[0], ps[1:], weights=w)
+    def belief(s):
+        a = answers(s)
+        p = [a.get(c.ids, 0.) for c in candidates[0]]
+        return np.array([*p, max(0, 1-sum(p))])
     exact = [belief(s) for s in [state, *(s for s,_ in paths)]]
     np.testing.assert_allclose(ps, exact, atol=1e-9)
-    pooled = (w[:,None]*np.array(exact[1:])).sum(0); after = sum(x*entropy(p) for x,p in zip(w, exact[1:]))
+    pooled = (w[:,None]*np.array(exact[1:])).sum(0)
+    after = sum(x*entropy(p) for x,p in zip(w, exact[1:]))
     assert abs(g.entropy-entropy(exact[0])) < 1e-9 and abs(g.eig-(entropy(exact[0])-after)) < 1e-9
-    assert abs(g.mutual_information-(entropy(pooled)-after)) < 1e-9 and abs(g.computation_gain-(entropy(exact[0])-entropy(pooled))) < 1e-9
+    assert abs(g.mutual_information-(entropy(pooled)-after)) < 1e-9
+    assert abs(g.computation_gain-(entropy(exact[0])-entropy(pooled))) < 1e-9
 
 def test_monte_carlo_is_unbiased_and_its_interval_covers():
-    "1,000 seeds: z test of the mean gain, and coverage of the 95 % interval. The sample number makes draws independent, so one call with 1,000·K samples is 1,000 seeds."
+    "1,000 seeds: z test of the mean gain, and coverage of the 95 % interval."
     toy, state, k = Toy.random('ab.$', seed=2, concentration=1.), (0,), 12
     paths, answers = enumerate_all(toy, state, 2)
     support = list(answers(state))
-    def belief(s): a = answers(s); p = [a[i] if i in a else 0. for i in support]; return np.array([*p, max(0, 1-sum(p))])
+    def belief(s):
+        a = answers(s)
+        p = [a.get(i, 0.) for i in support]
+        return np.array([*p, max(0, 1-sum(p))])
     now, table = belief(state), {s: belief(s) for s,_ in paths}
     exact = entropy(now) - sum(w*entropy(table[s]) for s,w in paths)
     estimates, hits = [], 0
@@ -48,7 +61,8 @@ def test_monte_carlo_is_unbiased_and_its_interval_covers():
         f = MonteCarloForecaster(toy, FRAME, EIGParameters(sample_length=2, top_p=1, mc_samples=k), seed)
         ends = [(*state, *c.ids) for c in f.forecast([state], k)[0]]
         g = gain(now, [table[e] for e in ends])
-        estimates.append(g.eig); hits += g.low <= exact <= g.high
+        estimates.append(g.eig)
+        hits += g.low <= exact <= g.high
     z = (np.mean(estimates)-exact)/(np.std(estimates, ddof=1)/np.sqrt(1000))
     assert abs(z) < 3.3, z
     assert 900 <= hits <= 990, hits
@@ -56,10 +70,12 @@ def test_monte_carlo_is_unbiased_and_its_interval_covers():
 def test_calculator_agrees_with_enumeration_within_its_interval():
     toy, state = Toy.random('ab.$', seed=11, concentration=.6), (0,)
     p = EIGParameters(beam_size=20, mc_samples=20, sample_length=2, top_p=1, lambda_cost=0, adaptive=False)
-    gains = [ExpectedInformationGainCalculator(toy, FRAME, p, seed, normaliser=str).evaluate([state])[0].gain for seed in range(40)]
+    calculators = [ExpectedInformationGainCalculator(toy, FRAME, p, seed, normaliser=str) for seed in range(40)]
+    gains = [c.evaluate([state])[0].gain for c in calculators]
     paths, answers = enumerate_all(toy, state, 2)
     est = AnswerPosteriorEstimator(toy, FRAME, p, normaliser=str)
-    cs, _ = est.candidates([state]); ids = [c.ids for c in cs[0]]
+    cs, _ = est.candidates([state])
+    ids = [c.ids for c in cs[0]]
     scores, _ = est.score([state, *(s for s,_ in paths)], [ids]*(len(paths)+1))
     ps = [est.posterior(cs[0], [x.logprob for x in s]).p for s in scores]
     exact = gain(ps[0], ps[1:], weights=[w for _,w in paths]).eig
@@ -80,3 +96,22 @@ def test_unscorable_answers_are_a_counted_failure():
     endless = Toy.from_table('a.$', {c: {'a': 1.} for c in ('.', '.a', '.aa', '.aaa')})
     d = ExpectedInformationGainCalculator(endless, Frame(cue='.', answer_tokens=2), EIGParameters()).evaluate([()])[0]
     assert d.cause=='failed: beam'
+
+def test_every_session_is_closed(monkeypatch):
+    "Also one that is left by an error."
+    toy = Toy.random('ab.\n$', seed=3)
+    opened, closed = [], []
+    def session(prefixes, room=64, open_one=toy.session):
+        opened.append(open_one(prefixes, room))
+        close = opened[-1].close
+        opened[-1].close = lambda: (closed.append(1), close())
+        return opened[-1]
+    monkeypatch.setattr(toy, 'session', session)
+    parameters = EIGParameters(sample_length=4, lambda_cost=0)
+    calculator = ExpectedInformationGainCalculator(toy, FRAME, parameters, normaliser=str)
+    calculator.evaluate([(0,), (1, 0)])
+    calculator.forecaster.walk([(0,), (1,)], [6, 6])
+    assert len(opened)==len(closed) >= 2
+    monkeypatch.setattr('decodelab.eig.posterior._best', lambda pool, width: 1/0)
+    with pytest.raises(ZeroDivisionError): calculator.evaluate([(0,)])
+    assert len(opened)==len(closed)

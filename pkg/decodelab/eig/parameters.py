@@ -13,25 +13,36 @@ __all__ = ['EIGParameters', 'EIGEvalParameters']
 # %% ../../../nbs/eig/00_parameters.ipynb #f56ae926
 class EIGParameters(Parameters):
     "How an expected-information-gain decision is made."
-    lambda_cost: float = param(.05, 'Reasoning goes on while the expected information gain of a forecast exceeds this cost λ.', 'nats', ge=0, le=10)
+    lambda_cost: float = param(
+        .05, 'Reasoning goes on while the expected information gain of a forecast exceeds this cost λ.', 'nats',
+        ge=0, le=10)
     beam_size: int = param(8, 'Answer candidates kept at a step boundary.', ge=1, le=20)
     mc_samples: int = param(5, 'Forecasts K of the reasoning, at most.', ge=1, le=20)
     sample_length: int = param(64, 'Length of a forecast.', 'tokens', ge=1, le=512)
     temperature: float = param(1., 'Temperature of reasoning and forecasts.', ge=.1, le=2)
     top_p: float = param(.9, 'Nucleus of reasoning and forecasts.', ge=.1, le=1)
-    max_computation_time: float = param(30., 'One decision may take so long; then reasoning stops and the time-out is counted.', 'seconds', ge=1, le=300)
-    lookahead: int | None = param(None, 'Cap on the steps of a forecast; none by default, since a horizon of one short step is myopic.', 'steps', ge=1, le=16)
+    max_computation_time: float = param(
+        30., 'One decision may take so long; then reasoning stops and the time-out is counted.', 'seconds',
+        ge=1, le=300)
+    lookahead: int | None = param(
+        None, 'Cap on the steps of a forecast; none by default, since a horizon of one short step is myopic.', 'steps',
+        ge=1, le=16)
     adaptive: bool = param(True, 'Stop drawing forecasts once the interval of the gain excludes λ.')
-    length_normalise: bool = param(False, 'Divide log-probabilities of answers by their length; beliefs are then no proper probabilities.')
+    length_normalise: bool = param(
+        False, 'Divide log-probabilities of answers by their length; beliefs are then no proper probabilities.')
 
 class EIGEvalParameters(EIGParameters):
     "Parameters of `nbs/eig_eval.ipynb`."
-    preset: Literal['fast', 'balanced', 'precision'] | None = param(None, 'Preset of `params/eig/`; what is given by name wins over it.')
+    preset: Literal['fast', 'balanced', 'precision'] | None = param(
+        None, 'Preset of `params/eig/`; what is given by name wins over it.')
     backend: str = param('reference:student', 'Runtime and model, e.g. `hf:path/to/folder`.')
-    data: str = param('reference', '`reference`, `reference:long`, or a JSONL file of question and answer (GSM8K as it is).')
+    data: str = param(
+        'reference', '`reference`, `reference:long`, or a JSONL file of question and answer (GSM8K as it is).')
     n: int = param(192, 'Questions.', ge=2, le=1_000_000)
     seed: int = param(0, 'Of questions and of all draws.', ge=0, le=2**31-1)
     unanswerable: float = param(.2, 'Share of reference questions that nobody can answer.', ge=0, le=1)
-    target: float = param(.5, 'Where rules are compared: this share of the way from the accuracy without reasoning to the best.', ge=.1, le=1)
+    target: float = param(
+        .5, 'Where rules are compared: this share of the way from the accuracy without reasoning to the best.',
+        ge=.1, le=1)
     max_tokens: int = param(512, 'Longest reasoning.', 'tokens', ge=1, le=1_000_000)
     chunk: int = param(64, 'Questions that move together.', ge=1, le=4096)

@@ -31,7 +31,7 @@ def _best(pool:list[tuple[int|None,_Hypothesis]], width:int)->list[tuple[int|Non
     head = pool[:1] if pool and pool[0][1].greedy else []
     return head + sorted(pool[len(head):], key=lambda x: -x[1].logprob)[:width-len(head)]
 
-# %% ../../../nbs/eig/03_posterior.ipynb #7a395fbe
+# %% ../../../nbs/eig/03_posterior.ipynb #abd32078
 @dataclass
 class _Search:
     "The beams of one prefix."
@@ -42,7 +42,7 @@ class _Search:
     cost: int = 0 # Tokens
 
     def grow(self, logprobs:list[list[float]], tokens:list[list[int]], last:bool)->list[int]:
-        "Put on one token of [rows, width], only an end if it is the last; returns the row that each live beam grew from."
+        "Put on one token of [rows, width], only an end if it is the last; the row that each live beam grew from."
         grown = [(row, _Hypothesis((*h.ids, token), h.logprob+logprob, h.greedy and token==tokens[row][0]))
                  for row,h in enumerate(self.live) for logprob,token in zip(logprobs[row], tokens[row])
                  if logprob > -np.inf and (token in self.ends or not last)]

@@ -8,204 +8,326 @@ import itertools
 from collections.abc import Sequence
 import numpy as np
 import pandas as pd
-from .compare import SWEEPS, VARIANTS, Comparison, area, at_equal_tokens, front, sweep, sweeps, with_forecasts
-from ..gain import ExpectedInformationGainCalculator
-from .plane import ANSWER, CORRECT, FORECAST, PROBE, REASONING, TOTAL, Curve, cheapest, judged, saving, targets, trace_calibration
-from .report import finite, outcome_row
-from .traces import replay, trace
-from ...maths.statistics import detectable, paired
+from ..gain import ExpectedInformationGainCalculator, Metrics, settled
+from .compare import (SWEEPS, VARIANTS, Comparison, area, at_equal_tokens, front, sweep, sweeps,
+                                         with_forecasts)
+from .plane import (CORRECT, REASONING, TOTAL, Curve, cheapest, edge, halves, judged, saving,
+                                       targets, trace_calibration)
+from .report import KINDS, SHARES, done, finite, outcome_row, share_right
+from .traces import trace
+from ...maths.statistics import Paired, detectable, paired
 
 # %% auto #0
-__all__ = ['TONES', 'BASES', 'CLAIMS', 'tidy', 'tone', 'interval', 'chosen', 'table', 'claims', 'more_or_less', 'claims_table',
-           'along', 'keeping_accuracy', 'parts', 'free_bound', 'beams', 'plane_figure', 'cost_figure',
-           'sensitivity_figure', 'verdict', 'metrics', 'pooled']
+__all__ = ['TONES', 'BASES', 'Curves', 'CLAIMS', 'AMORTISED', 'tidy', 'tone', 'interval', 'chosen', 'means', 'in_front', 'reach',
+           'table', 'claims', 'more_or_less', 'claims_table', 'along', 'keeping_accuracy', 'parts', 'free_bound',
+           'beams', 'plane_figure', 'cost_figure', 'sensitivity_figure', 'verdict', 'metrics', 'pooled']
 
 # %% ../../../../nbs/eig/study/05_compare_report.ipynb #7ece8729
-TONES = {'full': '#1d2530', 'none': '#b0b8c1', 'fixed budget': '#7f8c9b', 'entropy': '#2b7bba', 'EIG': '#e4572e', 'Bayes risk': '#f2a65a', 'amortised, probes': '#2a9d5c', 'amortised, hidden state': '#0b6e4f', 'own path, L=6': '#c43b8e'}
+TONES = {'full': '#1d2530', 'none': '#b0b8c1', 'fixed budget': '#7f8c9b', 'entropy': '#2b7bba', 'EIG': '#e4572e',
+         'Bayes risk': '#f2a65a', 'amortised, probes': '#2a9d5c', 'amortised, hidden state': '#0b6e4f',
+         'own path, L=6': '#c43b8e'}
 BASES = ('full', 'none')
 
 def tidy(df:pd.DataFrame):
     "A table for the eye: three digits for shares and nats, one for tokens."
-    fine = ('accuracy','area','saved','entropy','outside','calibration')
-    return df.style.format({c: '{:.3f}' if any(w in c for w in fine) else '{:.0f}' if df[c].dtype.kind=='i' else '{:.1f}' for c in df.select_dtypes('number')}, na_rep='–').hide(axis='index')
+    fine = ('accuracy', 'area', 'saved', 'entropy', 'outside', 'calibration')
+    digits = lambda c: 3 if any(word in c for word in fine) else 0 if df[c].dtype.kind=='i' else 1
+    formats = {c: f'{{:.{digits(c)}f}}' for c in df.select_dtypes('number')}
+    return df.style.format(formats, na_rep='–').hide(axis='index')
 
-def tone(name:str)->str: return TONES.get(name, '#c9b458')
+def tone(name:str)->str:
+    "A rule's colour."
+    return TONES.get(name, '#c9b458')
 
-def interval(p)->str: return f'{p.difference:+.3f} [{p.low:+.3f}, {p.high:+.3f}]'
+def interval(p:Paired)->str:
+    "A difference of shares with its interval."
+    return f'{p.difference:+.3f} [{p.low:+.3f}, {p.high:+.3f}]'
 
-def chosen(curves:dict[str,Curve], goal:float, column:int=TOTAL)->dict[str,np.ndarray]:
+# %% ../../../../nbs/eig/study/05_compare_report.ipynb #6499e731
+Curves = dict[str,Curve] # By the rule's name
+
+def chosen(curves:Curves, goal:float, column:int=TOTAL)->dict[str,np.ndarray]:
     "Outcomes of every rule with its threshold chosen on the other half."
-    return {k: judged(c, goal, column) for k,c in curves.items()}
+    return {name: judged(c, goal, column) for name,c in curves.items()}
 
-def table(curves:dict[str,Curve], goal:float)->pd.DataFrame:
-    "Every rule at the target: accuracy, tokens by kind, against full reasoning and against the fixed budget that spends as much."
-    xs, full, budget = chosen(curves, goal), curves['full'].outcomes[0], curves['fixed budget']
-    best = front({k: (x[:,TOTAL].mean(), x[:,CORRECT].mean()) for k,x in xs.items()})
-    lo, hi = curves['none'].tokens().min(), full[:,TOTAL].mean()
+def means(outcomes:np.ndarray)->dict[str,float]:
+    "Accuracy, and mean tokens of each kind."
+    tokens = {kind: outcomes[:,column].mean() for kind,column in KINDS.items()}
+    return dict(accuracy=outcomes[:,CORRECT].mean()) | tokens
+
+def in_front(outcomes:dict[str,np.ndarray])->list[str]:
+    "Rules that no other beats in both tokens and accuracy."
+    return front({name: (x[:,TOTAL].mean(), x[:,CORRECT].mean()) for name,x in outcomes.items()})
+
+def reach(curves:Curves)->tuple[float,float]:
+    "Tokens without reasoning and with all of it: between them areas are taken."
+    return curves['none'].tokens().min(), curves['full'].outcomes[0][:,TOTAL].mean()
+
+# %% ../../../../nbs/eig/study/05_compare_report.ipynb #eafbf3e9
+def table(curves:Curves, goal:float)->pd.DataFrame:
+    "Every rule at the target: accuracy, tokens by kind, against full reasoning and a budget that spends as much."
+    outcomes = chosen(curves, goal)
+    best, by_tokens = in_front(outcomes), sorted(outcomes, key=lambda name: outcomes[name][:,TOTAL].mean())
     rows = []
-    for k,x in sorted(xs.items(), key=lambda kx: kx[1][:,TOTAL].mean()):
-        row = outcome_row(k, x); row.pop('seconds')
-        p = None if k in (*BASES, 'fixed budget') else at_equal_tokens(curves[k], budget, goal)
-        rows.append({'front': '●' if k in best else ''} | row | {'accuracy less full, 95 %': interval(paired(x[:,CORRECT], full[:,CORRECT])) if k!='full' else '–',
-            'less a budget of equal tokens, 95 %': '–' if p is None else interval(p[0]) if p[1] > 0 else '–', 'area': None if k in BASES else area(curves[k], lo, hi)})
+    for name in by_tokens:
+        row = outcome_row(name, outcomes[name])
+        del row['seconds']
+        rows.append({'front': '●' if name in best else ''} | row | _against_bases(curves, name, outcomes[name], goal))
     return pd.DataFrame(rows)
 
-CLAIMS = (('EIG', 'entropy', REASONING), ('EIG', 'fixed budget', REASONING), ('amortised, probes', 'entropy', TOTAL), ('amortised, probes', 'fixed budget', TOTAL),
-          ('amortised, hidden state', 'entropy', TOTAL), ('amortised, hidden state', 'fixed budget', TOTAL), ('own path, L=6', 'entropy', TOTAL))
+def _against_bases(curves:Curves, name:str, outcomes:np.ndarray, goal:float)->dict:
+    "A rule against full reasoning and against a budget, and its area."
+    full, equal = curves['full'].outcomes[0], '–'
+    less = '–' if name=='full' else interval(paired(outcomes[:,CORRECT], full[:,CORRECT]))
+    if name not in (*BASES, 'fixed budget'):
+        difference, tokens = at_equal_tokens(curves[name], curves['fixed budget'], goal)
+        if tokens > 0: equal = interval(difference)
+    return {'accuracy less full, 95 %': less, 'less a budget of equal tokens, 95 %': equal,
+            'area': None if name in BASES else area(curves[name], *reach(curves))}
 
-def claims(traces:dict[int,Sequence[dict]], curves:dict[int,dict[str,Curve]], share:float, which:Sequence[tuple]=CLAIMS)->list[dict]:
+# %% ../../../../nbs/eig/study/05_compare_report.ipynb #56e2017b
+CLAIMS = (('EIG', 'entropy', REASONING), ('EIG', 'fixed budget', REASONING), ('amortised, probes', 'entropy', TOTAL),
+          ('amortised, probes', 'fixed budget', TOTAL), ('amortised, hidden state', 'entropy', TOTAL),
+          ('amortised, hidden state', 'fixed budget', TOTAL), ('own path, L=6', 'entropy', TOTAL))
+
+def claims(traces:dict[int,Sequence[dict]], curves:dict[int,Curves], share:float,
+           which:Sequence[tuple]=CLAIMS)->list[dict]:
     "One rule against another at each seed's own target: tokens, what is saved, paired interval."
-    out = []
-    for seed,ts in traces.items():
-        goal = targets(ts, [share])[0]
-        for a,b,column in which:
-            if a not in curves[seed] or b not in curves[seed]: continue
-            s = saving(curves[seed][a], curves[seed][b], goal, column)
-            at = [curves[seed][k].at(goal, column) for k in (a, b)]
-            out.append(dict(seed=seed, rule=a, against=b, counted='reasoning' if column==REASONING else 'all', tokens=s.tokens[0], other=s.tokens[1], saved=finite(s.saved), low=s.difference.low, high=s.difference.high,
-                accuracy=s.accuracy[0], other_accuracy=s.accuracy[1], equal_accuracy_tokens=finite(at[0]), equal_accuracy_other=finite(at[1])))
-    return out
+    goals = {seed: targets(own, [share])[0] for seed,own in traces.items()}
+    return [dict(seed=seed) | _claim(curves[seed], rule, against, column, goal) for seed,goal in goals.items()
+            for rule,against,column in which if rule in curves[seed] and against in curves[seed]]
 
-def more_or_less(a:float, b:float, less:str='less')->str: return (f'{1-a/b:.0%} {less}' if a <= b else f'{a/b-1:.0%} more') if b else '–'
+def _claim(curves:Curves, rule:str, against:str, column:int, goal:float)->dict:
+    s = saving(curves[rule], curves[against], goal, column)
+    equal = [finite(curves[name].at(goal, column)) for name in (rule, against)]
+    return dict(rule=rule, against=against, counted='reasoning' if column==REASONING else 'all',
+                tokens=s.tokens[0], other=s.tokens[1], saved=finite(s.saved), low=s.difference.low,
+                high=s.difference.high, accuracy=s.accuracy[0], other_accuracy=s.accuracy[1],
+                equal_accuracy_tokens=equal[0], equal_accuracy_other=equal[1])
+
+# %% ../../../../nbs/eig/study/05_compare_report.ipynb #14d4a21b
+def more_or_less(a:float, b:float, less:str='less')->str:
+    "A share in words."
+    if not b: return '–'
+    return f'{1-a/b:.0%} {less}' if a <= b else f'{a/b-1:.0%} more'
 
 def claims_table(rows:Sequence[dict])->pd.DataFrame:
     "Claims, a line for each pair, seeds side by side."
-    out = {}
+    lines = {}
     for r in rows:
-        line = out.setdefault((r['rule'], r['against'], r['counted']), {'rule': r['rule'], 'against': r['against'], 'tokens counted': r['counted']})
-        equal = '–' if not r['equal_accuracy_other'] or r['equal_accuracy_tokens'] is None else more_or_less(r['equal_accuracy_tokens'], r['equal_accuracy_other'])
-        line[f'seed {r["seed"]}'] = f'{r["tokens"]:.1f} against {r["other"]:.1f}: {more_or_less(r["tokens"], r["other"])}, {r["tokens"]-r["other"]:+.1f} [{r["low"]:+.1f}, {r["high"]:+.1f}]; at equal accuracy {equal}'
-    return pd.DataFrame(out.values())
+        names = {'rule': r['rule'], 'against': r['against'], 'tokens counted': r['counted']}
+        lines.setdefault(tuple(names.values()), names)[f'seed {r["seed"]}'] = _told(r)
+    return pd.DataFrame(lines.values())
+
+def _told(r:dict)->str:
+    "A claim on one seed."
+    tokens, other, mine, theirs = (r[k] for k in ('tokens', 'other', 'equal_accuracy_tokens', 'equal_accuracy_other'))
+    equal = '–' if not theirs or mine is None else more_or_less(mine, theirs)
+    return (f'{tokens:.1f} against {other:.1f}: {more_or_less(tokens, other)}, '
+            f'{tokens-other:+.1f} [{r["low"]:+.1f}, {r["high"]:+.1f}]; at equal accuracy {equal}')
 
 # %% ../../../../nbs/eig/study/05_compare_report.ipynb #e3a88e5f
-def along(traces:Sequence[dict], curves:dict[str,Curve], shares:Sequence[float]=(.5,.7,.85,.95,1.), which:Sequence[str]=('fixed budget','entropy','EIG','amortised, probes','amortised, hidden state'), column:int=TOTAL)->pd.DataFrame:
-    "Tokens that each rule needs for an accuracy, interpolated along its edge; a dash where it never gets there."
-    rows = []
-    for share,goal in zip(shares, targets(traces, shares)): rows.append({'way to the top': f'{share:.0%}', 'accuracy': goal} | {k: finite(curves[k].at(goal, column)) for k in which if k in curves})
-    return pd.DataFrame(rows)
+AMORTISED = ('amortised, probes', 'amortised, hidden state')
 
-def keeping_accuracy(curves:dict[str,Curve], loss:float=.01)->pd.DataFrame:
-    "What each rule saves of full reasoning's tokens, its threshold chosen on the other half to lose at most `loss` of accuracy there."
-    full, rows = curves['full'].outcomes[0], []
-    n = len(full); side = np.random.default_rng(0).permutation(n) % 2
-    for k,c in curves.items():
-        if k in BASES: continue
-        x = np.empty((n, 6))
-        for s in (0, 1): x[side==s] = c.outcomes[cheapest(c, side!=s, full[side!=s,CORRECT].mean()-loss, TOTAL), side==s]
-        rows.append({'rule': k, 'reasoning saved': 1-x[:,REASONING].mean()/full[:,REASONING].mean(), 'all tokens saved': 1-x[:,TOTAL].mean()/full[:,TOTAL].mean(), 'accuracy less full, 95 %': interval(paired(x[:,CORRECT], full[:,CORRECT]))})
+def along(traces:Sequence[dict], curves:Curves, shares:Sequence[float]=SHARES,
+          which:Sequence[str]=('fixed budget', 'entropy', 'EIG', *AMORTISED), column:int=TOTAL)->pd.DataFrame:
+    "Tokens that each rule needs for an accuracy, interpolated along its edge; a dash where it never gets there."
+    known = [name for name in which if name in curves]
+    return pd.DataFrame([{'way to the top': f'{share:.0%}', 'accuracy': goal}
+                         | {name: finite(curves[name].at(goal, column)) for name in known}
+                         for share,goal in zip(shares, targets(traces, shares))])
+
+def keeping_accuracy(curves:Curves, loss:float=.01)->pd.DataFrame:
+    "What each rule saves of full reasoning's tokens, its threshold chosen on the other half to lose `loss` at most."
+    full = curves['full'].outcomes[0]
+    rows = []
+    for name,c in curves.items():
+        if name in BASES: continue
+        kept = _keeping(c, full, loss)
+        saved = lambda column: 1-kept[:,column].mean()/full[:,column].mean()
+        rows.append({'rule': name, 'reasoning saved': saved(REASONING), 'all tokens saved': saved(TOTAL),
+                     'accuracy less full, 95 %': interval(paired(kept[:,CORRECT], full[:,CORRECT]))})
     return pd.DataFrame(sorted(rows, key=lambda r: -r['all tokens saved']))
 
-def parts(traces:Sequence[dict], curves:dict[str,Curve], goal:float, m:int, gains:dict, skip:Sequence[str], cue_tokens:int=2)->pd.DataFrame:
-    "What each part of the method saves and costs at the target, against EIG with all its forecasts, or the first that was measured."
-    k = max((len(g['after']) for t in traces for g in t['gain'] if g), default=0)
-    every = {f'EIG, {k} forecasts at each step': curves['EIG'], 'EIG, one forecast': sweep(with_forecasts(traces, 1), SWEEPS['EIG'], m, gains, cue_tokens)} if k else {}
-    every |= {n: c for n,c in curves.items() if n in ('own path, L=6', 'amortised, probes', 'amortised, hidden state', 'entropy', 'fixed budget')} | sweeps(traces, VARIANTS, m, gains, skip, cue_tokens)
-    base, rows = judged(next(iter(every.values())), goal, TOTAL), []
-    for n,c in every.items():
-        x = judged(c, goal, TOTAL); d = paired(x[:,TOTAL], base[:,TOTAL])
-        rows.append({'rule': n, 'accuracy': x[:,CORRECT].mean(), 'reasoning': x[:,REASONING].mean(), 'forecast': x[:,FORECAST].mean(), 'probe': x[:,PROBE].mean(), 'total': x[:,TOTAL].mean(),
-                     'all tokens against the first row, 95 %': '–' if not len(rows) else f'{d.difference:+.1f} [{d.low:+.1f}, {d.high:+.1f}]'})
+def _keeping(c:Curve, full:np.ndarray, loss:float)->np.ndarray: # [n, 6]
+    side, out = halves(len(full)), np.empty(full.shape)
+    for half in (0, 1):
+        other = side!=half
+        out[side==half] = c.outcomes[cheapest(c, other, full[other,CORRECT].mean()-loss, TOTAL),side==half]
+    return out
+
+# %% ../../../../nbs/eig/study/05_compare_report.ipynb #b8403fa6
+def parts(traces:Sequence[dict], curves:Curves, goal:float, m:int, gains:dict, skip:Sequence[str],
+          cue_tokens:int=2)->pd.DataFrame:
+    "What each part of the method saves and costs at the target, against EIG with all forecasts or the first measured."
+    drawn = max((len(g['after']) for t in traces for g in t['gain'] if g), default=0)
+    every = {}
+    if drawn: every = {f'EIG, {drawn} forecasts at each step': curves['EIG'], 'EIG, one forecast':
+                       sweep(with_forecasts(traces, 1), SWEEPS['EIG'], m, gains, cue_tokens)}
+    shown = ('own path, L=6', *AMORTISED, 'entropy', 'fixed budget')
+    every |= {name: c for name,c in curves.items() if name in shown}
+    every |= sweeps(traces, VARIANTS, m, gains, skip, cue_tokens)
+    return _parts_table({name: judged(c, goal, TOTAL) for name,c in every.items()})
+
+def _parts_table(outcomes:dict[str,np.ndarray])->pd.DataFrame:
+    "Rules against the first one."
+    base, rows = next(iter(outcomes.values())), []
+    for name,x in outcomes.items():
+        d = paired(x[:,TOTAL], base[:,TOTAL])
+        less = f'{d.difference:+.1f} [{d.low:+.1f}, {d.high:+.1f}]' if rows else '–'
+        kinds = {kind: of for kind,of in means(x).items() if kind!='answer'}
+        rows.append({'rule': name} | kinds | {'all tokens against the first row, 95 %': less})
     return pd.DataFrame(rows)
 
+# %% ../../../../nbs/eig/study/05_compare_report.ipynb #7e7505fd
 def free_bound(traces:Sequence[dict], lam:float)->dict:
-    "What H ≤ λ spares: at how many of the decisions that EIG takes no forecast is drawn, and the tokens it would have cost at least (needs gains at every boundary that is not sure)."
+    "What H ≤ λ spares: decisions that draw no forecast, and tokens (needs gains at every boundary that is not sure)."
     stops, tokens, decisions = 0, 0, 0
     for t in traces:
         for h,g in zip(t['entropy'], t['gain']):
             if h is None: break
             decisions += 1
-            if h <= lam: stops += 1; tokens += g['forecast']+g['kept']+g['probe'] if g else 0; break
+            if settled(h, lam):
+                stops += 1
+                tokens += g['forecast']+g['kept']+g['probe'] if g else 0
+                break
             if g is None or g['eig'] <= lam: break
     return dict(decisions=decisions, without_forecast=stops, tokens_spared=tokens/len(traces))
 
-def beams(c:Comparison, full:Sequence[dict], sizes:Sequence[int]=(1,2,4,8,16), goal:float|None=None, m:int=16)->pd.DataFrame:
-    "The belief with fewer and more candidates: its entropy, what is outside, calibration, and the tokens that an entropy threshold then needs."
+# %% ../../../../nbs/eig/study/05_compare_report.ipynb #cbfdf0b0
+def beams(c:Comparison, full:Sequence[dict], sizes:Sequence[int]=(1,2,4,8,16), goal:float|None=None,
+          m:int=16)->pd.DataFrame:
+    "The belief with fewer and more candidates, and the tokens that an entropy threshold then needs."
     rows = []
-    for b in sizes:
-        calc = ExpectedInformationGainCalculator(c.backend, c.frame, c.common.model_copy(update=dict(beam_size=b)), c.p.seed)
-        ts = trace(calc, full, gains=False); curve = sweep(ts, SWEEPS['entropy'], m, {}, c.cue_tokens)
-        rows.append({'beam_size': b, 'entropy': float(np.mean([h for t in ts for h in t['entropy'] if h is not None])), 'outside': float(np.mean([x[-1][1] for t in ts for x in t['belief'] if x])),
-            'calibration error': trace_calibration(ts)[0], 'probe tokens a boundary': float(np.mean([x for t in ts for x in t['probe']])), 'all tokens at the target': finite(curve.at(targets(ts, [c.p.target])[0] if goal is None else goal))})
+    for size in sizes:
+        parameters = c.common.model_copy(update=dict(beam_size=size))
+        calculator = ExpectedInformationGainCalculator(c.backend, c.frame, parameters, c.p.seed, metrics=Metrics())
+        traces = trace(calculator, full, gains=False)
+        curve = sweep(traces, SWEEPS['entropy'], m, {}, c.cue_tokens)
+        target = targets(traces, [c.p.target])[0] if goal is None else goal
+        rows.append({'beam_size': size} | _belief_row(traces) | {'all tokens at the target': finite(curve.at(target))})
     return pd.DataFrame(rows)
 
-# %% ../../../../nbs/eig/study/05_compare_report.ipynb #f1c91fa9
-def _edge(c:Curve, column:int)->tuple[np.ndarray,np.ndarray]:
-    t, a = c.tokens(column), c.accuracy; order = np.lexsort((-a, t)); t, a = t[order], a[order]
-    best = a > np.concatenate([[-1], np.maximum.accumulate(a)[:-1]])
-    return t[best], a[best]
+def _belief_row(traces:Sequence[dict])->dict:
+    "Beliefs at all boundaries: entropy, what is outside the candidates, calibration, cost."
+    mean = lambda values: float(np.mean(list(values)))
+    return {'entropy': mean(h for t in traces for h in t['entropy'] if h is not None),
+            'outside': mean(belief[-1][1] for t in traces for belief in t['belief'] if belief),
+            'calibration error': trace_calibration(traces)[0],
+            'probe tokens a boundary': mean(x for t in traces for x in t['probe'])}
 
-def plane_figure(curves:dict[str,Curve], goal:float, seconds:dict[str,tuple[float,float]]|None=None):
-    "All rules: accuracy against all tokens, against reasoning tokens, and, for those run live at the target, against seconds."
+# %% ../../../../nbs/eig/study/05_compare_report.ipynb #f1c91fa9
+_DASHES = ('-', '--', ':', '-.', (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (7, 2)))
+
+def plane_figure(curves:Curves, goal:float, seconds:dict[str,tuple[float,float]]|None=None):
+    "All rules: accuracy against all tokens, reasoning tokens and, for those run live at the target, seconds."
     import matplotlib.pyplot as plt
     fig, axes = plt.subplots(1, 3 if seconds else 2, figsize=(16 if seconds else 11.5, 5), sharey=True)
-    for ax,column in zip(axes, (TOTAL, REASONING)):
-        dashes = itertools.cycle(('-', '--', ':', '-.', (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (7, 2))))
-        for k,c in curves.items():
-            x, y = _edge(c, column); main = k in TONES
-            ax.plot(x, y, marker='o' if k in BASES else '', ls='' if k in BASES else '-' if main else next(dashes), color=tone(k), lw=2.4 if main else 1.2, ms=7, alpha=1 if main else .85, label=k, zorder=3 if main else 2)
-        ax.axhline(goal, color='#c3c9d0', lw=1, ls=':', zorder=0); ax.grid(alpha=.2)
-    axes[0].set(xscale='log', xlabel='all tokens a question (log scale)', ylabel='accuracy', title='What deciding costs too'); axes[1].set(xlabel='reasoning tokens a question', title='What thinking costs')
+    for ax,column in zip(axes, (TOTAL, REASONING)): _plane(ax, curves, goal, column)
+    axes[0].set(xscale='log', xlabel='all tokens a question (log scale)', ylabel='accuracy',
+                title='What deciding costs too')
+    axes[1].set(xlabel='reasoning tokens a question', title='What thinking costs')
     axes[1].legend(frameon=False, fontsize=7, loc='lower right', ncols=2)
-    if seconds:
-        for k,(t,a) in seconds.items(): axes[2].plot(t*1e3, a, 'o', color=tone(k), ms=7); axes[2].annotate(k, (t*1e3, a), fontsize=7, xytext=(4, 3), textcoords='offset points')
-        axes[2].set(xscale='log', xlabel='milliseconds a question, live (log scale)', title='What it takes'); axes[2].grid(alpha=.2)
-    fig.tight_layout(); plt.close(fig)
-    return fig
+    if seconds: _seconds(axes[2], seconds)
+    return done(fig)
 
-def cost_figure(curves:dict[str,Curve], goal:float):
+def _plane(ax, curves:Curves, goal:float, column:int)->None:
+    "Edges of all rules; those with a colour of their own stand out."
+    dashes = itertools.cycle(_DASHES)
+    for name,c in curves.items():
+        main, base = name in TONES, name in BASES
+        style = '' if base else '-' if main else next(dashes)
+        ax.plot(*edge(c, column), marker='o' if base else '', ls=style, color=tone(name), lw=2.4 if main else 1.2, ms=7,
+                alpha=1 if main else .85, label=name, zorder=3 if main else 2)
+    ax.axhline(goal, color='#c3c9d0', lw=1, ls=':', zorder=0)
+    ax.grid(alpha=.2)
+
+# %% ../../../../nbs/eig/study/05_compare_report.ipynb #a644ef7a
+def _seconds(ax, seconds:dict[str,tuple[float,float]])->None:
+    for name,(spent,accuracy) in seconds.items():
+        ax.plot(spent*1e3, accuracy, 'o', color=tone(name), ms=7)
+        ax.annotate(name, (spent*1e3, accuracy), fontsize=7, xytext=(4, 3), textcoords='offset points')
+    ax.set(xscale='log', xlabel='milliseconds a question, live (log scale)', title='What it takes')
+    ax.grid(alpha=.2)
+
+# %% ../../../../nbs/eig/study/05_compare_report.ipynb #3613dead
+_KIND_TONES = {'reasoning': '#33475b', 'answer': '#9fb1c1', 'probe': '#2b7bba', 'forecast': '#e4572e'}
+
+def cost_figure(curves:Curves, goal:float):
     "All tokens at the target, by kind."
     import matplotlib.pyplot as plt
-    xs = sorted(chosen(curves, goal).items(), key=lambda kx: -kx[1][:,TOTAL].mean())
-    fig, ax = plt.subplots(figsize=(9, .33*len(xs)+1.2)); left = np.zeros(len(xs))
-    for name,column,colour in (('reasoning', REASONING, '#33475b'), ('answer', ANSWER, '#9fb1c1'), ('probe', PROBE, '#2b7bba'), ('forecast', FORECAST, '#e4572e')):
-        w = np.array([x[:,column].mean() for _,x in xs]); ax.barh([k for k,_ in xs], w, left=left, color=colour, label=name); left += w
-    for i,v in enumerate(left): ax.annotate(f'{v:.0f}', (v, i), xytext=(4, -3), textcoords='offset points', fontsize=8)
-    ax.set(xlabel='tokens a question', xscale='symlog', xlim=(0, left.max()*1.4)); ax.legend(frameon=False, ncols=4, loc='lower right', fontsize=8); ax.grid(alpha=.2, axis='x')
-    fig.tight_layout(); plt.close(fig)
-    return fig
+    rules = sorted(chosen(curves, goal).items(), key=lambda rule: -rule[1][:,TOTAL].mean())
+    fig, ax = plt.subplots(figsize=(9, .33*len(rules)+1.2))
+    left = np.zeros(len(rules))
+    for kind,colour in _KIND_TONES.items():
+        width = np.array([x[:,KINDS[kind]].mean() for _,x in rules])
+        ax.barh([name for name,_ in rules], width, left=left, color=colour, label=kind)
+        left += width
+    for i,total in enumerate(left):
+        ax.annotate(f'{total:.0f}', (total, i), xytext=(4, -3), textcoords='offset points', fontsize=8)
+    ax.set(xlabel='tokens a question', xscale='symlog', xlim=(0, left.max()*1.4))
+    ax.legend(frameon=False, ncols=4, loc='lower right', fontsize=8)
+    ax.grid(alpha=.2, axis='x')
+    return done(fig)
 
+# %% ../../../../nbs/eig/study/05_compare_report.ipynb #c0503519
 def sensitivity_figure(traces:Sequence[dict], eig:Curve|None, m:int=16, ks:Sequence[int]=(1,2,3,5), cue_tokens:int=2):
     "EIG's accuracy and tokens along λ, and its edge with fewer forecasts; nothing when no forecasts were drawn."
     import matplotlib.pyplot as plt
     if eig is None: return None
-    fig, (a, b) = plt.subplots(1, 2, figsize=(11, 3.8))
-    a.plot(eig.thresholds, eig.accuracy, 'o-', color='#1d2530', ms=3); a.set(xscale='log', xlabel='λ, nats', ylabel='accuracy'); r = a.twinx()
-    r.plot(eig.thresholds, eig.tokens(REASONING), 's--', color='#e4572e', ms=3); r.set_ylabel('reasoning tokens', color='#e4572e'); a.grid(alpha=.2)
-    have = max((len(g['after']) for t in traces for g in t['gain'] if g), default=1)
-    for i,k in enumerate([k for k in ks if k <= have]):
-        c = sweep(with_forecasts(traces, k), SWEEPS['EIG'], m, {}, cue_tokens); x, y = _edge(c, TOTAL)
-        b.plot(x, y, '-', color=plt.cm.Oranges(.35+.6*i/len(ks)), label=f'K = {k}')
-    b.set(xscale='log', xlabel='all tokens (log scale)', ylabel='accuracy'); b.legend(frameon=False, fontsize=8); b.grid(alpha=.2); fig.tight_layout(); plt.close(fig)
-    return fig
+    fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8))
+    left.plot(eig.thresholds, eig.accuracy, 'o-', color='#1d2530', ms=3)
+    left.set(xscale='log', xlabel='λ, nats', ylabel='accuracy')
+    twin = left.twinx()
+    twin.plot(eig.thresholds, eig.tokens(REASONING), 's--', color='#e4572e', ms=3)
+    twin.set_ylabel('reasoning tokens', color='#e4572e')
+    left.grid(alpha=.2)
+    drawn = max((len(g['after']) for t in traces for g in t['gain'] if g), default=1)
+    for i,k in enumerate([k for k in ks if k <= drawn]):
+        fewer = sweep(with_forecasts(traces, k), SWEEPS['EIG'], m, {}, cue_tokens)
+        right.plot(*edge(fewer, TOTAL), '-', color=plt.cm.Oranges(.35+.6*i/len(ks)), label=f'K = {k}')
+    right.set(xscale='log', xlabel='all tokens (log scale)', ylabel='accuracy')
+    right.legend(frameon=False, fontsize=8)
+    right.grid(alpha=.2)
+    return done(fig)
 
 # %% ../../../../nbs/eig/study/05_compare_report.ipynb #a9079069
+_HALVES = ("both rules' thresholds are chosen on one half of the questions and judged on the other, so their "
+           'accuracies differ a little: the table says by how much, and what is left at equal accuracy.')
+
 def verdict(rows:Sequence[dict], n:int)->str:
     "The claims in sentences: with one seed its interval, with more how many of them agree."
-    out = []
-    for a,b,column in CLAIMS:
-        rs = [r for r in rows if (r['rule'], r['against'])==(a, b)]
-        if not rs: continue
-        t, o = np.mean([r['tokens'] for r in rs]), np.mean([r['other'] for r in rs])
-        sure = sum(r['high'] < 0 for r in rs); worse = sum(r['low'] > 0 for r in rs)
-        how = more_or_less(t, o, 'fewer')
-        out.append(f'- **{a}** spends {t:.1f} {rs[0]["counted"] if rs[0]["counted"]!="all" else ""} tokens where **{b}** spends {o:.1f}: {how}; the interval is below zero in {sure} and above it in {worse} of {len(rs)} seed{"s" if len(rs) > 1 else ""}.'.replace('  ', ' '))
-    return '\n'.join(out) + f'\n\n{n} questions a seed; both rules\' thresholds are chosen on one half of the questions and judged on the other, so their accuracies differ a little: the table says by how much, and what is left at equal accuracy.'
+    pairs = [[r for r in rows if (r['rule'], r['against'])==(rule, against)] for rule,against,_ in CLAIMS]
+    lines = [_sentence(own) for own in pairs if own]
+    return '\n'.join(lines) + f'\n\n{n} questions a seed; {_HALVES}'
 
-def metrics(c:Comparison, traces:dict[int,Sequence[dict]], curves:dict[str,Curve], rows:Sequence[dict], goal:float)->dict:
+def _sentence(rows:Sequence[dict])->str:
+    "One claim over all seeds."
+    tokens, other = (np.mean([r[of] for r in rows]) for of in ('tokens', 'other'))
+    below, above = sum(r['high'] < 0 for r in rows), sum(r['low'] > 0 for r in rows)
+    kind = 'reasoning ' if rows[0]['counted']=='reasoning' else ''
+    return (f'- **{rows[0]["rule"]}** spends {tokens:.1f} {kind}tokens where **{rows[0]["against"]}** spends '
+            f'{other:.1f}: {more_or_less(tokens, other, "fewer")}; the interval is below zero in {below} and above it '
+            f'in {above} of {len(rows)} seed{"s" if len(rows) > 1 else ""}.')
+
+# %% ../../../../nbs/eig/study/05_compare_report.ipynb #5e9c7e4b
+def metrics(c:Comparison, traces:dict[int,Sequence[dict]], curves:Curves, rows:Sequence[dict], goal:float)->dict:
     "Everything that a later run could be held against."
-    every = [t for ts in traces.values() for t in ts]; xs = chosen(curves, goal)
-    lo, hi = curves['none'].tokens().min(), curves['full'].outcomes[0][:,TOTAL].mean()
-    names = ('accuracy','reasoning','forecast','probe','answer','total')
-    return dict(n=len(every), seeds=len(traces), goal=goal, calibration_error=trace_calibration(every)[0], detectable=detectable(len(every), .2),
-        rules={k: dict(zip(names, map(float, x.mean(0)))) | dict(area=None if k in BASES else area(curves[k], lo, hi)) for k,x in xs.items()},
-        front=front({k: (x[:,TOTAL].mean(), x[:,CORRECT].mean()) for k,x in xs.items()}), claims=list(rows), fits={k: dict(r2=g.r2, rows=g.rows, questions=g.questions) for k,g in c.fitted.items()},
-        accuracy={r: float(replay(every, r, 0)[:,CORRECT].mean()) for r in ('none','full')})
+    every, outcomes = [t for own in traces.values() for t in own], chosen(curves, goal)
+    areas = {name: None if name in BASES else area(curve, *reach(curves)) for name,curve in curves.items()}
+    rules = {name: {of: float(x) for of,x in means(own).items()} | dict(area=areas[name])
+             for name,own in outcomes.items()}
+    fits = {kind: dict(r2=g.r2, rows=g.rows, questions=g.questions) for kind,g in c.fitted.items()}
+    return dict(n=len(every), seeds=len(traces), goal=goal, calibration_error=trace_calibration(every)[0],
+                detectable=detectable(len(every), .2), rules=rules, front=in_front(outcomes), claims=list(rows),
+                fits=fits, accuracy={rule: share_right(every, rule) for rule in ('none', 'full')})
 
-def pooled(curves:dict[int,dict[str,Curve]])->dict[str,Curve]:
+def pooled(curves:dict[int,Curves])->Curves:
     "Curves over the questions of all seeds; where seeds tried different budgets, each at the nearest."
-    out, first = {}, next(iter(curves.values()))
-    for k,c in first.items():
-        same = [x[k] for x in curves.values()]
-        pick = [[int(np.abs(x.thresholds-v).argmin()) if np.isfinite(v) else 0 for v in c.thresholds] for x in same]
-        out[k] = Curve(c.rule, c.thresholds, np.concatenate([x.outcomes[i] for x,i in zip(same, pick)], 1))
-    return out
+    first = next(iter(curves.values()))
+    return {name: _pooled(c, [own[name] for own in curves.values()]) for name,c in first.items()}
+
+def _pooled(c:Curve, seeds:Sequence[Curve])->Curve:
+    nearest = lambda own, x: int(np.abs(own.thresholds-x).argmin()) if np.isfinite(x) else 0
+    picked = [own.outcomes[[nearest(own, x) for x in c.thresholds]] for own in seeds]
+    return Curve(c.rule, c.thresholds, np.concatenate(picked, 1))
