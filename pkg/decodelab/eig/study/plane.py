@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 import numpy as np
-from .traces import FLOOR, replay
+from .traces import FLOOR, replay, replays
 from ...maths.statistics import Paired, calibration, paired, wilson
 
 # %% auto #0
@@ -52,11 +52,11 @@ def edge(c:Curve, column:int, strict:bool=True)->tuple[np.ndarray,np.ndarray]: #
     better = np.append(True, best[1:] > best[:-1]) if strict else slice(None)
     return tokens[better], best[better]
 
-# %% ../../../../nbs/eig/study/01_plane.ipynb #9ae17490
+# %% ../../../../nbs/eig/study/01_plane.ipynb #c8a7c0de
 def curve(traces:Sequence[dict], rule:str, thresholds:np.ndarray|None=None)->Curve:
     "Replay a rule at all its thresholds."
     tried = grid(traces, rule) if thresholds is None else thresholds
-    return Curve(rule, tried, np.stack([replay(traces, rule, x) for x in tried]))
+    return Curve(rule, tried, replays(traces, rule, tried))
 
 # %% ../../../../nbs/eig/study/01_plane.ipynb #86b614df
 def cheapest(c:Curve, half:np.ndarray, target:float, column:int)->int:
