@@ -53,7 +53,7 @@ def edge(c:Curve, column:int, strict:bool=True)->tuple[np.ndarray,np.ndarray]: #
     better = np.append(True, best[1:] > best[:-1]) if strict else slice(None)
     return tokens[better], best[better]
 
-# %% ../../../../nbs/eig/study/01_plane.ipynb #9ae17490
+# %% ../../../../nbs/eig/study/01_plane.ipynb #c8a7c0de
 def curve(traces:Sequence[dict], rule:str, thresholds:np.ndarray|None=None)->Curve:
     "Replay a rule at all its thresholds."
     tried = grid(traces, rule) if thresholds is None else thresholds
