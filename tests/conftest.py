@@ -1,5 +1,6 @@
-"What tests share: the reference student, the laboratory's root, a folder for runs."
-import os, subprocess, sys
+"What tests share: the reference student, the root, a folder for runs, commands in a pipe and on a terminal."
+import fcntl, os, pty, struct, subprocess, sys, termios, time
+from dataclasses import dataclass
 from pathlib import Path
 import pytest
 
@@ -23,10 +24,44 @@ def outputs(tmp_path, monkeypatch):
 @pytest.fixture
 def command(outputs):
     "Run one of the installed commands in the repository; gives the finished process."
-    def go(*args, check=True, cwd=ROOT, **kw):
-        p = subprocess.run([str(BIN/args[0]), *map(str, args[1:])], cwd=cwd, capture_output=True, text=True, env=os.environ | {'DECODELAB_OUTPUTS': str(outputs)}, **kw)
+    def go(*args, check=True, cwd=ROOT, env=None, **kw):
+        env = os.environ | {'DECODELAB_OUTPUTS': str(outputs)} | (env or {})
+        line = [str(BIN/args[0]), *map(str, args[1:])]
+        p = subprocess.run(line, cwd=cwd, capture_output=True, text=True, env=env, **kw)
         assert not check or p.returncode==0, p.stdout + p.stderr
         return p
+    return go
+
+@dataclass
+class Seen:
+    "What a command wrote on a terminal: its exit status, and the pieces with their times."
+    code: int
+    pieces: list
+
+    @property
+    def text(self): return ''.join(text for _,text in self.pieces)
+
+def read_until_end(fd):
+    "Pieces of text from a terminal, each with its time."
+    pieces = []
+    while True:
+        try: data = os.read(fd, 65536)
+        except OSError: break # the other side is closed
+        if not data: break
+        pieces.append((time.monotonic(), data.decode(errors='replace')))
+    return pieces
+
+@pytest.fixture
+def on_terminal(outputs):
+    "Run one of the installed commands with a terminal for its input and output."
+    def go(*args, cwd=ROOT, rows=24, columns=100):
+        pid, fd = pty.fork()
+        if pid==0:
+            os.chdir(cwd)
+            os.execve(BIN/args[0], [str(BIN/args[0]), *map(str, args[1:])], dict(os.environ))
+        fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack('HHHH', rows, columns, 0, 0))
+        pieces = read_until_end(fd)
+        return Seen(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), pieces)
     return go
 
 @pytest.fixture(scope='module')

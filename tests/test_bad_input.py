@@ -1,13 +1,18 @@
 "Every kind of bad input: one clear error, before heavy work, naming the thing and what is allowed."
-import json, os, shutil, subprocess, sys
+import http.server, json, os, shutil, socket, subprocess, sys, threading, time
+from contextlib import contextmanager
 from pathlib import Path
 import pytest
-from decodelab.core import DecodelabError
 from decodelab.backends.shipped import folder as reference
+from decodelab.core import DecodelabError
 
-def gsm(path, *lines): path.write_text('\n'.join(lines)+'\n'); return path
 BIN = Path(sys.executable).parent
 GOOD = '{"question": "1+1=?", "answer": "2"}'
+NO_ANSWER = '{"question": "a"}'
+
+def written(path, *lines):
+    path.write_text('\n'.join(lines)+'\n')
+    return path
 
 CASES = {
     'unknown parameter': (['-p', 'lamda_cost', '0.1'], ["lamda_cost: unknown parameter", "'lambda_cost'"]),
@@ -15,73 +20,169 @@ CASES = {
     'negative λ': (['-p', 'lambda_cost', '-1'], ['lambda_cost: got -1', 'at least 0', 'at most 10', 'nats']),
     'no beams': (['-p', 'beam_size', '0'], ['beam_size: got 0', 'at least 1', 'at most 20']),
     'frozen forecasts': (['-p', 'temperature', '0'], ['temperature: got 0', 'at least 0.1']),
+    'text for a number': (['-p', 'seed', '1:30'], ["seed: got '1:30'", 'int']),
     'unknown runtime': (['-p', 'backend', 'hff:x'], ["backend: got 'hff'", "'hf'"]),
     'no runtime': (['-p', 'backend', 'student'], ['backend', 'reference:student']),
     'unknown reference model': (['-p', 'backend', 'reference:studnet'], ["'student'"]),
     'missing model folder': (['-p', 'backend', 'hf:./no/such/folder'], ['no/such/folder', 'no such folder']),
+    'missing GGUF file': (['-p', 'backend', 'gguf:nowhere.gguf'], ['nowhere.gguf', 'no such file']),
     'missing file': (['-p', 'data', 'nowhere.jsonl'], ['nowhere.jsonl', 'no such file']),
     'unknown form': (['-p', 'data', 'reference:lng'], ["'long'"]),
     'missing parameter file': (['-f', 'nowhere.yaml'], ['nowhere.yaml', 'no such file']),
+    'a folder of parameters': (['-f', 'params'], ['params']),
+    'no YAML': (['-f', 'README.md'], ['README.md']),
 }
+
+def check(p, words, outputs=None):
+    assert p.returncode!=0 and 'Traceback' not in p.stderr, p.stderr
+    for word in words: assert word in p.stderr, (word, p.stderr)
+    assert len(p.stderr.strip().splitlines()) <= 3, p.stderr
+    if outputs: assert not list(outputs.glob('*/*')), 'a run folder was made before the parameters were checked'
 
 @pytest.mark.parametrize('name', CASES)
 def test_one_clear_error(command, outputs, name):
     args, words = CASES[name]
-    p = command('decodelab', 'run', 'eig_eval', *args, check=False, timeout=60)
-    check(p, words, outputs)
+    check(command('decodelab', 'run', 'eig_eval', *args, check=False, timeout=60), words, outputs)
 
-def check(p, words, outputs=None):
-    assert p.returncode!=0 and 'Traceback' not in p.stderr, p.stderr
-    for w in words: assert w in p.stderr, (w, p.stderr)
-    assert len(p.stderr.strip().splitlines()) <= 3, p.stderr
-    if outputs: assert not list(outputs.glob('*/*')), 'a run folder was made before the parameters were checked'
+BAD_DATA = [
+    ((GOOD, '{"question": '), ['line 2', 'not JSON']),
+    ((GOOD, GOOD, NO_ANSWER), ['line 3', 'no answer']),
+    (('',), ['no questions']),
+    ((GOOD,), ['n: got 192', 'at most 1']),
+    (('{"question": "a", "answer": "thus ####"}',), ['line 1', '####']),
+]
 
-@pytest.mark.parametrize('lines, words', [((GOOD, '{"question": '), ['line 2', 'not JSON']), ((GOOD, GOOD, '{"question": "a"}'), ['line 3', 'no answer']), (('',), ['no questions']),
-                                          ((GOOD,), ['n: got 192', 'at most 1']), (('{"question": "a", "answer": "thus ####"}',), ['line 1', '####'])])
+@pytest.mark.parametrize('lines, words', BAD_DATA)
 def test_bad_data(command, outputs, tmp_path, lines, words):
-    check(command('decodelab', 'run', 'eig_eval', '-p', 'data', gsm(tmp_path/'d.jsonl', *lines), check=False), words, outputs)
+    data = written(tmp_path/'d.jsonl', *lines)
+    check(command('decodelab', 'run', 'eig_eval', '-p', 'data', data, check=False), words, outputs)
 
-@pytest.mark.parametrize('what', ['truncated weights', 'text for weights', 'no tokenizer', 'no weights'])
+DAMAGE = {
+    'truncated weights': lambda d, w: w.write_bytes(w.read_bytes()[:5000]),
+    'text for weights': lambda d, w: w.write_text('these are no weights'),
+    'no weights': lambda d, w: w.unlink(),
+    'no tokenizer': lambda d, w: [f.unlink() for f in d.glob('tokenizer*')],
+}
+
+@pytest.mark.parametrize('what', DAMAGE)
 def test_bad_model_folders(command, outputs, tmp_path, what):
-    d = shutil.copytree(reference('student'), tmp_path/'model'); w = d/'model.safetensors'
-    if what=='truncated weights': w.write_bytes(w.read_bytes()[:5000])
-    if what=='text for weights': w.write_text('these are no weights')
-    if what=='no weights': w.unlink()
-    if what=='no tokenizer': [f.unlink() for f in d.glob('tokenizer*')]
-    check(command('decodelab', 'run', 'eig_eval', '-p', 'backend', f'hf:{d}', check=False), [str(d), what if what.startswith('no ') else 'corrupt safetensors'], outputs)
+    folder = shutil.copytree(reference('student'), tmp_path/'model')
+    DAMAGE[what](folder, folder/'model.safetensors')
+    p = command('decodelab', 'run', 'eig_eval', '-p', 'backend', f'hf:{folder}', check=False)
+    check(p, [str(folder), what if what.startswith('no ') else 'corrupt safetensors'], outputs)
     from decodelab.backends import load
-    with pytest.raises(DecodelabError): load(f'hf:{d}')
+    with pytest.raises(DecodelabError): load(f'hf:{folder}')
+
+EVAL = (sys.executable, '-m', 'decodelab.evaluation.lmeval.command', 'run', '--tasks', 'gsm8k', '--model')
+NOWHERE = {
+    'run': ('decodelab', 'run', 'eig_eval', '-p', 'backend', 'hf:no/such-model'),
+    'run on vllm': ('decodelab', 'run', 'eig_eval', '-p', 'backend', 'vllm:no/such-model'),
+    'run on mlx': ('decodelab', 'run', 'backend_benchmark', '-p', 'backend', 'mlx:no/such-model'),
+    'papermill': ('papermill', 'nbs/eig_eval.ipynb', '-p', 'backend', 'hf:no/such-model'),
+    'bench eig': ('decodelab', 'bench', 'eig', '--backend', 'hf:no/such-model'),
+    'bench quick': ('decodelab', 'bench', 'quick', '--against', 'hf:no/such-model'),
+    'fit-gain': ('decodelab', 'fit-gain', 'nowhere.json', '--backend', 'hf:no/such-model'),
+    'lm-eval': (*EVAL, 'decodelab', '--model_args', 'backend=hf:no/such-model'),
+    'lm-eval, vllm': (*EVAL, 'decodelab-vllm', '--model_args', 'pretrained=no/such-model,dtype=float32'),
+}
+
+def hastily(args, **env):
+    "A finished process and its seconds, the shorter of two."
+    line = [str(BIN/args[0]) if '/' not in args[0] else args[0], *args[1:]]
+    known = {k: v for k,v in os.environ.items() if k!='HF_HUB_OFFLINE'}
+    tries = []
+    for _ in range(2):
+        start = time.perf_counter()
+        p = subprocess.run(line, capture_output=True, text=True, env=known | env, timeout=60)
+        tries.append(time.perf_counter()-start)
+        if tries[-1] < 3: break
+    return p, min(tries)
+
+@pytest.mark.parametrize('name', NOWHERE)
+def test_a_model_that_is_nowhere(outputs, root, name, monkeypatch):
+    monkeypatch.chdir(root)
+    p, seconds = hastily(NOWHERE[name], HF_HUB_OFFLINE='1')
+    check(p, ['no/such-model', 'no folder of that name', 'cache', 'HF_HUB_OFFLINE', 'reference:student'], outputs)
+    start = hastily(('papermill', '--version'))[1] if name=='papermill' else 0 # papermill itself takes two seconds
+    assert seconds < 3+start
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    "A Hub that knows one model."
+    def do_HEAD(self):
+        known = self.path.startswith('/some/model/')
+        self.send_response(200 if known else 404)
+        if not known: self.send_header('X-Error-Code', 'RepoNotFound')
+        self.end_headers()
+    def log_message(self, *_): pass
+
+@contextmanager
+def hub(kind):
+    "Address of a Hub that answers, is silent, or is not there."
+    with socket.socket() as silent, http.server.ThreadingHTTPServer(('127.0.0.1', 0), Hub) as server:
+        silent.bind(('127.0.0.1', 0))
+        if kind=='silent': silent.listen()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f'http://127.0.0.1:{server.server_port if kind=="answers" else silent.getsockname()[1]}'
+        server.shutdown()
+
+@pytest.mark.parametrize('kind, words', [('answers', 'knows no such model'), ('silent', 'cannot be reached'),
+                                         ('absent', 'cannot be reached')])
+def test_the_hub_is_asked_once(outputs, root, monkeypatch, kind, words):
+    monkeypatch.chdir(root)
+    with hub(kind) as address: p, seconds = hastily(NOWHERE['run'], HF_ENDPOINT=address)
+    check(p, ['no/such-model', words], outputs)
+    assert seconds < 3
+
+def test_a_model_that_the_hub_knows_is_let_through(monkeypatch):
+    code = 'from decodelab.backends.folders import check_model; check_model("some/model")'
+    with hub('answers') as address: p, _ = hastily((sys.executable, '-c', code), HF_ENDPOINT=address)
+    assert p.returncode==0, p.stderr
 
 def test_the_same_errors_through_papermill(command, outputs):
     p = command('papermill', 'nbs/eig_eval.ipynb', '-p', 'lambda_cost', '-1', check=False)
-    assert p.returncode==1 and 'lambda_cost: got -1; allowed: float, at least 0, at most 10 nats.' in p.stderr and 'Traceback' not in p.stderr
-    assert not list(outputs.glob('*/*'))
+    assert p.returncode==1 and 'lambda_cost: got -1; allowed: float, at least 0, at most 10 nats.' in p.stderr
+    assert 'Traceback' not in p.stderr and not list(outputs.glob('*/*'))
+    p = command('papermill', 'nbs/eig_eval.ipynb', '-f', 'nowhere.yaml', check=False)
+    assert p.returncode==1 and 'nowhere.yaml: no such file' in p.stderr and 'Traceback' not in p.stderr
+
+def test_notebooks_that_are_none(command, outputs, tmp_path):
+    for text, word in (('no JSON', 'not a notebook'), ('{"cells": [], "metadata": {}}', 'not an experiment')):
+        path = written(tmp_path/'a.ipynb', text)
+        check(command('decodelab', 'run', path, check=False), [str(path), word], outputs)
 
 def test_outputs_that_cannot_be_written(root):
-    p = subprocess.run([str(BIN/'decodelab'), 'run', 'eig_eval'], capture_output=True, text=True, cwd=root, env=os.environ | {'DECODELAB_OUTPUTS': '/proc/nowhere'})
+    env = os.environ | {'DECODELAB_OUTPUTS': '/proc/nowhere'}
+    p = subprocess.run([str(BIN/'decodelab'), 'run', 'eig_eval'], capture_output=True, text=True, cwd=root, env=env)
     check(p, ['/proc/nowhere', 'cannot be made', 'DECODELAB_OUTPUTS'])
 
 def test_full_disk(tmp_path):
-    "A real small file system, where the machine lets us mount one: refused at the start, and a write that fails half-way loses nothing."
-    from decodelab.core import Journal, RunError
-    d = tmp_path/'small'; d.mkdir()
-    if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', str(d)], capture_output=True).returncode: pytest.skip('this machine does not let a test mount a file system')
+    "A real small file system: refused at the start, and a write that fails half-way loses nothing."
+    from decodelab.core import Journal, Run, RunError
+    small = tmp_path/'small'
+    small.mkdir()
+    mount = ['mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', str(small)]
+    if subprocess.run(mount, capture_output=True).returncode: pytest.skip('no test may mount a file system here')
     try:
-        from decodelab.core import Run
-        with pytest.raises(RunError, match='MB free'): Run.create('x', {}, outputs=d)
-        j = Journal(d/'s.jsonl'); j.append('0', [dict(i=0)])
-        with pytest.raises(RunError, match='No space left'): j.append('1', [dict(x='y'*2_000_000)])
-        again = Journal(d/'s.jsonl')
-        assert list(again.chunks)==['0'] and again.read('0')==[dict(i=0)] and (d/'s.jsonl').read_text()=='{"i": 0}\n'
-    finally: subprocess.run(['umount', str(d)])
+        with pytest.raises(RunError, match='MB free'): Run.create('x', {}, outputs=small)
+        journal = Journal(small/'s.jsonl')
+        journal.append('0', [dict(i=0)])
+        with pytest.raises(RunError, match='No space left'): journal.append('1', [dict(x='y'*2_000_000)])
+        again = Journal(small/'s.jsonl')
+        assert list(again.chunks)==['0'] and again.read('0')==[dict(i=0)]
+        assert (small/'s.jsonl').read_text()=='{"i": 0}\n'
+    finally: subprocess.run(['umount', str(small)])
 
 def test_prompt_longer_than_the_model(student, tmp_path, command):
-    gsm(tmp_path/'long.jsonl', json.dumps(dict(question='1+'*3000, answer='1')), GOOD)
-    p = command('decodelab', 'run', 'eig_eval', '-p', 'data', tmp_path/'long.jsonl', '-p', 'n', '2', '--no-progress', check=False)
+    data = written(tmp_path/'long.jsonl', json.dumps(dict(question='1+'*3000, answer='1')), GOOD)
+    p = command('decodelab', 'run', 'eig_eval', '-p', 'data', data, '-p', 'n', '2', '--no-progress', check=False)
     assert p.returncode==2 and 'the model takes 4096' in p.stderr and 'Traceback' not in p.stderr
 
 def test_model_without_chat_template_says_so(student, tmp_path):
     from decodelab.backends import load
-    d = shutil.copytree(reference('student'), tmp_path/'m')
-    (d/'chat_template.jinja').unlink(missing_ok=True); c = json.loads((d/'tokenizer_config.json').read_text()); c.pop('chat_template', None); (d/'tokenizer_config.json').write_text(json.dumps(c))
-    with pytest.raises(DecodelabError, match='no chat template'): load(f'hf:{d}', device='cpu').chat([dict(role='user', content='x')])
+    folder = shutil.copytree(reference('student'), tmp_path/'m')
+    (folder/'chat_template.jinja').unlink(missing_ok=True)
+    config = json.loads((folder/'tokenizer_config.json').read_text())
+    config.pop('chat_template', None)
+    (folder/'tokenizer_config.json').write_text(json.dumps(config))
+    model = load(f'hf:{folder}', device='cpu')
+    with pytest.raises(DecodelabError, match='no chat template'): model.chat([dict(role='user', content='x')])

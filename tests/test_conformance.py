@@ -26,7 +26,7 @@ def test_a_comparison_can_fail(truth):
     other = c.isolated(c.of('hf', 'teacher'), 20, 0, dtype='float32')
     mine = c.isolated(c.of('hf'), 20, 0, dtype='float32')
     r = c.compare(other, mine)
-    assert r['worst_nats'] > .1 and r['worst_probability'] > .01 and r['greedy_texts'] < 1
+    assert r['worst_nats'] > .1 and r['worst_probability'] > .01 and any(mine['greedy'])
     assert not c.compare(mine | dict(pieces=[*mine['pieces'][:-1], 'x']), mine)['tokens_equal']
     assert not c.compare(mine | dict(ends=[0]), mine)['tokens_equal']
     assert not c.compare(mine | dict(streamed='x'), mine)['streams']

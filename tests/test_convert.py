@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from decodelab.backends import load
 from decodelab.backends.convert import LLAMA3, QWEN2, convert, reference_gguf, to_gguf, to_mlx
 from decodelab.backends.folders import file_mark, folder_hash
 from decodelab.backends.shipped import folder, tokenizer
@@ -130,10 +131,10 @@ def test_kinds(tmp_path):
                          ids=['theta','linear','llama3'])
 def test_mlx(tmp_path, rope):
     import mlx.core as mx
-    from mlx_lm import load
+    from mlx_lm import load as load_mlx
     from transformers import AutoModelForCausalLM
     path = model(tmp_path/'m', bpe(), tie_word_embeddings=False, rope_parameters=rope)
-    m, t = load(str(to_mlx(path, tmp_path/'out')))
+    m, t = load_mlx(str(to_mlx(path, tmp_path/'out')))
     ids = t.encode('the quick 東<|user|>'*20, add_special_tokens=False)
     ref = AutoModelForCausalLM.from_pretrained(path)
     with torch.inference_mode(): want = ref(torch.tensor([ids])).logits[0].log_softmax(-1).numpy()
@@ -199,6 +200,9 @@ def test_several_ends_of_text(tmp_path):
     three = changed(path, tmp_path/'three', generation_config=dict(eos_token_id=[657, 658, 659]))
     meta, _ = same(to_gguf(three, tmp_path/'m.gguf'), path, 2e-4, n=10)
     assert [meta[f'tokenizer.ggml.{k}_token_id'] for k in ('eos', 'eot', 'eom')]==['657', '658', '659']
+    opened = load(f'gguf:{tmp_path}/m.gguf')
+    assert opened.eos_ids==(657, 658, 659)
+    opened.close()
     for name, ends, words in (('four', [1, 2, 3, 4], '4 end-of-text tokens'), ('far', 9999, 'eos_token_id 9999'),
                               ('text', '</s>', "eos_token_id '</s>' is no token"),
                               ('none', -1, 'eos_token_id -1 is no token')):

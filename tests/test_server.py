@@ -156,8 +156,8 @@ def test_stopping_rules_run_as_far_as_capabilities_allow(url, student, prompts, 
     assert [t.ids for t in ours]==prompts[:4] # the chat template is in the prompt
     for name in ('full', 'fixed_budget', 'default'):
         thoughts, _ = scale(b, asked, name, p, max_tokens=60)
-        assert all(t.answer and t.reasoning.endswith('\n') for t in thoughts)
-        assert all(t.boundaries[-1].tokens==t.cost.reasoning > 0 for t in thoughts)
+        assert all(t.answer and (t.reasoning.endswith('\n') or t.cost.reasoning==60) for t in thoughts)
+        assert all(60 >= t.boundaries[-1].tokens==t.cost.reasoning > 0 for t in thoughts)
     for name in ('expected_information_gain_reasoning', 'entropy_thresholding', 'deer', 'eat'):
         b.usage.reset()
         lacks = f'rule {name} needs the capability full_distribution, which this runtime lacks; '
@@ -603,7 +603,7 @@ def test_what_no_server_does_is_said(bad):
                        (lambda: b.stream((1,), Sampling(stop_ids=(3,))), 'stop_ids'),
                        (lambda: b.stream((1,), Sampling(n=2)), 'n of a stream')):
         with pytest.raises((ModelError, BadValue), match=words): ask()
-    with pytest.raises(AttributeError): b.nonsense
+    with pytest.raises(AttributeError): getattr(b, "nonsense")
     assert b.sample([], Sampling())==[]
 
 def test_streams_that_break(bad):

@@ -242,7 +242,7 @@ def generate(model:Any, # Opens sessions, decodes
 # %% ../../../nbs/backends/06_decoding.ipynb #0a9c81f6
 def stream(model:Any, prompt:Ids, plan:Sampling)->Iterator[str]:
     "Pieces of one sample's text as they come; their sum is the text that `sample` gives."
-    if plan.n!=1: raise BadValue('n of a stream', plan.n, 1)
+    if plan.n!=1: raise BadValue('n of a stream', plan.n, 'one')
     prompt = tuple(prompt) or (model.prefix_id,)
     check_length(model.name, len(prompt)+1, model.max_length)
     job = job_for(model, prompt, plan)

@@ -9,14 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any
-from ..core.errors import DecodelabError, ModelError
+from ..core.errors import DecodelabError, ModelError, nearest
 from ..core.files import digest
 
 # %% auto #0
-__all__ = ['HASHED', 'file_head', 'local_folder', 'check_model', 'reading', 'read_json', 'check_folder', 'check_tokenizer',
+__all__ = ['ANSWER_SECONDS', 'local_folder', 'check_model', 'reading', 'read_json', 'check_folder', 'check_tokenizer',
            'check_index', 'check_safetensors', 'read_tokenizer', 'file_mark', 'folder_hash', 'check_gguf',
-           'check_memory']
+           'check_memory', 'cached_models', 'in_cache', 'ask_hub', 'hub_refusal', 'like_it', 'check_hub']
 
 # %% ../../../nbs/backends/06_folders.ipynb #c06b51cd
 def local_folder(model:str)->Path|None:
@@ -27,11 +29,11 @@ def local_folder(model:str)->Path|None:
 
 # %% ../../../nbs/backends/06_folders.ipynb #e788ea5f
 def check_model(model:str):
-    "Check a folder whole; a Hub name is left to its runtime."
+    "Check a folder whole; a name on the Hub must be cached or reachable."
     path = local_folder(model)
-    if path is None: return
-    if not path.is_dir(): raise ModelError(f'model folder {path}: no such folder')
-    check_folder(path)
+    if path is None: check_hub(model)
+    elif path.is_dir(): check_folder(path)
+    else: raise ModelError(f'model folder {path}: no such folder')
 
 # %% ../../../nbs/backends/06_folders.ipynb #1d7f3d8c
 @contextmanager
@@ -109,7 +111,7 @@ def read_tokenizer(place:str|Path, # A folder, or a name on the Hub
     with reading(f'tokenizer {place}'): return AutoTokenizer.from_pretrained(path or place)
 
 # %% ../../../nbs/backends/06_folders.ipynb #6e629129
-HASHED = ('.json', '.safetensors', '.model', '.bin', '.jinja', '.txt') # Configuration, tokenizer (merges.txt), weights
+_HASHED = ('.json', '.safetensors', '.model', '.bin', '.jinja', '.txt') # Configuration, tokenizer, weights
 
 @lru_cache(1024)
 def _sha256(path:Path, size:int, changed:int)->bytes:
@@ -121,12 +123,10 @@ def file_mark(path:Path, whole:int=1<<26, # Bytes up to which a file is its own 
     found = path.stat()
     return path.read_bytes() if found.st_size <= whole else _sha256(path, found.st_size, found.st_mtime_ns)
 
-file_head = file_mark # as gguf names it
-
 # %% ../../../nbs/backends/06_folders.ipynb #9c572cd3
 def folder_hash(path:Path, *more:str)->str:
     "Hash of configuration, tokenizer and weights."
-    files = [f for f in sorted(path.iterdir()) if f.suffix in HASHED]
+    files = [f for f in sorted(path.iterdir()) if f.suffix in _HASHED]
     return digest(*more, *(part for f in files for part in (f.name, str(f.stat().st_size), file_mark(f))))
 
 # %% ../../../nbs/backends/06_folders.ipynb #89317034
@@ -144,3 +144,63 @@ def check_memory(name:str, needed:int):
     free = psutil.virtual_memory().available
     if needed > free:
         raise ModelError(f'{name}: needs about {needed/2**30:.1f} GiB of memory, {free/2**30:.1f} GiB are free')
+
+# %% ../../../nbs/backends/06_folders.ipynb #70e38cb6
+ANSWER_SECONDS = 2. # How long the Hub may take to say whether it knows a name
+
+def cached_models()->list[str]:
+    "Models in the Hub's cache on this machine."
+    from huggingface_hub import constants
+    return sorted(f.name[8:].replace('--', '/', 1) for f in Path(constants.HF_HUB_CACHE).glob('models--*'))
+
+def in_cache(name:str)->bool:
+    "Whether a model's configuration is in the Hub's cache."
+    from huggingface_hub import try_to_load_from_cache
+    return isinstance(try_to_load_from_cache(name, 'config.json'), str)
+
+# %% ../../../nbs/backends/06_folders.ipynb #b15eb637
+def ask_hub(name:str, # `owner/name`
+            seconds:float=ANSWER_SECONDS, # In all
+           )->tuple[int, str]: # HTTP status, and the Hub's own word for an error; status 0 when there is no answer
+    "One request for a model's configuration, without retries."
+    import httpx
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.utils import build_hf_headers
+    answer: SimpleQueue = SimpleQueue()
+    def ask():
+        address, headers = hf_hub_url(name, 'config.json'), build_hf_headers()
+        try: reply = httpx.head(address, headers=headers, timeout=seconds, follow_redirects=True)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as e: answer.put((0, type(e).__name__))
+        else: answer.put((reply.status_code, reply.headers.get('x-error-code', '')))
+    Thread(target=ask, daemon=True).start()
+    try: return answer.get(timeout=seconds)
+    except Empty: return 0, f'silence for {seconds:g} s'
+
+# %% ../../../nbs/backends/06_folders.ipynb #51bcbd5b
+def hub_refusal(status:int, word:str)->str:
+    "Why a model cannot be had from the Hub; empty when it can, or when the Hub is only busy."
+    if status==0: return f'the Hub cannot be reached ({word})'
+    if word=='GatedRepo': return 'the Hub shows it only to those who were granted access; log in with: hf auth login'
+    if word=='EntryNotFound': return 'on the Hub it has no config.json: it is not a Transformers model'
+    return 'the Hub knows no such model, or it is private' if status in (401, 403, 404) else ''
+
+# %% ../../../nbs/backends/06_folders.ipynb #ee54b055
+def like_it(name:str)->str:
+    "A model at hand whose name is close, or those that are shipped."
+    from decodelab.backends.shipped import NAMES
+    close = nearest(name, [*(f'reference/{n}' for n in NAMES), *cached_models()])
+    if close: return f'Did you mean {close.replace("reference/", "reference:")!r}?'
+    return f'Shipped: {", ".join(f"reference:{n}" for n in NAMES)}.'
+
+@lru_cache
+def check_hub(name:str)->None: # `owner/name`
+    "A name that is neither cached nor reachable is an error within three seconds; one that is, is not asked for again."
+    from huggingface_hub import constants
+    from huggingface_hub.utils import HFValidationError, validate_repo_id
+    try:
+        validate_repo_id(name)
+        if in_cache(name): return
+        why = 'HF_HUB_OFFLINE is set' if constants.HF_HUB_OFFLINE else hub_refusal(*ask_hub(name))
+    except HFValidationError: why = 'no name on the Hub looks like that'
+    nowhere = f"model {name}: no folder of that name here, not in the Hub's cache, and"
+    if why: raise ModelError(f'{nowhere} {why}. {like_it(name)}')

@@ -6,7 +6,7 @@
 from __future__ import annotations
 import ctypes, os, time, weakref
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from .contract import Capabilities, Ids, Usage, check_length
-from .folders import check_gguf, check_memory, file_head
+from .folders import check_gguf, check_memory, file_mark
 from .planned import Grown, Planned, Take
 from .planner import Trie, build
 from ..core.errors import BadValue, ModelError
@@ -86,7 +86,8 @@ def render(template:str, # A chat template (Jinja, as Transformers extends it)
     from jinja2.exceptions import TemplateError
     from transformers.utils.chat_template_utils import render_jinja_template
     if not messages: raise ModelError('a chat of no messages')
-    how = dict(add_generation_prompt=add_generation_prompt, continue_final_message=not add_generation_prompt)
+    how: dict[str, Any] = dict(add_generation_prompt=add_generation_prompt)
+    how['continue_final_message'] = not add_generation_prompt
     try: return render_jinja_template([messages], chat_template=template, **how, **values)[0][0]
     except (TemplateError, ValueError, TypeError) as e:
         raise ModelError(f'its chat template refuses: {str(e).splitlines()[0]}') from e
@@ -146,7 +147,7 @@ class Context:
 
 # %% ../../../nbs/backends/08_gguf.ipynb #86daf161
 @patch
-def run(self:Context, batch:Batch)->torch.Tensor|None: # [wanted, V]
+def run(self:Context, batch:Batch)->torch.Tensor: # [wanted, V]
     "Run tokens through the model; log-probabilities after the wanted ones."
     arrays = (batch.tokens, batch.positions, batch.count, batch.labels)
     tokens, positions, count, labels = (np.ascontiguousarray(x, np.int32) for x in arrays)
@@ -160,7 +161,7 @@ def run(self:Context, batch:Batch)->torch.Tensor|None: # [wanted, V]
         raise ModelError(f'{self.name}: its context of {self.tokens} tokens is full; '
                          'give a larger n_ctx or close sessions')
     if status: raise ModelError(f'{self.name}: llama.cpp failed with status {status}: {_why()}')
-    if not (n := int(want.sum())): return None
+    if not (n := int(want.sum())): return torch.empty(0, self.vocab_size)
     logits = ctypes.cast(lc.llama_get_logits(self.pointer), ctypes.POINTER(ctypes.c_float))
     rows = torch.from_numpy(np.ctypeslib.as_array(logits, (n, self.vocab_size)))
     return torch.log_softmax(rows, -1) # a copy: the buffer is llama.cpp's
@@ -210,6 +211,7 @@ class GGUF(Planned):
     "A GGUF model on llama.cpp behind the contract."
     max_rows = (SEQUENCES-2*GROUP-1)//2 # prompts and their forks are alive together
     tokenizer = None
+    _block: Any = None # What is remembered, inside a block
     def __init__(self,
                  model:str, # A GGUF file
                  name:str|None=None, # What to call it in reports
@@ -225,7 +227,7 @@ class GGUF(Planned):
         if kv!='auto' and kv not in KV: raise BadValue('kv', kv, ['auto', *KV])
         check_gguf(self.path)
         if not n_gpu_layers: check_memory(self.name, self.path.stat().st_size)
-        self.memory, self.batch, self._block = int((memory_gb or settings.memory_gb)*2**30), n_batch, None
+        self.memory, self.batch = int((memory_gb or settings.memory_gb)*2**30), n_batch
         self._held: dict[str, Any] = {}
         self.close = weakref.finalize(self, _release, self._held) # also at exit, before the interpreter goes
         self._read(n_gpu_layers)
@@ -234,7 +236,7 @@ class GGUF(Planned):
 
     @property
     def model(self): return self._held.get('model')
-    def fingerprint(self)->str: return digest(self.kv, str(self.path.stat().st_size), file_head(self.path))
+    def fingerprint(self)->str: return digest(self.kv, str(self.path.stat().st_size), file_mark(self.path))
     def __repr__(self)->str:
         return f'GGUF({self.name!r}, {self.n_ctx} tokens, {self.kv} states, max_length={self.max_length})'
 
@@ -281,7 +283,9 @@ def _read_tokens(self:GGUF):
     "Special tokens and template. A file without a beginning of text names the end in its place, or one is made up."
     v = self.vocabulary
     bos, eos, eot = (v.special(f) for f in (lc.llama_vocab_bos, lc.llama_vocab_eos, lc.llama_vocab_eot))
-    self.eos_ids = tuple(i for i in dict.fromkeys((eos, eot)) if i is not None)
+    eom = self.meta('tokenizer.ggml.eom_token_id')
+    ends = dict.fromkeys((eos, eot, int(eom) if eom else None))
+    self.eos_ids = tuple(i for i in ends if i is not None)
     self.adds_bos = bool(lc.llama_vocab_get_add_bos(v.pointer))
     self.bos_id = bos if bos!=eos or self.adds_bos else None
     self.prefix_id = next((i for i in (self.bos_id, *self.eos_ids) if i is not None), 0)
@@ -429,7 +433,7 @@ def _through(self:GGUF, trie:Trie, group:Group, labels:np.ndarray, below:tuple[n
         s = slice(start, stop)
         count = np.minimum(high[s], beyond)-low[s]
         found = self.context.run(Batch(trie.tokens[s], trie.depth[s], labels, low[s]-group.first, count, want[s]))
-        if found is not None: take(np.flatnonzero(want[s])+start, found)
+        if len(found): take(np.flatnonzero(want[s])+start, found)
         start = stop
 
 # %% ../../../nbs/backends/08_gguf.ipynb #91732733
@@ -614,10 +618,12 @@ class GGUFSession:
     "Rows being decoded on llama.cpp."
     device = 'cpu'
     def __init__(self, gguf:GGUF, sequences:list[int], rows:list[Ids], logprobs:torch.Tensor|None):
-        self.gguf, self.sequences, self.rows, self._logprobs = gguf, sequences, rows, logprobs
+        self.gguf, self.sequences, self.rows = gguf, sequences, rows
+        self._logprobs: Any = logprobs
         self.marks = alike(rows) # rows of one mark hold the same tokens
         self.held = [len(row) for row in rows] # tokens whose states are in the sequence; the others are remembered
-        self.block, self.nodes = gguf._block, [None]*len(rows) # number of each newest token in a block, when known
+        self.block: Any = gguf._block
+        self.nodes: list[Any] = [None]*len(rows) # number of each newest token in the block, when known
     @property
     def lengths(self)->np.ndarray: return np.array([len(row) for row in self.rows])
     @property
@@ -645,7 +651,7 @@ def step(self:GGUFSession, ids:Sequence[int]|torch.Tensor)->torch.Tensor: # [B, 
 def extend(self:GGUFSession, blocks:Sequence[Sequence[int]])->torch.Tensor: # [B, max k, V]
     "Append a block of tokens to each row in one pass; -inf past a block's end."
     blocks = [torch.as_tensor(block).tolist() for block in blocks]
-    stand = None if all(blocks) else self.logprobs # asked for before the rows go on
+    stand: Any = None if all(blocks) else self.logprobs # asked for before the rows go on
     out = torch.full((len(blocks), max(map(len, blocks)), self.gguf.vocab_size), -torch.inf)
     if not any(blocks): return out
     found, places = self._append(blocks)
@@ -700,7 +706,7 @@ def _append(self:GGUFSession, blocks:Sequence[Sequence[int]])->tuple[torch.Tenso
     self._fetch(running)
     tokens = [token for _,token in owners]
     labels = [[self.sequences[r] for r in rows if r in running] for rows in owners.values()]
-    found = gguf._run_rows(*([x[at] for at in todo] for x in (tokens, depth, labels)))
+    found = gguf._run_rows([tokens[at] for at in todo], [depth[at] for at in todo], [labels[at] for at in todo])
     if gguf._block: found = self._with_known(found, todo, nodes)
     self.rows = [(*row, *block) for row,block in zip(self.rows, blocks)]
     self.held = [len(row) if r in running else n for r,(row,n) in enumerate(zip(self.rows, self.held))]
@@ -800,7 +806,8 @@ def select(self:GGUFSession, rows:Sequence[int]):
         used.add(r)
     if self._logprobs is not None: self._logprobs = self._logprobs[rows]
     self.sequences, self.rows = sequences, [self.rows[r] for r in rows]
-    self.marks, self.held, self.nodes = ([x[r] for r in rows] for x in (self.marks, self.held, self.nodes))
+    self.marks, self.held = [self.marks[r] for r in rows], [self.held[r] for r in rows]
+    self.nodes = [self.nodes[r] for r in rows]
 
 # %% ../../../nbs/backends/08_gguf.ipynb #23f966d1
 @patch
@@ -810,7 +817,7 @@ def drop(self:GGUFSession, rows:Sequence[int]):
 
 # %% ../../../nbs/backends/08_gguf.ipynb #18440e67
 @patch
-def _leave(self:GGUFSession, rows:Sequence[int]):
+def _leave(self:GGUFSession, rows:Iterable[int]):
     "Give the sequences of rows back; in a block of work their states are kept."
     gguf = self.gguf
     if not gguf.model: return # closed before us

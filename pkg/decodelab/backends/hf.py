@@ -19,7 +19,8 @@ from .contract import Capabilities, Ids, Scored, Usage
 from .folders import check_model, folder_hash, local_folder
 from .hf_ghosts import Place, RememberedSession
 from .hf_memory import TOP, Memory, Nodes, Packed, grouped, packed, side_by_side
-from .hf_rows import HFSession, PlainSession, Rows, RowStates
+from .hf_plain import PlainSession
+from .hf_rows import HFSession, Rows, RowStates
 from .planned import Grown, Planned, Tokenized, scored
 from .planner import Trie, build, stretches, visible
 from ..core.errors import BadValue, ModelError
@@ -254,7 +255,7 @@ def _read(self:HF, slots:np.ndarray)->list[list[torch.Tensor]]: # [n, heads, siz
 @patch
 def _run_batch(self:HF, trie:Trie, p:Packed, slots:np.ndarray, want:np.ndarray, take, hidden:bool)->None:
     "Run a batch of groups side by side; their new states go into the memory, `slots` is filled in."
-    memory, real = self._memory, p.nodes >= 0
+    real = p.nodes >= 0
     cache = self._past(None, [])
     if p.past.shape[1]:
         past = self._read(np.where(p.past >= 0, slots[p.past], 0).reshape(-1))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from .contract import check_length
-from .hf_memory import TOP, Memory
+from .hf_memory import Memory
 from .hf_rows import HFSession, Rows, RowStates
 if TYPE_CHECKING: from decodelab.backends.hf import HF
 

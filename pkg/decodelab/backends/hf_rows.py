@@ -12,11 +12,11 @@ import torch
 from fastcore.basics import patch
 from transformers.cache_utils import Cache, DynamicLayer
 from .contract import check_length
-from ..core.errors import BadValue
+from .planned import check_rewind
 if TYPE_CHECKING: from decodelab.backends.hf import HF
 
 # %% auto #0
-__all__ = ['RowStates', 'Rows', 'grown', 'HFSession', 'check_rewind', 'PlainSession']
+__all__ = ['RowStates', 'Rows', 'grown', 'HFSession']
 
 # %% ../../../nbs/backends/07b_hf_rows.ipynb #fa174b4e
 class RowStates(DynamicLayer):
@@ -206,10 +206,6 @@ def rewind(self:HFSession, lengths:Sequence[int])->None:
     self.rows.counts = np.array(self._by_kept(lengths))
     self._logprobs = None
 
-def check_rewind(length:int, now:int)->None:
-    "A row goes back to its first token at most."
-    if not 1 <= length <= now: raise BadValue('length to rewind to', length, f'1 to {now} tokens')
-
 @patch
 def _look_again(self:HFSession)->None:
     "Run the newest token of each row once more."
@@ -260,111 +256,8 @@ def fork(self:HFSession, rows:Sequence[int])->HFSession:
     "A new session of these rows; this one stays as it is."
     at = self.at[np.asarray(list(rows), dtype=np.int64)]
     stay = np.unique(at)
-    index, counts, width = self._index(stay), Rows(self.rows.counts[stay]), self.ids.shape[1]
+    index, counts = self._index(stay), Rows(self.rows.counts[stay])
     layers = [RowStates(layer.all_keys[index], layer.all_values[index], counts) for layer in self.layers]
     out = HFSession(self.hf, layers, counts, self.ids[index], None if self._logprobs is None else self._logprobs[index])
     out.at = np.searchsorted(stay, at)
     return out
-
-# %% ../../../nbs/backends/07b_hf_rows.ipynb #687b78e3
-class PlainSession:
-    "Rows being decoded in the model's own cache."
-    def __init__(self, hf:HF, rows:Sequence[Sequence[int]]):
-        self.hf, self.ids = hf, [list(map(int, r)) for r in rows]
-        self._cache: Any = None
-        self._logprobs: Any = None
-    @property
-    def device(self): return self.hf.model.device
-    @property
-    def lengths(self)->np.ndarray: return np.array([len(r) for r in self.ids])
-    @property
-    def logprobs(self)->torch.Tensor: # [B, V]
-        if self._logprobs is None: self._open()
-        return self._logprobs
-    def close(self)->None: self._cache = None
-    def __enter__(self): return self
-    def __exit__(self, *error): self.close()
-
-@patch
-def _open(self:PlainSession)->None:
-    "Run all rows from their beginnings."
-    width = int(self.lengths.max())
-    self._pad, self._cache = torch.as_tensor(width-self.lengths, device=self.device), None
-    self._run(torch.tensor([[*[0]*(width-len(r)), *r] for r in self.ids], device=self.device))
-
-# %% ../../../nbs/backends/07b_hf_rows.ipynb #aca2e8eb
-@patch
-@torch.inference_mode()
-def _run(self:PlainSession, x:torch.Tensor)->torch.Tensor: # [B, k, V]
-    "One pass over new columns; the cache goes along."
-    since, hf = time.perf_counter(), self.hf
-    check_length(hf.name, int(self.lengths.max()), hf.max_length)
-    past = self._cache.get_seq_length() if self._cache is not None else 0
-    mask = (torch.arange(past+x.shape[1], device=x.device)[None] >= self._pad[:,None]).long()
-    positions = (mask.cumsum(-1)-1).clamp(min=0)[:,past:]
-    where = dict(attention_mask=mask, position_ids=positions, past_key_values=self._cache)
-    out = hf.model(input_ids=x, **where, use_cache=True)
-    self._cache, logp = out.past_key_values, torch.log_softmax(out.logits.float(), -1)
-    self._logprobs = logp[:,-1]
-    if not past: hf.usage.run += x.numel()
-    hf._spent(since)
-    return logp
-
-# %% ../../../nbs/backends/07b_hf_rows.ipynb #e473490c
-@patch
-@torch.inference_mode()
-def extend(self:PlainSession, blocks:Sequence[Sequence[int]])->torch.Tensor: # [B, max k, V]
-    "Even blocks in one pass; ragged ones token by token, rows that have ended run anew."
-    blocks, k = [list(map(int, b)) for b in blocks], max(map(len, blocks))
-    if not k: return torch.empty(len(blocks), 0, self.hf.vocab_size)
-    if all(len(b)==k for b in blocks):
-        _ = self.logprobs # opened before it grows
-        for row,block in zip(self.ids, blocks): row += block
-        return self._run(torch.tensor(blocks, device=self.device))
-    grown = [[*row, *block[:i+1]] for row,block in zip(self.ids, blocks) for i in range(len(block))]
-    found, at = self.hf._last([tuple(r) for r in grown]), 0
-    out = torch.full((len(blocks), k, self.hf.vocab_size), -torch.inf, device=self.device)
-    for i,block in enumerate(blocks):
-        out[i,:len(block)], at = found[at:at+len(block)], at+len(block)
-        self.ids[i] = [*self.ids[i], *block]
-    self._cache = self._logprobs = None
-    return out
-
-@patch
-def step(self:PlainSession, ids:Sequence[int]|torch.Tensor)->torch.Tensor: # [B, V]
-    "Append one token to each row."
-    return self.extend([[int(i)] for i in ids])[:,-1]
-
-# %% ../../../nbs/backends/07b_hf_rows.ipynb #c48738ce
-@patch
-def rewind(self:PlainSession, lengths:Sequence[int])->None:
-    "Forget the newest tokens; the rows are run anew when they are asked."
-    for n,now in zip(lengths, self.lengths): check_rewind(int(n), int(now))
-    self.ids = [r[:int(n)] for r,n in zip(self.ids, lengths)]
-    self._cache = self._logprobs = None
-
-@patch
-def fork(self:PlainSession, rows:Sequence[int])->PlainSession:
-    "A new session of these rows; this one stays as it is."
-    out, rows = PlainSession(self.hf, [self.ids[i] for i in rows]), list(rows)
-    if self._cache is not None:
-        import copy
-        out._cache, out._pad, out._logprobs = copy.deepcopy(self._cache), self._pad[rows], self._logprobs[rows]
-        out._cache.batch_select_indices(torch.as_tensor(rows, device=self.device))
-    return out
-
-@patch
-def select(self:PlainSession, rows:Sequence[int])->None:
-    "In place: these rows, repeats allowed."
-    rows = list(rows)
-    self.ids = [list(self.ids[i]) for i in rows]
-    if self._cache is None or not rows: return
-    self._cache.batch_select_indices(torch.as_tensor(rows, device=self.device))
-    self._pad, self._logprobs = self._pad[rows], self._logprobs[rows]
-
-# %% ../../../nbs/backends/07b_hf_rows.ipynb #5c623fcf
-@patch
-def drop(self:PlainSession, rows:Sequence[int])->None:
-    "Forget rows; the others close up in order."
-    gone = set(map(int, rows))
-    self.select([i for i in range(len(self.ids)) if i not in gone])

@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy, time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 import mlx.core as mx
 import numpy as np
 import torch
@@ -215,12 +215,12 @@ class PlainRows:
 
     def _some(self, rows:Sequence[int])->list[PlainRow]: return [copy.deepcopy(self.rows[i]) for i in rows]
     def select(self, rows:Sequence[int])->None: self.rows = self._some(rows)
-    def fork(self, rows:Sequence[int])->PlainRows: return type(self)(self.mlx, self._some(rows))
+    def fork(self, rows:Sequence[int])->Self: return type(self)(self.mlx, self._some(rows))
     def drop(self, rows:Sequence[int])->None:
         self.rows = [row for i,row in enumerate(self.rows) if i not in set(map(int, rows))]
 
     def close(self)->None: self.rows = []
-    def __enter__(self)->PlainRows: return self
+    def __enter__(self)->Self: return self
     def __exit__(self, *error)->None: self.close()
 
 # %% ../../../nbs/backends/09b_mlx_sessions.ipynb #746721e6

@@ -23,7 +23,8 @@ FILE = 'SmolLM2-135M-Instruct.Q4_1.gguf'
 def file()->Path: # A GGUF file
     "The model as its package carries it; an error says how to install it."
     needs(PACKAGE, 'smollm2')
-    return Path(importlib.util.find_spec(PACKAGE).origin).parent/FILE
+    spec = importlib.util.find_spec(PACKAGE)
+    return Path(str(spec and spec.origin)).parent/FILE
 
 # %% ../../../nbs/backends/16_smollm2.ipynb #9278ced6
 def tokenizer(gguf:Path, # The model's file

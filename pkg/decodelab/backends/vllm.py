@@ -527,7 +527,7 @@ def sample(self:VLLM, prompts:Sequence[Ids], sampling:Sampling|Sequence[Sampling
 @patch
 def stream(self:VLLM, prompt:Ids, sampling:Sampling)->Iterator[str]:
     "Pieces of the text of one sample; closing the iterator takes the request out of the engine."
-    if sampling.n!=1: raise BadValue('n of a stream', sampling.n, 1)
+    if sampling.n!=1: raise BadValue('n of a stream', sampling.n, 'one')
     prompt = tuple(map(int, prompt)) or (self.prefix_id,)
     check_length(self.name, len(prompt)+1, self.max_length)
     if not self._inside and sampling.constraint: return by_session(self, prompt, sampling)

@@ -30,16 +30,17 @@ def nearest(name:object, # What was given
     "The allowed name that was probably meant (difflib ratio of at least 0.6)."
     return next(iter(difflib.get_close_matches(str(name), list(allowed), n=1)), None)
 
-# %% ../../../nbs/core/00_errors.ipynb #14e53892
+# %% ../../../nbs/core/00_errors.ipynb #37d96dbb
 class BadValue(DecodelabError, ValueError):
     "A value outside what is allowed."
     def __init__(self,
                  what:str, # The thing, e.g. `lambda_cost`
                  value:object, # What was given
-                 allowed:str|Iterable[object], # A sentence, or the allowed names
+                 allowed:object, # A sentence, the allowed names, or the only value
                  hint:str='', # What to do, when that is not plain
                 ):
-        names = [] if isinstance(allowed, str) else [str(name) for name in allowed]
+        several = allowed if isinstance(allowed, Iterable) and not isinstance(allowed, str) else ()
+        names = [str(name) for name in several]
         close = nearest(value, names) if isinstance(value, str) else None
         text = f'{what}: got {value!r}; allowed: {", ".join(names) if names else allowed}.'
         super().__init__(' '.join(filter(None, [text, close and f'Did you mean {close!r}?', hint])))

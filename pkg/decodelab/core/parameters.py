@@ -14,8 +14,8 @@ from .errors import BadValue, DataError, DecodelabError, nearest
 from .files import read_text
 
 # %% auto #0
-__all__ = ['BadParameters', 'Parameters', 'param', 'choices', 'allowed', 'unit_of', 'read_yaml', 'explain', 'read', 'preset',
-           'table']
+__all__ = ['BadParameters', 'Parameters', 'param', 'choices', 'allowed', 'unit_of', 'Plain', 'read_yaml', 'explain', 'read',
+           'preset', 'table']
 
 # %% ../../../nbs/core/03_parameters.ipynb #65193fe6
 class BadParameters(DecodelabError, ValueError):
@@ -65,13 +65,20 @@ def unit_of(field:FieldInfo)->str:
     return str(extra.get('unit', '')) if isinstance(extra, dict) else ''
 
 # %% ../../../nbs/core/03_parameters.ipynb #a693772d
+class Plain(yaml.SafeLoader):
+    "YAML whose dates stay the text that they are, as papermill reads it."
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag,pattern in found if tag!='tag:yaml.org,2002:timestamp']
+        for first,found in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+
 def read_yaml(path:Path)->dict[str,Any]:
     "A YAML file of parameters."
     what = f'parameter file {path}'
-    try: out = yaml.safe_load(read_text(path, what))
+    try: out = yaml.load(read_text(path, what), Loader=Plain)
     except yaml.YAMLError as e: raise DataError(f'{what}: not YAML: {str(e).splitlines()[0]}') from None
     if out is None: return {}
     if not isinstance(out, dict): raise DataError(f'{what}: expected names and values, got {type(out).__name__}')
+    if odd := [name for name in out if not isinstance(name, str)]: raise DataError(f'{what}: {odd[0]!r} is no name')
     return out
 
 # %% ../../../nbs/core/03_parameters.ipynb #11de593c

@@ -15,13 +15,11 @@ from .files import Journal, bounded, digest, to_json, write_atomic
 from .settings import load_settings
 
 # %% auto #0
-__all__ = ['RUN_DIR', 'RESUME', 'MIN_FREE', 'PACKAGES', 'versions', 'git_state', 'processor', 'machine', 'run_key', 'now',
-           'make_numbered', 'new_folder', 'Lock', 'Record', 'Work', 'Results', 'first_files', 'Run', 'chunks',
-           'list_runs', 'find_run']
+__all__ = ['RUN_DIR', 'MIN_FREE', 'PACKAGES', 'versions', 'git_state', 'processor', 'machine', 'run_key', 'now', 'make_numbered',
+           'new_folder', 'Lock', 'Record', 'Work', 'Results', 'first_files', 'Run', 'chunks', 'list_runs', 'find_run']
 
 # %% ../../../nbs/core/05_runs.ipynb #5b240997
 RUN_DIR = 'DECODELAB_RUN_DIR' # Names the folder of the run that a notebook is part of
-RESUME = 'DECODELAB_RESUME' # Names the folder of a run to take up again
 MIN_FREE = 64 << 20 # Bytes that must be free before a run starts
 
 # %% ../../../nbs/core/05_runs.ipynb #30da89d0
@@ -239,15 +237,17 @@ def chunks(run:Run, # The run whose samples.jsonl is written
            work:Callable, # `list of items → list of dicts`
            size:int=64, # Items a chunk
            progress:Callable|None=None, # Told `(done, total)` items
+           inside:bool=False, # Whether `work` also takes a function that it tells how many of its items are done
           )->Iterator[list[dict]]: # Records of each chunk in order
     "Work through items in fixed chunks, resuming at the first unfinished one."
     journal = Journal(run.folder/'samples.jsonl')
     for i in range(0, len(items), size):
-        name = f'{stage}/{i//size:05d}'
+        name, part = f'{stage}/{i//size:05d}', items[i:i+size]
+        def tell(done, before=i): return progress and progress(before+done, len(items))
         if name not in journal:
-            with run.timed(stage): records = work(items[i:i+size])
+            with run.timed(stage): records = work(part, tell) if inside else work(part)
             journal.append(name, [dict(r, stage=stage) for r in records])
-        if progress: progress(min(i+size, len(items)), len(items))
+        tell(len(part))
         yield journal.read(name)
 
 # %% ../../../nbs/core/05_runs.ipynb #482de778

@@ -45,7 +45,8 @@ def requests(n:int, seed:int=0, vocabulary:int=256)->list[tuple[Ids, Ids]]:
         prefix = trunk[:rng.choice((0, 1, 40, 80, 120, rng.randint(0, 120)))] + some(0, 0, 1, 5, 30)
         pairs.append((prefix, some(1, 1, 2, 6, 20)))
     long = [(trunk + some(length), some(6)) for length in LONG]
-    return pairs + long + pairs[:max(1, n//20)]
+    each = [(trunk, (token,)) for token in range(min(vocabulary, 300))] # one of them is the most probable
+    return pairs + long + pairs[:max(1, n//20)] + each
 
 # %% ../../../nbs/evaluation/00_conformance.ipynb #48f905ce
 def questions(backend:Backend, n:int)->list[Ids]:

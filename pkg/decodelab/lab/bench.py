@@ -124,8 +124,8 @@ def bench_live(backend:Backend, questions:Sequence[Question], rounds:int, max_to
 def live_lines(d:dict, questions:int)->list[str]:
     "What `bench_live` found."
     of = lambda which: d[which]['run']/max(1, d['with']['unique'])
-    return [f'live stage, {questions} questions: {d["b"]:.2f} s remembering, {d["a"]:.2f} s without, '
-            f'{said(d)} times as long',
+    return [f'live stage, {questions} questions: {d["b"]:.2f} s remembering, {d["a"]:.2f} s without: '
+            f'{said(d)} times faster',
             f'tokens run over distinct tokens: {of("with"):.3f} remembering, {of("without"):.3f} without '
             f'({d["with"]["unique"]:,} distinct)']
 
@@ -159,6 +159,7 @@ def llama_loop(file:Any, prompt:Ids)->Callable:
     import llama_cpp
     model = llama_cpp.Llama(str(file), n_ctx=2048, verbose=False)
     def loop():
+        model.reset() # it would find the prompt of the round before in its cache
         for i,_ in enumerate(model.generate(prompt, temp=0., reset=True), 1):
             if i==TOKENS: break
     return loop

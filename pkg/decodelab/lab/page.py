@@ -7,45 +7,28 @@ from __future__ import annotations
 import html, re
 
 # %% auto #0
-__all__ = ['STYLE', 'to_html', 'cell_html', 'output_html', 'markdown', 'plain']
+__all__ = ['STYLE', 'PAGE', 'markdown', 'plain', 'preformatted', 'output_html', 'cell_html', 'to_html']
 
-# %% ../../../nbs/lab/01_page.ipynb #571c0338
+# %% ../../../nbs/lab/01_page.ipynb #9c7dda73
 STYLE = """
 :root{--fg:#1d2530;--soft:#5b6675;--line:#e3e7ec;--bg:#fff;--code:#f6f8fa}
-@media(prefers-color-scheme:dark){:root{--fg:#e4e8ee;--soft:#98a3b3;--line:#333b46;--bg:#15191f;--code:#1d232b}}
-body{font:16px/1.55 system-ui,-apple-system,'Segoe UI',sans-serif;color:var(--fg);background:var(--bg);max-width:60rem;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.7rem}h2{margin-top:2.2rem;font-size:1.25rem}blockquote{margin:0 0 1rem;color:var(--soft);font-size:1.05rem}
-img{max-width:100%;background:#fff;border-radius:6px}table{border-collapse:collapse;font-size:.9rem;display:block;overflow-x:auto}
+@media(prefers-color-scheme:dark){
+:root{--fg:#e4e8ee;--soft:#98a3b3;--line:#333b46;--bg:#15191f;--code:#1d232b}}
+body{font:16px/1.55 system-ui,-apple-system,'Segoe UI',sans-serif;color:var(--fg);background:var(--bg);
+max-width:60rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.7rem}h2{margin-top:2.2rem;font-size:1.25rem}
+blockquote{margin:0 0 1rem;color:var(--soft);font-size:1.05rem}
+img{max-width:100%;background:#fff;border-radius:6px}
+table{border-collapse:collapse;font-size:.9rem;display:block;overflow-x:auto}
 th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:left;font-variant-numeric:tabular-nums}
 pre{background:var(--code);padding:.7rem;border-radius:6px;overflow-x:auto;font-size:.85rem}
 .anchor-link{display:none}.code{display:none}body.show .code{display:block}.error{border-left:4px solid #c0392b}
-nav{display:flex;justify-content:space-between;color:var(--soft);font-size:.85rem}button{font:inherit;border:1px solid var(--line);background:none;color:inherit;border-radius:6px;padding:.1rem .6rem;cursor:pointer}
+nav{display:flex;justify-content:space-between;color:var(--soft);font-size:.85rem}
+button{font:inherit;border:1px solid var(--line);background:none;color:inherit;border-radius:6px;
+padding:.1rem .6rem;cursor:pointer}
 """
 
-def to_html(nb, title:str)->str:
-    "A notebook as a page of its own."
-    body = '\n'.join(filter(None, map(cell_html, nb.cells)))
-    return (f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{html.escape(title)}</title><style>{STYLE}</style>'
-            f'<nav><span>{html.escape(title)}</span><button onclick="document.body.classList.toggle(\'show\')">code</button></nav>\n{body}\n</html>')
-
-def cell_html(cell)->str:
-    "One cell: text as it is, code hidden behind the button, outputs in their richest form."
-    if cell.cell_type=='markdown': return markdown(cell.source)
-    if cell.cell_type!='code': return ''
-    tags = cell.metadata.get('tags', [])
-    shown = ' style="display:block"' if {'parameters','injected-parameters'} & set(tags) else ''
-    return f'<pre class="code"{shown}>{html.escape(cell.source)}</pre>' + ''.join(map(output_html, cell.get('outputs', [])))
-
-def output_html(o)->str:
-    "One output."
-    if o.output_type=='stream': return f'<pre>{html.escape(o.text)}</pre>' if o.name=='stdout' else ''
-    if o.output_type=='error': return f'<pre class="error">{html.escape(plain(chr(10).join(o.traceback)))}</pre>'
-    d = o.data
-    if 'text/html' in d: return d['text/html']
-    if 'image/png' in d: return f'<img src="data:image/png;base64,{d["image/png"].strip()}" alt="figure">'
-    if 'text/markdown' in d: return markdown(d['text/markdown'])
-    return f'<pre>{html.escape(d.get("text/plain", ""))}</pre>'
-
+# %% ../../../nbs/lab/01_page.ipynb #489fbb40
 def markdown(text:str)->str:
     "Markdown as HTML, by nbconvert's own renderer."
     from nbconvert.filters.markdown_mistune import markdown2html_mistune
@@ -54,3 +37,38 @@ def markdown(text:str)->str:
 def plain(text:str)->str:
     "Text without terminal colours."
     return re.sub(r'\x1b\[[0-9;]*m', '', text)
+
+# %% ../../../nbs/lab/01_page.ipynb #dcb49027
+def preformatted(text:str, kind:str='')->str:
+    "Text as it is."
+    return f'<pre{f" class={kind!r}" if kind else ""}>{html.escape(text)}</pre>'
+
+def output_html(output)->str:
+    "One output of a cell."
+    if output.output_type=='stream': return preformatted(output.text) if output.name=='stdout' else ''
+    if output.output_type=='error': return preformatted(plain('\n'.join(output.traceback)), 'error')
+    data = output.data
+    if 'text/html' in data: return data['text/html']
+    if 'image/png' in data: return f'<img src="data:image/png;base64,{data["image/png"].strip()}" alt="figure">'
+    return markdown(data['text/markdown']) if 'text/markdown' in data else preformatted(data.get('text/plain', ''))
+
+# %% ../../../nbs/lab/01_page.ipynb #53cc79bb
+def cell_html(cell)->str:
+    "One cell: text as it is, code hidden behind the button, but for the parameters."
+    if cell.cell_type=='markdown': return markdown(cell.source)
+    if cell.cell_type!='code': return ''
+    given = {'parameters', 'injected-parameters'} & set(cell.metadata.get('tags', []))
+    shown = ' style="display:block"' if given else ''
+    code = f'<pre class="code"{shown}>{html.escape(cell.source)}</pre>'
+    return code + ''.join(map(output_html, cell.get('outputs', [])))
+
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title}</title><style>{style}</style>
+<nav><span>{title}</span><button onclick="document.body.classList.toggle('show')">code</button></nav>
+{body}
+</html>"""
+
+def to_html(nb, title:str)->str:
+    "A notebook as a page of its own."
+    body = '\n'.join(filter(None, map(cell_html, nb.cells)))
+    return PAGE.format(title=html.escape(title), style=STYLE, body=body)

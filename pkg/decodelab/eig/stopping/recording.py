@@ -34,6 +34,7 @@ def trace(calculator:ExpectedInformationGainCalculator, # From `recorder`; with 
           thoughts:Sequence[dict], # Records of full reasoning, from `reasoning.record`
           normaliser:Callable=normalise,
           gains:bool=True, # Draw forecasts
+          tell:Callable|None=None, # Told how many thoughts have their gains
          )->list[dict]:
     "Beliefs at every boundary of full chains of thought, and gains; JSON-like."
     p = calculator.parameters
@@ -47,7 +48,7 @@ def trace(calculator:ExpectedInformationGainCalculator, # From `recorder`; with 
         found = _candidates(calculator, states)
         traces = [_described(calculator, t, *seen, normaliser) | dict(prompt=len(prompt))
                   for t,seen,prompt in zip(thoughts, found, prompts)]
-        if gains: _add_gains(calculator, states, found, traces)
+        if gains: _add_gains(calculator, states, found, traces, tell)
     return traces
 
 # %% ../../../../nbs/eig/stopping/04_recording.ipynb #937870b7
@@ -78,7 +79,8 @@ def _described(calculator, thought:dict, candidates:list, cost:list, normaliser)
         gain=[None]*len(beliefs))
 
 # %% ../../../../nbs/eig/stopping/04_recording.ipynb #1f0130de
-def _add_gains(calculator, states:Sequence[Sequence[Ids]], found:Sequence[Found], traces:Sequence[dict]):
+def _add_gains(calculator, states:Sequence[Sequence[Ids]], found:Sequence[Found], traces:Sequence[dict],
+               tell:Callable|None=None):
     "Gains of the boundaries that may be asked for."
     floor, live, n = calculator.parameters.lambda_cost, list(range(len(traces))), 0
     while live:
@@ -88,6 +90,7 @@ def _add_gains(calculator, states:Sequence[Sequence[Ids]], found:Sequence[Found]
         decisions = dict(zip(unsure, calculator.evaluate([states[i][n] for i in unsure], seen)))
         for i,d in decisions.items(): traces[i]['gain'][n] = _gain(d, found[i][1][n], everywhere=floor < 0)
         live = [i for i in live if i not in decisions or decisions[i].go]
+        if tell: tell(len(traces)-len(live))
         n += 1
 
 # %% ../../../../nbs/eig/stopping/04_recording.ipynb #3ef419dd

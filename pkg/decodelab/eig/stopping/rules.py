@@ -155,6 +155,7 @@ class Rules(Registry):
             if key not in model.model_fields: raise BadValue(f'parameter of {name}', key, known)
         return read(model, given)
 
+    def __repr__(self)->str: return f'{len(self)} rules: ' + ', '.join(e.name for e in self)
     def _repr_markdown_(self)->str:
         head = ['| `scale_func_name` | what it does | needs | parameters | source |', '|---|---|---|---|---|']
         return '\n'.join([*head, *map(_row, self)])

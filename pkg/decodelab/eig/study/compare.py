@@ -237,9 +237,9 @@ def traces_of(c:Comparison, run:Run, seed:int, progress:Callable|None=None)->lis
     traces = stage(run, f'trace-{seed}', full, partial(look, c, s), c.p.chunk, progress)
     return list(add_hidden(c.backend, full, traces, c.frame)) if 'hidden' in c.kinds else traces
 
-def look(c:Comparison, s:SetUp, thoughts:Sequence[dict])->list[dict]:
+def look(c:Comparison, s:SetUp, thoughts:Sequence[dict], tell:Callable|None=None)->list[dict]:
     "Traces with the gains that are asked for."
-    return s.look(thoughts, c.p.forecasts=='everywhere', c.p.forecasts!='none')
+    return s.look(thoughts, tell, c.p.forecasts=='everywhere', c.p.forecasts!='none')
 
 # %% ../../../../nbs/eig/study/04_compare.ipynb #05379efa
 def run_live(c:Comparison, s:Sweep, value:float, gains:Mapping[str,Path])->tuple[list[dict],float]:

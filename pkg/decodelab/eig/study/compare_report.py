@@ -14,7 +14,7 @@ from .compare import (SWEEPS, VARIANTS, Comparison, area, at_equal_tokens, front
 from .plane import (CORRECT, REASONING, TOTAL, Curve, cheapest, edge, halves, judged, saving,
                                        targets, trace_calibration)
 from .report import KINDS, SHARES, done, finite, outcome_row, share_right
-from .traces import trace
+from ..stopping.recording import trace
 from ...maths.statistics import Paired, detectable, paired
 
 # %% auto #0

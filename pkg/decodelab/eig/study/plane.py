@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 import numpy as np
-from .traces import FLOOR, replay, replays
+from ..stopping.recording import FLOOR
+from .traces import replay, replays
 from ...maths.statistics import Paired, calibration, paired, wilson
 
 # %% auto #0

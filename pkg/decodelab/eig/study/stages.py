@@ -29,28 +29,31 @@ class SetUp:
         self.parameters = EIGParameters(**{k: getattr(p, k) for k in EIGParameters.model_fields})
         self.seconds = [] # Of the live decisions of this process, as `Metrics` has them
 
-    def think_through(self, questions:Sequence[Question])->list[dict]:
+    def think_through(self, questions:Sequence[Question], tell:Callable|None=None)->list[dict]:
         "Records of full reasoning."
         drawing = recorder(self.backend, self.frame, self.parameters, self.p.seed).forecaster
         thoughts = reason(self.backend, [q.text for q in questions], None, drawing, self.p.max_tokens)
         return [record(q, t) for q,t in zip(questions, thoughts)]
 
-    def look(self, thoughts:Sequence[dict], everywhere:bool=False, gains:bool=True)->list[dict]:
-        "Traces of records of full reasoning."
+    def look(self, thoughts:Sequence[dict], tell:Callable|None=None,
+             everywhere:bool=False, gains:bool=True)->list[dict]:
+        "Traces of records of full reasoning; `tell` is told how many are done."
         recording = recorder(self.backend, self.frame, self.parameters, self.p.seed, everywhere)
-        return trace(recording, thoughts, gains=gains)
+        return trace(recording, thoughts, gains=gains, tell=tell)
 
-    def run_live(self, questions:Sequence[Question])->list[dict]:
-        "Records of reasoning under the EIG rule at λ."
+    def run_live(self, questions:Sequence[Question], tell:Callable|None=None)->list[dict]:
+        "Records of reasoning under the EIG rule at λ; `tell` is told how many are done."
         driver = Scaler(self.backend, EIG, self.parameters, self.frame, self.p.seed, metrics=Metrics())
-        thoughts = reason(self.backend, [q.text for q in questions], driver, driver.forecaster, self.p.max_tokens)
+        def watch(live, decisions): tell(len(questions)-len(live))
+        thoughts = reason(self.backend, [q.text for q in questions], driver, driver.forecaster, self.p.max_tokens,
+                          watch if tell else None)
         self.seconds += driver.metrics.seconds
         return [record(q, t) for q,t in zip(questions, thoughts)]
 
 # %% ../../../../nbs/eig/study/03_stages.ipynb #bd16d90d
 def stage(run:Run, name:str, items:list, work:Callable, chunk:int, progress:Callable|None=None)->list[dict]:
     "Records of a stage, chunk after chunk, those that are there already read back."
-    return [r for records in chunks(run, name, items, work, chunk, progress) for r in records]
+    return [r for records in chunks(run, name, items, work, chunk, progress, inside=True) for r in records]
 
 # %% ../../../../nbs/eig/study/03_stages.ipynb #0706ca45
 def counted(records:Sequence[dict])->Metrics:

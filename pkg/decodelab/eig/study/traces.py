@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 import numpy as np
 from ..stopping.live import EIG
-from ..stopping.recording import FLOOR, trace # noqa: F401 (reports have them from here)
 from ..stopping.replay import replay_at
 
 # %% auto #0

@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "Decodelab", "DecodelabHF", "DecodelabVLLM", "DecodelabGGUF", "DecodelabMLX"],
     "agreement": ["ON_PURPOSE", "local_tasks", "answers", "parts", "apart", "Difference", "responses", "metrics",
         "compare", "difference", "by_hand"],
-    "command": ["evaluate", "main"],
+    "command": ["model_named", "evaluate", "main"],
     "generation": ["Arguments", "Generation", "slices"],
     "jobs": ["EIG", "SPENT", "COLUMNS", "PAIRED", "preset_arguments", "newest", "results_of", "spent", "scores", "rows",
         "cell", "as_table", "values", "outcomes", "compared", "against", "as_csv", "finite", "gather", "collect",
