@@ -22,7 +22,8 @@ def test_presets_are_those_of_the_method(root):
         read(EXPERIMENTS['eig_eval'].parameters, p)
 
 FLOORS = ('core','maths','tasks','backends','eig','eig.stopping','eig.study','reference','evaluation','evaluation.lmeval','evaluation.quick','lab')
-NEEDS_RUNTIME = ('cli','plugin','mlx_rows','mlx','vllm','gguf') # commands, and what needs a runtime to be imported
+NEEDS_RUNTIME = ('cli','plugin','mlx_rows','mlx','vllm_hook','vllm_engine','vllm',
+                 'gguf_context','gguf') # commands, and what needs a runtime to be imported
 
 def exported(module):
     "The names in a module's `__all__`."

@@ -120,7 +120,7 @@ def test_constraints_are_those_of_transformers(vllm, student, prompts):
     assert [s[0].ids for s in ours]==[s[0].ids for s in student.sample(prompts, plan)]
 
 def test_different_constraints_are_one_call_of_the_hook(vllm, student, monkeypatch):
-    from decodelab.backends.vllm import Hook
+    from decodelab.backends.vllm_hook import Hook
     rows, draw = [], Hook._draw
     def counted(self, logits, logp, at):
         rows.append(len(at))

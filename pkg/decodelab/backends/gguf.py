@@ -5,187 +5,28 @@
 # %% ../../../nbs/backends/08_gguf.ipynb #1b62c74e
 from __future__ import annotations
 import ctypes, os, time, weakref
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 import llama_cpp as lc
 import numpy as np
 import torch
 from fastcore.basics import patch
-from .contract import Capabilities, Ids, Usage, check_length
+from .contract import Capabilities, Ids, Usage
 from .folders import check_gguf, check_memory, file_mark
+from .gguf_context import KV, SEQUENCES, Batch, Context, Vocabulary, reason, render, shared_batch
+from .gguf_memory import (GROUP, Group, Origin, Piece, Remembered, fresh_part, groups, leaves_below,
+                                            tops)
+from .gguf_sessions import GGUFSession
 from .planned import Grown, Planned, Take
-from .planner import Trie, build
+from .planner import Trie
 from ..core.errors import BadValue, ModelError
 from ..core.files import digest
 from ..core.settings import load_settings
 
 # %% auto #0
-__all__ = ['TELLING', 'SEQUENCES', 'GROUP', 'KV', 'FLOAT32', 'HALVES', 'SPREAD', 'WORTH', 'Vocabulary', 'render', 'Batch',
-           'shared_batch', 'Context', 'cores', 'spread_of', 'GGUF', 'leaves_below', 'Group', 'groups', 'tops', 'Piece',
-           'Remembered', 'Origin', 'fresh_part', 'GGUFSession', 'alike', 'joined']
-
-# %% ../../../nbs/backends/08_gguf.ipynb #7008daf9
-_said: list[str] = []
-TELLING = ('corrupt', 'bounds', 'unknown', 'invalid', 'unsupported', 'magic', 'not found', 'failed to read')
-
-@lc.llama_log_callback
-def _log(level, text, _):
-    if level < 3: return
-    _said.append(text.decode(errors='replace').strip())
-    del _said[:-20]
-
-lc.llama_log_set(_log, ctypes.c_void_p(0))
-
-# %% ../../../nbs/backends/08_gguf.ipynb #3948aaef
-def _why()->str:
-    "The most telling of the last messages."
-    lines = [line.split(': ', 1)[-1] for line in _said if line]
-    _said.clear()
-    telling = (line for line in lines if any(word in line for word in TELLING))
-    return next(telling, lines[0] if lines else 'llama.cpp gives no reason')
-
-# %% ../../../nbs/backends/08_gguf.ipynb #1f322c06
-class Vocabulary:
-    "The tokens of a file."
-    def __init__(self, name:str, model:Any):
-        self.name, self.pointer = name, lc.llama_model_get_vocab(model)
-        self.size = lc.llama_vocab_n_tokens(self.pointer)
-        self.pieces = [self._piece(i) for i in range(self.size)]
-
-    def special(self, ask)->int|None:
-        "A special token by llama.cpp's function for it, or `None` when the file has none."
-        token = ask(self.pointer)
-        return token if token >= 0 else None
-    def text(self, token:int|None)->str: return '' if token is None else self.pieces[token].decode(errors='replace')
-    def decode(self, ids:Sequence[int])->str:
-        return b''.join(self.pieces[i] for i in ids).decode('utf-8', errors='replace')
-
-    def encode(self, text:str)->Ids:
-        raw = text.encode()
-        for size in (len(raw)+8, 4*len(raw)+64):
-            tokens = (ctypes.c_int32*size)()
-            n = lc.llama_tokenize(self.pointer, raw, len(raw), tokens, size, False, True)
-            if n >= 0: return tuple(tokens[:n])
-        raise ModelError(f'{self.name}: llama.cpp cannot tokenize a text of {len(text)} characters')
-    def _piece(self, token:int, size:int=64)->bytes:
-        piece = ctypes.create_string_buffer(size)
-        n = lc.llama_token_to_piece(self.pointer, token, piece, size, 0, True)
-        return piece.raw[:n] if n >= 0 else self._piece(token, -n) # it says how long it is
-
-# %% ../../../nbs/backends/08_gguf.ipynb #4971d8aa
-def render(template:str, # A chat template (Jinja, as Transformers extends it)
-           messages:list[dict],
-           add_generation_prompt:bool=True, # Open the assistant's turn; else the last message is left open
-           **values, # For the template: special tokens, `tools`, `documents`, …
-          )->str:
-    "Messages by a template, the string that a Transformers tokenizer with this template gives."
-    from jinja2.exceptions import TemplateError
-    from transformers.utils.chat_template_utils import render_jinja_template
-    if not messages: raise ModelError('a chat of no messages')
-    how: dict[str, Any] = dict(add_generation_prompt=add_generation_prompt)
-    how['continue_final_message'] = not add_generation_prompt
-    try: return render_jinja_template([messages], chat_template=template, **how, **values)[0][0]
-    except (TemplateError, ValueError, TypeError) as e:
-        raise ModelError(f'its chat template refuses: {str(e).splitlines()[0]}') from e
-
-# %% ../../../nbs/backends/08_gguf.ipynb #ad6e6b3f
-SEQUENCES = 256 # llama.cpp's own limit for one context
-GROUP = 24 # Leaves decoded together; two groups are alive at once
-KV = dict(f32=0, f16=1)
-
-# %% ../../../nbs/backends/08_gguf.ipynb #2e625e07
-@dataclass(frozen=True)
-class Batch:
-    "Tokens of one forward pass; token i belongs to the sequences `labels[first[i]:first[i]+count[i]]`."
-    tokens: np.ndarray # [N]
-    positions: np.ndarray # [N]
-    labels: np.ndarray
-    first: np.ndarray # [N]
-    count: np.ndarray # [N]
-    want: np.ndarray # [N], whether the distribution after it is asked for
-
-# %% ../../../nbs/backends/08_gguf.ipynb #0ce18a73
-def shared_batch(tokens:Sequence[int], positions:Sequence[int], labels:Sequence[Sequence[int]])->Batch:
-    "Tokens with the sequences of each, all of them wanted."
-    count = np.array([len(x) for x in labels])
-    flat = np.array([sequence for x in labels for sequence in x])
-    return Batch(np.array(tokens), np.array(positions), flat, np.cumsum(count)-count, count, np.ones(len(tokens)))
-
-# %% ../../../nbs/backends/08_gguf.ipynb #e702e5ae
-def _at(array:np.ndarray, kind): return array.ctypes.data_as(ctypes.POINTER(kind))
-
-# %% ../../../nbs/backends/08_gguf.ipynb #576d4818
-class Context:
-    "llama.cpp's buffer of states, and which sequences are free."
-    def __init__(self, name:str, pointer:Any, vocab_size:int, tokens:int):
-        self.name, self.pointer, self.vocab_size, self.tokens = name, pointer, vocab_size, tokens
-        self.memory, self.free = lc.llama_get_memory(pointer), list(range(SEQUENCES))[::-1]
-
-    def take(self, n:int)->list[int]:
-        "Sequences for the caller; they are given back by `give`."
-        if n > len(self.free):
-            raise ModelError(f'{self.name}: {n} sequences asked for, {len(self.free)} are free; close sessions')
-        return [self.free.pop() for _ in range(n)]
-    def give(self, sequences:Sequence[int]):
-        for s in sequences: self.cut(s)
-        self.free += sequences
-    @contextmanager
-    def taken(self, n:int)->Iterator[list[int]]:
-        sequences = self.take(n)
-        try: yield sequences
-        finally: self.give(sequences)
-    def copy(self, source:int, target:int, start:int, stop:int):
-        "Let `target` share the states of positions `start` to `stop`."
-        if stop > start: lc.llama_memory_seq_cp(self.memory, int(source), int(target), int(start), int(stop))
-    def cut(self, sequence:int, length:int=0):
-        "Forget a sequence from a position on."
-        lc.llama_memory_seq_rm(self.memory, int(sequence), int(length), -1)
-
-# %% ../../../nbs/backends/08_gguf.ipynb #86daf161
-@patch
-def run(self:Context, batch:Batch)->torch.Tensor: # [wanted, V]
-    "Run tokens through the model; log-probabilities after the wanted ones."
-    arrays = (batch.tokens, batch.positions, batch.count, batch.labels)
-    tokens, positions, count, labels = (np.ascontiguousarray(x, np.int32) for x in arrays)
-    want = np.ascontiguousarray(batch.want, np.int8)
-    at = labels.ctypes.data + 4*np.ascontiguousarray(batch.first, np.uint64)
-    pointers = ctypes.cast(at.ctypes.data, ctypes.POINTER(ctypes.POINTER(ctypes.c_int32)))
-    i32 = ctypes.c_int32
-    status = lc.llama_decode(self.pointer, lc.llama_batch(
-        len(tokens), _at(tokens, i32), None, _at(positions, i32), _at(count, i32), pointers, _at(want, ctypes.c_int8)))
-    if status==1:
-        raise ModelError(f'{self.name}: its context of {self.tokens} tokens is full; '
-                         'give a larger n_ctx or close sessions')
-    if status: raise ModelError(f'{self.name}: llama.cpp failed with status {status}: {_why()}')
-    if not (n := int(want.sum())): return torch.empty(0, self.vocab_size)
-    logits = ctypes.cast(lc.llama_get_logits(self.pointer), ctypes.POINTER(ctypes.c_float))
-    rows = torch.from_numpy(np.ctypeslib.as_array(logits, (n, self.vocab_size)))
-    return torch.log_softmax(rows, -1) # a copy: the buffer is llama.cpp's
-
-# %% ../../../nbs/backends/08_gguf.ipynb #191b1a32
-@patch
-def save(self:Context, sequence:int, start:int, stop:int)->np.ndarray: # Bytes
-    "States of positions `start` to `stop`."
-    with self.taken(1) as (alone,):
-        self.copy(sequence, alone, start, stop)
-        size = lc.llama_state_seq_get_size(self.pointer, alone)
-        state = np.empty(size, np.uint8)
-        written = lc.llama_state_seq_get_data(self.pointer, _at(state, ctypes.c_uint8), size, alone)
-    if written!=size: raise ModelError(f'{self.name}: llama.cpp gave {written} bytes of a state of {size}')
-    return state
-
-# %% ../../../nbs/backends/08_gguf.ipynb #459786cd
-@patch
-def load(self:Context, state:np.ndarray, readers:Sequence[tuple[int, int]], start:int):
-    "Put saved states back, shared by sequences, each up to a position."
-    with self.taken(1) as (alone,):
-        if not lc.llama_state_seq_set_data(self.pointer, _at(state, ctypes.c_uint8), len(state), alone):
-            raise ModelError(f'{self.name}: its context of {self.tokens} tokens has no room for a state that was kept')
-        for sequence,stop in readers: self.copy(alone, sequence, start, stop)
+__all__ = ['FLOAT32', 'HALVES', 'SPREAD', 'WORTH', 'cores', 'spread_of', 'GGUF']
 
 # %% ../../../nbs/backends/08_gguf.ipynb #3807e9ad
 def cores()->int:
@@ -248,7 +89,7 @@ def _read(self:GGUF, n_gpu_layers:int):
     how = lc.llama_model_default_params()
     how.n_gpu_layers = n_gpu_layers
     self._held['model'] = lc.llama_model_load_from_file(str(self.path).encode(), how)
-    if not self.model: raise ModelError(f'{self.name}: cannot be loaded: {_why()}')
+    if not self.model: raise ModelError(f'{self.name}: cannot be loaded: {reason()}')
 
 # %% ../../../nbs/backends/08_gguf.ipynb #c3be11fd
 @patch
@@ -312,7 +153,7 @@ def _open(self:GGUF, n_ctx:int|None, threads:int):
     p.no_perf = True
     check_memory(self.name, n_ctx*self.state_bytes)
     self._held['context'] = lc.llama_init_from_model(self.model, p)
-    if not self._held['context']: raise ModelError(f'{self.name}: no context of {n_ctx} tokens: {_why()}')
+    if not self._held['context']: raise ModelError(f'{self.name}: no context of {n_ctx} tokens: {reason()}')
     self.context = Context(self.name, self._held['context'], self.vocab_size, n_ctx)
     self.n_ctx, self.max_length = n_ctx, min(lc.llama_model_n_ctx_train(self.model), n_ctx)
 
@@ -352,45 +193,6 @@ def _special_texts(self:GGUF)->dict[str, str]:
     tokens = dict(bos_token=self.bos_id, eos_token=eos, pad_token=pad, sep_token=sep,
                   unk_token=int(unknown) if unknown else None)
     return {name: v.text(token) for name,token in tokens.items() if token is not None}
-
-# %% ../../../nbs/backends/08_gguf.ipynb #7acdd59c
-def leaves_below(trie:Trie)->tuple[np.ndarray, np.ndarray, np.ndarray]: # [L], [N], [N]
-    "Leaves in depth-first order; of each node, the first leaf below it and one past the last."
-    n = len(trie)
-    end, parent = list(range(1, n+1)), trie.parent.tolist()
-    for i in range(n-1, -1, -1):
-        above = parent[i]
-        if above >= 0 and end[i] > end[above]: end[above] = end[i]
-    ends = np.array(end, np.int64)
-    leaf = ends==np.arange(n)+1
-    upto = np.concatenate([[0], np.cumsum(leaf)])
-    return np.flatnonzero(leaf), upto[:-1], upto[ends]
-
-# %% ../../../nbs/backends/08_gguf.ipynb #bb081ad6
-@dataclass(frozen=True)
-class Group:
-    "Leaves that are run together, and the nodes that come with them."
-    first: int # Number of the first leaf
-    leaves: list[int]
-    start: int # Nodes
-    stop: int
-
-# %% ../../../nbs/backends/08_gguf.ipynb #3cccc37a
-def groups(leaves:np.ndarray, tokens:int)->Iterator[Group]:
-    "Cut leaves into groups of at most `GROUP`, and of `tokens` nodes unless one leaf has more."
-    i = start = 0
-    while i < len(leaves):
-        j = i+1
-        while j < len(leaves) and j-i < GROUP and leaves[j]+1-start <= tokens: j += 1
-        yield Group(i, leaves[i:j].tolist(), start, int(leaves[j-1])+1)
-        i, start = j, int(leaves[j-1])+1
-
-# %% ../../../nbs/backends/08_gguf.ipynb #21c3ccd8
-def tops(trie:Trie, group:Group)->list[int]:
-    "Of each leaf, the first node of the group on its path."
-    top, parent = {}, trie.parent[group.start:group.stop].tolist()
-    for n,above in enumerate(parent, group.start): top[n] = top[above] if above >= group.start else n
-    return [top[leaf] for leaf in group.leaves]
 
 # %% ../../../nbs/backends/08_gguf.ipynb #c27f58da
 @patch
@@ -439,93 +241,6 @@ def _through(self:GGUF, trie:Trie, group:Group, labels:np.ndarray, below:tuple[n
 # %% ../../../nbs/backends/08_gguf.ipynb #91732733
 @patch
 def rows_at_once(self:GGUF, longest:int)->int: return max(1, min(self.max_rows, self.n_ctx//longest-1))
-
-# %% ../../../nbs/backends/08_gguf.ipynb #120d436a
-@dataclass(frozen=True, eq=False)
-class Piece:
-    "States of consecutive nodes on one path."
-    above: int # The node before them, -1 at the top
-    start: int # Position of the first
-    nodes: list[int]
-    state: np.ndarray # Bytes
-
-# %% ../../../nbs/backends/08_gguf.ipynb #286aeffb
-class Remembered:
-    "What a block of work ran: its distinct nodes by number, their states and distributions, each within so many bytes."
-    def __init__(self, room:int):
-        self.room, self.bytes = room, 0
-        self.numbers: dict[tuple[int, int], int] = {} # (node above, token) → node
-        self.home: dict[int, Piece] = {} # node → the piece that holds its state
-        self.pieces: OrderedDict[Piece, None] = OrderedDict() # least recently used first
-        self.rows: OrderedDict[int, torch.Tensor] = OrderedDict() # node → distribution after it
-    def number(self, above:int, token:int)->int:
-        "A node's number; one that was not met before gets the next."
-        return self.numbers.setdefault((above, token), len(self.numbers))
-    def path(self, ids:Sequence[int])->list[int]:
-        "Numbers of the nodes of a sequence of tokens."
-        nodes, above = [], -1
-        for token in ids: nodes.append(above := self.number(above, token))
-        return nodes
-    def trie(self, trie:Trie)->tuple[np.ndarray, np.ndarray]: # [N] numbers; [N] whether its state can be had
-        "Nodes of a trie."
-        numbers, known = [], []
-        for token,parent in zip(trie.tokens.tolist(), trie.parent.tolist()):
-            numbers.append(self.number(numbers[parent] if parent >= 0 else -1, token))
-            known.append(numbers[-1] in self.home and (parent < 0 or known[parent]))
-        return np.array(numbers, np.int64), np.array(known, bool)
-
-# %% ../../../nbs/backends/08_gguf.ipynb #fd18b4e1
-@patch
-def keep(self:Remembered, piece:Piece):
-    "Keep the states of a piece; those used least recently make room."
-    self.pieces[piece] = None
-    self.bytes += len(piece.state)
-    self.home.update(dict.fromkeys(piece.nodes, piece))
-    while self.bytes > self.room and len(self.pieces) > 1: self._forget(next(iter(self.pieces)))
-
-# %% ../../../nbs/backends/08_gguf.ipynb #0c3eba43
-@patch
-def _forget(self:Remembered, piece:Piece):
-    del self.pieces[piece]
-    self.bytes -= len(piece.state)
-    for node in piece.nodes:
-        if self.home.get(node) is piece: del self.home[node]
-
-# %% ../../../nbs/backends/08_gguf.ipynb #336713f4
-@patch
-def stretches(self:Remembered, node:int)->list[tuple[Piece, int]]:
-    "Pieces on the path to a node, the lowest first, each up to the position used; they are the newest now."
-    found = []
-    while node >= 0:
-        piece = self.home[node]
-        found.append((piece, piece.start+piece.nodes.index(node)+1))
-        self.pieces.move_to_end(piece)
-        node = piece.above
-    return found
-
-# %% ../../../nbs/backends/08_gguf.ipynb #4d872299
-@patch
-def keep_rows(self:Remembered, nodes:Sequence[int], rows:torch.Tensor):
-    "Keep distributions [n, V]."
-    self.rows.update(zip(nodes, rows))
-    most = max(1, self.room//(4*rows.shape[-1]))
-    while len(self.rows) > most: self.rows.popitem(last=False)
-
-# %% ../../../nbs/backends/08_gguf.ipynb #e53b2353
-@dataclass(frozen=True)
-class Origin:
-    "Where the nodes of a trie, or of the new part of one, stand in what is remembered."
-    block: Remembered
-    nodes: list[int]
-    above: list[int] # Of each node, the one before it; -1 at the top
-
-# %% ../../../nbs/backends/08_gguf.ipynb #5aa3beb3
-def fresh_part(trie:Trie, known:np.ndarray)->Trie:
-    "The nodes that are not known; what stands on a known node is at the top."
-    new = np.flatnonzero(~known)
-    index = np.full(len(trie)+1, -1) # the last one is the parent of the top
-    index[new] = np.arange(len(new))
-    return Trie(trie.tokens[new], trie.depth[new], index[trie.parent[new]], [])
 
 # %% ../../../nbs/backends/08_gguf.ipynb #67801623
 @patch
@@ -613,106 +328,6 @@ def _count_unique(self:GGUF, trie:Trie):
     self._block.trie(trie)
     self.usage.unique += len(self._block.numbers)-before
 
-# %% ../../../nbs/backends/08_gguf.ipynb #35b941dd
-class GGUFSession:
-    "Rows being decoded on llama.cpp."
-    device = 'cpu'
-    def __init__(self, gguf:GGUF, sequences:list[int], rows:list[Ids], logprobs:torch.Tensor|None):
-        self.gguf, self.sequences, self.rows = gguf, sequences, rows
-        self._logprobs: Any = logprobs
-        self.marks = alike(rows) # rows of one mark hold the same tokens
-        self.held = [len(row) for row in rows] # tokens whose states are in the sequence; the others are remembered
-        self.block: Any = gguf._block
-        self.nodes: list[Any] = [None]*len(rows) # number of each newest token in the block, when known
-    @property
-    def lengths(self)->np.ndarray: return np.array([len(row) for row in self.rows])
-    @property
-    def logprobs(self)->torch.Tensor: # [B, V]
-        if self._logprobs is None: self._logprobs = self._newest()
-        return self._logprobs
-
-    def close(self):
-        self._leave(range(len(self.rows)))
-        self.sequences, self.rows = [], []
-    def __enter__(self): return self
-    def __exit__(self, *error): self.close()
-    def __del__(self): self.close()
-
-# %% ../../../nbs/backends/08_gguf.ipynb #a9fd9622
-@patch
-def step(self:GGUFSession, ids:Sequence[int]|torch.Tensor)->torch.Tensor: # [B, V]
-    "Append one token to each row."
-    found, places = self._append([(i,) for i in torch.as_tensor(ids).tolist()])
-    self._logprobs = found if len(found)==len(places) else found[[at for at, in places]]
-    return self._logprobs
-
-# %% ../../../nbs/backends/08_gguf.ipynb #83b393a9
-@patch
-def extend(self:GGUFSession, blocks:Sequence[Sequence[int]])->torch.Tensor: # [B, max k, V]
-    "Append a block of tokens to each row in one pass; -inf past a block's end."
-    blocks = [torch.as_tensor(block).tolist() for block in blocks]
-    stand: Any = None if all(blocks) else self.logprobs # asked for before the rows go on
-    out = torch.full((len(blocks), max(map(len, blocks)), self.gguf.vocab_size), -torch.inf)
-    if not any(blocks): return out
-    found, places = self._append(blocks)
-    for row,at in zip(out, places): row[:len(at)] = found[at]
-    self._logprobs = torch.stack([found[at[-1]] if at else stand[r] for r,at in enumerate(places)])
-    return out
-
-# %% ../../../nbs/backends/08_gguf.ipynb #def29f28
-@patch
-def rewind(self:GGUFSession, lengths:Sequence[int]):
-    "Forget the newest tokens, down to these lengths."
-    for row,n in zip(self.rows, lengths):
-        if not 1 <= n <= len(row): raise BadValue('length of a row to go back to', int(n), f'1 to {len(row)}')
-    if [int(n) for n in lengths]!=self.lengths.tolist(): self._logprobs = None
-    self._back(lengths)
-
-# %% ../../../nbs/backends/08_gguf.ipynb #d2a91485
-def alike(rows:Sequence[Ids])->list[int]:
-    "A number of each row, the same for equal ones."
-    index: dict[Ids, int] = {}
-    return [index.setdefault(row, len(index)) for row in rows]
-
-# %% ../../../nbs/backends/08_gguf.ipynb #d78593c8
-def joined(marks:Sequence[int], # [B] of the rows
-           blocks:Sequence[Sequence[int]], # [B] tokens to append
-          )->tuple[dict[tuple[int, int], list[int]], list[list[int]], list[int]]:
-    "Distinct new tokens by (what it stands on, token), with their rows; of each row its places there; new marks."
-    owners: dict[tuple[int, int], list[int]] = {}
-    number: dict[tuple[int, int], int] = {}
-    places, ends = [], []
-    for r,(mark,block) in enumerate(zip(marks, blocks)):
-        places.append([])
-        for token in block:
-            owners.setdefault((mark, token), []).append(r)
-            places[-1].append(number.setdefault((mark, token), len(number)))
-            mark = max(marks)+1+places[-1][-1]
-        ends.append(mark)
-    return owners, places, ends
-
-# %% ../../../nbs/backends/08_gguf.ipynb #75687e16
-@patch
-def _append(self:GGUFSession, blocks:Sequence[Sequence[int]])->tuple[torch.Tensor, list[list[int]]]:
-    "Put blocks of tokens at the ends of rows: distributions [distinct tokens, V], each row's places among them."
-    since, gguf, lengths = time.perf_counter(), self.gguf, self.lengths.tolist()
-    check_length(gguf.name, max(n+len(block) for n,block in zip(lengths, blocks)), gguf.max_length)
-    owners, places, self.marks = joined(self.marks, blocks)
-    nodes = self._numbered(blocks, places)
-    known = [node in gguf._block.rows and node in gguf._block.home for node in nodes] or [False]*len(owners)
-    running = {r for r,row in enumerate(places) if not all(known[at] for at in row)}
-    depth = {at: lengths[r]+i for r,row in enumerate(places) for i,at in enumerate(row)}
-    todo = sorted({at for r in running for at in places[r]})
-    self._fetch(running)
-    tokens = [token for _,token in owners]
-    labels = [[self.sequences[r] for r in rows if r in running] for rows in owners.values()]
-    found = gguf._run_rows([tokens[at] for at in todo], [depth[at] for at in todo], [labels[at] for at in todo])
-    if gguf._block: found = self._with_known(found, todo, nodes)
-    self.rows = [(*row, *block) for row,block in zip(self.rows, blocks)]
-    self.held = [len(row) if r in running else n for r,(row,n) in enumerate(zip(self.rows, self.held))]
-    gguf._spent(since)
-    return found, places
-
 # %% ../../../nbs/backends/08_gguf.ipynb #43d38965
 @patch
 def _run_rows(self:GGUF, tokens:list[int], positions:list[int], labels:list[list[int]])->torch.Tensor: # [tokens, V]
@@ -721,109 +336,6 @@ def _run_rows(self:GGUF, tokens:list[int], positions:list[int], labels:list[list
     found = [self.context.run(shared_batch(tokens[s], positions[s], labels[s])) for s in parts]
     if self._block: self.usage.run += len(tokens)
     return found[0] if len(found)==1 else torch.cat([torch.empty(0, self.vocab_size), *found])
-
-# %% ../../../nbs/backends/08_gguf.ipynb #c043e763
-@patch
-def _newest(self:GGUFSession)->torch.Tensor: # [B, V]
-    "Run the newest token of each row again."
-    newest = [row[-1:] for row in self.rows]
-    self._back([len(row)-1 for row in self.rows])
-    found, places = self._append(newest)
-    return found[[at for at, in places]]
-
-# %% ../../../nbs/backends/08_gguf.ipynb #222edbfd
-@patch
-def _numbered(self:GGUFSession, blocks:Sequence[Sequence[int]], places:list[list[int]])->list[int]:
-    "In a block the number of each distinct new token, which is counted the first time it is met."
-    block, found = self.gguf._block, {}
-    if block is None: return []
-    if block is not self.block: self.block, self.nodes = block, [None]*len(self.rows)
-    before = len(block.numbers)
-    for r,(tokens,row) in enumerate(zip(blocks, places)):
-        if (above := self.nodes[r]) is None: above = block.path(self.rows[r])[-1] if self.rows[r] else -1
-        for token,at in zip(tokens, row): found[at] = above = block.number(above, token)
-        self.nodes[r] = above
-    self.gguf.usage.unique += len(block.numbers)-before
-    return [found[at] for at in range(len(found))]
-
-# %% ../../../nbs/backends/08_gguf.ipynb #af70722c
-@patch
-def _with_known(self:GGUFSession, found:torch.Tensor, todo:list[int], nodes:list[int])->torch.Tensor:
-    "Distributions of all distinct tokens [n, V]: remembered ones, and those that were run, which are remembered now."
-    block = self.gguf._block
-    run = dict(zip(todo, found))
-    if len(todo)==len(nodes): out = found
-    else: out = torch.stack([run[i] if i in run else block.rows[node] for i,node in enumerate(nodes)])
-    if todo: block.keep_rows([nodes[at] for at in todo], found)
-    return out
-
-# %% ../../../nbs/backends/08_gguf.ipynb #ca67904f
-@patch
-def _fetch(self:GGUFSession, rows:set[int]):
-    "Have the states of these rows in their sequences, those too that were only remembered."
-    behind = [r for r in sorted(rows) if self.held[r] < len(self.rows[r])]
-    if not behind: return
-    gguf, trie = self.gguf, build([self.rows[r] for r in behind])
-    for r in behind:
-        if gguf._block and self.held[r]: gguf._retain_row(self.rows[r][:self.held[r]], self.sequences[r])
-        gguf.context.cut(self.sequences[r])
-    ends = [(int(path[-1]), self.sequences[r]) for r,path in zip(behind, trie.paths)]
-    gguf._run(trie, np.zeros(len(trie), bool), lambda at, rows: None, ends)
-
-# %% ../../../nbs/backends/08_gguf.ipynb #3c7e78a9
-@patch
-def _back(self:GGUFSession, lengths:Sequence[int]):
-    "Cut rows to these lengths."
-    for sequence,n in zip(self.sequences, lengths): self.gguf.context.cut(sequence, n)
-    self.nodes = [node if n==len(row) else None for node,row,n in zip(self.nodes, self.rows, lengths)]
-    self.rows = [row[:n] for row,n in zip(self.rows, lengths)]
-    self.held = [min(n, held) for n,held in zip(lengths, self.held)]
-    self.marks = alike(self.rows)
-
-# %% ../../../nbs/backends/08_gguf.ipynb #2d09bb5a
-@patch
-def fork(self:GGUFSession, rows:Sequence[int])->GGUFSession|Grown:
-    "A new session of these rows; this one stays as it is."
-    gguf, rows = self.gguf, [int(r) for r in rows]
-    ids, logprobs = [self.rows[r] for r in rows], self.logprobs[rows]
-    if gguf.crowded(len(rows)): return Grown(gguf, ids, logprobs)
-    sequences = gguf.context.take(len(rows))
-    for r,s in zip(rows, sequences): gguf.context.copy(self.sequences[r], s, 0, len(self.rows[r]))
-    other = GGUFSession(gguf, sequences, ids, logprobs)
-    other.held = [self.held[r] for r in rows]
-    return other
-
-# %% ../../../nbs/backends/08_gguf.ipynb #f19c8de1
-@patch
-def select(self:GGUFSession, rows:Sequence[int]):
-    "In place: these rows, repeats allowed, in this order."
-    rows, context = [int(r) for r in rows], self.gguf.context
-    self._leave(set(range(len(self.rows)))-set(rows))
-    sequences, used = [], set()
-    for r in rows:
-        sequences.append(context.take(1)[0] if r in used else self.sequences[r])
-        if r in used: context.copy(self.sequences[r], sequences[-1], 0, len(self.rows[r]))
-        used.add(r)
-    if self._logprobs is not None: self._logprobs = self._logprobs[rows]
-    self.sequences, self.rows = sequences, [self.rows[r] for r in rows]
-    self.marks, self.held = [self.marks[r] for r in rows], [self.held[r] for r in rows]
-    self.nodes = [self.nodes[r] for r in rows]
-
-# %% ../../../nbs/backends/08_gguf.ipynb #23f966d1
-@patch
-def drop(self:GGUFSession, rows:Sequence[int]):
-    "Forget rows; the others close up in order."
-    self.select(sorted(set(range(len(self.rows)))-{int(r) for r in rows}))
-
-# %% ../../../nbs/backends/08_gguf.ipynb #18440e67
-@patch
-def _leave(self:GGUFSession, rows:Iterable[int]):
-    "Give the sequences of rows back; in a block of work their states are kept."
-    gguf = self.gguf
-    if not gguf.model: return # closed before us
-    for r in rows:
-        if gguf._block: gguf._retain_row(self.rows[r][:self.held[r]], self.sequences[r])
-        gguf.context.give([self.sequences[r]])
 
 # %% ../../../nbs/backends/08_gguf.ipynb #6c590a14
 @patch

@@ -4,189 +4,35 @@
 
 # %% ../../../nbs/backends/10_vllm.ipynb #8d8bf8cf
 from __future__ import annotations
-import atexit, gc, itertools, os, time, weakref
+import atexit, gc, itertools, time, weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 import numpy as np
 from fastcore.basics import patch
 from .contract import (Capabilities, Finish, Ids, Sample, Sampling, Scored, Usage, check_length,
                                          samplings)
-from .decoding import DeadEnd, Job, Stops, generate, job_for, pieces, stream as by_session, take_all
-from .folders import check_memory, check_model, folder_hash, local_folder
+from .decoding import Job, Stops, generate, job_for, pieces, stream as by_session
+from .folders import check_model, folder_hash, local_folder
 from .planned import Asked, Grown, Tokenized
 from .planner import Trie, build
-from .twins import rope_of, text_config
-from ..core.errors import BadValue, ModelError, nearest, needs
+from .vllm_hook import Request # before vLLM, which reads what it sets
+from .vllm_engine import (BROKEN, check_config, check_options, check_room, engine_args, longest_text,
+                                            read_model, reason_of, started, token_state_bytes)
+from ..core.errors import BadValue, ModelError
 from ..core.files import digest
 from ..core.settings import load_settings
-
-needs('vllm', 'vllm')
-
-# %% auto #0
-__all__ = ['BROKEN', 'Heads', 'Tails', 'Request', 'take_back', 'Hook', 'check_config', 'VLLM', 'VLLMSession', 'Row']
-
-# %% ../../../nbs/backends/10_vllm.ipynb #ad9a1966
-os.environ |= dict(VLLM_ENABLE_V1_MULTIPROCESSING='0', VLLM_USE_V2_MODEL_RUNNER='0', VLLM_ALLOW_LONG_MAX_MODEL_LEN='1')
-_QUIET = dict(VLLM_LOGGING_LEVEL='ERROR', VLLM_CPU_OMP_THREADS_BIND='nobind', VLLM_NO_USAGE_STATS='1')
-for _name, _value in _QUIET.items(): os.environ.setdefault(_name, _value)
 import torch
-from pydantic import ValidationError
-from transformers import AutoConfig, AutoTokenizer, GenerationConfig
-from vllm import EngineArgs, SamplingParams
+from transformers import GenerationConfig
+from vllm import SamplingParams
 from vllm.inputs import TokensPrompt
 from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind
-from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine import core as engine_core
-from vllm.v1.engine.llm_engine import LLMEngine
-from vllm.v1.sample.logits_processor import LogitsProcessor
-from vllm.v1.sample.logits_processor.builtin import process_dict_updates
 
-# %% ../../../nbs/backends/10_vllm.ipynb #2770f8c4
-@dataclass(eq=False)
-class Request:
-    "What the hook is asked to do for one request, and what it found."
-    job: Job|None = None # To draw for; `None` to look at the next-token distribution
-    row: Any = None # [V], the distribution that was looked at, a tensor
-    error: DeadEnd|None = None
-    def __deepcopy__(self, memo:dict)->Request: return self
-
-# %% ../../../nbs/backends/10_vllm.ipynb #5f3eb244
-def take_back(job:Job, count:int)->None:
-    "Leave a job its first tokens."
-    gone = len(job.ids)-count
-    if not gone: return
-    if job.matcher is not None: job.matcher.rewind(gone - (job.finish=='eos'))
-    del job.ids[count:], job.logprobs[count:], job.kept[count:]
-    job.finish = None
-
-# %% ../../../nbs/backends/10_vllm.ipynb #6f1dbfc1
-class Hook(LogitsProcessor):
-    "Draws tokens and looks at distributions for requests that carry a `Request`."
-    def __init__(self, vllm_config, device, is_pin_memory):
-        self.rows:dict[int,tuple[Request,list[int]]] = {} # of the batch: what is asked there, and the tokens that count
-
-    def is_argmax_invariant(self)->bool: return False
-
-    def update_state(self, batch_update)->None:
-        def ours(params, prompt, out):
-            request = (params.extra_args or {}).get('decodelab')
-            return (request, out) if request else None
-        process_dict_updates(self.rows, batch_update, ours)
-
-    def apply(self, logits:torch.Tensor)->torch.Tensor:
-        rows = [r for r in self.rows if r < len(logits)]
-        if not rows: return logits
-        logp = torch.log_softmax(logits[rows].float(), -1)
-        drawing = [i for i,r in enumerate(rows) if self.rows[r][0].job is not None]
-        for i in set(range(len(rows)))-set(drawing): self.rows[rows[i]][0].row = logp[i]
-        if drawing: self._draw(logits, logp[drawing], [rows[i] for i in drawing])
-        return logits
-
-# %% ../../../nbs/backends/10_vllm.ipynb #5b175068
-@patch
-def _draw(self:Hook, logits:torch.Tensor, logp:torch.Tensor, rows:list[int])->None:
-    "Take the next token of each job, and leave vLLM no other."
-    asked = [self.rows[r] for r in rows]
-    jobs = [request.job for request,_ in asked if request.job is not None]
-    for job,(_,out) in zip(jobs, asked): take_back(job, len(out))
-    try: new = take_all(logp, jobs)
-    except DeadEnd as e:
-        for request,_ in asked: request.error = e
-        new = logp.argmax(-1)
-    logits[rows] = -torch.inf
-    logits[rows, new] = 0.
-
-# %% ../../../nbs/backends/10_vllm.ipynb #be115913
-def check_config(name:str,
-                 config:dict, # A config.json, with what was overridden
-                 max_length:int)->None: # Tokens
-    "Refuse a configuration from which vLLM computes another model than Transformers."
-    config = text_config(config)
-    rope, cap = rope_of(config), config.get('attn_logit_softcapping')
-    kind = rope.get('rope_type') or rope.get('type')
-    switch = config.get('original_max_position_embeddings') or rope.get('original_max_position_embeddings')
-    if kind in ('longrope', 'su') and switch and max_length >= switch:
-        raise ModelError(f'{name}: vLLM takes the long factors of its {kind} for short texts too, Transformers beyond '
-                         f'{switch} tokens only; load it with max_model_len={switch-1} or less, or on hf:')
-    if cap:
-        raise ModelError(f'{name}: vLLM caps attention scores (attn_logit_softcapping={cap}), Transformers\' default '
-                         'attention does not; load it with hf_overrides=dict(attn_logit_softcapping=None), or on hf:')
-
-# %% ../../../nbs/backends/10_vllm.ipynb #8746a8fa
-def _check_options(options:Mapping[str,Any])->None:
-    "Options must be arguments of vLLM."
-    known = {f.name for f in fields(EngineArgs)}
-    for name in options:
-        if name in known: continue
-        hint = f'Did you mean {close!r}?' if (close := nearest(name, known)) else ''
-        raise BadValue('vLLM option', name, 'arguments of vLLM\'s EngineArgs', hint)
-
-# %% ../../../nbs/backends/10_vllm.ipynb #54d8ade4
-def _read(name:str, path:str, trust_remote_code:bool)->tuple[Any, Any]:
-    "A model's tokenizer and its configuration."
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
-        return tokenizer, AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code).get_text_config()
-    except (OSError, ValueError, KeyError) as e:
-        raise ModelError(f'{name}: cannot be loaded: {str(e).splitlines()[0]}') from e
-
-# %% ../../../nbs/backends/10_vllm.ipynb #ec4f99fa
-def _longest(config:Any, tokenizer:Any, max_model_len:int|None)->int:
-    "Tokens that prompt and continuation may have together."
-    most = getattr(config, 'max_position_embeddings', None) or min(tokenizer.model_max_length, 1<<20)
-    if max_model_len is not None and not 1 <= max_model_len <= most:
-        raise BadValue('max_model_len', max_model_len, f'1 to {most} tokens')
-    return max_model_len or most
-
-def _state_bytes(config:Any)->int:
-    "Bytes of one token's keys and values in float32."
-    heads = getattr(config, 'num_key_value_heads', None) or config.num_attention_heads
-    size = getattr(config, 'head_dim', None) or config.hidden_size//config.num_attention_heads
-    return 8*config.num_hidden_layers*heads*size
-
-# %% ../../../nbs/backends/10_vllm.ipynb #0a344910
-_EXACT = dict(enable_prefix_caching=True, max_logprobs=-1, logprobs_mode='raw_logprobs', skip_tokenizer_init=True,
-             disable_log_stats=True, async_scheduling=False, seed=0, logits_processors=[Hook], generation_config='vllm')
-_BLOCK = 32 # Tokens of a cache block on CPU
-
-def _engine_args(path:str, dtype:str, memory:int|None, max_length:int, trust_remote_code:bool, options:dict)->dict:
-    "Arguments of the engine; what the caller gave goes first."
-    cpu = current_platform.is_cpu()
-    args = _EXACT | dict(model=path, dtype='float32' if cpu and dtype=='auto' else dtype, enforce_eager=cpu,
-                        max_model_len=max_length+1, trust_remote_code=trust_remote_code)
-    if cpu: args |= dict(block_size=_BLOCK)
-    if memory and not options.keys() & {'kv_cache_memory_bytes', 'gpu_memory_utilization'}:
-        args |= dict(kv_cache_memory_bytes=memory)
-    return args | options
-
-# %% ../../../nbs/backends/10_vllm.ipynb #d8821d03
-def _check_room(name:str, path:str, config:Any, dtype:str, memory:int)->None:
-    "Weights and states must fit into the machine's memory."
-    if not Path(path).is_dir(): return
-    wider = 4/(getattr(config, 'dtype', None) or torch.float32).itemsize if dtype=='float32' else 1
-    stored = sum(f.stat().st_size for f in Path(path).glob('*.safetensors'))
-    check_memory(name, int(wider*stored) + memory)
-
-def _why(e:Exception)->str:
-    "One line of what vLLM or its configuration says."
-    if isinstance(e, ValidationError):
-        said = (f'{".".join(map(str, x["loc"]))}: got {str(x["input"])[:60]!r}: {x["msg"]}' for x in e.errors()[:3])
-        return '; '.join(said)
-    return next((line.strip() for line in reversed(str(e).splitlines()) if line.strip()), type(e).__name__)
-
-# %% ../../../nbs/backends/10_vllm.ipynb #f01cfa73
-BROKEN = (ValueError, OSError, RuntimeError, KeyError, AssertionError, NotImplementedError) # What vLLM raises
-
-def _engine(name:str, args:dict)->LLMEngine:
-    "Start the engine."
-    threads = torch.set_num_threads
-    try: return LLMEngine.from_engine_args(EngineArgs(**args), usage_context=UsageContext.LLM_CLASS)
-    except BROKEN as e: raise ModelError(f'{name}: vLLM cannot load it: {_why(e)}') from e
-    finally: torch.set_num_threads = threads # vLLM's CPU worker replaces it
+# %% auto #0
+__all__ = ['Heads', 'Tails', 'VLLM', 'VLLMSession', 'Row']
 
 # %% ../../../nbs/backends/10_vllm.ipynb #cbef515f
 class VLLM(Tokenized):
@@ -202,15 +48,15 @@ class VLLM(Tokenized):
                 ):
         check_model(str(model))
         self.name, self.path, self.usage = name or f'vllm:{model}', str(local_folder(str(model)) or model), Usage()
-        _check_options(options)
-        self.tokenizer, config = _read(self.name, self.path, trust_remote_code)
-        self.max_length = _longest(config, self.tokenizer, max_model_len)
+        check_options(options)
+        self.tokenizer, config = read_model(self.name, self.path, trust_remote_code)
+        self.max_length = longest_text(config, self.tokenizer, max_model_len)
         check_config(self.name, config.to_dict() | _overrides(options), self.max_length)
         self.memory = self._memory(config, memory_gb)
         given = self.memory if current_platform.is_cpu() or memory_gb else None
-        args = _engine_args(self.path, dtype, given, self.max_length, trust_remote_code, options)
-        if current_platform.is_cpu(): _check_room(self.name, self.path, config, args['dtype'], self.memory)
-        self.engine:Any = _engine(self.name, args)
+        args = engine_args(self.path, dtype, given, self.max_length, trust_remote_code, options)
+        if current_platform.is_cpu(): check_room(self.name, self.path, config, args['dtype'], self.memory)
+        self.engine:Any = started(self.name, args)
         _live.add(self)
         self._inspect()
 
@@ -227,7 +73,7 @@ class VLLM(Tokenized):
 def _memory(self:VLLM, config:Any, memory_gb:float|None)->int:
     "Bytes for states: as asked, else the setting; they are taken at once, so at most 32 of the longest rows."
     if memory_gb: return int(memory_gb*2**30)
-    return min(int(load_settings().memory_gb*2**30), 32*self.max_length*_state_bytes(config))
+    return min(int(load_settings().memory_gb*2**30), 32*self.max_length*token_state_bytes(config))
 
 def _overrides(options:Mapping[str,Any])->dict:
     "Fields of the configuration that the caller sets."
@@ -248,7 +94,7 @@ def _inspect(self:VLLM)->None:
     try: self._look([(self.prefix_id,)])
     except BROKEN as e:
         self.close()
-        raise ModelError(f'{self.name}: vLLM cannot run it here: {_why(e)}') from e
+        raise ModelError(f'{self.name}: vLLM cannot run it here: {reason_of(e)}') from e
     self.usage.reset()
 
 # %% ../../../nbs/backends/10_vllm.ipynb #e1659f4e
