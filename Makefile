@@ -35,7 +35,7 @@ report: setup
 # The whole truth: notebooks clean and in sync, floors, types, errors, every lesson against its outputs, every experiment, then pytest.
 test: runtimes
 	@.ci/part "notebooks are clean, export is in sync" bash .ci/in-sync
-	@.ci/part "floors, types and errors" bash -c '$(BIN)/lint-imports --no-logo && $(BIN)/python .ci/types && $(BIN)/ruff check -q pkg tests .ci'
+	@.ci/part "floors, types and errors" bash -c '$(BIN)/lint-imports --no-logo && $(BIN)/python .ci/types && $(BIN)/ruff check -q pkg nbs tests .ci'
 	@.ci/part "lessons, each output held to the committed one" $(BIN)/python .ci/lessons
 	@.ci/part "experiments with their defaults" bash .ci/experiments $(BIN)
 	@echo "== pytest, two files side by side"; OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile

@@ -9,7 +9,8 @@ from decodelab.tasks import load_questions
 from decodelab.eig import frame_for, prompt_ids
 
 @pytest.fixture(scope='module')
-def prompts(student): return [prompt_ids(student, frame_for(student), q.text) for q in load_questions('reference', 24, 9)]
+def prompts(student):
+    return [prompt_ids(student, frame_for(student), q.text) for q in load_questions('reference', 24, 9)]
 
 def theirs(model, prompts, n):
     "Greedy continuations by Transformers' generate."
@@ -38,8 +39,8 @@ def test_draws_follow_the_filtered_distribution(student, prompts, plan):
     if keep.sum() < 2: return
     assert stats.chisquare(observed[keep], expected[keep]*observed.sum()/expected[keep].sum()).pvalue > 1e-3
 
-COLD = [Sampling(), Sampling(top_p=.9), Sampling(top_k=40), Sampling(top_k=300, top_p=.8, temperature=.7), Sampling(min_p=.02),
-        Sampling(top_p=.95, min_p=.001, temperature=1.3), Sampling(top_p=.5, temperature=.3)]
+COLD = [Sampling(), Sampling(top_p=.9), Sampling(top_k=40), Sampling(top_k=300, top_p=.8, temperature=.7),
+        Sampling(min_p=.02), Sampling(top_p=.95, min_p=.001, temperature=1.3), Sampling(top_p=.5, temperature=.3)]
 
 @pytest.mark.parametrize('plan', COLD, ids=lambda p: f'{p.temperature}-{p.top_p}-{p.top_k}-{p.min_p}')
 @pytest.mark.parametrize('vocabulary,rows', [(3, 300), (1000, 300), (20_000, 20)])
@@ -65,15 +66,15 @@ def test_stop_strings_are_found_in_decoded_text(student, prompts):
     assert all(x.text.endswith('\n') and x.text.count('\n')==1 for x, in kept if x.finish=='stop')
 
 def test_many_constraints_are_one_batch(student, prompts, monkeypatch):
-    "64 rows with 64 languages: one session; every text in its language; the kept mass is the model's own of what was allowed."
+    "64 rows with 64 languages: one session, every text in its language, the kept mass the model's own."
     opened, session = [], type(student).session
     def spy(self, prefixes, room=64):
         opened.append(len(prefixes))
         return session(self, prefixes, room)
     monkeypatch.setattr(type(student), 'session', spy)
     languages = [(f'{i:02d}', f'{i:02d}{i%7}', 'no') for i in range(64)]
-    plans = [Sampling(constraint=Choices(tuple(student.encode(x) for x in words), student.eos_ids), max_tokens=9, seed=i)
-             for i,words in enumerate(languages)]
+    def held(words): return Choices(tuple(student.encode(x) for x in words), student.eos_ids)
+    plans = [Sampling(constraint=held(words), max_tokens=9, seed=i) for i,words in enumerate(languages)]
     asked = [prompts[i%24] for i in range(64)]
     out = [s for s, in student.sample(asked, plans)]
     assert len(opened)==1 and all(s.text in words and s.finish=='eos' for s,words in zip(out, languages))
@@ -112,7 +113,8 @@ def test_bad_sampling_is_named():
         with pytest.raises(BadValue, match=next(iter(kw))): Sampling(**kw)
 
 def test_chat_template(student):
-    turns = [dict(role='user', content='a1+2=?'), dict(role='assistant', content='3'), dict(role='user', content='a3+4=?')]
+    said = (('user', 'a1+2=?'), ('assistant', '3'), ('user', 'a3+4=?'))
+    turns = [dict(role=who, content=what) for who,what in said]
     text = '<|question|>a1+2=?<think></think><|answer|>3<|end|><|question|>a3+4=?<think>'
     assert student.decode(student.chat(turns))==student.chat_text(turns)==text
 
@@ -155,7 +157,8 @@ def recurrent(tmp_path_factory):
 
 def plain(model, ids):
     "Log-probabilities [T, V] of one plain forward pass."
-    with torch.inference_mode(): return torch.log_softmax(model(torch.tensor([list(ids)])).logits[0].double(), -1).numpy()
+    with torch.inference_mode(): logits = model(torch.tensor([list(ids)])).logits[0]
+    return torch.log_softmax(logits.double(), -1).numpy()
 
 def test_recurrent_models_are_run_anew_and_agree(recurrent):
     "Scores, distributions, sessions, draws and streams of a model that keeps no keys and values."

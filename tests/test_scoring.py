@@ -7,7 +7,8 @@ from decodelab.core import ModelError
 def requests(n, seed):
     "Fuzzed pairs: empty context, one token, shared and nested prefixes, unicode, whitespace at the border."
     rng = random.Random(seed)
-    base = [tuple(s.encode()) for s in ('3+4*2-1=?', 'Grüße 数学 🙂 ', 'a b ')] + [tuple(rng.randrange(256) for _ in range(90))]
+    base = [tuple(s.encode()) for s in ('3+4*2-1=?', 'Grüße 数学 🙂 ', 'a b ')]
+    base.append(tuple(rng.randrange(256) for _ in range(90)))
     def some(lengths): return tuple(rng.randrange(262) for _ in range(rng.choice(lengths)))
     out = []
     for i in range(n):

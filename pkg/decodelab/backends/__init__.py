@@ -4,8 +4,7 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "client": ["AGAIN", "LASTING", "Refused", "Trouble", "Address", "Client"],
     "contract": ["Ids", "Finish", "Backend", "Scored", "Sample", "Matcher", "Constraint", "Sampling", "Usage",
-        "Capabilities", "Session", "TextModel", "Sampler", "Scorer", "Causal", "Infiller", "check_length",
-        "template_of", "samplings"],
+        "Capabilities", "Session", "TextModel", "Sampler", "Scorer", "Causal", "Infiller", "check_length", "samplings"],
     "convert": ["KINDS", "FORMS", "TYPES", "ELSE", "LLAMA3", "QWEN2", "NEVER", "TEXTS", "AROUND", "Weights",
         "end_tokens", "hard_texts", "check_tokens", "rotary_order", "to_gguf", "rope_fields", "to_mlx",
         "reference_gguf"],

@@ -14,8 +14,7 @@ if TYPE_CHECKING: import torch
 
 # %% auto #0
 __all__ = ['Ids', 'Finish', 'Backend', 'Scored', 'Sample', 'Matcher', 'Constraint', 'Sampling', 'Usage', 'Capabilities',
-           'Session', 'TextModel', 'Sampler', 'Scorer', 'Causal', 'Infiller', 'check_length', 'template_of',
-           'samplings']
+           'Session', 'TextModel', 'Sampler', 'Scorer', 'Causal', 'Infiller', 'check_length', 'samplings']
 
 # %% ../../../nbs/backends/00_contract.ipynb #931c0d05
 Ids = tuple[int, ...]
@@ -202,10 +201,6 @@ Backend = Causal # What `load` gives, but for servers, which are `Sampler`s
 def check_length(name:str, length:int, max_length:int)->None:
     "A prompt longer than the model takes is an error that names both lengths."
     if length > max_length: raise ModelError(f'{name}: a prompt of {length} tokens; the model takes {max_length}')
-
-def template_of(model:TextModel)->str:
-    "The model's chat template; empty when it has none."
-    return model.template
 
 def samplings(prompts:Sequence, sampling:Sampling|Sequence[Sampling])->list[Sampling]:
     "One sampling for each prompt."

@@ -8,7 +8,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 import numpy as np
-from .contract import Constraint, Finish, Ids, Sample, Sampling, Session, TextModel, Usage, check_length
+from .contract import Constraint, Finish, Ids, Sample, Sampling, Session, TextModel, Usage
+from .contract import check_length
 from .drawing import draw, stream_key, uniforms
 from ..core.errors import BadValue, ModelError
 if TYPE_CHECKING: import torch

@@ -6,7 +6,7 @@
 from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from ..backends.contract import Backend, Ids, template_of
+from ..backends.contract import Backend, Ids
 from ..backends.shipped import ANSWER, CLOSE, OPEN
 from ..core.errors import BadValue
 
@@ -55,7 +55,7 @@ def frame_for(backend:Backend,
               **change, # Fields of the frame that are to be others
              )->Frame:
     "The frame that fits a model, from its chat template or from think delimiters that are given."
-    template = template_of(backend)
+    template = backend.template
     if delimiters is None and ANSWER in template: frame = Frame(cue=CLOSE+ANSWER, close=CLOSE, open=OPEN) # reference
     else: frame = _frame_of(_marks(delimiters or mark(template)), bool(template))
     return replace(frame, **change)
@@ -81,7 +81,7 @@ def prompt_ids(backend:Backend, frame:Frame,
     return (*ids, *backend.encode(frame.open))
 
 def _asked(backend, frame:Frame, question:str)->Ids:
-    if template_of(backend): return backend.chat([dict(role='user', content=question)])
+    if backend.template: return backend.chat([dict(role='user', content=question)])
     return backend.encode(question+frame.lead)
 
 # %% ../../../nbs/eig/02_frames.ipynb #643a32ca

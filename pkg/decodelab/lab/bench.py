@@ -16,9 +16,9 @@ from ..tasks.data import Question, load_questions
 if TYPE_CHECKING: from decodelab.backends.contract import Backend, Ids
 
 # %% auto #0
-__all__ = ['STORIES', 'TOKENS', 'WHY_NOT', 'BENCHES', 'DEFAULTS', 'in_turn', 'ratio', 'side_by_side', 'said', 'cold', 'noted',
-           'bench_eig', 'problems', 'bench_live', 'live_lines', 'bench_sample', 'story_prompts', 'llama_loop',
-           'bench_rows', 'rows_lines', 'eig_lines', 'sample_lines', 'report']
+__all__ = ['STORIES', 'TOKENS', 'WHY_NOT', 'SHAPES', 'BENCHES', 'DEFAULTS', 'in_turn', 'ratio', 'side_by_side', 'said', 'cold',
+           'noted', 'bench_eig', 'problems', 'bench_live', 'live_lines', 'bench_sample', 'story_prompts', 'llama_loop',
+           'bench_rows', 'rows_lines', 'bench_draw', 'draw_lines', 'eig_lines', 'sample_lines', 'report']
 
 # %% ../../../nbs/lab/04_bench.ipynb #f921665a
 def in_turn(calls:Sequence[Callable], # Nothing goes in, nothing is looked at
@@ -187,6 +187,33 @@ def rows_lines(d:dict)->list[str]:
 
 WHY_NOT = ('less than three times: on a processor llama.cpp multiplies Q4_1 weights with a batch row by row; '
            'a batch saves it the reading of weights, which is not what takes its time here')
+
+# %% ../../../nbs/lab/04_bench.ipynb #741bf8c2
+SHAPES = dict(peaked=8., spread=4., flat=1.) # Standard deviation of the logits
+
+def bench_draw(rounds:int, rows:int=16, vocabulary:int=152_000, top_p:float=.9)->dict[str, dict]:
+    "Of each shape of rows: a draw against sorting everything, and against `log_softmax`."
+    import torch
+    from decodelab.backends.contract import Sampling
+    from decodelab.backends.drawing import draw, filtered, invert
+    plan, chance, out = Sampling(top_p=top_p), np.random.default_rng(0).random(rows), {}
+    for shape,spread in SHAPES.items():
+        logits = torch.randn(rows, vocabulary, generator=torch.Generator().manual_seed(0))*spread
+        logp = torch.log_softmax(logits, -1)
+        ways = (lambda: draw(logp, chance, plan), lambda: invert(filtered(logp, plan), chance),
+                lambda: torch.log_softmax(logits, -1))
+        mine, sort, least = in_turn(ways, rounds).T
+        equal = int((ways[0]()==ways[1]()).sum())
+        out[shape] = dict(sort=ratio(mine, sort), least=ratio(mine, least), equal=equal, rows=rows)
+    return out
+
+# %% ../../../nbs/lab/04_bench.ipynb #fb27a25e
+def draw_lines(found:dict[str, dict])->list[str]:
+    "What `bench_draw` found."
+    def line(shape:str, sort:dict, least:dict, equal:int, rows:int)->str:
+        return (f'{shape}: {sort["a"]*1e3:.1f} ms; sorting everything {sort["b"]*1e3:.1f} ms, ratio {said(sort)}; '
+                f'log_softmax {least["b"]*1e3:.1f} ms, ratio {said(least)}; {equal} of {rows} draws equal')
+    return [line(shape, **d) for shape,d in found.items()]
 
 # %% ../../../nbs/lab/04_bench.ipynb #903a7932
 def eig_lines(backend:Backend, rounds:int)->list[str]:

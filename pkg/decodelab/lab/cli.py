@@ -10,7 +10,7 @@ from ..core.errors import BadValue, DecodelabError, nearest
 
 # %% auto #0
 __all__ = ['Group', 'main', 'values', 'ended', 'run', 'resume', 'ls', 'show', 'watch', 'publish', 'params', 'checked', 'convert',
-           'fitted', 'said', 'fit_gain', 'bench', 'bench_score', 'bench_quick']
+           'fitted', 'said', 'fit_gain', 'bench', 'bench_draw', 'bench_score', 'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
@@ -194,6 +194,17 @@ def _round(what, text):
 
 _round('eig', 'One EIG decision for 64 questions against its bare calls, and the live stage with remembering.')
 _round('sample', "Sixty-four prompts in one batch against Transformers' own generate; of gguf one row and many.")
+
+# %% ../../../nbs/lab/09_cli.ipynb #8cc153bc
+@bench.command('draw')
+@click.option('--rows', default=16, show_default=True)
+@click.option('--vocabulary', default=152_000, show_default=True, help='Tokens.')
+@click.option('--top-p', default=.9, show_default=True)
+@click.option('--rounds', default=10, show_default=True, help='Measured rounds.')
+def bench_draw(rows, vocabulary, top_p, rounds):
+    "One token of many rows, against sorting every row and against log_softmax."
+    from decodelab.lab import bench as measured
+    for line in measured.draw_lines(measured.bench_draw(rounds, rows, vocabulary, top_p)): click.echo(line)
 
 # %% ../../../nbs/lab/09_cli.ipynb #59d85ae5
 @bench.command('score')

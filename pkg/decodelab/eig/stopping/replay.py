@@ -90,7 +90,8 @@ def tape_of(trace:dict, rule:StoppingRule, step:str='\n', cue_tokens:int=2, norm
     states = [State(tokens[:i+1], steps[:i+1], prompt=prompt) for i in asked]
     if rule.needs in ('none', 'surprise'): return Tape(trace, rule, states, [], [0]*len(asked))
     believes = rule.needs in ('posterior', 'forecast')
-    probes = [None if believes and trace['entropy'][i] is None else recorded(trace, i, rule.needs, cue_tokens, normaliser)
+    unseen = [believes and entropy is None for entropy in trace['entropy']]
+    probes = [None if unseen[i] else recorded(trace, i, rule.needs, cue_tokens, normaliser)
               for i in asked]
     return Tape(trace, rule, states, probes, [probe_price(trace, i, rule.needs, cue_tokens) for i in asked])
 
@@ -137,7 +138,7 @@ def _stopped(tape:Tape, p:Parameters, i:int, spent:Cost, back:int=0)->tuple[int,
     return end, spent + Cost(reasoning=kept, answer=tape.trace['answer_tokens'][end])
 
 # %% ../../../../nbs/eig/stopping/05_replay.ipynb #714217a8
-def replay_at(traces:Sequence[dict], scale_func_name:str, settings:Sequence[dict], # Parameters of the rule, as often as asked
+def replay_at(traces:Sequence[dict], scale_func_name:str, settings:Sequence[dict], # Parameters of the rule
               step:str='\n', # Ends a step
               cue_tokens:int=2, # Of the answer cue
               normaliser:Callable=normalise)->np.ndarray: # [settings, n, 6]

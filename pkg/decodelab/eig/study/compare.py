@@ -252,12 +252,12 @@ def run_live(c:Comparison, s:Sweep, value:float, gains:Mapping[str,Path])->tuple
     return records, (time.perf_counter()-begun)/len(questions)
 
 # %% ../../../../nbs/eig/study/04_compare.ipynb #fbc7c5f5
-_CAVEATS = '''- **n.** {n} questions show differences of accuracy of about {detectable:.3f} and more, where a fifth of the answers flip.
-- **The fit.** The amortised gains know this model and questions like these; another model's are refused, other questions
+_CAVEATS = '''- **n.** {n} questions show differences of accuracy of about {detectable:.3f} and more, if a fifth flip.
+- **The fit.** The amortised gains know this model and questions like these; another model's are refused, others
   are not.
-- **Hopeless questions.** Of these questions {hopeless} cannot be answered. The second table above leaves them out: what is
+- **Hopeless questions.** Of these questions {hopeless} cannot be answered. The second table leaves them out: what is
   left of a rule's lead there does not come from noticing them.
-- **The price of a probe.** Steps here are as short as probes; where a step is ten times longer (`-p data reference:long`),
+- **The price of a probe.** Steps here are as short as probes; where one is ten times longer (`-p data reference:long`),
   probing weighs less.'''
 
 def caveats(metrics:dict, traces:Sequence[dict])->str:
