@@ -97,7 +97,8 @@ def test_resume_of_a_run_that_fails_again(command, outputs, tmp_path):
 @pytest.mark.parametrize('name', COMMANDS)
 def test_ctrl_c_says_how_to_go_on(command, outputs, tmp_path, name):
     line = [str(BIN/COMMANDS[name][0]), *COMMANDS[name][1:], str(small(tmp_path/'small.ipynb', 1.5)), '-p', 'n', '4']
-    p = subprocess.Popen(line, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    def heard(): signal.signal(signal.SIGINT, signal.default_int_handler) # whoever started us may ignore it
+    p = subprocess.Popen(line, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heard)
     until = time.monotonic()+60
     while not list(outputs.glob('*/*/report.ipynb')) and time.monotonic() < until: time.sleep(.1)
     time.sleep(3)
