@@ -2,9 +2,9 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
-    "bench": ["STORIES", "TOKENS", "WHY_NOT", "SHAPES", "BENCHES", "DEFAULTS", "in_turn", "ratio", "side_by_side",
-        "said", "cold", "noted", "bench_eig", "problems", "bench_live", "live_lines", "bench_sample", "story_prompts",
-        "llama_loop", "bench_rows", "rows_lines", "bench_draw", "draw_lines", "eig_lines", "sample_lines", "report"],
+    "bench": ["STORIES", "TOKENS", "SHAPES", "BENCHES", "DEFAULTS", "in_turn", "ratio", "side_by_side", "said", "cold",
+        "noted", "bench_eig", "problems", "bench_live", "live_lines", "bench_sample", "story_prompts", "llama_loop",
+        "bench_rows", "rows_lines", "bench_draw", "draw_lines", "eig_lines", "sample_lines", "report"],
     "cli": ["Group", "main", "values", "ended", "run", "resume", "ls", "show", "publish", "params", "checked",
         "convert", "fitted", "said", "fit_gain", "bench_draw", "bench_score", "bench_quick"],
     "display": ["MARK", "span", "time_left", "Progress", "facts", "markdown"],
