@@ -13,9 +13,9 @@ from .contract import Ids, Sampling
 if TYPE_CHECKING: import torch
 
 # %% auto #0
-__all__ = ['HEAVY', 'BLOCK', 'SMALL', 'stream_key', 'uniforms', 'filtered', 'invert', 'weigh', 'heavy_nucleus', 'mass_where',
-           'border', 'lightest', 'cut_light', 'pass_point', 'cut_nucleus', 'cut_small', 'sure_nucleus', 'among',
-           'draw_row', 'draw']
+__all__ = ['HEAVY', 'BLOCK', 'SMALL', 'stream_key', 'uniforms', 'filtered', 'invert', 'weigh', 'nucleus_of', 'heavy_nucleus',
+           'mass_where', 'border', 'lightest', 'cut_light', 'pass_point', 'cut_nucleus', 'cut_small', 'heavy_tokens',
+           'sure_nuclei', 'among', 'draw_row', 'draw']
 
 # %% ../../../nbs/backends/03_drawing.ipynb #162b8154
 def stream_key(seed:int, prompt:Ids, number:int)->int:
@@ -73,15 +73,18 @@ def weigh(row:np.ndarray, temperature:float)->np.ndarray: # [V], the most probab
     if temperature!=1: np.divide(weights, weights.dtype.type(temperature), out=weights)
     return np.exp(weights, out=weights)
 
+def nucleus_of(tokens:np.ndarray, mass:np.ndarray, need:float)->np.ndarray|None: # Ids in order
+    "The most probable of some tokens that hold mass `need` together; `None` if all do not."
+    if mass.sum() < need: return None
+    order = np.argsort(-mass, kind='stable')
+    sums = mass[order].cumsum()
+    return np.sort(tokens[order[sums-mass[order] < need]])
+
 def heavy_nucleus(weights:np.ndarray, share:float)->np.ndarray|None: # Ids in order; `None` if light ones are needed
     "The smallest set of most probable tokens that holds `share` of the mass, if all of them are heavy."
     total = float(weights.sum())
     heavy = np.flatnonzero(weights > total/HEAVY)
-    mass = weights[heavy].astype(np.float64)
-    if mass.sum() < share*total: return None
-    order = np.argsort(-mass, kind='stable')
-    sums = mass[order].cumsum()
-    return np.sort(heavy[order[sums-mass[order] < share*total]])
+    return nucleus_of(heavy, weights[heavy].astype(np.float64), share*total)
 
 # %% ../../../nbs/backends/03_drawing.ipynb #253b6551
 def mass_where(weights:np.ndarray, chosen:np.ndarray)->float:
@@ -149,14 +152,26 @@ def cut_small(weights:np.ndarray, plan:Sampling)->None:
     if plan.top_p < 1: cut_nucleus(weights, plan.top_p)
     if plan.min_p: weights[weights < plan.min_p] = 0
 
-def sure_nucleus(row:np.ndarray, share:float)->np.ndarray|None: # Token ids in order, or `None` when it is not sure
-    "The same as `heavy_nucleus`, of normalised log-probabilities: no token is weighed that is not heavy."
-    heavy = np.flatnonzero(row > -np.log(HEAVY))
-    mass = np.exp(row[heavy].astype(np.float64))
-    if mass.sum() < share: return None
-    order = np.argsort(-mass, kind='stable')
-    sums = mass[order].cumsum()
-    return np.sort(heavy[order[sums-mass[order] < share]])
+# %% ../../../nbs/backends/03_drawing.ipynb #b3977eff
+def heavy_tokens(logp:torch.Tensor)->tuple[np.ndarray, np.ndarray, np.ndarray]: # Row, token, log-probability [n]
+    "Heavy tokens of normalised rows [B, V]."
+    import torch
+    least, whole = -float(np.log(HEAVY)), logp.shape[1]//128*128
+    row, block = (logp[:,:whole].unflatten(1, (-1, 128)).amax(-1) > least).nonzero(as_tuple=True)
+    token = block[:,None]*128 + torch.arange(128)
+    row, token = row[:,None].expand_as(token).reshape(-1), token.reshape(-1)
+    end_row, end = (logp[:,whole:] > least).nonzero(as_tuple=True)
+    row, token = torch.cat([row, end_row]), torch.cat([token, end+whole])
+    found = logp[row,token]
+    rows, tokens, values = (x[found > least].numpy() for x in (row, token, found))
+    order = np.argsort(rows, kind='stable')
+    return rows[order], tokens[order], values[order]
+
+def sure_nuclei(logp:torch.Tensor, share:float)->list[np.ndarray|None]: # Of each row its token ids in order, or `None`
+    "The same as `heavy_nucleus` for normalised rows [B, V], of which no token is weighed that is not heavy."
+    rows, tokens, values = heavy_tokens(logp)
+    ends, mass = np.searchsorted(rows, np.arange(len(logp)+1)), np.exp(values.astype(np.float64))
+    return [nucleus_of(tokens[a:b], mass[a:b], share) for a,b in zip(ends, ends[1:])]
 
 # %% ../../../nbs/backends/03_drawing.ipynb #29507eb2
 def among(tokens:np.ndarray, row:np.ndarray, u:float, plan:Sampling)->int:
@@ -166,12 +181,11 @@ def among(tokens:np.ndarray, row:np.ndarray, u:float, plan:Sampling)->int:
     sums = weights.cumsum()
     return int(tokens[min(int(np.searchsorted(sums, u*sums[-1], 'right')), int(np.flatnonzero(weights)[-1]))])
 
-def draw_row(row:np.ndarray, u:float, plan:Sampling)->int:
-    "One token of one row [V] of normalised log-probabilities."
+def draw_row(row:np.ndarray, u:float, some:np.ndarray|None, plan:Sampling)->int:
+    "One token of one row [V] of normalised log-probabilities; `some` is its nucleus, where that is known."
+    if some is not None: return among(some, row, u, plan)
     if np.isnan(row[-1]): return len(row)-1 # a broken model: its tokens mean nothing, and beliefs tell that they fail
     nucleus = plan.top_p < 1 and not plan.top_k
-    some = sure_nucleus(row, plan.top_p) if nucleus and plan.temperature==1 else None
-    if some is not None: return among(some, row, u, plan)
     weights = weigh(row, plan.temperature)
     some = heavy_nucleus(weights, plan.top_p) if nucleus else None
     if some is not None: return among(some, row, u, plan)
@@ -186,7 +200,10 @@ def draw(logp:torch.Tensor, # [B, V]
     import torch
     if plan.temperature==0: return logp.argmax(-1)
     if logp.device.type!='cpu': return invert(filtered(logp, plan), u)
+    known = plan.temperature==1 and plan.top_p < 1 and not plan.top_k
+    some = sure_nuclei(logp, plan.top_p) if known else [None]*len(logp)
     rows, one = logp.detach().numpy(), partial(draw_row, plan=plan)
-    threads = min(torch.get_num_threads(), len(rows)) if rows.shape[1] > SMALL else 1
-    if threads < 2: return torch.tensor(list(map(one, rows, u)), dtype=torch.long)
-    with ThreadPoolExecutor(threads) as pool: return torch.tensor(list(pool.map(one, rows, u)), dtype=torch.long)
+    hard = sum(s is None for s in some) if rows.shape[1] > SMALL else 0
+    if (threads := min(torch.get_num_threads(), hard)) < 2:
+        return torch.tensor(list(map(one, rows, u, some)), dtype=torch.long)
+    with ThreadPoolExecutor(threads) as pool: return torch.tensor(list(pool.map(one, rows, u, some)), dtype=torch.long)
