@@ -6,24 +6,40 @@
 from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 import numpy as np
 import torch
 from fastcore.basics import patch
-from .contract import Ids, check_length
+from .contract import Ids, Usage, check_length
 from .planned import Grown
-from .planner import build
+from .planner import Trie, build
 from ..core.errors import BadValue
-if TYPE_CHECKING: from decodelab.backends.gguf import GGUF
 
 # %% auto #0
 __all__ = ['GGUFSession', 'alike', 'joined']
+
+# %% ../../../nbs/backends/16_gguf_sessions.ipynb #c0ffee04
+class Runs(Protocol):
+    "What a session asks of the model behind it."
+    context: Any # Of llama.cpp
+    @property
+    def model(self)->Any: ... # `None` when it was closed
+    _block: Any # What is remembered, inside a block
+    name: str
+    max_length: int
+    vocab_size: int
+    usage: Usage
+    def _spent(self, since:float)->None: ... # Count seconds and memory
+    def _run(self, trie:Trie, want:np.ndarray, take:Any, hold:Sequence[tuple[int, int]]=())->None: ...
+    def _run_rows(self, tokens:list[int], positions:list[int], labels:list[list[int]])->torch.Tensor: ...
+    def _retain_row(self, ids:Ids, sequence:int)->None: ... # Remember a row's states
+    def crowded(self, rows:int)->bool: ... # Whether so many more rows find no sequences
 
 # %% ../../../nbs/backends/16_gguf_sessions.ipynb #35b941dd
 class GGUFSession:
     "Rows being decoded on llama.cpp."
     device = 'cpu'
-    def __init__(self, gguf:GGUF, sequences:list[int], rows:list[Ids], logprobs:torch.Tensor|None):
+    def __init__(self, gguf:Runs, sequences:list[int], rows:list[Ids], logprobs:torch.Tensor|None):
         self.gguf, self.sequences, self.rows = gguf, sequences, rows
         self._logprobs: Any = logprobs
         self.marks = alike(rows) # rows of one mark hold the same tokens

@@ -6,17 +6,22 @@
 from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 import numpy as np
 import torch
 from fastcore.basics import patch
 from .contract import check_length
 from .memory import Memory
-from .hf_rows import HFSession, Rows, RowStates
-if TYPE_CHECKING: from decodelab.backends.hf import HF
+from .hf_rows import HFSession, Rows, RowStates, Runs
 
 # %% auto #0
 __all__ = ['Place', 'RememberedSession', 'with_rows', 'empty_session']
+
+# %% ../../../nbs/backends/10_hf_ghosts.ipynb #c0ffee02
+class Remembers(Runs, Protocol):
+    "A model that remembers what its sessions found."
+    def remember_step(self, session:HFSession, steps:dict[int, tuple[int, int]])->dict[int, int]: ...
+    def run_again(self, prefixes:Sequence[tuple[int, ...]], places:Sequence[Place])->None: ...
 
 # %% ../../../nbs/backends/10_hf_ghosts.ipynb #6b776421
 @dataclass
@@ -35,7 +40,7 @@ class Place:
 # %% ../../../nbs/backends/10_hf_ghosts.ipynb #5808610c
 class RememberedSession:
     "Rows being decoded, of which only those run that are somewhere new."
-    def __init__(self, hf:HF, memory:Memory, places:list[Place]):
+    def __init__(self, hf:Remembers, memory:Memory, places:list[Place]):
         self.hf, self.memory, self.places = hf, memory, places
         self.inner: Any = None # A session of the rows that have states of their own
         self.row = [-1]*len(places) # Of each row, its row there
@@ -107,7 +112,7 @@ def _give_states(self:RememberedSession, rows:Sequence[int])->None:
     for k,i in enumerate(rows): self.row[i], self.places[i].row = base+k, None
 
 # %% ../../../nbs/backends/10_hf_ghosts.ipynb #9a370fa6
-def with_rows(hf:HF, session:HFSession|None, memory:Memory,
+def with_rows(hf:Remembers, session:HFSession|None, memory:Memory,
               paths:list[list[int]], # Slots of each new row, top first
               ids:list[tuple[int, ...]])->HFSession:
     "A session with rows added whose states are read from the memory."
@@ -126,7 +131,7 @@ def with_rows(hf:HF, session:HFSession|None, memory:Memory,
     session._logprobs = blank if not n else torch.cat([session._logprobs, blank])
     return session
 
-def empty_session(hf:HF, memory:Memory)->HFSession:
+def empty_session(hf:Remembers, memory:Memory)->HFSession:
     "A session without rows, its buffers shaped like the memory's states."
     rows = Rows(np.zeros(0, np.int64))
     shaped = [[pool.new_zeros(0, pool.shape[1], 0, pool.shape[2]) for pool in layer] for layer in memory.pools]

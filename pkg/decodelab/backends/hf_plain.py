@@ -6,21 +6,31 @@
 from __future__ import annotations
 import copy, time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 import numpy as np
 import torch
 from fastcore.basics import patch
-from .contract import check_length
+from .contract import Usage, check_length
 from .planned import check_rewind
-if TYPE_CHECKING: from decodelab.backends.hf import HF
 
 # %% auto #0
 __all__ = ['PlainSession']
 
+# %% ../../../nbs/backends/11_hf_plain.ipynb #c0ffee03
+class Plain(Protocol):
+    "What a session asks of the model behind it."
+    model: Any
+    name: str
+    max_length: int
+    vocab_size: int
+    def _spent(self, since:float)->None: ... # Count seconds and memory
+    usage: Usage
+    def _last(self, prefixes:Sequence[tuple[int, ...]])->torch.Tensor: ... # [B, V], rows run from their beginnings
+
 # %% ../../../nbs/backends/11_hf_plain.ipynb #687b78e3
 class PlainSession:
     "Rows being decoded in the model's own cache."
-    def __init__(self, hf:HF, rows:Sequence[Sequence[int]]):
+    def __init__(self, hf:Plain, rows:Sequence[Sequence[int]]):
         self.hf, self.ids = hf, [list(map(int, r)) for r in rows]
         self._cache: Any = None
         self._logprobs: Any = None

@@ -6,17 +6,27 @@
 from __future__ import annotations
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 import numpy as np
 import torch
 from fastcore.basics import patch
 from transformers.cache_utils import Cache, DynamicLayer
 from .contract import check_length
 from .planned import check_rewind
-if TYPE_CHECKING: from decodelab.backends.hf import HF
 
 # %% auto #0
 __all__ = ['RowStates', 'Rows', 'grown', 'HFSession']
+
+# %% ../../../nbs/backends/09_hf_rows.ipynb #c0ffee01
+class Runs(Protocol):
+    "What a session asks of the model behind it."
+    model: Any
+    name: str
+    max_length: int
+    vocab_size: int
+    def _spent(self, since:float)->None: ... # Count seconds and memory
+    def _count_steps(self, session:HFSession, widths:np.ndarray)->None: ... # Count what a pass ran
+    def keep_rows(self, session:HFSession, rows:Sequence[int])->None: ... # Remember kept rows that leave
 
 # %% ../../../nbs/backends/09_hf_rows.ipynb #fa174b4e
 class RowStates(DynamicLayer):
@@ -70,7 +80,7 @@ def grown(states:torch.Tensor, rows:int, columns:int)->torch.Tensor:
 # %% ../../../nbs/backends/09_hf_rows.ipynb #19066b6b
 class HFSession:
     "Rows being decoded on a Transformers model."
-    def __init__(self, hf:HF, layers:list[RowStates], rows:Rows, ids:torch.Tensor, logprobs:Any):
+    def __init__(self, hf:Runs, layers:list[RowStates], rows:Rows, ids:torch.Tensor, logprobs:Any):
         self.hf, self.layers, self.rows, self.ids = hf, layers, rows, ids # [rows, columns]
         self._logprobs: Any = logprobs # Of kept rows, [rows, V]; `None` until it is asked for
         self.at = np.arange(len(rows.counts)) # kept row of each logical one

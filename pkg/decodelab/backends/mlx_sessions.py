@@ -7,28 +7,38 @@ from __future__ import annotations
 import copy, time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 import mlx.core as mx
 import numpy as np
 import torch
 from fastcore.basics import patch
 from mlx_lm.models.cache import make_prompt_cache
-from .contract import check_length
+from .contract import Usage, check_length
 from .mlx_net import logprobs_of, padded
 from .mlx_rows import GrowingLayer, Rows
 from .planned import check_rewind
-from .planner import build
-if TYPE_CHECKING: from decodelab.backends.mlx import MLX
+from .planner import Trie, build
 
 # %% auto #0
 __all__ = ['MLXSession', 'keep_rows', 'PlainRow', 'PlainRows', 'PlainSession']
+
+# %% ../../../nbs/backends/20_mlx_sessions.ipynb #c0ffee05
+class Runs(Protocol):
+    "What a session asks of the model behind it."
+    net: Any # The network and its memory
+    name: str
+    max_length: int
+    vocab_size: int
+    usage: Usage
+    def _spent(self, since:float)->None: ... # Count seconds and memory
+    def _count_unique(self, trie:Trie)->None: ... # Count nodes that a block sees for the first time
 
 # %% ../../../nbs/backends/20_mlx_sessions.ipynb #00977ceb
 class MLXSession:
     "Rows being decoded."
     device = torch.device('cpu') # where distributions are handed over
     def __init__(self,
-                 mlx:MLX,
+                 mlx:Runs,
                  layers:list[GrowingLayer],
                  columns:np.ndarray, # [R, W] position of the token in each column, -1 for none
                  tokens:np.ndarray, # [R, W]
@@ -203,7 +213,7 @@ class PlainRow:
 class PlainRows:
     "Rows by themselves, as they part and go back."
     device = torch.device('cpu')
-    def __init__(self, mlx:MLX, rows:Sequence[PlainRow]): self.mlx, self.rows = mlx, list(rows)
+    def __init__(self, mlx:Runs, rows:Sequence[PlainRow]): self.mlx, self.rows = mlx, list(rows)
 
     @property
     def lengths(self)->np.ndarray: return np.array([len(row.ids) for row in self.rows])
