@@ -102,3 +102,21 @@ from decodelab.eig import normalise
 for plain in ("7,3", "$1,234", "Paris"): normalise(plain)
 print("math_verify" in sys.modules)'''
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True).stdout.strip()=='False'
+
+UNLIKE = [('(3,125)', '3125'), ('(0,100)', '100'), ('[1,234)', '1234'), ('[42)', '42'), ('5!', '5'), ('n!', 'n'),
+          ('0,100', '100')]
+ALIKE = [('(3, 125)', '(3,125)'), ('[0,1)', '[0, 1)'), ('5!', '120'), ('42\u200b', '42'), ('42。', '42'),
+         ('yes!', 'yes')]
+
+@pytest.mark.parametrize('one,other', UNLIKE)
+def test_pairs_intervals_and_factorials_are_no_numbers(one, other): assert not same(one, other)
+
+@pytest.mark.parametrize('one,other', ALIKE)
+def test_they_are_what_they_are(one, other): assert same(one, other)
+
+SAID = [('72 percent.', '72 percent'), ('72 per cent of it.', '72 per cent'), ('72 %.', '72 %'),
+        ('B because 3 > 2.', 'B'), ('7 because 3+4=7.', '7'), ('12 since 3*4=12.', '12'), ('72; done', '72'),
+        ('72! Great.', '72'), ('72. 5 more', '72'), ('42。', '42'), ('3.5.', '3.5')]
+
+@pytest.mark.parametrize('said,answer', SAID)
+def test_an_answer_ends_where_its_reason_begins(said, answer): assert extract(f'The answer is {said}')==answer

@@ -331,3 +331,14 @@ def test_a_fingerprint_sees_the_last_byte(tmp_path, plain):
     assert folder_hash(one)==folder_hash(other)
     (other/'merges.txt').write_text('a b') # a tokenizer of another form
     assert folder_hash(one)!=folder_hash(other)
+
+@gguf
+def test_a_text_without_an_end_has_none(tmp_path):
+    "llama.cpp would stand token 11, a comma here, in for it."
+    path = model(tmp_path/'m', tokenizer())
+    for name in ('config.json', 'generation_config.json', 'tokenizer_config.json'):
+        found = json.loads((path/name).read_text())
+        (path/name).write_text(json.dumps({k: v for k,v in found.items() if not k.startswith(('eos', 'bos'))}))
+    opened = load(f'gguf:{to_gguf(path, tmp_path/"m.gguf")}')
+    assert opened.eos_id is None and opened.bos_id is None and 11 not in opened.eos_ids # `<|end|>` is known by its name
+    opened.close()

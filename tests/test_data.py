@@ -86,3 +86,13 @@ def test_a_missing_extra_is_a_model_error_and_an_import_error():
     for kind in (ModelError, ImportError, MissingExtra):
         with pytest.raises(kind, match=r'pip install "decodelab\[gguf\]"'): needs('no_such_runtime', 'gguf')
     needs('json', 'gguf')
+
+ODD_RECORDS = ['{"question": "a", "answer": NaN}', '{"question": "a", "answer": false}',
+               '{"question": "a", "answer": {"a": 1}}', '{"question": ["a"], "answer": "1"}',
+               r'{"question": "\ud800", "answer": "1"}', '{"question": "a", "answer": ' + '9'*5000 + '}', '['*100_000]
+
+@pytest.mark.parametrize('line', ODD_RECORDS, ids=range(len(ODD_RECORDS)))
+def test_odd_records_are_one_sentence(tmp_path, line):
+    f = tmp_path/'odd.jsonl'
+    f.write_text(line+'\n')
+    with pytest.raises(DataError, match='line 1'): read_jsonl(f)

@@ -69,3 +69,9 @@ def test_nothing_is_detectable_below_six_flips():
 
 def test_p_is_never_printed_as_zero():
     assert p_text(2/(DRAWS+1))=='<0.001' and p_text(1.)=='1.000' and p_text(.0005)=='0.001'
+
+@pytest.mark.parametrize('a,b', [([float('nan')]*9, [0]*9), ([.5]*9, [0]*9), ([1, 0], [1])])
+def test_mcnemar_takes_outcomes_only(a, b):
+    with pytest.raises(BadValue): mcnemar(a, b)
+
+def test_no_p_value_is_not_a_small_one(): assert p_text(float('nan'))=='nan'

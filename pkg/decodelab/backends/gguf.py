@@ -120,14 +120,21 @@ def _inspect(self:GGUF, kv:str):
 
 # %% ../../../nbs/backends/17_gguf.ipynb #88eb6688
 @patch
+def _made_up(self:GGUF, name:str)->bool:
+    "Whether llama.cpp stands token 11 in for a special token that a byte-level vocabulary does not name."
+    bytes_only = self.meta('tokenizer.ggml.model')=='gpt2'
+    return bytes_only and self.meta(f'tokenizer.ggml.{name}_token_id') is None
+
+@patch
 def _read_tokens(self:GGUF):
     "Special tokens and template. A file without a beginning of text names the end in its place, or one is made up."
     v = self.vocabulary
     bos, eos, eot = (v.special(f) for f in (lc.llama_vocab_bos, lc.llama_vocab_eos, lc.llama_vocab_eot))
+    bos, eos = (None if self._made_up(name) else token for name,token in (('bos', bos), ('eos', eos)))
     eom = self.meta('tokenizer.ggml.eom_token_id')
     ends = dict.fromkeys((eos, eot, int(eom) if eom else None))
     self.eos_ids = tuple(i for i in ends if i is not None)
-    self.adds_bos = bool(lc.llama_vocab_get_add_bos(v.pointer))
+    self.adds_bos, self.eos_id = bool(lc.llama_vocab_get_add_bos(v.pointer)), eos
     self.bos_id = bos if bos!=eos or self.adds_bos else None
     self.prefix_id = next((i for i in (self.bos_id, *self.eos_ids) if i is not None), 0)
     self.special_ids = frozenset(i for i in range(v.size) if lc.llama_vocab_is_control(v.pointer, i))
@@ -189,8 +196,8 @@ def chat_text(self:GGUF, messages:list[dict], add_generation_prompt:bool=True, *
 def _special_texts(self:GGUF)->dict[str, str]:
     "Special tokens that are set, by the names that Transformers gives them."
     v, unknown = self.vocabulary, self.meta('tokenizer.ggml.unknown_token_id')
-    eos, pad, sep = (v.special(f) for f in (lc.llama_vocab_eos, lc.llama_vocab_pad, lc.llama_vocab_sep))
-    tokens = dict(bos_token=self.bos_id, eos_token=eos, pad_token=pad, sep_token=sep,
+    pad, sep = (v.special(f) for f in (lc.llama_vocab_pad, lc.llama_vocab_sep))
+    tokens = dict(bos_token=self.bos_id, eos_token=self.eos_id, pad_token=pad, sep_token=sep,
                   unk_token=int(unknown) if unknown else None)
     return {name: v.text(token) for name,token in tokens.items() if token is not None}
 

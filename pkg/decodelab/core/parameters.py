@@ -75,7 +75,7 @@ def read_yaml(path:Path)->dict[str,Any]:
     "A YAML file of parameters."
     what = f'parameter file {path}'
     try: out = yaml.load(read_text(path, what), Loader=Plain)
-    except yaml.YAMLError as e: raise DataError(f'{what}: not YAML: {str(e).splitlines()[0]}') from None
+    except (yaml.YAMLError, ValueError) as e: raise DataError(f'{what}: not YAML: {str(e).splitlines()[0]}') from None
     if out is None: return {}
     if not isinstance(out, dict): raise DataError(f'{what}: expected names and values, got {type(out).__name__}')
     if odd := [name for name in out if not isinstance(name, str)]: raise DataError(f'{what}: {odd[0]!r} is no name')

@@ -28,7 +28,8 @@ def _boxed(text:str)->str|None:
 # %% ../../../nbs/eig/01_answers.ipynb #e4e69dab
 _VULGAR = {sign: f' {unicodedata.normalize("NFKC", sign)}'.replace('\u2044', '/') for sign in '¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞'}
 _MINUS = dict.fromkeys('\u2212\u2010\u2011\u2013', '-')
-_SIGNS = str.maketrans({'²': '^2', '³': '^3', 'π': '\\pi ', '∞': '\\infty '} | _VULGAR | _MINUS)
+_NOTHING = dict.fromkeys('\u200b\ufeff', '')
+_SIGNS = str.maketrans({'²': '^2', '³': '^3', 'π': '\\pi ', '∞': '\\infty '} | _VULGAR | _MINUS | _NOTHING)
 _DRESS = tuple((re.compile(pattern), new) for pattern, new in (
     (r'\s*\{,\}\s*|(?<=\d),\\!(?=\d)', ','), # A thousands comma in LaTeX
     (r'\\!|\\(?:left|right|displaystyle)\b|\\?\$', ''),
@@ -55,7 +56,7 @@ def _undressed(text:str)->str:
 
 # %% ../../../nbs/eig/01_answers.ipynb #787ebe56
 _MONEY = re.compile(r'[$€£¥₹]|\b(?:usd|eur|gbp|inr)\b|\bus(?=\d)')
-_DIGITS = r'(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,3}(?: \d{3})+(?!\d)|\d+)'
+_DIGITS = r'(?:[1-9]\d{0,2}(?:,\d{3})+(?!\d)|\d{1,3}(?: \d{3})+(?!\d)|\d+)'
 _DECIMAL = rf'(?:{_DIGITS}(?:\.\d*)?|\.\d+)(?:e[-+]?\d\d?)?'
 _SCALES = dict(hundred=100, thousand=1000, million=10**6, billion=10**9, trillion=10**12, dozen=12)
 _OTHER = (r'(?:[ap]\.?m\b|o.clock|or\b|to\b|and a\b|plus\b|minus\b|times\b|over\b|divided|squared|cubed|factorial'
@@ -134,7 +135,9 @@ _STATEMENT = re.compile(r'^(?:(?:the )?(?:final )?answer(?: is|:):?|(?:option|ch
 
 def _ended(text:str)->str:
     "Without quotes around it and the full stop after it."
-    return text.strip(_QUOTES).rstrip('.,;:!'+_QUOTES) or text
+    bare = text.strip(_QUOTES).rstrip('.,;:。'+_QUOTES)
+    if not re.search(r'(?:\d|\)|(?<![a-z])[a-z])!$', bare): bare = bare.rstrip('.,;:!'+_QUOTES) # no factorial
+    return bare or text
 
 @lru_cache(maxsize=1<<16)
 def normalise(text:str)->str:
@@ -154,6 +157,8 @@ _SIDE = re.compile(r'|[a-z]|[\d.,()]+(?:\s*[-+*/^×÷]\s*[\d.,()]+)+') # Of an e
 def _parts(text:str)->str|None:
     "The inside of brackets, a set, the last side of an equation, a list item by item; `None` for anything else."
     if m := re.fullmatch(r'([(\[]?)([^()\[\]]*)([)\]])', text):
+        if m[1] and ',' in m[2]: return m[1] + ','.join(map(normalise, m[2].split(','))) + m[3]
+        if m[1] and m[1]+m[3] not in ('()', '[]'): return None
         inside = normalise(m[2])
         return f'{m[1]}{inside}{m[3]}' if ',' in inside else inside
     if m := re.fullmatch(r'\\?\{([^{}:\\]*)\\?\}', text):
@@ -168,13 +173,15 @@ def _parts(text:str)->str|None:
 _AMOUNT = r'[$€£¥₹]?(?:\d+ \d+/\d+|(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:/\d+)?|\.\d+)%?'
 _VALUE = rf'(?:(?<![\w.)%])[-−+])?{_AMOUNT}'
 _LAST = re.compile(rf'\\[dtc]?frac\s*\{{[^{{}}]*\}}\s*\{{[^{{}}]*\}}|{_VALUE}(?:,{_AMOUNT})*')
-_CLAUSE = re.compile(r',\s+(?:which|since|because|as|so|but|where|that)\b|(?<=[^\s.]{2})\.\s+(?=[A-Z])|(?<=^\w)\.\s')
+_CLAUSE = re.compile(r',\s+(?:which|since|because|as|so|but|where|that)\b|\s+(?:because|since)\b|[;!]\s|。'
+                     r'|(?<=[^\s.]{2})\.\s+(?=[A-Z\d])|(?<=^\w)\.\s')
 
 def _stated(text:str)->str:
     "What is stated at the beginning of a sentence: a number without the words after it, or the whole clause."
     sentence = text.strip(' :*')
     clause = _CLAUSE.split(sentence, maxsplit=1)[0].strip().rstrip('.*').strip()
-    m = re.match(rf'({_VALUE}(?:\s+(?:{"|".join(_SCALES)})\b)?)(?P<rest>.*)', clause, re.I)
+    scale, percent = rf'(?:\s+(?:{"|".join(_SCALES)})\b)?', r'(?:\s*%|\s+per ?cent\b)?'
+    m = re.match(rf'({_VALUE}{scale}{percent})(?P<rest>.*)', clause, re.I)
     goes_on = m and re.fullmatch(rf'(?:,?\s+(?!{_OTHER})[^\d\\=+*/^]*|\s*\(.*|,\s+[a-z].*)?', m['rest'], re.I)
     return m[1] if goes_on else clause
 

@@ -163,7 +163,7 @@ def said(what:str):
               help='reference, reference:long, or a JSONL file; answers are not looked at.')
 @click.option('--kind', default='probes', show_default=True, type=click.Choice(['probes', 'hidden']),
               help='Look at probes, or at the hidden state alone.')
-@click.option('--n', default=300, show_default=True, help='Questions.')
+@click.option('--n', default=300, show_default=True, type=click.IntRange(1), help='Questions.')
 @click.option('--seed', default=100_000, show_default=True,
               help='Of questions and draws; take another than you evaluate with.')
 @click.option('--horizon', default=6, show_default=True, help='Steps over which the drop of entropy is counted.')
@@ -186,7 +186,7 @@ def _round(what, text):
     @_backend
     @click.option('--runtime', default=None, type=click.Choice(['gguf', 'hf']),
                   help='A runtime, on its usual model, where no backend is named.')
-    @click.option('--rounds', default=5, show_default=True, help='Measured rounds.')
+    @click.option('--rounds', default=5, show_default=True, type=click.IntRange(1), help='Measured rounds.')
     def go(backend, runtime, rounds):
         spec = checked(backend) if backend or not runtime else None
         from decodelab.lab.bench import report
@@ -197,10 +197,10 @@ _round('sample', "Sixty-four prompts in one batch against Transformers' own gene
 
 # %% ../../../nbs/lab/09_cli.ipynb #8cc153bc
 @bench.command('draw')
-@click.option('--rows', default=16, show_default=True)
-@click.option('--vocabulary', default=152_000, show_default=True, help='Tokens.')
+@click.option('--rows', default=16, show_default=True, type=click.IntRange(1))
+@click.option('--vocabulary', default=152_000, show_default=True, type=click.IntRange(1), help='Tokens.')
 @click.option('--top-p', default=.9, show_default=True)
-@click.option('--rounds', default=10, show_default=True, help='Measured rounds.')
+@click.option('--rounds', default=10, show_default=True, type=click.IntRange(1), help='Measured rounds.')
 def bench_draw(rows, vocabulary, top_p, rounds):
     "One token of many rows, against sorting every row and against log_softmax."
     from decodelab.lab import bench as measured
@@ -209,9 +209,9 @@ def bench_draw(rows, vocabulary, top_p, rounds):
 # %% ../../../nbs/lab/09_cli.ipynb #59d85ae5
 @bench.command('score')
 @click.option('--runtime', default='hf', show_default=True, type=click.Choice(['hf', 'vllm', 'gguf', 'mlx']))
-@click.option('--n', default=16, show_default=True, help='Questions of four choices each.')
+@click.option('--n', default=16, show_default=True, type=click.IntRange(1), help='Questions of four choices each.')
 @click.option('--peer-n', default=None, type=int, help='Fewer of them for a slow peer.')
-@click.option('--rounds', default=3, show_default=True, help='Measured rounds.')
+@click.option('--rounds', default=3, show_default=True, type=click.IntRange(1), help='Measured rounds.')
 @click.option('--size', default=35, show_default=True,
               help='Million parameters of a model made on the spot: 2, 35, 70 or 120.')
 @click.option('--perplexity', 'tool', default=None, type=click.Path(exists=True, dir_okay=False),

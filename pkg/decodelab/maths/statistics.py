@@ -52,7 +52,10 @@ def mcnemar(a:ArrayLike, # [n], 0 or 1
             b:ArrayLike, # [n], 0 or 1
            )->float: # Two-sided p
     "Exact McNemar test; 1 when no item flips."
-    x, y = np.asarray(a, bool), np.asarray(b, bool)
+    found = [outcomes_of(a, 'outcomes of a'), outcomes_of(b, 'outcomes of b')]
+    if len(found[0])!=len(found[1]): raise BadValue('outcomes of b', len(found[1]), f'{len(found[0])}, as many as of a')
+    for odd in np.setdiff1d(found, [0, 1]): raise BadValue('an outcome', float(odd), '0 or 1')
+    x, y = (outcomes.astype(bool) for outcomes in found)
     up, flips = int((x & ~y).sum()), int((x ^ y).sum())
     return float(stats.binomtest(up, flips).pvalue) if flips else 1.
 
@@ -125,7 +128,7 @@ def paired(a:ArrayLike, # [n] outcomes of one system
 # %% ../../../nbs/maths/01_statistics.ipynb #2a2a17d7
 def p_text(p:float)->str:
     "A p value for the eye: three digits, `<0.001` below."
-    return f'{p:.3f}' if p >= .0005 else '<0.001'
+    return '<0.001' if p < .0005 else f'{p:.3f}'
 
 # %% ../../../nbs/maths/01_statistics.ipynb #dba64ec5
 def detectable(n:int, # Items

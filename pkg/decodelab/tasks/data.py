@@ -12,7 +12,7 @@ from ..core.files import read_text
 from .chains import FORMS, evaluation_set
 
 # %% auto #0
-__all__ = ['Question', 'final_answer', 'read_record', 'read_jsonl', 'reference_questions', 'load_questions']
+__all__ = ['Question', 'final_answer', 'check_text', 'read_record', 'read_jsonl', 'reference_questions', 'load_questions']
 
 # %% ../../../nbs/tasks/01_data.ipynb #32547ac3
 @dataclass(frozen=True)
@@ -29,17 +29,28 @@ def final_answer(text:str)->str:
     return text.rsplit('####', 1)[-1].strip()
 
 # %% ../../../nbs/tasks/01_data.ipynb #21ca6fb1
+def check_text(record:dict, name:str, where:str)->None:
+    "A field must hold text, or for an answer a number, that can be written."
+    value, kinds = record.get(name), (str,) if name=='question' else (str, int, float)
+    if value is None or not str(value).strip():
+        raise DataError(f'{where}: no {name} (it has {", ".join(record) or "no fields"})')
+    if isinstance(value, bool) or not isinstance(value, kinds) or value!=value:
+        allowed = 'text' if name=='question' else 'text or a number'
+        raise DataError(f'{where}: {name} is {str(value)[:40]!r}, not {allowed}')
+    if any('\ud800' <= x <= '\udfff' for x in str(value)):
+        raise DataError(f'{where}: {name} holds half of a character (a lone surrogate)')
+
 def read_record(line:str, # One object of a JSONL file
                 where:str, # Names the line in errors; ends in its number
                )->Question:
     "One JSONL line as a question."
     try: record = json.loads(line)
     except json.JSONDecodeError as e: raise DataError(f'{where}: not JSON: {e.msg} at column {e.colno}') from None
+    except (ValueError, RecursionError) as e: raise DataError(f'{where}: cannot be read: {str(e)[:80]}') from None
     if not isinstance(record, dict):
         raise DataError(f'{where}: expected an object with question and answer, got {type(record).__name__}')
     for name in ('question', 'answer'):
-        if record.get(name) is None or not str(record[name]).strip():
-            raise DataError(f'{where}: no {name} (it has {", ".join(record) or "no fields"})')
+        check_text(record, name, where)
     answer, number = final_answer(str(record['answer'])), where.rsplit(' ', 1)[-1]
     if not answer: raise DataError(f'{where}: nothing after #### in answer')
     return Question(str(record.get('id', number)), str(record['question']), answer, str(record.get('group', 'all')))

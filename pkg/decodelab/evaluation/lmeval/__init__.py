@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "shell"],
     "likelihoods": ["fitted", "Scores", "Likelihoods", "Rolling"],
     "model": ["TAKES_DEVICE", "named", "place", "opened", "check_batch_size", "check_counts", "fitting", "Processes",
-        "Loaded", "Described", "Tokens", "Paired", "Chats"],
+        "end_mark", "Loaded", "Described", "Tokens", "Paired", "Chats"],
     "names": ["MODELS", "MODEL_ARGUMENTS", "address", "register"],
     "stopping": ["OURS", "Forcing", "Scaling", "arguments", "asked", "fitted", "asking", "response", "Reasoned",
         "trace_of", "Tally", "mean_of", "line", "Rounds", "reasoned", "batches", "mark_id", "after_thinking",

@@ -4,7 +4,7 @@
 
 # %% ../../../../nbs/evaluation/lmeval/04_model.ipynb #7e89b6ff
 from __future__ import annotations
-import logging, os, weakref
+import logging, os, re, weakref
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
@@ -21,8 +21,8 @@ from lm_eval.api.model import TemplateLM
 _log = logging.getLogger(__name__)
 
 # %% auto #0
-__all__ = ['TAKES_DEVICE', 'named', 'place', 'opened', 'check_batch_size', 'check_counts', 'fitting', 'Processes', 'Loaded',
-           'Described', 'Tokens', 'Paired', 'Chats']
+__all__ = ['TAKES_DEVICE', 'named', 'place', 'opened', 'check_batch_size', 'check_counts', 'fitting', 'Processes', 'end_mark',
+           'Loaded', 'Described', 'Tokens', 'Paired', 'Chats']
 
 # %% ../../../../nbs/evaluation/lmeval/04_model.ipynb #0b7fefea
 def named(runtime:str|None, # Of `decodelab-RUNTIME`
@@ -118,6 +118,13 @@ class Processes(TemplateLM):
         if self.world_size > 1: dist.barrier()
 
 # %% ../../../../nbs/evaluation/lmeval/04_model.ipynb #1d219fb6
+def end_mark(given:str|int|None, model:Sampler)->str|int|None:
+    "The mark that ends thinking: a text, or the id of a token."
+    if given is None or (isinstance(given, str) and not re.fullmatch('[0-9]+', given)): return given
+    if isinstance(given, bool) or not 0 <= int(given) < model.vocab_size:
+        raise BadValue('think_end_token', given, f'a text, or a token of the model, 0 to {model.vocab_size-1}')
+    return int(given)
+
 class Loaded(Processes):
     "A backend, by name."
     runtime:str|None = None # Put before the model's name
@@ -147,7 +154,7 @@ class Loaded(Processes):
         self.tokenizer, self.batch_size, self.chunk, self.rows = self.model.tokenizer, batch_size, chunk, rows
         self.add_bos_token, self.custom_prefix_token_id = add_bos_token, prefix_token_id
         self.max_length, self.max_gen_toks = fitting(self.model, max_length, prefix_token_id), max_gen_toks
-        self.think_end_token = int(think_end_token) if str(think_end_token).isdigit() else think_end_token
+        self.think_end_token = end_mark(think_end_token, self.model)
         self.enable_thinking, thinking = enable_thinking, dict(enable_thinking=enable_thinking)
         self.chat_template_args = (chat_template_args or {}) | ({} if enable_thinking is None else thinking)
         self.tally, self.pairs = Tally(), Counter() # of the newest run under stopping rules; of all likelihoods
