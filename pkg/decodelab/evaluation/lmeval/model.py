@@ -125,6 +125,7 @@ def end_mark(given:str|int|None, model:Sampler)->str|int|None:
         raise BadValue('think_end_token', given, f'a text, or a token of the model, 0 to {model.vocab_size-1}')
     return int(given)
 
+# %% ../../../../nbs/evaluation/lmeval/04_model.ipynb #a1fb2819
 class Loaded(Processes):
     "A backend, by name."
     runtime:str|None = None # Put before the model's name
