@@ -907,8 +907,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                     'decodelab/backends/hf_plain.py'),
                                              'decodelab.backends.hf_plain.Plain._last': ( 'backends/hf_plain.html#plain._last',
                                                                                           'decodelab/backends/hf_plain.py'),
-                                             'decodelab.backends.hf_plain.Plain._spent': ( 'backends/hf_plain.html#plain._spent',
-                                                                                           'decodelab/backends/hf_plain.py'),
                                              'decodelab.backends.hf_plain.PlainSession': ( 'backends/hf_plain.html#plainsession',
                                                                                            'decodelab/backends/hf_plain.py'),
                                              'decodelab.backends.hf_plain.PlainSession.__enter__': ( 'backends/hf_plain.html#plainsession.__enter__',

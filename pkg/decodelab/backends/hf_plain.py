@@ -11,19 +11,15 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from .contract import Usage, check_length
+from .hf_rows import Runs
 from .planned import check_rewind
 
 # %% auto #0
 __all__ = ['PlainSession']
 
 # %% ../../../nbs/backends/11_hf_plain.ipynb #c0ffee03
-class Plain(Protocol):
-    "What a session asks of the model behind it."
-    model: Any
-    name: str
-    max_length: int
-    vocab_size: int
-    def _spent(self, since:float)->None: ... # Count seconds and memory
+class Plain(Runs, Protocol):
+    "What these sessions ask besides."
     usage: Usage
     def _last(self, prefixes:Sequence[tuple[int, ...]])->torch.Tensor: ... # [B, V], rows run from their beginnings
 
