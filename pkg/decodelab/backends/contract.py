@@ -187,6 +187,7 @@ class Causal(Sampler, Scorer, Protocol):
     "A left-to-right model in reach: its distributions and its states."
     def next_logprobs(self, prefixes:Sequence[Ids])->np.ndarray: ... # [B, V]
     def hidden(self, prefixes:Sequence[Ids])->np.ndarray: ... # [B, d], where `capabilities.hidden_states`
+    def token_bytes(self)->Sequence[bytes]: ... # [V], what each token adds to a text; empty for special tokens
     def session(self, prefixes:Sequence[Ids], room:int=64)->Session: ... # `room`: tokens that will be added, a hint
     def rows_at_once(self, longest:int)->int: ... # Sequences of so many tokens that memory holds together
 

@@ -180,6 +180,11 @@ def encode(self:GGUF, text:str)->Ids: return self.vocabulary.encode(text)
 def decode(self:GGUF, ids:Sequence[int])->str: return self.vocabulary.decode(ids)
 
 @patch
+def token_bytes(self:GGUF)->Sequence[bytes]:
+    "What each token adds to a text; empty for special tokens."
+    return [b'' if i in self.special_ids else piece for i,piece in enumerate(self.vocabulary.pieces)]
+
+@patch
 def chat(self:GGUF, messages:list[dict])->Ids: return self.encode(self.chat_text(messages))
 
 # %% ../../../nbs/backends/17_gguf.ipynb #634e892f

@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/backends/05_planned.ipynb #a0fdab1b
 from __future__ import annotations
-import resource, sys, time
+import json, re, resource, sys, time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,8 @@ from ..core.errors import BadValue, ModelError
 if TYPE_CHECKING: import torch
 
 # %% auto #0
-__all__ = ['Take', 'Planned', 'scored', 'Asked', 'Tokenized', 'default_template', 'check_rewind', 'Grown']
+__all__ = ['Take', 'Planned', 'scored', 'Asked', 'Tokenized', 'decoder_of', 'bytes_of', 'default_template', 'check_rewind',
+           'Grown']
 
 # %% ../../../nbs/backends/05_planned.ipynb #d2999a14
 Take = Callable[[np.ndarray, 'torch.Tensor'], None] # Nodes [n] and their log-probabilities [n, V]
@@ -192,6 +193,27 @@ def _read_tokenizer(self:Tokenized, eos_ids:Sequence[int])->None:
     self.special_ids = frozenset(t.all_special_ids)
     self.adds_bos = t.bos_token_id is not None and list(t('a').input_ids)[:1]==[t.bos_token_id]
     self.prefix_id = next((i for i in (t.bos_token_id, *self.eos_ids) if i is not None), 0)
+
+def decoder_of(tokenizer)->str:
+    "The description of what turns a Transformers tokenizer's tokens into text."
+    return json.dumps(json.loads(tokenizer.backend_tokenizer.to_str())['decoder'])
+
+def bytes_of(token:str, byte_level:dict[str,int]|None)->bytes:
+    "What a token adds to a text: by GPT-2's table of bytes, or by sentencepiece's marks."
+    if byte_level is not None:
+        if all(c in byte_level for c in token): return bytes(byte_level[c] for c in token)
+        return token.encode()
+    if re.fullmatch(r'<0x[0-9A-F]{2}>', token): return bytes([int(token[3:5], 16)])
+    return token.replace('\u2581', ' ').encode()
+
+@patch
+def token_bytes(self:Tokenized)->Sequence[bytes]:
+    "What each token adds to a text; empty for special tokens and for ids that no token has."
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+    table = {c: b for b,c in bytes_to_unicode().items()} if 'ByteLevel' in decoder_of(self.tokenizer) else None
+    tokens = self.tokenizer.convert_ids_to_tokens(list(range(min(len(self.tokenizer), self.vocab_size))))
+    known = [b'' if t is None or i in self.special_ids else bytes_of(t, table) for i,t in enumerate(tokens)]
+    return known + [b'']*(self.vocab_size-len(known))
 
 def default_template(tokenizer)->str:
     "The template that messages are rendered by: of several the one named `default`; empty when there is none."

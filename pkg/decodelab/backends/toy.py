@@ -53,6 +53,7 @@ class Toy:
     def stream(self, prompt:Ids, sampling:Sampling)->Iterator[str]: return stream(self, prompt, sampling)
     def remembering(self): return nullcontext()
     def rows_at_once(self, longest:int)->int: return 4096
+    def token_bytes(self)->Sequence[bytes]: return [t.encode() for t in self.vocab[:-1]] + [b'']
     def fingerprint(self)->str: return digest(self.name, *self.vocab)
     def close(self)->None: pass
 
