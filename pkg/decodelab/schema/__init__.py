@@ -3,6 +3,12 @@ import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "constraints": ["Grammar", "GrammarMatcher", "constrain"],
+    "exact_sampling": ["REMOVED", "Row", "row_of", "Node", "lower", "Tree", "rest_of", "Place", "masks", "run_nodes",
+        "node_key", "arrivals", "Fan", "fan_of", "Draw", "mass_interval", "Hopeless", "Exact", "exact_batch", "exact",
+        "Work", "every_node", "sample_of"],
     "languages": ["Language", "compile"],
+    "pricing": ["complete", "log_weights", "weights", "effective", "Mean", "weighted_mean", "Span", "spans", "key_of",
+        "pointer_of", "shift", "token_starts", "Forced", "places_of", "by_field", "by_position", "Price", "price",
+        "Document", "enumerated", "grown", "ExactPrice", "exact_price"],
     "tokens": ["Pieces", "grammar_tokenizer"],
 })
