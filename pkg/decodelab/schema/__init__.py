@@ -10,5 +10,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "pricing": ["complete", "log_weights", "weights", "effective", "Mean", "weighted_mean", "Span", "spans", "key_of",
         "pointer_of", "shift", "token_starts", "Forced", "places_of", "by_field", "by_position", "Price", "price",
         "Document", "enumerated", "grown", "ExactPrice", "exact_price"],
+    "reasoning": ["Marker", "Reasoned", "Standing", "ReasonedMatcher", "marker_of", "reasoned", "Parts",
+        "with_reasoning"],
     "tokens": ["Pieces", "grammar_tokenizer"],
 })
