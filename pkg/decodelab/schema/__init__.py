@@ -2,7 +2,9 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
-    "constraints": ["Grammar", "GrammarMatcher", "constrain"],
+    "constraints": ["SPELLED", "COMPILED", "unforced", "executor", "Grammar", "GrammarMatcher", "only_token", "spelled",
+        "texts_of", "check_spelling", "check_beginning", "constrain"],
     "languages": ["Language", "compile"],
-    "tokens": ["Pieces", "grammar_tokenizer"],
+    "tokens": ["KEPT", "Vocabulary", "vocabulary_of", "beginnings", "goes_beyond", "sure_tokens", "Pieces", "made",
+        "tokens_of", "grammar_tokenizer", "missing"],
 })
