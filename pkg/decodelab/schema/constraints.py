@@ -140,7 +140,8 @@ def check_spelling(language:Language, words:Vocabulary)->None:
     for text in texts_of(language):
         for byte in missing(words, text):
             shown = f'{byte:#04x}' + (f' ({chr(byte)!r})' if byte < 128 else '')
-            raise ModelError(f'{words.name}: no token has the byte {shown}, which {language.name} needs for {text[:80]!r}')
+            needs = f'which {language.name} needs for {text[:80]!r}'
+            raise ModelError(f'{words.name}: no token has the byte {shown}, {needs}')
 
 def check_beginning(grammar:Grammar)->None:
     "A text must be able to begin."
