@@ -2,15 +2,17 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
-    "constraints": ["Grammar", "GrammarMatcher", "constrain"],
-    "exact_sampling": ["REMOVED", "Row", "row_of", "Node", "lower", "Tree", "rest_of", "Place", "masks", "run_nodes",
-        "node_key", "arrivals", "Fan", "fan_of", "Draw", "mass_interval", "Hopeless", "Exact", "exact_batch", "exact",
-        "Work", "every_node", "sample_of"],
+    "constraints": ["SPELLED", "COMPILED", "unforced", "executor", "Grammar", "GrammarMatcher", "only_token", "spelled",
+        "texts_of", "check_spelling", "check_beginning", "constrain"],
+    "exact_sampling": ["REMOVED", "Row", "row_of", "Node", "lower", "Tree", "rest_of", "Place", "run_nodes", "node_key",
+        "arrivals", "Fan", "fan_of", "Draw", "mass_interval", "Hopeless", "Exact", "exact_batch", "exact", "Work",
+        "every_node", "sample_of"],
     "languages": ["Language", "compile"],
     "pricing": ["complete", "log_weights", "weights", "effective", "Mean", "weighted_mean", "Span", "spans", "key_of",
         "pointer_of", "shift", "token_starts", "Forced", "places_of", "by_field", "by_position", "Price", "price",
         "Document", "enumerated", "grown", "ExactPrice", "exact_price"],
     "reasoning": ["Marker", "Reasoned", "Standing", "ReasonedMatcher", "marker_of", "reasoned", "Parts",
         "with_reasoning"],
-    "tokens": ["Pieces", "grammar_tokenizer"],
+    "tokens": ["KEPT", "Vocabulary", "vocabulary_of", "beginnings", "goes_beyond", "sure_tokens", "Pieces", "made",
+        "tokens_of", "grammar_tokenizer", "missing"],
 })
