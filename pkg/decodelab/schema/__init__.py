@@ -8,6 +8,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "arrivals", "Fan", "fan_of", "Draw", "mass_interval", "Hopeless", "Exact", "exact_batch", "exact", "Work",
         "every_node", "sample_of"],
     "languages": ["Language", "compile"],
+    "pictures": ["STYLE", "HARD", "Token", "shown", "tokens_of", "shade", "tip", "token_html", "key_html", "Page",
+        "document", "shaded", "positions_figure", "field_rows"],
     "pricing": ["complete", "log_weights", "weights", "effective", "Mean", "weighted_mean", "Span", "spans", "key_of",
         "pointer_of", "shift", "token_starts", "Forced", "places_of", "by_field", "by_position", "Price", "price",
         "Document", "enumerated", "grown", "ExactPrice", "exact_price"],
