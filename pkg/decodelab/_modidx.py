@@ -3593,6 +3593,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'decodelab/schema/validation.py'),
                                              'decodelab.schema.validation._once': ( 'schema/validation.html#_once',
                                                                                     'decodelab/schema/validation.py'),
+                                             'decodelab.schema.validation._solid': ( 'schema/validation.html#_solid',
+                                                                                     'decodelab/schema/validation.py'),
                                              'decodelab.schema.validation._string_stop': ( 'schema/validation.html#_string_stop',
                                                                                            'decodelab/schema/validation.py'),
                                              'decodelab.schema.validation._validate_words': ( 'schema/validation.html#_validate_words',

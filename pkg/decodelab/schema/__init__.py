@@ -6,8 +6,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "languages": ["Language", "compile"],
     "tokens": ["Pieces", "grammar_tokenizer"],
     "validation": ["SPACE", "STRING", "NUMBER", "SCALAR", "VALUE", "KEY", "DEPTH", "STATES", "PLAIN", "ITEMS", "PAIRS",
-        "QUICKER", "FAST", "Visit", "SLIPS", "EXPECTED", "BODY", "OPEN_STRING", "OPEN_VALUE", "OPEN_NUMBER", "CUT",
-        "LONE", "QUICK", "SURROGATE", "Verdict", "cut_short", "Frame", "Reading", "read", "pointer_of", "path_of",
-        "place", "slip", "is_cut", "Fault", "fault_of", "strict", "schema_fault", "as_object", "Bytes",
+        "QUICKER", "FAST", "Visit", "SLIPS", "EXPECTED", "BODY", "OPEN_STRING", "OPEN_VALUE", "OPEN_NUMBER", "OPEN_KEY",
+        "ENDS", "CUT", "LONE", "QUICK", "SURROGATE", "Verdict", "cut_short", "Frame", "Reading", "read", "pointer_of",
+        "path_of", "place", "slip", "is_cut", "Fault", "fault_of", "strict", "schema_fault", "as_object", "Bytes",
         "byte_tokenizer", "walked", "by_regex", "in_words", "as_language", "validate"],
 })

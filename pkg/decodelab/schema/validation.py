@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 # %% auto #0
 __all__ = ['SPACE', 'STRING', 'NUMBER', 'SCALAR', 'VALUE', 'KEY', 'DEPTH', 'STATES', 'PLAIN', 'ITEMS', 'PAIRS', 'QUICKER', 'FAST',
-           'Visit', 'SLIPS', 'EXPECTED', 'BODY', 'OPEN_STRING', 'OPEN_VALUE', 'OPEN_NUMBER', 'CUT', 'LONE', 'QUICK',
-           'SURROGATE', 'Verdict', 'cut_short', 'Frame', 'Reading', 'read', 'pointer_of', 'path_of', 'place', 'slip',
-           'is_cut', 'Fault', 'fault_of', 'strict', 'schema_fault', 'as_object', 'Bytes', 'byte_tokenizer', 'walked',
-           'by_regex', 'in_words', 'as_language', 'validate']
+           'Visit', 'SLIPS', 'EXPECTED', 'BODY', 'OPEN_STRING', 'OPEN_VALUE', 'OPEN_NUMBER', 'OPEN_KEY', 'ENDS', 'CUT',
+           'LONE', 'QUICK', 'SURROGATE', 'Verdict', 'cut_short', 'Frame', 'Reading', 'read', 'pointer_of', 'path_of',
+           'place', 'slip', 'is_cut', 'Fault', 'fault_of', 'strict', 'schema_fault', 'as_object', 'Bytes',
+           'byte_tokenizer', 'walked', 'by_regex', 'in_words', 'as_language', 'validate']
 
 # %% ../../../nbs/schema/08_validation.ipynb #e24096dc
 @dataclass(frozen=True)
@@ -162,9 +162,10 @@ def _string_stop(text:str, at:int)->int:
 OPEN_STRING = r'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+(?:\\(?:u[0-9a-fA-F]{0,3})?)?'
 OPEN_VALUE = rf'(?:{OPEN_STRING}|-|t|tr|tru|f|fa|fal|fals|n|nu|nul)?'
 OPEN_NUMBER = re.compile(r'-?(?:0|[1-9][0-9]*)(?:\.|(?:\.[0-9]+)?[eE][-+]?)')
-CUT = {state: re.compile(SPACE + (rf'(?:{OPEN_STRING}|{STRING}{SPACE})?' if state.startswith('key') else OPEN_VALUE) + r'\Z')
-       for state in ('value', 'item', 'first', 'key', 'key0')}
-CUT |= {state: re.compile(rf'{SPACE}\Z') for state in ('after[', 'after{')}
+OPEN_KEY = rf'(?:{OPEN_STRING}|{STRING}{SPACE})?'
+ENDS = {'value': OPEN_VALUE, 'item': OPEN_VALUE, 'first': OPEN_VALUE, 'key': OPEN_KEY, 'key0': OPEN_KEY,
+        'after[': '', 'after{': ''}
+CUT = {state: re.compile(rf'{SPACE}{body}\Z') for state,body in ENDS.items()}
 
 def is_cut(text:str, r:Reading)->bool:
     "Whether a reading stopped for no other reason than that the text ends."
@@ -213,17 +214,23 @@ class _Checks:
             self.found('duplicateKey', start, where, f'{cut_short(json.dumps(value, ensure_ascii=False))} stands twice')
         self.keys[-1].add(value)
 
-    def found(self, keyword:str, at:int, where:str, sentence:str)->None: raise _Found(Fault(keyword, at, where, sentence))
+    def found(self, keyword:str, at:int, where:str, sentence:str)->None:
+        raise _Found(Fault(keyword, at, where, sentence))
 
-# %% ../../../nbs/schema/08_validation.ipynb #fbdc0ae6
+# %% ../../../nbs/schema/08_validation.ipynb #d594253a
+def _solid(text:str, at:int)->int:
+    "The first character from here that is not white space."
+    while at < len(text) and text[at] in ' \t\n\r': at += 1
+    return at
+
 def fault_of(text:str)->Fault|None:
     "The first thing that keeps a text from being strict JSON; `unfinished` where it only ends too early."
     if text.startswith('\ufeff'): return Fault('bom', 0, '', 'a byte order mark before the document')
     try: r = read(text, 0, _Checks(text, []))
     except _Found as found: return found.args[0]
     inner = r.stack if r.state in ('value', 'item', 'first') else r.stack[:-1]
-    pointer, at = path_of(text, inner), r.end + len(re.compile(SPACE).match(text, r.end)[0])
-    if r.state=='deep': return Fault('depth', r.end-1, cut_short(pointer, 200), f'more than {DEPTH} containers inside one another')
+    pointer, at = path_of(text, inner), _solid(text, r.end)
+    if r.state=='deep': return Fault('depth', r.end-1, cut_short(pointer, 200), f'more than {DEPTH} containers deep')
     if r.state=='done' and not is_cut(text, r):
         return Fault('trailing', at, '', f'{cut_short(text[at:])!r} after the document') if at < len(text) else None
     if not text.strip(' \t\n\r'): return Fault('empty', 0, '', 'there is no text')
@@ -284,8 +291,8 @@ def schema_fault(value:Any, language:Language)->tuple[str, str, str]|None: # Key
     from jsonschema_rs import ValidationError
     try: _validator(_Schema(language.grammar, language.schema)).validate(value)
     except ValidationError as error:
-        sentence = cut_short(error.message, 200)
-        if near := _nearest(error): sentence += f'; nearest: {cut_short(near.message, 120)} at {pointer_of(near.instance_path)}'
+        sentence, near = cut_short(error.message, 200), _nearest(error)
+        if near: sentence += f'; nearest: {cut_short(near.message, 120)} at {pointer_of(near.instance_path)}'
         return error.kind.name, pointer_of(error.instance_path), sentence
     return None
 
@@ -341,7 +348,7 @@ def by_regex(text:str, regex:str)->bool|None:
     return None if LONE.search(text) else v.is_valid(text)
 
 # %% ../../../nbs/schema/08_validation.ipynb #fd7221a9
-def in_words(text:str, language:Language)->tuple[bool, str]: # Whether it is of the language, and a sentence if it is not
+def in_words(text:str, language:Language)->tuple[bool, str]: # Whether it is of the language; what if it is not
     "Membership in a language that is not JSON."
     plain = json.loads(language.grammar)
     if language.kind=='choices':
