@@ -22,7 +22,7 @@ __all__ = ['SPACE', 'STRING', 'NUMBER', 'SCALAR', 'VALUE', 'KEY', 'DEPTH', 'STAT
            'Visit', 'SLIPS', 'EXPECTED', 'BODY', 'OPEN_STRING', 'OPEN_VALUE', 'OPEN_NUMBER', 'OPEN_KEY', 'ENDS', 'CUT',
            'LONE', 'QUICK', 'SURROGATE', 'Verdict', 'cut_short', 'Frame', 'Reading', 'read', 'pointer_of', 'path_of',
            'place', 'slip', 'is_cut', 'Fault', 'fault_of', 'strict', 'schema_fault', 'as_object', 'Bytes',
-           'byte_tokenizer', 'walked', 'by_regex', 'in_words', 'as_language', 'validate']
+           'byte_tokenizer', 'walked', 'by_regex', 'in_words', 'faulty', 'as_language', 'validate']
 
 # %% ../../../nbs/schema/08_validation.ipynb #e24096dc
 @dataclass(frozen=True)
@@ -340,12 +340,16 @@ def walked(text:str, language:Language)->tuple[int, bool, bool]: # Bytes that fi
     whole = fit==len(ids)
     return fit, whole and matcher.is_accepting(), whole and matcher.is_stopped()
 
+@lru_cache(256)
+def _whole_regex(regex:str)->Draft202012Validator|None:
+    from jsonschema_rs import Draft202012Validator, RegexOptions, ValidationError
+    try: return Draft202012Validator({'pattern': rf'\A(?:{regex})\z'}, pattern_options=RegexOptions())
+    except (ValidationError, ValueError): return None
+
 def by_regex(text:str, regex:str)->bool|None:
     "Whether a whole text is of a regex; `None` where the other engine cannot say."
-    from jsonschema_rs import Draft202012Validator, RegexOptions, ValidationError
-    try: v = Draft202012Validator({'pattern': rf'\A(?:{regex})\z'}, pattern_options=RegexOptions())
-    except (ValidationError, ValueError): return None
-    return None if LONE.search(text) else v.is_valid(text)
+    validator = _whole_regex(regex)
+    return None if validator is None or LONE.search(text) else validator.is_valid(text)
 
 # %% ../../../nbs/schema/08_validation.ipynb #fd7221a9
 def in_words(text:str, language:Language)->tuple[bool, str]: # Whether it is of the language; what if it is not
@@ -359,7 +363,13 @@ def in_words(text:str, language:Language)->tuple[bool, str]: # Whether it is of 
     sentence = f'{cut_short(text)!r} leaves the {language.kind} at {where}'
     return ends if found is None else found, sentence if fit < len(text) else f'{cut_short(text)!r} is not finished'
 
-# %% ../../../nbs/schema/08_validation.ipynb #c99ddf85
+# %% ../../../nbs/schema/08_validation.ipynb #fff2985b
+def faulty(text:str, fault:Fault, finish:Finish|None=None, whole:str='', start:int=0)->Verdict:
+    "The verdict on a text that is not strict JSON; `whole` is what it was found in, from `start`."
+    cut = fault.keyword=='unfinished' and finish!='eos' or fault.keyword=='empty' and finish=='length'
+    reason = f'{place(whole or text, start+fault.at)}: {fault.sentence}'
+    return Verdict('truncated' if cut else 'invalid', text, None, reason, fault.keyword, fault.pointer, start)
+
 def as_language(given:Any)->Language|None:
     "A language, or what `compile` makes of anything else; `None` stays."
     return given if given is None or isinstance(given, Language) else compile(given)
@@ -372,10 +382,7 @@ def validate(text:str, # As generated
     language = as_language(language)
     if language is not None and language.kind!='json': return _validate_words(text, language, finish)
     value, fault = strict(text)
-    if fault:
-        cut = fault.keyword=='unfinished' and finish!='eos' or fault.keyword=='empty' and finish=='length'
-        return Verdict('truncated' if cut else 'invalid', text, None, f'{place(text, fault.at)}: {fault.sentence}',
-                       fault.keyword, fault.pointer)
+    if fault: return faulty(text, fault, finish)
     if finish=='length' and text[-1].isdigit() and _may_go_on(text, language):
         return Verdict('truncated', text, None, 'a number that is cut off may have gone on', 'unfinished')
     if language is None: return Verdict('valid', text, value)
