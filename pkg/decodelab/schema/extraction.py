@@ -14,14 +14,15 @@ from .validation import Fault, Reading, Verdict
 from .validation import BODY, NUMBER, SPACE, STRING, as_language, cut_short, fault_of, faulty, is_cut, read, validate
 
 # %% auto #0
-__all__ = ['FOREIGN_KEY', 'FOREIGN_ITEM', 'FOREIGN', 'NATIVE', 'THOUGHT', 'OUTSIDE', 'SLIP', 'INSIDE', 'QUOTED', 'LINES',
-           'INTERVAL', 'AS_VALUE', 'SCALARS', 'KINDS', 'Broken', 'Scan', 'scan', 'root_kinds', 'scalars', 'is_echo',
-           'extract']
+__all__ = ['FOREIGN_KEY', 'FOREIGN_ITEM', 'CURLY', 'REMARK', 'FOREIGN', 'NATIVE', 'THOUGHT', 'OUTSIDE', 'SLIP', 'INSIDE',
+           'QUOTED', 'LINES', 'INTERVAL', 'AS_VALUE', 'LED_TO', 'SCALARS', 'KINDS', 'Broken', 'Scan', 'scan',
+           'root_kinds', 'scalars', 'is_echo', 'extract']
 
 # %% ../../../nbs/schema/09_extraction.ipynb #f95f4588
 FOREIGN_KEY = r"(?:'(?:[^'\\\n]|\\.){0,200}'|[A-Za-z_$][\w$]{0,100}|-?[0-9]{1,30})\s{0,9}:(?!:)"
 FOREIGN_ITEM = r"(?:'(?:[^'\\\n]|\\.){0,200}'|NaN|-?Infinity|None|True|False|undefined)\s{0,9}[,\]]"
-FOREIGN = rf'(?:\{{{SPACE}{FOREIGN_KEY}|\[{SPACE}{FOREIGN_ITEM})'
+CURLY, REMARK = '[“‘„][^”’\n]{0,200}[”’]', r'(?://|/\*|#\s)'
+FOREIGN = rf'(?:\{{{SPACE}(?:{FOREIGN_KEY}|{CURLY}\s?:|{REMARK})|\[{SPACE}(?:{FOREIGN_ITEM}|{CURLY}\s?[,\]]|{REMARK}))'
 NATIVE = rf'(?:\{{(?={SPACE}(?:["}}]|\Z))|\[(?={SPACE}(?:["\[\]{{0-9]|-[0-9]|true\b|false\b|null\b|\Z)))'
 THOUGHT = r'(?P<thought></think(?:ing)?>)'
 OUTSIDE = re.compile(rf'{THOUGHT}|(?P<open>{NATIVE}|(?={FOREIGN})[\[{{])')
@@ -34,18 +35,21 @@ QUOTED = re.compile(r'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"|\'[^\'\\\n]*+(?:\\.[^\'\\\
 LINES = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.S)
 INTERVAL = re.compile(rf'\[{SPACE}{NUMBER}{SPACE},{SPACE}(?:{NUMBER}{SPACE})?[^\]\[{{}}"]{{0,40}}?\)')
 AS_VALUE = {'{': re.compile(r'["\']\s{0,99}:\s{0,99}\Z'), '[': re.compile(r'[,\[]\s{0,99}\Z')}
+LED_TO = re.compile(r'\s*+[^\W\d_:][^:(]*+:?\s*+')
 
 @dataclass(slots=True)
 class Broken:
     "A bracket of a document that broke."
     kind: str # `{` or `[`
     mark: int # Documents found before it
+    foreign: bool = False # Its keys have no double quotes
 
 @dataclass
 class Scan:
     "What one pass over a text finds."
     text: str
     found: list[tuple[int, int]] = field(default_factory=list) # Documents, from and to
+    fresh: list[tuple[int, int]] = field(default_factory=list) # Those that words lead to, inside a broken one
     slips: list[int] = field(default_factory=list) # Where those begin that are not JSON
     cut: int = -1 # Where one begins that the end of the text cuts off
     thought: int = 0 # Where the last thought ends
@@ -58,6 +62,7 @@ def scan(text:str)->Scan:
     "Every document of a text, in time linear in its length."
     s, at = Scan(text), 0
     while m := (INSIDE if s.broken else OUTSIDE).search(text, at): at = _step(s, m)
+    s.found = sorted(s.found+s.fresh)
     return s
 
 def _step(s:Scan, m:re.Match[str])->int:
@@ -71,8 +76,8 @@ def _step(s:Scan, m:re.Match[str])->int:
     if what=='thought': s.thought = m.end()
     return m.end()
 
-def _push(s:Scan, kind:str)->None:
-    s.broken.append(Broken(kind, len(s.found)))
+def _push(s:Scan, kind:str, foreign:bool=False)->None:
+    s.broken.append(Broken(kind, len(s.found), foreign))
     s.open[kind] += 1
 
 def _abandon(s:Scan)->None:
@@ -103,20 +108,27 @@ def _document(s:Scan, start:int)->int:
     "Read what may be a document; where to go on."
     r, part = read(s.text, start), _is_part(s, start)
     if r.state=='done':
-        if not part: s.found.append((start, r.end))
+        if not part: (s.fresh if _is_led_to(s, start) else s.found).append((start, r.end))
         return r.end
     if is_cut(s.text, r):
         s.cut = -1 if part else start
         return len(s.text)
     if not s.broken and not _begun(s.text, r): return _prose(s.text, r)
-    if not part: s.slips.append(start)
-    for frame in r.stack: _push(s, frame.kind)
+    if not part and (not s.broken or _is_led_to(s, start)): s.slips.append(start)
+    for frame in r.stack: _push(s, frame.kind, bool(SLIP.match(s.text, frame.start)))
     torn = LINES.match(s.text, r.end) if BODY.match(s.text, r.end) and r.end >= s.torn else None # of several lines
     return torn.end() if torn else max(r.end, start+1)
 
 def _is_part(s:Scan, start:int)->bool:
     "Whether what begins here stands in a broken document where a value would."
     return bool(s.broken) and AS_VALUE[s.broken[-1].kind].search(s.text, max(0, start-200), start) is not None
+
+def _is_led_to(s:Scan, start:int)->bool:
+    "Whether words after a whole item lead to what begins here, inside a broken object with quoted keys."
+    if not s.broken or s.broken[-1].kind!='{' or s.broken[-1].foreign: return False
+    before = s.text[max(0, start-200):start]
+    words = before[max(map(before.rfind, ',;"\'{}[]\n'))+1:]
+    return bool(words.strip()) and LED_TO.fullmatch(words) is not None
 
 def _begun(text:str, r:Reading)->bool:
     "Whether what was read before it broke can only be meant as a document."

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
+import numpy as np
 from ..backends.contract import Finish
 from ..core.errors import BadValue
 from .languages import Language, compile
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ['SPACE', 'STRING', 'NUMBER', 'SCALAR', 'VALUE', 'KEY', 'DEPTH', 'STATES', 'PLAIN', 'ITEMS', 'PAIRS', 'QUICKER', 'FAST',
            'Visit', 'SLIPS', 'EXPECTED', 'BODY', 'OPEN_STRING', 'OPEN_VALUE', 'OPEN_NUMBER', 'OPEN_KEY', 'ENDS', 'CUT',
            'LONE', 'QUICK', 'SURROGATE', 'Verdict', 'cut_short', 'Frame', 'Reading', 'read', 'pointer_of', 'path_of',
-           'place', 'slip', 'is_cut', 'Fault', 'fault_of', 'strict', 'schema_fault', 'as_object', 'Bytes',
+           'place', 'slip', 'is_cut', 'Fault', 'fault_of', 'strict', 'depth', 'schema_fault', 'as_object', 'Bytes',
            'byte_tokenizer', 'walked', 'by_regex', 'in_words', 'faulty', 'as_language', 'validate']
 
 # %% ../../../nbs/schema/08_validation.ipynb #e24096dc
@@ -263,9 +264,16 @@ SURROGATE = re.compile(r'\\u[dD][89a-fA-F]|[\ud800-\udfff]')
 
 def strict(text:str)->tuple[Any, Fault|None]:
     "What a text says, or what keeps it from being strict JSON."
-    if SURROGATE.search(text) and (fault := fault_of(text)): return None, fault
+    if (SURROGATE.search(text) or depth(text) > DEPTH) and (fault := fault_of(text)): return None, fault
     try: return QUICK.decode(text), None
     except (ValueError, RecursionError): return None, fault_of(text)
+
+def depth(text:str)->int:
+    "Most containers inside one another, by counting brackets outside of strings."
+    if text.count('[')+text.count('{') <= DEPTH: return 0
+    codes = np.frombuffer(re.sub(rb'\\.', b'', text.encode(errors='replace')), np.uint8)
+    outside = np.cumsum(codes==ord('"')) % 2 == 0
+    return int(np.cumsum((np.isin(codes, [91, 123])*1-np.isin(codes, [93, 125]))*outside).max())
 
 # %% ../../../nbs/schema/08_validation.ipynb #53a4cf82
 @dataclass(frozen=True)
