@@ -4,7 +4,15 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "constraints": ["SPELLED", "COMPILED", "unforced", "executor", "Grammar", "GrammarMatcher", "only_token", "spelled",
         "texts_of", "check_spelling", "check_beginning", "constrain"],
+    "extraction": ["FOREIGN_KEY", "FOREIGN_ITEM", "CURLY", "REMARK", "FOREIGN", "NATIVE", "THOUGHT", "OUTSIDE", "SLIP",
+        "INSIDE", "QUOTED", "LINES", "INTERVAL", "AS_VALUE", "LED_TO", "SCALARS", "KINDS", "Broken", "Scan", "scan",
+        "root_kinds", "scalars", "is_echo", "extract"],
     "languages": ["Language", "compile"],
     "tokens": ["KEPT", "Vocabulary", "vocabulary_of", "beginnings", "goes_beyond", "sure_tokens", "Pieces", "made",
         "tokens_of", "grammar_tokenizer", "missing"],
+    "validation": ["SPACE", "STRING", "NUMBER", "SCALAR", "VALUE", "KEY", "DEPTH", "STATES", "PLAIN", "ITEMS", "PAIRS",
+        "QUICKER", "FAST", "Visit", "SLIPS", "EXPECTED", "BODY", "OPEN_STRING", "OPEN_VALUE", "OPEN_NUMBER", "OPEN_KEY",
+        "ENDS", "CUT", "LONE", "QUICK", "SURROGATE", "Verdict", "cut_short", "Frame", "Reading", "read", "pointer_of",
+        "path_of", "place", "slip", "is_cut", "Fault", "fault_of", "strict", "depth", "schema_fault", "as_object",
+        "Bytes", "byte_tokenizer", "walked", "by_regex", "in_words", "faulty", "as_language", "validate"],
 })
