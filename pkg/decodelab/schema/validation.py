@@ -23,7 +23,7 @@ __all__ = ['SPACE', 'STRING', 'NUMBER', 'SCALAR', 'VALUE', 'KEY', 'DEPTH', 'STAT
            'Visit', 'SLIPS', 'EXPECTED', 'BODY', 'OPEN_STRING', 'OPEN_VALUE', 'OPEN_NUMBER', 'OPEN_KEY', 'ENDS', 'CUT',
            'LONE', 'QUICK', 'SURROGATE', 'Verdict', 'cut_short', 'Frame', 'Reading', 'read', 'pointer_of', 'path_of',
            'place', 'slip', 'is_cut', 'Fault', 'fault_of', 'strict', 'depth', 'schema_fault', 'as_object', 'Bytes',
-           'byte_tokenizer', 'walked', 'by_regex', 'in_words', 'faulty', 'as_language', 'validate']
+           'byte_tokenizer', 'byte_matcher', 'walked', 'by_regex', 'in_words', 'faulty', 'as_language', 'validate']
 
 # %% ../../../nbs/schema/08_validation.ipynb #e24096dc
 @dataclass(frozen=True)
@@ -340,10 +340,14 @@ def _beginning(lark:str)->LLMatcher:
                                           matcher.get_error().splitlines()[0])
     return matcher
 
-# %% ../../../nbs/schema/08_validation.ipynb #da80304b
+# %% ../../../nbs/schema/08_validation.ipynb #7d8e83dc
+def byte_matcher(language:Language)->LLMatcher:
+    "Where every text of a language begins; it reads single bytes, 256 is the end."
+    return _beginning(language.lark).deep_copy()
+
 def walked(text:str, language:Language)->tuple[int, bool, bool]: # Bytes that fit, may it end there, must it end there
     "How far the grammar of a language goes along with a text."
-    matcher, ids = _beginning(language.lark).deep_copy(), list(text.encode(errors='surrogatepass'))
+    matcher, ids = byte_matcher(language), list(text.encode(errors='surrogatepass'))
     fit = matcher.try_consume_tokens(ids)
     whole = fit==len(ids)
     return fit, whole and matcher.is_accepting(), whole and matcher.is_stopped()
