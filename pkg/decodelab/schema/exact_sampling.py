@@ -14,8 +14,8 @@ import numpy as np
 from fastcore.basics import patch
 from scipy.special import logsumexp
 from ..backends.contract import Causal, Constraint, Ids, Matcher, Sample, Sampling, check_length, samplings
-from ..backends.decoding import allowed, torch_of
-from ..backends.drawing import filtered, stream_key, uniforms
+from ..backends.decoding import torch_of
+from ..backends.drawing import allowed, filtered, stream_key, uniforms
 from ..core.errors import BadValue, ModelError
 
 # %% auto #0

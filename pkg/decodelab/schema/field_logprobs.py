@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import logsumexp
 from ..backends.contract import Causal, Constraint, Ids, Sample
-from ..backends.decoding import allowed
+from ..backends.drawing import allowed
 from ..core.errors import BadValue
 from .constraints import Grammar, constrain
 from .languages import Language
