@@ -16,7 +16,7 @@ from ..backends.drawing import allowed
 from ..core.errors import BadValue
 from .constraints import Grammar, constrain
 from .languages import Language
-from .validation import Frame, byte_matcher, cut_short, path_of, read, walked
+from .validation import END, Frame, byte_matcher, can_follow, cut_short, path_of, read, walked
 if TYPE_CHECKING: from llguidance import LLMatcher
 
 # %% auto #0
@@ -40,9 +40,8 @@ def values_of(document:bytes)->list[Value]:
     ends = np.cumsum([0] + [len(c.encode()) for c in text])
     return [Value(pointer, int(ends[a]), int(ends[b])) for pointer,a,b in found]
 
-# %% ../../../nbs/schema/10_field_logprobs.ipynb #cf14146a
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #69d80b44
 NUMERIC = frozenset(b'-+.eE0123456789')
-END = 256 # Of the text, among bytes
 
 def is_whole(value:bytes)->bool:
     "Whether the bytes of a value cannot be continued."
@@ -50,11 +49,6 @@ def is_whole(value:bytes)->bool:
     if value[:1]!=b'"': return value in (b'true', b'false', b'null')
     body = value[:-1]
     return len(value) > 1 and value.endswith(b'"') and (len(body)-len(body.rstrip(b'\\'))) % 2==0
-
-def can_follow(matcher:LLMatcher)->list[int]:
-    "Bytes that may come next, the end among them."
-    bits = np.unpackbits(np.frombuffer(matcher.compute_bitmask(), np.uint8), bitorder='little')
-    return np.flatnonzero(bits[:257]).tolist()
 
 def after_byte(matcher:LLMatcher, byte:int)->LLMatcher:
     "A copy that has read one more byte."

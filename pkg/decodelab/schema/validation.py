@@ -341,12 +341,19 @@ def byte_matcher(language:Language)->LLMatcher:
     "Where every text of a language begins; it reads single bytes, 256 is the end."
     return _beginning(language.lark).deep_copy()
 
+END = 256 # Of the text, among bytes
+
+def can_follow(matcher:LLMatcher)->list[int]:
+    "Bytes that may come next, the end among them."
+    bits = np.unpackbits(np.frombuffer(matcher.compute_bitmask(), np.uint8), bitorder='little')
+    return np.flatnonzero(bits[:257]).tolist()
+
 def walked(text:str, language:Language)->tuple[int, bool, bool]: # Bytes that fit, may it end there, must it end there
     "How far the grammar of a language goes along with a text."
     matcher, ids = byte_matcher(language), list(text.encode(errors='surrogatepass'))
     fit = matcher.try_consume_tokens(ids)
     whole = fit==len(ids)
-    return fit, whole and matcher.is_accepting(), whole and matcher.is_stopped()
+    return fit, whole and matcher.is_accepting(), whole and can_follow(matcher)==[END]
 
 @lru_cache(256)
 def _whole_regex(regex:str)->Draft202012Validator|None:
