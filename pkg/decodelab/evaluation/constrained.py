@@ -21,6 +21,7 @@ from .lmeval.adapter import RULES, asked_of, claimed, holding_key, written
 from .lmeval.documents import Validity, Writer, looked_for, response
 from .lmeval.generation import Generation
 from .lmeval.holding import OWN, Held, held, parted
+from .lmeval.model import both
 from .lmeval.names import register
 from .lmeval.stopping import arguments
 from .lmeval.takeover import as_dict
@@ -91,7 +92,12 @@ class Loading(HFLM):
     @classmethod
     def create_from_arg_string(cls, arg_string:str, additional_config:dict|None=None)->Loading:
         "From `key=value,…`; JSON among the values keeps its commas."
-        return cls(**as_dict(arg_string), **{k: v for k,v in (additional_config or {}).items() if v is not None})
+        return cls.create_from_arg_obj(as_dict(arg_string), additional_config)
+
+    @classmethod
+    def create_from_arg_obj(cls, arg_dict:dict, additional_config:dict|None=None)->Loading:
+        "From the command's arguments."
+        return cls(**both(arg_dict, additional_config))
 
     def _get_backend(self, *args, **kwargs)->None:
         "Known before the weights are read."

@@ -20,8 +20,8 @@ from ...schema.languages import Language, compile
 __all__ = ['OWN', 'SOURCES', 'SchemaArguments', 'parted', 'merged', 'tasks_from', 'placed', 'file_spec', 'lark_of', 'source',
            'column', 'Held', 'held', 'check_field']
 
-# %% ../../../../nbs/evaluation/lmeval/04_holding.ipynb #1c9a05cf
-_SCHEMA = "JSON Schema: a file, JSON text, or a dict; also `regex:…`, `choice:A,B`. In a task's YAML a file beside it too."
+# %% ../../../../nbs/evaluation/lmeval/04_holding.ipynb #03a6de29
+_SCHEMA = "JSON Schema: a file, JSON text, or a dict. In a task's YAML a file beside it too."
 _MODE = ('`constrain`: no other token can be drawn. `exact`: samples of p(· | schema) itself. `validate`: generate freely, '
          'look for the document, check it.')
 _REASON = 'Think first: freely up to this mark, then the document. `true`: the mark of the model.'
@@ -42,7 +42,7 @@ class SchemaArguments(Parameters):
     strict: bool = param(False, 'Refuse a schema with a keyword that the grammar cannot hold.')
     separators: Literal['json', 'compact', 'flexible'] = param('json', 'As `json.dumps` writes, without spaces, or free.')
     answer_field: str|None = param(None, _FIELD)
-    tries: int = param(1000, 'Of `exact`: tries for one sample at most.', ge=1, le=1_000_000)
+    tries: int = param(2000, 'Of `exact`: tries that may fail in a row for one prompt.', ge=1, le=1_000_000)
 
 OWN = tuple(SchemaArguments.model_fields)
 SOURCES = ('response_schema', 'schema_model', 'schema_column', 'regex', 'choices', 'grammar_file_path')
@@ -125,7 +125,7 @@ class Held:
     mode: Literal['constrain', 'validate', 'exact'] = 'constrain'
     reason_first: bool|str|None = None
     answer_field: str|None = None
-    tries: int = 1000
+    tries: int = 2000
     @property
     def key(self)->str:
         "Equal keys are equal ways to write."

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 # %% auto #0
 __all__ = ['TAKES_DEVICE', 'named', 'place', 'opened', 'check_batch_size', 'check_counts', 'fitting', 'Processes', 'end_mark',
-           'Loaded', 'Described', 'Tokens', 'Paired', 'Chats']
+           'Loaded', 'both', 'Described', 'Tokens', 'Paired', 'Chats']
 
 # %% ../../../../nbs/evaluation/lmeval/06_model.ipynb #408ffae9
 def named(runtime:str|None, # Of `decodelab-RUNTIME`
@@ -166,13 +166,18 @@ class Loaded(Processes):
         self.validity = Validity() # of the newest run under a schema
         self._ids = lru_cache(8)(self.model.encode) # the choices of a question come one after the other
 
+# %% ../../../../nbs/evaluation/lmeval/06_model.ipynb #052cd2ef
+def both(arguments:dict, more:dict|None)->dict:
+    "The model's arguments, and those of the command that they do not name."
+    return {k: v for k,v in (more or {}).items() if v is not None} | arguments
+
 # %% ../../../../nbs/evaluation/lmeval/06_model.ipynb #02550dc1
 class Described(Loaded):
     "What lm-eval asks about tokens and names."
     @classmethod
     def create_from_arg_obj(cls, arg_dict:dict, additional_config:dict|None=None)->Described:
         "From the command's arguments; lm-eval names the results' folder by one of three, at random if it finds none."
-        lm = super().create_from_arg_obj(arg_dict, additional_config)
+        lm = cls(**both(arg_dict, additional_config))
         if not arg_dict.keys() & {'pretrained', 'model', 'path'}: arg_dict['path'] = lm.model.name
         return lm
     @property
