@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 import numpy as np
 from fastcore.basics import patch
-from .contract import Capabilities, Ids, Sample, Sampling, Scored, Usage, check_length, samplings
+from .contract import Blocks, Capabilities, Ids, Sample, Sampling, Scored, Usage, check_length, samplings
 from .decoding import generate, stream as stream_of
 from .planner import Trie, build
 from ..core.errors import BadValue, ModelError
@@ -229,6 +229,7 @@ def check_rewind(length:int, now:int)->None:
 class Grown:
     "Rows of tokens, run anew whenever their distributions are asked for."
     device: Any = 'cpu'
+    blocks: Blocks = 'packed'
     def __init__(self, model:Any, rows:Sequence[Ids], logprobs:Any=None):
         self.model, self.rows, self._logprobs = model, [tuple(map(int, r)) for r in rows], logprobs
     @property
