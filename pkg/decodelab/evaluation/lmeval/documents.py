@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 import numpy as np
+from fastcore.basics import patch
 from ...backends.contract import Constraint, Ids, Sample, Sampling
 from ...core.errors import BadValue, ModelError
 from ...eig.frames import frame_for
@@ -19,13 +20,14 @@ from .stopping import Reasoned, thoughts
 from ...schema.constraints import constrain
 from ...schema.extraction import extract
 from ...schema.languages import Language
+from ...schema.reasoning import Reasoned as ThinkingFirst, marker_of, reasoned as thinking_first
 from ...schema.validation import Verdict, validate
 
 _log = logging.getLogger(__name__)
 
 # %% auto #0
-__all__ = ['STATUSES', 'Written', 'field_of', 'text_of', 'said', 'response', 'looked_for', 'mark_for', 'own_mark', 'Described',
-           'Writer', 'unfinished', 'read_off', 'exactly', 'check_exact', 'Validity', 'share', 'lines']
+__all__ = ['STATUSES', 'Written', 'field_of', 'text_of', 'said', 'response', 'looked_for', 'mark_for', 'own_mark', 'thinks',
+           'Writer', 'read_off', 'unfinished', 'exactly', 'check_exact', 'Described', 'Validity', 'share', 'lines']
 
 # %% ../../../../nbs/evaluation/lmeval/05_documents.ipynb #ec9e2c78
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Written:
     thinking: int = 0 # Tokens before it
     kept: float|None = None # Log-mass that the mask left, summed over the document
     tries: float|None = None # Of an exact sample
+    forced: bool = False # The mark after the thinking did not come by itself
 
 # %% ../../../../nbs/evaluation/lmeval/05_documents.ipynb #6d15ed71
 def field_of(value:Any, # A document's value
@@ -66,7 +69,7 @@ def response(w:Written)->Reasoned:
     "A response with its record."
     v, (text, missing) = w.verdict, said(w)
     record = dict(schema=w.held.language.name, mode=w.held.mode, status=v.status, reason=v.reason or missing,
-                  keyword=v.keyword, at=v.at, tokens=w.tokens, thinking=w.thinking, kept=w.kept, tries=w.tries)
+                  keyword=v.keyword, at=v.at, tokens=w.tokens, thinking=w.thinking, kept=w.kept, tries=w.tries, forced_mark=w.forced or None)
     if text!=v.text: record['document'] = v.text
     if w.held.language.unenforced: record['unenforced'] = list(w.held.language.unenforced)
     return Reasoned(text, {k: x for k,x in record.items() if x not in (None, '')})
@@ -78,22 +81,94 @@ def looked_for(text:str, held:Held)->Written:
     else: v = validate(after.strip(), held.language)
     return Written(held, v if v.status=='valid' else replace(v, text=text))
 
-# %% ../../../../nbs/evaluation/lmeval/05_documents.ipynb #825da160
-def mark_for(held:Held, model, think_end:str|int|None)->str|int|None:
+# %% ../../../../nbs/evaluation/lmeval/05_documents.ipynb #bb93a188
+def mark_for(held:Held, model, think_end:str|int|None)->str|None:
     "Where thinking ends; `None` where there is none before the document."
     if held.reason_first is False: return None
     if isinstance(held.reason_first, str): return held.reason_first
-    if think_end is not None or not held.reason_first: return think_end
-    if mark := own_mark(model): return mark
-    raise BadValue('reason_first', True, 'a mark, e.g. reason_first=</think>',
-                   f'The chat template of {model.name} speaks of none.')
+    if think_end is not None: return think_end if isinstance(think_end, str) else model.decode([think_end])
+    return own_mark(model) if held.reason_first else None
 
 def own_mark(model)->str:
     "The mark before a model's answer: the end of its thinking, or the special tokens that it writes after that."
     frame = frame_for(model)
-    after = frame.cue.partition(frame.close)[2] if frame.close else ''
-    ids = model.encode(after)
+    if not frame.close: return marker_of(model)
+    ids = model.encode(after := frame.cue.partition(frame.close)[2])
     return after if ids and ids[0] in model.special_ids else frame.close
+
+def thinks(prompt:Ids, model, mark:str)->bool:
+    "Whether a prompt leaves the thinking to the model: some chat templates close it at once."
+    return not model.decode(prompt[-32:]).rstrip().endswith(mark.strip())
+
+# %% ../../../../nbs/evaluation/lmeval/05_documents.ipynb #20245f8b
+class Writer:
+    "Writes documents with one model; a grammar is compiled once for it."
+    def __init__(self, model, think_end:str|int|None=None):
+        self.model, self.think_end = model, think_end
+        self.constraints: dict[tuple, Constraint] = {}
+
+    def constraint(self, held:Held, prompt:Ids, plan:Sampling)->Constraint:
+        "What a document is drawn under, its thinking included."
+        mark = mark_for(held, self.model, self.think_end)
+        if mark is not None and not thinks(prompt, self.model, mark): mark = None
+        most = held.max_reasoning_tokens or max(1, plan.max_tokens*3//4)
+        key = (held.language.grammar,) if mark is None else (held.language.grammar, mark, most)
+        if key not in self.constraints:
+            self.constraints[key] = (constrain(self.model, held.language) if mark is None else
+                                     thinking_first(self.model, held.language, mark, most))
+        return self.constraints[key]
+
+    def write(self, prompts:Sequence[Ids], plans:Sequence[Sampling], helds:Sequence[Held])->list[Written]:
+        "One document a prompt, after free thinking where it is asked for."
+        if not self.model.capabilities.full_distribution: return self._served(prompts, plans, helds)
+        plans = [replace(plan, constraint=self.constraint(h, p, plan)) for p,plan,h in zip(prompts, plans, helds)]
+        exact, out = [i for i,h in enumerate(helds) if h.mode=='exact'], {}
+        masked = [i for i,h in enumerate(helds) if h.mode!='exact']
+        samples = self.model.sample([prompts[i] for i in masked], [plans[i] for i in masked]) if masked else []
+        for i,(sample,) in zip(masked, samples): out[i] = read_off(sample, plans[i].constraint, helds[i])
+        out |= dict(self._exact(prompts, plans, helds, exact))
+        return [out[i] for i in range(len(prompts))]
+
+# %% ../../../../nbs/evaluation/lmeval/05_documents.ipynb #f2fecba4
+def read_off(sample:Sample, constraint:Constraint, held:Held)->Written:
+    "A drawn document and its verdict."
+    text, n, forced, kept = sample.text, 0, False, sample.notes.get('kept')
+    if isinstance(constraint, ThinkingFirst):
+        parts = constraint.split(sample)
+        text, n, forced = parts.document, parts.tokens, parts.forced
+        if n==len(sample.ids): return unfinished(held, sample.text, n)
+    return Written(held, validate(text, held.language, sample.finish), len(sample.ids)-n, n,
+                   None if kept is None else float(np.sum(kept[n:])), forced=forced)
+
+def unfinished(held:Held, text:str, n:int)->Written:
+    "Thinking that used up all tokens."
+    return Written(held, Verdict('truncated', text, None, f'the thinking took all of {n} tokens', 'thinking'), 0, n)
+
+# %% ../../../../nbs/evaluation/lmeval/05_documents.ipynb #46412199
+@patch
+def _exact(self:Writer, prompts:Sequence[Ids], plans:Sequence[Sampling], helds:Sequence[Held],
+           which:Sequence[int])->Iterator[tuple[int,Written]]:
+    "Numbers and samples of p(· | schema); samples of one prompt learn from each other's tries."
+    if not which: return
+    from decodelab.schema.exact_sampling import exact_batch
+    groups: dict[Any, list[int]] = {}
+    for i in which: groups.setdefault((helds[i].key, prompts[i], replace(plans[i], first=0, constraint=None)), []).append(i)
+    for part in groups.values():
+        h, plan, numbers = helds[part[0]], plans[part[0]], [plans[i].first for i in part]
+        plan = replace(plan, first=min(numbers), n=max(numbers)-min(numbers)+1)
+        found, = exact_batch(self.model, [prompts[part[0]]], plan, tries=h.tries)
+        for i,number in zip(part, numbers): yield i, exactly(found, number-plan.first, plan.constraint, h)
+
+def exactly(found:Any, number:int, constraint:Constraint, held:Held)->Written:
+    "One of a prompt's exact samples, or why there is none."
+    if found.error: return Written(held, Verdict('none', '', None, str(found.error), 'hopeless'))
+    return replace(read_off(found.samples[number], constraint, held), kept=None, tries=float(found.tries[number]))
+
+def check_exact(held:Held, g:Generation)->None:
+    "Exact samples are drawn, not searched for."
+    if held.mode=='exact' and not g.heat():
+        raise BadValue('mode', 'exact', 'a mode that decodes greedily: constrain or validate',
+                       'Exact samples are drawn: give do_sample=true,temperature=1 among the generation arguments.')
 
 # %% ../../../../nbs/evaluation/lmeval/05_documents.ipynb #180f0eea
 @dataclass(frozen=True)
@@ -107,95 +182,37 @@ class Described:
     def start(self)->Any: raise ModelError(f'{self.name}: a server holds its own text to it')
     def fill(self, matchers:Sequence[Any], rows:Sequence[int], bits:np.ndarray)->None: self.start()
 
-# %% ../../../../nbs/evaluation/lmeval/05_documents.ipynb #20245f8b
-class Writer:
-    "Writes documents with one model; a grammar is compiled once for it."
-    def __init__(self, model, think_end:str|int|None=None):
-        self.model, self.think_end = model, think_end
-        self.grammars: dict[str, Constraint] = {}
-
-    def grammar(self, language:Language)->Constraint:
-        "The constraint of a language; a server masks by itself and needs its description only."
-        if language.grammar not in self.grammars:
-            near = self.model.capabilities.full_distribution
-            self.grammars[language.grammar] = constrain(self.model, language) if near else Described(language)
-        return self.grammars[language.grammar]
-
-    def write(self, prompts:Sequence[Ids], plans:Sequence[Sampling], helds:Sequence[Held])->list[Written]:
-        "One document a prompt, after free reasoning where it is asked for."
-        out: dict[int, Written] = {}
-        begun, left, thinking = list(prompts), list(plans), [0]*len(prompts)
-        for i,(sample, open_) in self._thoughts(prompts, plans, helds).items():
-            n = len(sample.ids)
-            begun[i], thinking[i] = (*prompts[i], *sample.ids), n
-            if open_ or n==plans[i].max_tokens: out[i] = unfinished(helds[i], sample.text, n)
-            else: left[i] = replace(plans[i], max_tokens=plans[i].max_tokens-n)
-        rest = [i for i in range(len(prompts)) if i not in out]
-        for i,w in self._documents(begun, left, helds, rest): out[i] = replace(w, thinking=thinking[i])
-        return [out[i] for i in range(len(prompts))]
-
-# %% ../../../../nbs/evaluation/lmeval/05_documents.ipynb #afab8df5
-def unfinished(held:Held, text:str, n:int)->Written:
-    "Thinking that used up all tokens."
-    return Written(held, Verdict('truncated', text, None, f'the thinking did not end within {n} tokens', 'thinking'), 0, n)
-
-def read_off(sample:Sample, held:Held)->Written:
-    "A drawn document and its verdict."
-    kept = sample.notes.get('kept')
-    return Written(held, validate(sample.text, held.language, sample.finish), len(sample.ids),
-                   kept=None if kept is None else float(np.sum(kept)))
-
-# %% ../../../../nbs/evaluation/lmeval/05_documents.ipynb #8a3f2eec
-from fastcore.basics import patch
+# %% ../../../../nbs/evaluation/lmeval/05_documents.ipynb #dce67f42
+@patch
+def _served(self:Writer, prompts:Sequence[Ids], plans:Sequence[Sampling], helds:Sequence[Held])->list[Written]:
+    "Documents of a server."
+    for h in helds:
+        if h.mode=='exact': raise BadValue('mode', 'exact', 'constrain or validate', f'{self.model.name} is a server.')
+    begun, left, thinking = list(prompts), list(plans), [0]*len(prompts)
+    for i,sample in self._thoughts(prompts, plans, helds).items():
+        begun[i], thinking[i] = sample, len(sample)-len(prompts[i])
+        left[i] = replace(plans[i], max_tokens=max(1, plans[i].max_tokens-thinking[i]))
+    left = [replace(plan, constraint=Described(h.language)) for plan,h in zip(left, helds)]
+    samples = self.model.sample(begun, left)
+    return [replace(read_off(s, plan.constraint, h), thinking=n)
+            for (s,),plan,h,n in zip(samples, left, helds, thinking)]
 
 @patch
-def _thoughts(self:Writer, prompts:Sequence[Ids], plans:Sequence[Sampling],
-              helds:Sequence[Held])->dict[int,tuple[Sample,bool]]:
-    "Of requests that think first: what was thought, and whether it is still open."
-    groups: dict[Any, list[int]] = {}
+def _thoughts(self:Writer, prompts:Sequence[Ids], plans:Sequence[Sampling], helds:Sequence[Held])->dict[int,Ids]:
+    "Prompts of requests that think first, with their thoughts and the mark."
+    groups: dict[str, list[int]] = {}
     for i,h in enumerate(helds):
-        if (mark := mark_for(h, self.model, self.think_end)) is not None: groups.setdefault(mark, []).append(i)
+        mark = mark_for(h, self.model, self.think_end)
+        if mark is not None and thinks(prompts[i], self.model, mark): groups.setdefault(mark, []).append(i)
     out = {}
     for mark,which in groups.items():
-        found = thoughts(self.model, [prompts[i] for i in which], [plans[i] for i in which], mark)
-        out |= {i: (sample, open_) for i,(sample,open_) in zip(which, found) if sample is not None}
+        most = [helds[i].max_reasoning_tokens or max(1, plans[i].max_tokens*3//4) for i in which]
+        short = [replace(plans[i], max_tokens=n) for i,n in zip(which, most)]
+        found = thoughts(self.model, [prompts[i] for i in which], short, mark)
+        for i,(sample,open_) in zip(which, found):
+            ids = tuple(t for t in sample.ids if t not in self.model.eos_ids)
+            out[i] = (*prompts[i], *ids, *(self.model.encode(mark) if open_ else ()))
     return out
-
-@patch
-def _documents(self:Writer, prompts:Sequence[Ids], plans:Sequence[Sampling], helds:Sequence[Held],
-               which:Sequence[int])->Iterator[tuple[int,Written]]:
-    "Numbers and documents of requests, each drawn in its own mode."
-    masked = [i for i in which if helds[i].mode!='exact']
-    held_plans = [replace(plans[i], constraint=self.grammar(helds[i].language)) for i in masked]
-    samples = self.model.sample([prompts[i] for i in masked], held_plans) if masked else []
-    yield from ((i, read_off(sample, helds[i])) for i,(sample,) in zip(masked, samples))
-    yield from self._exact(prompts, plans, helds, [i for i in which if helds[i].mode=='exact'])
-
-# %% ../../../../nbs/evaluation/lmeval/05_documents.ipynb #46412199
-@patch
-def _exact(self:Writer, prompts:Sequence[Ids], plans:Sequence[Sampling], helds:Sequence[Held],
-           which:Sequence[int])->Iterator[tuple[int,Written]]:
-    "Numbers and samples of p(· | schema); samples of one prompt learn from each other's tries."
-    from decodelab.schema.exact_sampling import exact_batch
-    groups: dict[Any, list[int]] = {}
-    for i in which:
-        groups.setdefault((helds[i].key, prompts[i], replace(plans[i], first=0)), []).append(i)
-    for (_,prompt,plan),part in groups.items():
-        h, first = helds[part[0]], min(plans[i].first for i in part)
-        plan = replace(plan, first=first, n=max(plans[i].first for i in part)-first+1, constraint=self.grammar(h.language))
-        found, = exact_batch(self.model, [prompt], plan, tries=h.tries)
-        for i in part: yield i, exactly(found, plans[i].first-first, h)
-
-def exactly(found:Any, number:int, held:Held)->Written:
-    "One of a prompt's exact samples, or why it has none: a model that hardly ever speaks the language is no reason to stop."
-    if number >= len(found.samples): return Written(held, Verdict('none', '', None, str(found.error), 'hopeless'))
-    return replace(read_off(found.samples[number], held), kept=None, tries=float(found.tries[number]))
-
-def check_exact(held:Held, g:Generation)->None:
-    "Exact samples are drawn, not searched for."
-    if held.mode=='exact' and not g.heat():
-        raise BadValue('mode', 'exact', 'a mode that decodes greedily: constrain or validate',
-                       'Exact samples are drawn: give do_sample=true,temperature=1 among the generation arguments.')
 
 # %% ../../../../nbs/evaluation/lmeval/05_documents.ipynb #af2a0bf9
 @dataclass

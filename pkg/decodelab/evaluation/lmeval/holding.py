@@ -14,7 +14,7 @@ from typing import Any, Literal
 from ...core.errors import BadValue, DataError
 from ...core.files import digest, read_text
 from ...core.parameters import Parameters, param, read
-from ...schema.languages import Language, compile
+from ...schema.languages import Language, compile, of_choices
 
 # %% auto #0
 __all__ = ['OWN', 'SOURCES', 'SchemaArguments', 'parted', 'merged', 'tasks_from', 'placed', 'file_spec', 'lark_of', 'source',
@@ -25,6 +25,7 @@ _SCHEMA = "JSON Schema: a file, JSON text, or a dict. In a task's YAML a file be
 _MODE = ('`constrain`: no other token can be drawn. `exact`: samples of p(· | schema) itself. `validate`: generate freely, '
          'look for the document, check it.')
 _REASON = 'Think first: freely up to this mark, then the document. `true`: the mark of the model.'
+_THINKING = 'Then the mark is written for the model; by default three quarters of `max_gen_toks`.'
 _FIELD = 'Respond with this field of the document (a name or a JSON pointer), so that an existing task can score it.'
 _COLUMN = 'Column of the data set with the schema of each question, in place of one schema for all.'
 
@@ -39,6 +40,7 @@ class SchemaArguments(Parameters):
     grammar_type: Literal['json', 'regex', 'lark', 'gbnf']|None = param(None, 'What `grammar_file_path` holds.')
     mode: Literal['constrain', 'validate', 'exact'] = param('constrain', _MODE)
     reason_first: bool|str|None = param(None, _REASON)
+    max_reasoning_tokens: int|None = param(None, _THINKING, 'tokens', ge=1, le=1_000_000)
     strict: bool = param(False, 'Refuse a schema with a keyword that the grammar cannot hold.')
     separators: Literal['json', 'compact', 'flexible'] = param('json', 'As `json.dumps` writes, without spaces, or free.')
     answer_field: str|None = param(None, _FIELD)
@@ -107,7 +109,8 @@ def source(a:SchemaArguments, task:str|None=None, doc:Mapping[str,Any]|None=None
     match given[0]:
         case 'schema_column': return column(value, doc)
         case 'regex': return f'regex:{value}'
-        case 'choices': return 'choice:' + ','.join(value.split('|') if isinstance(value, str) else value)
+        case 'choices': return of_choices(value.split('|') if isinstance(value, str) else value, 'choices')
+        case 'schema_model': return f'json:{value}' if isinstance(value, str) else value
         case 'grammar_file_path': return file_spec(placed(value, task), a.grammar_type)
     return placed(value, task) if isinstance(value, str) else value
 
@@ -126,10 +129,12 @@ class Held:
     reason_first: bool|str|None = None
     answer_field: str|None = None
     tries: int = 2000
+    max_reasoning_tokens: int|None = None
     @property
     def key(self)->str:
         "Equal keys are equal ways to write."
-        return digest(self.language.grammar, self.mode, *map(str, (self.reason_first, self.answer_field, self.tries)))
+        return digest(self.language.grammar, self.mode, *map(str, (self.reason_first, self.answer_field, self.tries,
+                                                                  self.max_reasoning_tokens)))
 
 def held(own:Mapping[str,Any], # Arguments about a schema
          task:str|None=None, # Whose folder is searched too
@@ -141,7 +146,7 @@ def held(own:Mapping[str,Any], # Arguments about a schema
     if spec is None: return None
     language = compile(spec, separators=a.separators, strict=a.strict)
     if a.answer_field is not None: check_field(a.answer_field, language)
-    return Held(language, a.mode, a.reason_first, a.answer_field, a.tries)
+    return Held(language, a.mode, a.reason_first, a.answer_field, a.tries, a.max_reasoning_tokens)
 
 # %% ../../../../nbs/evaluation/lmeval/04_holding.ipynb #e5e3b01a
 def check_field(name:str, language:Language)->None:
