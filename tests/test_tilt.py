@@ -2,7 +2,7 @@
 import math
 import mpmath, pytest, torch
 from decodelab.core.errors import BadValue, ModelError
-from decodelab.maths.tilt import NoCommonToken, Tilt, Wanted, alpha_methods, entropies, moments, pair, tilt
+from decodelab.maths.tilt import NoCommonToken, Tilt, Wanted, alpha_methods, entropies, moments, pair, q_star
 
 F64 = torch.float64
 
@@ -100,7 +100,7 @@ def test_diagnostics_are_what_their_names_say():
     "Against plain sums over the vocabulary, and the balances where nothing is clipped."
     theta, t = (x.log_softmax(-1) for x in language(20, 500))
     for method in alpha_methods:
-        out = tilt(theta, t, Tilt(method.name, alpha_min=0.))
+        out = q_star(theta, t, Tilt(method.name, alpha_min=0.))
         q = out.log_q.exp()
         assert torch.allclose(q.sum(-1), torch.ones(20, dtype=F64))
         mix = ((1-out.alpha[:,None])*theta + out.alpha[:,None]*t)
@@ -117,17 +117,17 @@ def test_diagnostics_are_what_their_names_say():
 
 def test_bounds_hold_and_what_they_cut_is_told():
     theta, t = language(200, 100)
-    free, held = tilt(theta, t, Tilt(alpha_min=0.)), tilt(theta, t)
+    free, held = q_star(theta, t, Tilt(alpha_min=0.)), q_star(theta, t)
     assert torch.equal(held.raw_alpha, free.alpha) and torch.equal(held.alpha, free.alpha.clamp(.5, 1))
     assert torch.equal(held.clipped, free.alpha < .5) and held.clipped.any()
-    assert (tilt(theta, t, Tilt('fixed', fixed_alpha=.3)).alpha==.3).all()
+    assert (q_star(theta, t, Tilt('fixed', fixed_alpha=.3)).alpha==.3).all()
 
 def test_a_row_does_not_depend_on_its_neighbours():
     "A row's α is the same alone and among others."
     theta, t = language(9, 70_000)
     for method in ('kl_symmetry', 'ess_balance', 'entropy'):
-        together = tilt(theta, t, Tilt(method))
-        alone = tilt(theta[4:5], t[4:5], Tilt(method))
+        together = q_star(theta, t, Tilt(method))
+        alone = q_star(theta[4:5], t[4:5], Tilt(method))
         assert torch.equal(together.log_q[4:5], alone.log_q) and torch.equal(together.alpha[4:5], alone.alpha)
 
 INF = math.inf
@@ -138,28 +138,29 @@ INF = math.inf
     ([0., -INF, -INF], [5., -INF, -INF], .5), ([0., 0., -INF], [-INF, 0., 0.], .5)]) # both are; one token in common
 @pytest.mark.parametrize('method', ['kl_symmetry', 'ess_balance', 'reverse_kl_symmetry', 'entropy'])
 def test_degenerate_pairs_are_defined(method, theta, t, alpha):
-    out = tilt(torch.tensor([theta]), torch.tensor([t]), Tilt(method, alpha_min=0.))
+    out = q_star(torch.tensor([theta]), torch.tensor([t]), Tilt(method, alpha_min=0.))
     assert out.raw_alpha.item()==alpha
     for name in ('log_z', 'kl_theta', 'kl_t', 'ess_theta', 'ess_t', 'ess_ratio'):
         assert torch.isfinite(getattr(out, name)).all()
     assert not out.log_q.isnan().any() and out.log_q.exp().sum().item()==pytest.approx(1)
 
 def test_a_nearly_sure_teacher_has_a_small_alpha():
-    out = tilt(torch.zeros(1, 50), torch.tensor([[0.]+[-60.]*49]))
-    assert out.raw_alpha < .1 and out.alpha==.5 and out.clipped
+    out = q_star(torch.zeros(1, 50), torch.tensor([[0.]+[-200.]*49]))
+    assert out.raw_alpha < .05 and out.alpha==.5 and out.clipped
 
 def test_lost_mass_is_told_and_log_z_is_of_the_whole_models():
     theta, t = (x.double().log_softmax(-1) for x in half(10, 64))
-    out = tilt(theta, t, Tilt('fixed', fixed_alpha=.3))
+    out = q_star(theta, t, Tilt('fixed', fixed_alpha=.3))
     common = torch.isfinite(theta) & torch.isfinite(t)
     assert torch.allclose(out.lost_theta, torch.where(common, 0., theta.exp()).sum(-1))
     assert torch.allclose(out.log_z, torch.where(common, .7*theta+.3*t, -INF).logsumexp(-1))
 
-@pytest.mark.parametrize('limits', [dict(target_top_k=5), dict(target_top_p=.8), dict(target_top_k=20, target_top_p=.6)])
+@pytest.mark.parametrize('limits', [dict(target_top_k=5), dict(target_top_p=.8),
+                                    dict(target_top_k=20, target_top_p=.6)])
 def test_support_holds_both_models(limits):
     "q* lies in the teacher's nucleus; α is that of the models renormalised there, or that of the whole ones."
     theta, t = (x.log_softmax(-1) for x in language(15, 200))
-    out = tilt(theta, t, Tilt(alpha_min=0., constraint_to_target=True, **limits))
+    out = q_star(theta, t, Tilt(alpha_min=0., constraint_to_target=True, **limits))
     for row in range(15):
         order, mass, kept = t[row].argsort(descending=True), 0., []
         top = order[:limits.get('target_top_k', 200)]
@@ -169,24 +170,24 @@ def test_support_holds_both_models(limits):
             kept.append(i)
             mass += float(t[row,i].exp()/whole)
         assert set(torch.isfinite(out.log_q[row]).nonzero()[:,0].tolist())==set(kept)
-        alone = tilt(theta[row:row+1,kept], t[row:row+1,kept], Tilt(alpha_min=0.))
+        alone = q_star(theta[row:row+1,kept], t[row:row+1,kept], Tilt(alpha_min=0.))
         assert out.raw_alpha[row].item()==pytest.approx(alone.raw_alpha.item(), abs=1e-9)
-    late = tilt(theta, t, Tilt(alpha_min=0., constraint_to_target=True, support_first=False, **limits))
-    assert torch.allclose(late.raw_alpha, tilt(theta, t, Tilt(alpha_min=0.)).raw_alpha)
+    late = q_star(theta, t, Tilt(alpha_min=0., constraint_to_target=True, support_first=False, **limits))
+    assert torch.allclose(late.raw_alpha, q_star(theta, t, Tilt(alpha_min=0.)).raw_alpha)
     assert torch.equal(torch.isfinite(late.log_q), torch.isfinite(out.log_q))
 
 def test_temperature_comes_first_and_zero_means_one():
     theta, t = language(5, 100)
-    assert torch.equal(tilt(theta, t, temperature=.7).alpha, tilt(theta/.7, t/.7).alpha)
-    assert torch.equal(tilt(theta, t, temperature=0.).alpha, tilt(theta, t).alpha)
+    assert torch.equal(q_star(theta, t, temperature=.7).alpha, q_star(theta/.7, t/.7).alpha)
+    assert torch.equal(q_star(theta, t, temperature=0.).alpha, q_star(theta, t).alpha)
 
 def test_bad_rows_are_one_clear_error():
     good, nan = torch.zeros(2, 3), torch.tensor([[0., 0., 0.], [0., math.nan, 0.]])
-    with pytest.raises(ModelError, match='row 1 of the teacher'): tilt(good, nan)
-    with pytest.raises(ModelError, match='row 1 of the student'): tilt(nan, good)
+    with pytest.raises(ModelError, match='row 1 of the teacher'): q_star(good, nan)
+    with pytest.raises(ModelError, match='row 1 of the student'): q_star(nan, good)
     with pytest.raises(NoCommonToken, match='row 0'):
-        tilt(torch.tensor([[0., -INF]]), torch.tensor([[-INF, 0.]]))
-    with pytest.raises(BadValue, match='rows'): tilt(good, torch.zeros(2, 4))
+        q_star(torch.tensor([[0., -INF]]), torch.tensor([[-INF, 0.]]))
+    with pytest.raises(BadValue, match='rows'): q_star(good, torch.zeros(2, 4))
     for wrong,name in ((dict(alpha_method='kl'), 'alpha_method'), (dict(alpha_min=.8, alpha_max=.2), 'alpha_min'),
                        (dict(fixed_alpha=-.1), 'fixed_alpha'), (dict(target_top_p=0.), 'target_top_p'),
                        (dict(target_top_k=3), 'constraint_to_target'), (dict(alpha_max=1.1), 'alpha_max')):

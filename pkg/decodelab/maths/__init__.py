@@ -9,6 +9,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "log_mass", "normalised", "pair", "everywhere", "compared", "check_rows", "excess", "refined", "Moments",
         "weighed", "moments", "Wanted", "Solved", "clipped", "some_rows", "root", "pulls", "kl_symmetry",
         "sample_size_ratio", "ess_balance", "entropies", "share", "entropy_ratio", "reverse_kl_symmetry", "fixed",
-        "promising", "highest", "summit", "entropy", "Tilt", "teacher_support", "Tilted", "joined", "tilted",
-        "tilt_rows"],
+        "promising", "highest", "summit", "greatest_entropy", "Tilt", "teacher_support", "Tilted", "joined", "tilted",
+        "q_star", "tilt_rows"],
 })

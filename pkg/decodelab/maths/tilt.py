@@ -16,7 +16,7 @@ __all__ = ['NEAR', 'alpha_methods', 'STEP', 'SAME', 'MOST', 'Curve', 'PLACES', '
            'normalised', 'pair', 'everywhere', 'compared', 'check_rows', 'excess', 'refined', 'Moments', 'weighed',
            'moments', 'Wanted', 'Solved', 'clipped', 'some_rows', 'root', 'pulls', 'kl_symmetry', 'sample_size_ratio',
            'ess_balance', 'entropies', 'share', 'entropy_ratio', 'reverse_kl_symmetry', 'fixed', 'promising', 'highest',
-           'summit', 'entropy', 'Tilt', 'teacher_support', 'Tilted', 'joined', 'tilted', 'tilt', 'tilt_rows']
+           'summit', 'greatest_entropy', 'Tilt', 'teacher_support', 'Tilted', 'joined', 'tilted', 'q_star', 'tilt_rows']
 
 # %% ../../../nbs/maths/02_tilt.ipynb #55aa054c
 class NoCommonToken(ModelError):
@@ -298,7 +298,7 @@ def summit(p:Pair, left:torch.Tensor, right:torch.Tensor, rise:torch.Tensor, fal
     return best, value
 
 @alpha_methods.register('entropy')
-def entropy(p:Pair, wanted:Wanted)->Solved:
+def greatest_entropy(p:Pair, wanted:Wanted)->Solved:
     "The α at which q has the greatest entropy."
     import torch
     raw = highest(p, 0., 1.)
@@ -388,7 +388,7 @@ def tilted(p:Pair, solved:Solved, fixed:bool=False)->Tilted:
 
 AT_ONCE = 1<<18 # Numbers of one piece of rows on a CPU: its float64 copies stay in the cache
 
-def tilt(theta:torch.Tensor, # [B, V] logits or log-probabilities of the student
+def q_star(theta:torch.Tensor, # [B, V] logits or log-probabilities of the student
          t:torch.Tensor, # [B, V] of the teacher
          how:Tilt=Tilt(),
          temperature:float=1., # Of both; 0 is 1 here
