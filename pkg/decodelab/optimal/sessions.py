@@ -5,18 +5,18 @@
 # %% ../../../nbs/optimal/01_sessions.ipynb #48d67ac9
 from __future__ import annotations
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 import numpy as np
 import torch
 from fastcore.basics import patch
-from ..backends.contract import Ids, Session
+from ..backends.contract import Session
 from ..backends.decoding import torch_of
 from ..maths.tilt import NoCommonToken, Tilt, Tilted, q_star
 from .vocabularies import Vocabulary, student_rows, teacher_rows
 
 # %% auto #0
-__all__ = ['Mix', 'PairSession', 'extended']
+__all__ = ['Mix', 'handed', 'PairSession', 'extended']
 
 # %% ../../../nbs/optimal/01_sessions.ipynb #a1f70906
 @dataclass(frozen=True)
@@ -25,25 +25,47 @@ class Mix:
     vocabulary: Vocabulary
     how: Tilt
     temperature: float = 1.
+    first_by_teacher: bool = False # The teacher alone draws the first token
+    by_teacher: tuple[int, ...] = () # Tokens that have the teacher's probability; q* shares out what is left
 
     def rows(self, theta:Any, t:Any)->tuple[torch.Tensor, torch.Tensor]: # [B, V] each
         "Rows of both in the student's ids, on the student's device."
         ours = torch_of(theta)
         return student_rows(ours, self.vocabulary), teacher_rows(torch_of(t).to(ours.device), self.vocabulary)
-    def tilted(self, theta:Any, t:Any)->Tilted:
-        "q* at each row, tempered."
-        return q_star(*self.rows(theta, t), self.how, self.temperature)
+    def tilted(self, theta:Any, t:Any, first:Sequence[bool]|None=None)->Tilted:
+        "q* at each row, tempered; `first` are rows whose next token is their first."
+        return self.tilted_rows(*self.rows(theta, t), first)
+    def tilted_rows(self, theta:torch.Tensor, t:torch.Tensor, first:Sequence[bool]|None=None)->Tilted:
+        "The same of rows in the student's ids."
+        out = q_star(theta, t, self.how, self.temperature)
+        if self.by_teacher: out = replace(out, log_q=handed(out.log_q, t, self.by_teacher, self.temperature or 1.))
+        if not self.first_by_teacher or first is None or not any(first): return out
+        at = torch.tensor(first).nonzero().squeeze(-1).to(out.log_q.device)
+        alone = q_star(theta[at], t[at], Tilt('fixed', fixed_alpha=1.), self.temperature)
+        for f in fields(Tilted): getattr(out, f.name)[at] = getattr(alone, f.name)
+        return out
     def shown(self, tilted:Tilted, like:Any)->torch.Tensor: # [B, V]
         "q* as it is before a loop tempers it."
         log_q, power = tilted.log_q, self.temperature or 1.
         if power!=1: log_q = (log_q*power).log_softmax(-1)
         return log_q.to(torch_of(like).dtype)
 
+# %% ../../../nbs/optimal/01_sessions.ipynb #11406cfa
+def handed(log_q:torch.Tensor, t:torch.Tensor, tokens:Sequence[int], temperature:float)->torch.Tensor: # [B, V]
+    "q* in which some tokens have the teacher's probability, and the others share out the rest as they did."
+    some = torch.zeros(log_q.shape[-1], dtype=torch.bool, device=log_q.device)
+    some[list(tokens)] = True
+    teacher = (t.double()/temperature).log_softmax(-1)
+    left = torch.where(some, -torch.inf, teacher).logsumexp(-1, keepdim=True)
+    rest = torch.where(some, -torch.inf, log_q).log_softmax(-1)
+    return torch.where(some, teacher, rest.nan_to_num(nan=-torch.inf)+left).log_softmax(-1)
+
 # %% ../../../nbs/optimal/01_sessions.ipynb #d70f7983
 class PairSession:
     "Rows being decoded on two models at once."
-    def __init__(self, theta:Session, t:Session, mix:Mix):
+    def __init__(self, theta:Session, t:Session, mix:Mix, prompts:Sequence[int]|None=None):
         self.theta, self.t, self.mix = theta, t, mix
+        self.prompts = np.asarray(theta.lengths if prompts is None else prompts) # their lengths in the student's ids
         self.ahead = np.asarray(t.lengths)-np.asarray(theta.lengths) # tokens by which the teacher's rows are longer
         self._tilted: Tilted|None = None
         self._shown: torch.Tensor|None = None
@@ -54,7 +76,9 @@ class PairSession:
     @property
     def tilted(self)->Tilted:
         "q* and its diagnostics where the rows stand."
-        if self._tilted is None: self._tilted = self.mix.tilted(self.theta.logprobs, self.t.logprobs)
+        if self._tilted is None:
+            first = (np.asarray(self.lengths)==self.prompts).tolist()
+            self._tilted = self.mix.tilted(self.theta.logprobs, self.t.logprobs, first)
         return self._tilted
     @property
     def logprobs(self)->torch.Tensor: # [B, V]
@@ -78,14 +102,14 @@ def step(self:PairSession, ids:Sequence[int]|torch.Tensor)->torch.Tensor: # [B, 
     return self.logprobs
 
 @patch
-def theirs(self:PairSession, tokens:Sequence[int])->list[int]:
-    "Tokens in the teacher's ids; none that q* draws is missing there, but an end of text may be another."
+def theirs(self:PairSession, tokens:Sequence[int], strict:bool=True)->list[int]:
+    "Tokens in the teacher's ids, ends of text by their role. What it lacks q* never draws: an error, or any token."
     v, found = self.mix.vocabulary, self.mix.vocabulary.theirs[list(tokens)].tolist()
     if min(found, default=0) >= 0: return found
     ends = dict.fromkeys(v.ends[0], v.ends[1][0]) if v.ends else {}
     missing = [x for x,n in zip(tokens, found) if n < 0 and x not in ends]
-    if missing: raise NoCommonToken(f'token {missing[0]}: the teacher has no such token')
-    return [n if n >= 0 else ends[x] for x,n in zip(tokens, found)]
+    if missing and strict: raise NoCommonToken(f'token {missing[0]}: the teacher has no such token')
+    return [n if n >= 0 else ends.get(x, 0) for x,n in zip(tokens, found)]
 
 @patch
 def extend(self:PairSession, blocks:Sequence[Sequence[int]])->torch.Tensor: # [B, max k, V]
@@ -115,7 +139,7 @@ def rewind(self:PairSession, lengths:Sequence[int])->None:
 
 @patch
 def fork(self:PairSession, rows:Sequence[int])->PairSession:
-    return PairSession(self.theta.fork(rows), self.t.fork(rows), self.mix)
+    return PairSession(self.theta.fork(rows), self.t.fork(rows), self.mix, self.prompts[[int(i) for i in rows]])
 
 @patch
 def select(self:PairSession, rows:Sequence[int])->None:
@@ -123,7 +147,7 @@ def select(self:PairSession, rows:Sequence[int])->None:
     if rows==list(range(len(self.ahead))): return
     self.theta.select(rows)
     self.t.select(rows)
-    self.ahead = self.ahead[rows]
+    self.ahead, self.prompts = self.ahead[rows], self.prompts[rows]
     self._moved()
 
 @patch
