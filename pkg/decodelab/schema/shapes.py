@@ -125,8 +125,10 @@ def member(s:Source, atoms:Branch, i:int)->State:
 
 def _evaluated(s:Source, atoms:Branch, scope:str, i:int)->bool:
     "Has another keyword spoken of this member?"
-    schemas: list[Any] = [s.at(d.at) for d in _seen(atoms, scope, 'prefixItems', 'items', 'unevaluatedItems') if (d.keyword, d.at)!=('unevaluatedItems', scope)]
-    return any('items' in x or 'unevaluatedItems' in x or i<len(x.get('prefixItems', ())) for x in schemas)
+    for d in _seen(atoms, scope, 'prefixItems', 'items', 'unevaluatedItems'):
+        if d.keyword=='items' or d.keyword=='unevaluatedItems' and d.at!=scope: return True
+        if d.keyword=='prefixItems' and i<len(said(s, d)): return True
+    return False
 
 def _unevaluated(s:Source, atoms:Branch, d:Demand)->tuple[str, bool]:
     "What a member must be that no other keyword spoke of: also one that `contains` looks for."
@@ -135,6 +137,7 @@ def _unevaluated(s:Source, atoms:Branch, d:Demand)->tuple[str, bool]:
     if not looked: return own, True
     name = '~'+'|'.join((own, *looked))
     s.made[name] = {'anyOf': [{'$ref': '#'+quote(p)} for p in (own, *looked)]}
+    s.made |= {step(name, 'anyOf', i): part for i,part in enumerate(s.made[name]['anyOf'])} # type: ignore[index]
     return name, True
 
 def _true(s:Source, state:Iterable[tuple[str, bool]])->State:

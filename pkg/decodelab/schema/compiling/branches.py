@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 from ...core.errors import BadValue
 from ..documents import Schema
 
@@ -167,7 +167,7 @@ def _if(s:Source, d:Demand)->list[Branch]:
     return ways
 
 def _ref(s:Source, d:Demand)->list[Branch]:
-    target = s.at(d.at)['$ref'][1:] # type: ignore[index]
+    target = unquote(s.at(d.at)['$ref'][1:]) # type: ignore[index]
     return [[Demand('', target, d.holds, scope=d.scope)]]
 
 # %% ../../../../nbs/schema/compiling/02_branches.ipynb #34d24b3d
