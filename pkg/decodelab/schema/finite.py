@@ -49,7 +49,9 @@ def number_expression(n:Number)->str|None:
 
 def empty(shape:Shape)->bool:
     "Has a text or number no spelling?"
-    if isinstance(shape, Text): return shape!=Text() and nothing(text_expression(shape))
+    if isinstance(shape, Text):
+        plain = not shape.matches and not shape.differs and (shape.high!=0 or not shape.excluded)
+        return not plain and nothing(text_expression(shape))
     if not isinstance(shape, Number) or shape==Number(): return False
     expression = number_expression(shape)
     return expression is not None and nothing(expression)
