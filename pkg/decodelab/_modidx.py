@@ -3864,6 +3864,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                          'decodelab.schema.shapes.matches': ('schema/shapes.html#matches', 'decodelab/schema/shapes.py'),
                                          'decodelab.schema.shapes.member': ('schema/shapes.html#member', 'decodelab/schema/shapes.py'),
                                          'decodelab.schema.shapes.note': ('schema/shapes.html#note', 'decodelab/schema/shapes.py'),
+                                         'decodelab.schema.shapes.note_values': ( 'schema/shapes.html#note_values',
+                                                                                  'decodelab/schema/shapes.py'),
                                          'decodelab.schema.shapes.number_shape': ( 'schema/shapes.html#number_shape',
                                                                                    'decodelab/schema/shapes.py'),
                                          'decodelab.schema.shapes.object_shape': ( 'schema/shapes.html#object_shape',

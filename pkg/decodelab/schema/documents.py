@@ -403,7 +403,7 @@ def bundled(document:Document)->Schema:
     check_spelling(schema)
     draft = dialect(schema)
     _meta(schema, draft)
-    bundle = Bundle(document.folder, root='schema:/'+document.file)
+    bundle = Bundle(document.folder, root='https://schema.invalid/'+document.file)
     bundle.resources[bundle.root] = schema, draft
     bundle.learn(schema, bundle.root, draft)
     own = bundle.where[id(schema)][0]

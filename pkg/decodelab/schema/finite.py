@@ -174,7 +174,7 @@ def survey(s:Source, root:State)->Survey:
         place = v.places[state]
         found = [bounded(s, x, place, v.notes) if isinstance(x, Array) else x for x in shapes_of(s, state)]
         v.shapes[state] = tuple(x for x in found if not empty(x))
-        v.notes |= s.notes[state]
+        v.notes |= s.notes[state, None]
         for shape in v.shapes[state]:
             for child,where in inner(s, shape, place):
                 if child in v.places: continue

@@ -106,6 +106,12 @@ def values(s:Source, d:Demand)->list[Any]:
     what = s.at(d.at)[d.keyword] # type: ignore[index]
     return [what] if d.keyword=='const' else what
 
+def note_values(s:Source, atoms:Branch, kind:str, notes:Notes)->None:
+    "A list or an object that a value must not be is not enforced."
+    for d in atoms:
+        if d.keyword in ('const', 'enum') and not d.holds and any(kind_of(v)==kind for v in values(s, d)):
+            note(notes, *turned_by(d.at, d.keyword))
+
 def decimal(x:Any)->Decimal: return Decimal(repr(x))
 
 def number_shape(s:Source, atoms:Branch, notes:Notes)->Number|None:
@@ -173,8 +179,7 @@ def array_shape(s:Source, atoms:Branch, notes:Notes)->Array|None:
         if d.keyword!='contains': continue
         counts.append((frozenset({(step(d.at, 'contains'), True)}), int(schema.get('minContains', 1)), schema.get('maxContains')))
     counts = [c for c in counts if c[1:]!=(0, None)]
-    for d in atoms:
-        if d.keyword in ('const', 'enum') and not d.holds: note(notes, *turned_by(d.at, d.keyword))
+    note_values(s, atoms, 'array', notes)
     return Array(tuple(member(s, atoms, i) for i in range(first)), member(s, atoms, 1_000_000), low, high, unique, tuple(counts))
 
 # %% ../../../nbs/schema/02_shapes.ipynb #b3976061
@@ -219,7 +224,7 @@ def object_shape(s:Source, atoms:Branch, notes:Notes)->Object|None:
     absent = {d.value[0] for d in atoms if d.keyword=='key' and not d.value[1]}
     names = [k for d in atoms if d.keyword=='properties' for k in said(s, d)]
     rule = frozenset((step(d.at, 'propertyNames'), True) for d in atoms if d.keyword=='propertyNames')
-    listed = finite(s, rule) if rule else None
+    listed = finite(s, rule, 'string') if rule else None
     if listed is not None: names += [v for v in listed if isinstance(v, str)]
     patterns = _patterns(s, atoms, notes)
     speaking = [d for d in atoms if d.keyword in SPEAKING]
@@ -234,8 +239,7 @@ def object_shape(s:Source, atoms:Branch, notes:Notes)->Object|None:
     low = _least(s, atoms, 'minProperties')
     high = _most(s, atoms, 'maxProperties', notes)
     if high is not None and high<max(low, len(needed)): return None
-    for d in atoms:
-        if d.keyword in ('const', 'enum') and not d.holds: note(notes, *turned_by(d.at, d.keyword))
+    note_values(s, atoms, 'object', notes)
     run = max((len(list(group)) for must,group in itertools.groupby(must for _,_,must in keys) if not must), default=0)
     if run>RUN: raise BadValue('properties', f'{run:,} optional keys in a row', f'at most {RUN}', 'A mask looks at all of them at once.')
     free = () if listed is not None else tuple(free_keys(s, atoms, patterns, [*dict.fromkeys([*names, *needed, *absent])], rule, notes))
@@ -245,8 +249,8 @@ RUN = 400 # Optional keys between two that are needed
 
 def free_keys(s:Source, atoms:Branch, patterns:dict[str, str], named:list[str], rule:State, notes:Notes)->Iterator[tuple[str, State]]:
     "Kinds of keys that no schema names."
-    texts = [shape for shape in shapes_of(s, rule) if isinstance(shape, Text)] if rule else [Text()]
-    notes |= s.notes.get(rule, {}) if rule else {}
+    texts = [shape for shape in shapes_of(s, rule, 'string') if isinstance(shape, Text)] if rule else [Text()]
+    notes |= s.notes[rule, 'string'] if rule else {}
     used = list(patterns)[:5]
     for p in list(patterns)[5:]: note(notes, 'patternProperties', atoms[0].at, f'{p!r}: only five patterns at one place are told apart')
     for signs in itertools.product((False, True), repeat=len(used)):
@@ -286,23 +290,22 @@ def written_string(text:str)->str:
 # %% ../../../nbs/schema/02_shapes.ipynb #6d5e03a8
 SHAPE = dict(string=text_shape, number=number_shape, array=array_shape, object=object_shape)
 
-def shapes_of(s:Source, state:State)->tuple[Shape, ...]:
-    "All shapes of a state."
-    if state in s.known: return s.known[state]
+def shapes_of(s:Source, state:State, only:str|None=None)->tuple[Shape, ...]:
+    "All shapes of a state, or those of one type."
+    if (state, only) in s.known: return s.known[state, only]
     found: dict[Shape, None] = {}
     notes: Notes = {}
     if len(state)>200: raise BadValue('schema', f'{len(state)} schemas that speak of one value', 'at most 200')
     todo = [Demand('', at, sign) for at,sign in sorted(state)]
     s.busy.add(state)
     before, s.work = s.work, 0
-    for kind in KINDS:
+    for kind in KINDS if only is None else (only,):
         for atoms in branches(s, todo, kind): found |= dict.fromkeys(_of_branch(s, state, kind, atoms, notes))
     s.busy.discard(state)
     s.total += s.work
     s.work = before
-    s.known[state] = tuple(found)
-    s.notes[state] = notes
-    return s.known[state]
+    s.known[state, only], s.notes[state, only] = tuple(found), notes
+    return s.known[state, only]
 
 VALUES = 40_000 # Of one `enum`
 
@@ -321,9 +324,9 @@ def _of_branch(s:Source, state:State, kind:str, atoms:Branch, notes:Notes)->Iter
     notes |= fresh
     yield shape
 
-def finite(s:Source, state:State)->list[Any]|None:
+def finite(s:Source, state:State, only:str|None=None)->list[Any]|None:
     "The values of a state that has only listed ones."
-    every = shapes_of(s, state)
+    every = shapes_of(s, state, only)
     return [v.value for v in every if isinstance(v, Fixed)] if all(isinstance(v, Fixed) for v in every) else None
 
 def possible(s:Source, state:State, depth:int=3)->bool:
@@ -357,4 +360,6 @@ def source_of(schema:Schema)->Source:
         for pattern in (*([node['pattern']] if 'pattern' in node else []), *node.get('patternProperties', ())):
             try: terminal(pattern)
             except Unsupported: pass # listed where it is met
-    return Source(schema, apart=apart)
+    out = Source(schema, apart=apart)
+    out.valid('', None) # a validator takes it
+    return out

@@ -57,8 +57,8 @@ class Source:
     "A bundled schema, and what was worked out of it."
     schema: Schema
     made: dict[str, Schema] = field(default_factory=dict) # Schemas by pointer; those of our own making begin with `~`
-    known: dict[State, Any] = field(default_factory=dict) # The shapes of states
-    notes: dict[State, dict[str, None]] = field(default_factory=dict) # What the shapes of a state are weaker in
+    known: dict[tuple[State, str|None], Any] = field(default_factory=dict) # The shapes of states
+    notes: dict[tuple[State, str|None], dict[str, None]] = field(default_factory=dict) # What the shapes of a state are weaker in
     work: int = 0 # Demands looked at for one state
     total: int = 0 # And for all
     validators: dict[str, Any] = field(default_factory=dict)
@@ -126,7 +126,7 @@ def _whole(s:Source, d:Demand)->list[Branch]:
     if isinstance(schema, bool): return [[]] if schema==d.holds else []
     scope = d.scope if d.holds else frozenset()
     if d.holds and any(k in schema for k in ('unevaluatedProperties', 'unevaluatedItems')): scope |= {d.at}
-    every = [Demand(k, d.at, d.holds, scope=scope) for k in (*EVERY, *ONLY) if k in schema]
+    every = [Demand(k, d.at, d.holds, scope=scope) for k in schema if k in EVERY or k in ONLY] # as they were written
     return [every] if d.holds else [[e] for e in every]
 
 def _type(s:Source, d:Demand, kind:str)->list[Branch]:
