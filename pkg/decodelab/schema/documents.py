@@ -298,10 +298,18 @@ def _dynamic(bundle:Bundle, ref:str, address:str)->Any:
     found = resolve(bundle, ref, address)
     name = ref.partition('#')[2]
     if isinstance(found, dict) and found.get('$dynamicAnchor')==name:
+        if len(bundle.dynamic[name])==1: return found
         outer = bundle.resources[bundle.root][0]
         home = bundle.where[id(outer)][0] if isinstance(outer, dict) else ''
-        return next((n for n in bundle.dynamic[name] if bundle.where[id(n)][0]==home), found)
+        outermost = next((n for n in bundle.dynamic[name] if bundle.where[id(n)][0]==home), None)
+        if outermost is None: raise BadValue('$dynamicRef', ref, 'an anchor of the whole document, where there are several of that name')
+        return outermost
     return found
+
+def _recursive(bundle:Bundle, found:Any)->Any:
+    "The schema of a recursive reference: the whole document, where both say so."
+    outer = bundle.resources[bundle.root][0]
+    return outer if all(isinstance(x, dict) and x.get('$recursiveAnchor') for x in (found, outer)) else found
 
 def refer(bundle:Bundle, target:Any)->Any:
     "A reference to a schema, which will be copied into `$defs`."
@@ -330,19 +338,22 @@ def _spelt(node:dict[str, Any], draft:int)->dict[str, Any]:
         key, value = ('dependentRequired', need) if isinstance(need, list) else ('dependentSchemas', need)
         if isinstance(need, str): key, value = 'dependentRequired', [need]
         out[key] = {**out.get(key, {}), name: value}
+    if draft in (6, 7) and out.get('contentEncoding')=='base64': out['allOf'] = [*out.get('allOf', []), BASE64] # it binds there
     return out
 
+BASE64 = {'pattern': '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$'}
 DROPPED = ('$schema', '$id', 'id', '$anchor', '$dynamicAnchor', '$recursiveAnchor', '$vocabulary', '$comment', '$defs', 'definitions')
 
 def modern(bundle:Bundle, node:Any)->Any:
     "A schema and all inside it in 2020-12, each reference to a name in `$defs`."
     if not isinstance(node, dict): return node
-    address, draft = bundle.where[id(node)]
+    address, draft = bundle.where.get(id(node), ("", 2020))
     out: dict[str, Any] = {}
     for key,value in _spelt(node, draft).items():
         if key in DROPPED: continue
         if key in ('$ref', '$dynamicRef', '$recursiveRef'):
             target = _dynamic(bundle, value, address) if key=='$dynamicRef' else resolve(bundle, value, address)
+            if key=='$recursiveRef': target = _recursive(bundle, target)
             if '$ref' not in out: out |= refer(bundle, target)
             else: out['allOf'] = [*out.get('allOf', []), refer(bundle, target)]
         elif key in MAPS: out[key] = {name: modern(bundle, v) for name,v in value.items()} if key!='dependentRequired' else value
