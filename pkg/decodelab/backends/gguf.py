@@ -19,7 +19,7 @@ from .gguf_context import KV, SEQUENCES, Batch, Context, Vocabulary, reason, ren
 from .gguf_memory import (GROUP, Group, Origin, Piece, Remembered, fresh_part, groups, leaves_below,
                                             tops)
 from .gguf_sessions import GGUFSession
-from .planned import Grown, Planned, Take
+from .planned import NO_BYTES, Grown, Planned, Take
 from .planner import Trie
 from ..core.errors import BadValue, ModelError
 from ..core.files import digest
@@ -181,8 +181,12 @@ def decode(self:GGUF, ids:Sequence[int])->str: return self.vocabulary.decode(ids
 
 @patch
 def token_bytes(self:GGUF)->Sequence[bytes]:
-    "What each token adds to a text; empty for special tokens."
-    return [b'' if i in self.special_ids else piece for i,piece in enumerate(self.vocabulary.pieces)]
+    "What each token adds to a text; empty for special, unknown and unused tokens."
+    pointer = self.vocabulary.pointer
+    if lc.llama_vocab_type(pointer)==lc.LLAMA_VOCAB_TYPE_WPM: raise ModelError(f'{self.name}: {NO_BYTES}')
+    none = lc.LLAMA_TOKEN_ATTR_UNKNOWN | lc.LLAMA_TOKEN_ATTR_UNUSED | lc.LLAMA_TOKEN_ATTR_CONTROL
+    attributes = (lc.llama_vocab_get_attr(pointer, i) for i in range(self.vocab_size))
+    return [b'' if have & none else piece for have,piece in zip(attributes, self.vocabulary.pieces)]
 
 @patch
 def chat(self:GGUF, messages:list[dict])->Ids: return self.encode(self.chat_text(messages))
