@@ -138,8 +138,8 @@ def follow(s:Spread, path:Path, row:np.ndarray, bits:np.ndarray, pieces:Sequence
     for token,x in zip(tokens.tolist(), logp.tolist()):
         data, model, held = path.data+pieces[token], path.model+x, path.held+x-kept
         left = s.left(data, token in ends)
-        if left is None or len(left) > 1: undecided.append(Path((*path.ids, token), _one_on(path, token), data, model,
-                                                                held))
+        if left is None or len(left) > 1:
+            undecided.append(Path((*path.ids, token), _one_on(path, token), data, model, held))
         elif left: s.mass.setdefault(left[0], []).append((model, held))
     return undecided
 
@@ -192,7 +192,8 @@ def fields(model:Causal,
 def grammar_of(model:Causal, language:Any)->Grammar:
     "A constraint of a model from whatever was given."
     if isinstance(language, Grammar): return language
-    if hasattr(language, 'fill'): raise BadValue('language', type(language).__name__, 'a Grammar, a Language, or a schema')
+    if hasattr(language, 'fill'): raise BadValue('language', type(language).__name__,
+                                                 'a Grammar, a Language, or a schema')
     return constrain(model, language)
 
 def text_tokens(model:Causal, sample:Sample|Ids)->Ids:
