@@ -20,7 +20,7 @@ from .validation import END, Frame, byte_matcher, can_follow, cut_short, path_of
 if TYPE_CHECKING: from llguidance import LLMatcher
 
 # %% auto #0
-__all__ = ['Alternative', 'Field', 'fields', 'grammar_of', 'text_tokens']
+__all__ = ['fields', 'grammar_of', 'text_tokens']
 
 # %% ../../../nbs/schema/10_field_logprobs.ipynb #5729267e
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def alternatives_at(matcher:LLMatcher, most:int=256, text:bool=False)->list[byte
 def _ends_number(value:bytes, byte:int)->bool:
     return value[:1] in (b'-', *(b'%d' % i for i in range(10))) and byte not in NUMERIC
 
-# %% ../../../nbs/schema/10_field_logprobs.ipynb #cf8ebc00
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #605ed0df
 @dataclass(frozen=True)
 class Alternative:
     "A value that the grammar allows where another was written."
