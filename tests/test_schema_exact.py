@@ -151,7 +151,7 @@ def test_samples_carry_what_the_contract_says(student):
     assert s.finish=='eos' and s.ids[-1] in student.eos_ids and s.text==student.decode(s.ids[:-1])
     assert np.allclose(student.score([(prompt, s.ids)])[0].token_logprobs, s.logprobs, atol=1e-4)
     walk = [student.next_logprobs([(*prompt, *s.ids[:i])])[0] for i in range(len(s.ids))]
-    from decodelab.backends.decoding import allowed
+    from decodelab.backends.drawing import allowed
     for i,row in enumerate(walk):
         matcher, bits = held.start(), np.zeros((1, -(-student.vocab_size//32)), np.int32)
         if i: matcher.accept(s.ids[:i])
@@ -178,10 +178,11 @@ def test_several_tokenisations_are_several_texts_of_the_language():
 def test_running_out_of_tokens_is_no_text_of_the_language():
     toy = Toy.from_table(['a', '?', '$'], {'?'+'a'*k: {'a': .5, '$': .5} for k in range(1, 9)} | {'?': {'a': 1.}})
     class All: # any number of a
-        grammar = 'a*'
+        grammar = name = 'a*'
         def start(self): return []
         def fill(self, matchers, rows, bits): bits[list(rows)] = 0b101
     class Matcher(list):
+        complete = True
         def accept(self, ids): self.extend(ids)
     every = All()
     every.start = Matcher

@@ -229,8 +229,8 @@ def test_a_language_that_vllms_server_does_not_know_is_refused_once(plain, promp
     schema = dict(type='string', format='no-such-format', minLength=2)
     odd = Language(kind='json', separators='flexible', schema=schema)
     lost = Language(kind='regex', regex='(?=a)b')
-    for language in (odd, lost):
-        with pytest.raises(ModelError, match='refused: HTTP 400'): plain.sample(prompts[:1], Sampling(constraint=language))
+    for plan in (Sampling(constraint=odd), Sampling(constraint=lost)):
+        with pytest.raises(ModelError, match='refused: HTTP 400'): plain.sample(prompts[:1], plan)
 
 def test_a_stream_that_is_left_stops_the_server(plain, url, prompts):
     s = plain.stream(prompts[0], Sampling(max_tokens=3900, temperature=0, stop_ids=()))
@@ -830,7 +830,7 @@ def test_what_llama_cpp_would_not_read_is_an_error(reads):
     from decodelab.backends.grammars import Wanted, gbnf
     itself = dict(anyOf=[{'$ref': '#'}, dict(type='integer')])
     for body, words in ((itself, 'begins with itself'), (dict(type='string', maxLength=5000), 'at most 2000'),
-                        (False, 'xgrammar cannot write this json'), (dict(maxItems=3000), 'at most 2000')):
+                        (False, 'xgrammar cannot write this json'), (dict(type='string', minLength=2001), 'at most')):
         with pytest.raises((ModelError, BadValue), match=words): gbnf(Wanted('json', body, 'json'))
     for regex in ('(', '(?=a)b', r'\bfoo'):
         with pytest.raises(ModelError, match='xgrammar cannot write this regex'): gbnf(Wanted('regex', regex))

@@ -224,7 +224,7 @@ def allowed(bits:np.ndarray, # int32 [B, ceil(V/32)]
 
 @lru_cache(256)
 def side(packed:bytes, vocab_size:int)->tuple[np.ndarray, bool]:
-    "The tokens that one row of bits allows, or those that it does not, whichever are fewer; and whether it allows them."
+    "Tokens that one row of bits allows, or those that it does not, whichever are fewer; and whether it allows them."
     keep = allowed(np.frombuffer(packed, np.int32), vocab_size)
     few = 2*np.count_nonzero(keep) <= vocab_size
     return np.flatnonzero(keep if few else ~keep), bool(few)

@@ -330,14 +330,16 @@ def _spelt(node:dict[str, Any], draft:int)->dict[str, Any]:
         key, value = ('dependentRequired', need) if isinstance(need, list) else ('dependentSchemas', need)
         if isinstance(need, str): key, value = 'dependentRequired', [need]
         out[key] = {**out.get(key, {}), name: value}
+    if draft in (6, 7) and out.get('contentEncoding')=='base64': out['allOf'] = [*out.get('allOf', []), BASE64] # it binds there
     return out
 
+BASE64 = {'pattern': '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$'}
 DROPPED = ('$schema', '$id', 'id', '$anchor', '$dynamicAnchor', '$recursiveAnchor', '$vocabulary', '$comment', '$defs', 'definitions')
 
 def modern(bundle:Bundle, node:Any)->Any:
     "A schema and all inside it in 2020-12, each reference to a name in `$defs`."
     if not isinstance(node, dict): return node
-    address, draft = bundle.where[id(node)]
+    address, draft = bundle.where.get(id(node), ("", 2020))
     out: dict[str, Any] = {}
     for key,value in _spelt(node, draft).items():
         if key in DROPPED: continue

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 from ..core.errors import BadValue
 from .documents import Schema
-from .compiling.branches import Branch, Demand, KINDS, Source, State, branches, kind_of, step
+from .compiling.branches import Branch, Demand, KINDS, Source, State, branches, kind_of, step, turned_by
 from .compiling.formats import FORMATS
 from .patterns import CHAR, Unsupported, point, terminal
 
@@ -158,7 +158,7 @@ def array_shape(s:Source, atoms:Branch, notes:Notes)->Array|None:
         counts.append((frozenset({(step(d.at, 'contains'), True)}), int(schema.get('minContains', 1)), schema.get('maxContains')))
     counts = [c for c in counts if c[1:]!=(0, None)]
     for d in atoms:
-        if d.keyword in ('const', 'enum') and not d.holds: note(notes, d.keyword, d.at, 'its opposite cannot be written')
+        if d.keyword in ('const', 'enum') and not d.holds: note(notes, *turned_by(d.at, d.keyword))
     return Array(tuple(member(s, atoms, i) for i in range(first)), member(s, atoms, 1_000_000), low, high, unique, tuple(counts))
 
 # %% ../../../nbs/schema/02_shapes.ipynb #b3976061
@@ -215,7 +215,7 @@ def object_shape(s:Source, atoms:Branch, notes:Notes)->Object|None:
     high = _least(int(said(s, d)) for d in atoms if d.keyword=='maxProperties')
     if high is not None and high<max(low, len(needed)): return None
     for d in atoms:
-        if d.keyword in ('const', 'enum') and not d.holds: note(notes, d.keyword, d.at, 'its opposite cannot be written')
+        if d.keyword in ('const', 'enum') and not d.holds: note(notes, *turned_by(d.at, d.keyword))
     free = () if listed is not None else tuple(free_keys(s, atoms, patterns, [*dict.fromkeys([*names, *needed, *absent])], rule, notes))
     return Object(tuple(keys), free, low, high)
 
@@ -287,7 +287,7 @@ def _of_branch(s:Source, state:State, kind:str, atoms:Branch, notes:Notes)->Iter
     fresh: Notes = {}
     if (shape := SHAPE[kind](s, atoms, fresh)) is None: return
     for d in atoms:
-        if d.keyword=='note': note(fresh, d.value[0], d.at, d.value[1])
+        if d.keyword=='note': note(fresh, *d.value)
     notes |= fresh
     yield shape
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from ...backends.contract import Ids, Sampler
 from ...backends.loading import load
+from ...backends.planned import TemplateRefusal
 from ...core.errors import BadValue, ModelError, needs
 from ...core.settings import load_settings
 from .documents import Validity
@@ -240,12 +241,11 @@ class Chats(Paired):
     "Chat templates."
     def apply_chat_template(self, chat_history:list[dict], add_generation_prompt:bool=True)->str:
         "Text of a chat, ready for the assistant or for the rest of its last message."
-        from jinja2.exceptions import TemplateError
         if not self.model.template:
             raise ModelError(f'{self.model.name}: its tokenizer has no chat template; '
                              'leave --apply_chat_template out, or take a chat model')
         try: return self._render(chat_history, add_generation_prompt)
-        except TemplateError:
+        except TemplateRefusal:
             rest = [m for m in chat_history if m['role']!='system']
             if len(rest)==len(chat_history): raise
             _log.warning('The chat template refuses the system message: it is left out.')

@@ -188,7 +188,7 @@ def _dependent(s:Source, d:Demand)->list[Branch]:
     else:
         if not d.holds: return [[_key(d, k, True), _inner(s, d, d.keyword, k)] for k in listed]
         entries = [(k, [_inner(s, d, d.keyword, k)]) for k in listed]
-    if len(entries)>10: return [[Demand('note', d.at, value=(d.keyword, 'more than ten keys that others depend on'))]]
+    if len(entries)>10: return [[Demand('note', d.at, value=(d.keyword, d.at, 'more than ten keys that others depend on'))]]
     return _together(s, d, 0, entries)
 
 def _required(s:Source, d:Demand)->list[Branch]:
@@ -198,7 +198,14 @@ def _required(s:Source, d:Demand)->list[Branch]:
 LOGIC = {'allOf': _all, 'anyOf': _any, 'oneOf': _one, 'not': _not, 'if': _if, '$ref': _ref, 'required': _required,
          'dependentRequired': _dependent, 'dependentSchemas': _dependent}
 
-# %% ../../../../nbs/schema/compiling/02_branches.ipynb #439c8dcc
+# %% ../../../../nbs/schema/compiling/02_branches.ipynb #f7e87f25
+def turned_by(at:str, keyword:str)->tuple[str, str, str]:
+    "Which keyword asks for an opposite, where it stands, and why it is not enforced."
+    parts = at.split('/')
+    i = next((i for i in range(len(parts)-1, 0, -1) if parts[i] in ('not', 'oneOf', 'if')), None)
+    why = f'the opposite of {keyword} cannot be written'
+    return (keyword, at, why) if i is None else (parts[i], '/'.join(parts[:i]), why)
+
 def _turned(s:Source, d:Demand)->list[Branch]|None:
     "The opposite of an atom."
     value, at = s.at(d.at)[d.keyword], d.at # type: ignore[index]
@@ -216,7 +223,7 @@ def _turned(s:Source, d:Demand)->list[Branch]|None:
         return [say('count', ((step(at, 'items'), False), 1, None))]
     if d.keyword in ('const', 'enum', 'pattern'): return None
     if d.keyword=='uniqueItems' and not value: return []
-    return [say('note', (d.keyword, 'its opposite cannot be written'))]
+    return [say('note', turned_by(at, d.keyword))]
 
 def _not_contains(s:Source, d:Demand)->list[Branch]:
     "Fewer members than wanted, or more."

@@ -16,7 +16,7 @@ def _formats()->dict[str, str]:
     ipv4 = rf'{octet}(?:\.{octet}){{3}}'
     return {'date': f'(?!0000){date}', 'time': time, 'date-time': f'(?!0000){date}T{time}', 'ipv4': ipv4, 'ipv6': _ipv6(ipv4),
             **_durations(), **_names(), **_addresses(), **_uuids(),
-            'json-pointer': '(?:/(?:[^~/]|~[01])*)*', 'relative-json-pointer': '(?:0|[1-9][0-9]{0,8})(?:#|(?:/(?:[^~/]|~[01])*)*)',
+            'json-pointer': '(?:/(?:[^~/]|~[01])*)*', 'relative-json-pointer': '(?:0|[1-9]{1,9})(?:#|(?:/(?:[^~/]|~[01])*)*)',
             'regex': r'\^?(?:(?:[A-Za-z0-9 _]|\\[dwsDWS.]|\.)[*+?]?)*\$?'}
 
 def _ipv6(ipv4:str)->str:
@@ -32,24 +32,29 @@ def _durations()->dict[str, str]:
     day, clock = f'(?:{n}Y(?:{n}M(?:{n}D)?)?|{n}M(?:{n}D)?|{n}D)', f'(?:{n}H(?:{n}M(?:{n}S)?)?|{n}M(?:{n}S)?|{n}S)'
     return {'duration': f'P(?:{day}(?:T{clock})?|T{clock}|{n}W)'}
 
-# %% ../../../../nbs/schema/compiling/00_formats.ipynb #4c089b9a
+# %% ../../../../nbs/schema/compiling/00_formats.ipynb #8ee794c3
+def _label(longest:int, first:str='[A-Za-z0-9]')->str:
+    "A label of a host name: no hyphen at its ends, nor two in its third and fourth places (punycode)."
+    a, x = '[A-Za-z0-9]', '[A-Za-z0-9-]'
+    return f'{first}(?:{a}|{x}{a}|{x}{{2}}{a}|{x}(?:{a}{x}|-{a}){x}{{0,{longest-5}}}{a})?'
+
 def _names()->dict[str, str]:
-    "Host names and e-mail addresses: labels of at most 63 characters, no punycode."
-    label, last = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?', '[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?'
-    host = rf'(?:{label}\.)*{last}'
-    mail = rf"(?:[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~-]+)*)@(?:{label}\.)+[A-Za-z]{{2,63}}"
-    hostname = rf'(?!(?:.*\.)?..--)(?=.{{1,253}}$){host}'
-    email = rf'(?!.*[.@]..--)(?=.{{1,64}}@)(?=.{{1,254}}$){mail}'
-    return {'hostname': hostname, 'idn-hostname': hostname, 'email': email, 'idn-email': email}
+    """Host names and e-mail addresses. Few long labels, or more short ones: so lengths stay within 253 and 254 without
+    being counted, and a counter inside a counter would be too much for a mask."""
+    host = '|'.join(rf'(?:{_label(n)}\.){{0,{more}}}{_label(n, "[A-Za-z]")}' for n,more in ((63, 2), (20, 8)))
+    domain = '|'.join(rf'(?:{_label(n)}\.){{1,{more}}}[A-Za-z]{{2,24}}' for n,more in ((63, 2), (20, 6)))
+    c = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]"
+    email = rf'(?:{c}{{1,64}}|{c}(?:\.?{c}){{0,31}})@(?:{domain})'
+    return {'hostname': f'(?:{host})', 'idn-hostname': f'(?:{host})', 'email': email, 'idn-email': email}
 
 def _addresses()->dict[str, str]:
     "URIs by RFC 3986, references to them, templates by RFC 6570."
-    code, plain = '%[0-9A-Fa-f]{2}', r"A-Za-z0-9._~!$&'()*+,;=-"
+    code, plain = '%[0-9A-Fa-f]{2}', r"A-Za-z0-9._~!$&'()*+,;=\-"
     p, rest = f'(?:[{plain}:@]|{code})', rf'(?:\?(?:[{plain}:@/?]|{code})*)?(?:#(?:[{plain}:@/?]|{code})*)?'
     path = rf'(?://(?:(?:[{plain}:]|{code})*@)?(?:[{plain}]|{code})*(?::\d{{1,4}})?(?:/{p}*)*|/(?:{p}+(?:/{p}*)*)?'
     uri = rf'[A-Za-z][A-Za-z0-9+.-]*:{path}|{p}+(?:/{p}*)*|){rest}'
     relative = rf'{path}|(?:[{plain}@]|{code})+(?:/{p}*)*|){rest}'
-    name = r'[A-Za-z0-9_]+(?:\*|:[1-9]\d{0,3})?'
+    name = r'[A-Za-z0-9_]+(?:\*|:[1-9]\d{0,2})?'
     template = rf'(?:[A-Za-z0-9._~/:?#&=-]|{code}|\{{[+#./;?&]?{name}(?:,{name})*\}})*'
     return {'uri': uri, 'iri': uri, 'uri-reference': f'(?:{uri}|{relative})', 'iri-reference': f'(?:{uri}|{relative})', 'uri-template': template}
 
