@@ -314,6 +314,32 @@ def test_free_answers_are_cached_as_they_were_checked(plain, tmp_path):
     assert records(cached(plain, tmp_path/'c.db', response_schema=TEXT, mode='validate'))==records(a)
     assert cached(plain, tmp_path/'c.db')==a and not hasattr(cached(plain, tmp_path/'c.db')[0], 'trace')
 
+def test_a_question_with_a_schema_of_its_own_has_no_cache(plain, tmp_path):
+    from decodelab.core.errors import BadValue
+    from lm_eval.api.instance import Instance
+    from lm_eval.api.model import CachingLM
+    request = Instance('generate_until', dict(s=ANSWER), ('x', dict(schema_column='s', max_gen_toks=30)), 0)
+    with pytest.raises(BadValue, match='schema_column'):
+        CachingLM(plain, str(tmp_path/'c.db')).generate_until([request])
+
+# Every runtime
+
+@pytest.mark.parametrize('runtime', ['gguf', 'mlx', 'vllm'])
+def test_other_runtimes_hold_documents_too(runtime, lm):
+    from decodelab.backends import load
+    from decodelab.core.errors import ModelError
+    try: other = load(f'{runtime}:reference:student')
+    except ModelError as e:
+        assert not os.environ.get('CI') and 'not installed' in str(e), e
+        pytest.skip(f'RUNTIME {runtime} IS NOT INSTALLED')
+    m, contexts = adapter(other, response_schema=ANSWER), [CHAT, '1+1=', 'x']
+    assert generate(m, contexts)==generate(lm, contexts)
+    thought = generate(m, contexts[:1], reason_first=True, max_gen_toks=200)
+    assert thought==generate(lm, contexts[:1], reason_first=True, max_gen_toks=200)
+    drawn = generate(m, ['x']*3, do_sample=True, temperature=1.5, max_gen_toks=60)
+    assert len(set(drawn)) > 1 and all(r['status']=='valid' for r in records(drawn))
+    other.close()
+
 # Scores
 
 def test_fields_and_metrics():
@@ -323,7 +349,8 @@ def test_fields_and_metrics():
     assert take==[['B', '[1, 2]', '[invalid]', '[invalid]', '[invalid]']]
     assert JsonField('/a~1b/1').taken('{"a/b": [1, {"c": null}]}')=='{"c": null}'
     texts = {'{"answer": 1}': (1, 1), '{"answer": "1"}': (1, 0), ' {"answer": 1} ': (1, 1), 'answer: 1': (0, 0),
-             '1': (1, 0), 'so {"answer": 1}': (0, 0), '': (0, 0), 'Infinity': (0, 0), '```json\n{"answer": 1}\n```': (1, 1)}
+             '1': (1, 0), 'so {"answer": 1}': (0, 0), '': (0, 0), 'Infinity': (0, 0),
+             '```json\n{"answer": 1}\n```': (1, 1)}
     for text,expected in texts.items():
         given = dict(references=['x'], predictions=[text])
         assert (json_validity(**given), schema_validity(**given, response_schema=ANSWER))==expected, text
@@ -369,7 +396,8 @@ def test_the_command_as_typed(tmp_path):
 
 def test_a_run_of_hf_with_a_schema_in_its_yaml_is_served_by_ours(tmp_path):
     said = run(tmp_path, '--model', 'hf', '--model_args', f'pretrained={STUDENT}', '--tasks', 'local_twice',
-               '--limit', '3', '--device', 'cpu', '--log_samples', '--output_path', str(tmp_path/'a'), '--apply_chat_template',
+               '--limit', '3', '--device', 'cpu', '--log_samples', '--output_path', str(tmp_path/'a'),
+               '--apply_chat_template',
                '--system_instruction', 'Sums.', '--num_fewshot', '0')
     assert 'model hf with a schema: served by schema_constrained' in said and '9 of 9 responses are valid' in said
     drawn = [s['resps'][0] for s in samples(tmp_path/'a')['samples_local_twice']]
@@ -391,6 +419,16 @@ def test_what_a_run_is_given_is_checked_before_a_model_is_loaded(model, gen, wor
     manager = TaskManager(include_path=str(TASKS/'schema'), include_defaults=False)
     with pytest.raises(DecodelabError, match=words):
         simple_evaluate(model, 'pretrained=/no/such/folder', gen, tasks=['local_free'], task_manager=manager)
+
+def test_a_schema_beside_a_task_that_is_given_as_a_file():
+    from decodelab.evaluation.lmeval.command import yaml_folders
+    from decodelab.evaluation.lmeval.holding import placed, tasks_from
+    folders = yaml_folders(['run', '--tasks', f'x,{TASKS/"schema"/"answer.yaml"}', '--model', 'hf'])
+    assert folders==dict(local_schema=TASKS/'schema')
+    assert len(yaml_folders(['--tasks', str(TASKS/'schema')]))==3
+    with tasks_from(folders):
+        assert placed('answer.json', 'local_schema')==str(TASKS/'schema'/'answer.json')
+        assert placed('answer.json', 'other')=='answer.json' and placed('gone.json', 'local_schema')=='gone.json'
 
 def test_the_schema_of_a_task_is_checked_before_a_model_is_loaded(tmp_path):
     from lm_eval.tasks import TaskManager

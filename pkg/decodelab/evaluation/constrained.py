@@ -115,7 +115,8 @@ class Loading(HFLM):
 
     def _check_causal(self, h:Held)->None:
         if self.backend!='causal' and h.mode!='validate':
-            raise BadValue('mode', h.mode, 'validate for an encoder-decoder model', 'Masks are for left-to-right models.')
+            raise BadValue('mode', h.mode, 'validate for an encoder-decoder model',
+                           'Masks are for left-to-right models.')
 
 _ELSEWHERE = ('device', 'batch_size', 'max_batch_size') # Say nothing of the answers
 

@@ -45,7 +45,7 @@ class SchemaArguments(Parameters):
     reason_first: bool|str|None = param(None, _REASON)
     max_reasoning_tokens: int|None = param(None, _THINKING, 'tokens', ge=1, le=1_000_000)
     strict: bool = param(False, 'Refuse a schema with a keyword that the grammar cannot hold.')
-    separators: Literal['json', 'compact', 'flexible'] = param('json', 'As `json.dumps` writes, without spaces, or free.')
+    separators: Literal['json', 'compact', 'flexible'] = param('json', 'As `json.dumps` writes, no spaces, or free.')
     answer_field: str|None = param(None, _FIELD)
     tries: int = param(2000, 'Of `exact`: tries that may fail in a row for one prompt.', ge=1, le=1_000_000)
 
