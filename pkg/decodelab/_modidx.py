@@ -3523,6 +3523,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                     'decodelab/optimal/model.py')},
             'decodelab.optimal.output': { 'decodelab.optimal.output.Positions': ( 'optimal/output.html#positions',
                                                                                   'decodelab/optimal/output.py'),
+                                          'decodelab.optimal.output.Positions._plain': ( 'optimal/output.html#positions._plain',
+                                                                                         'decodelab/optimal/output.py'),
                                           'decodelab.optimal.output.Positions.drawn': ( 'optimal/output.html#positions.drawn',
                                                                                         'decodelab/optimal/output.py'),
                                           'decodelab.optimal.output.Positions.max': ( 'optimal/output.html#positions.max',

@@ -16,24 +16,27 @@ from .rounds import NOTES, Row
 # %% auto #0
 __all__ = ['Positions', 'positions', 'SamplingOutput', 'stacked', 'work', 'output']
 
-# %% ../../../nbs/optimal/03_output.ipynb #4da27389
+# %% ../../../nbs/optimal/03_output.ipynb #e4abfee7
 class Positions(torch.Tensor):
-    "Numbers of each row and token; NaN where a row had ended, which `mean`, `sum`, `std`, `min`, `max`, `median` leave out."
+    "Numbers of each row and token, NaN where a row had ended: `mean`, `sum`, `std`, `min`, `max`, `median` skip it."
     def drawn(self)->torch.Tensor:
         "The numbers of tokens that were drawn, in one row."
         plain = self.as_subclass(torch.Tensor)
         return plain[~plain.isnan()]
-    def mean(self, *dim, **how):
+    def _plain(self, nan:float=torch.nan)->torch.Tensor: return self.as_subclass(torch.Tensor).nan_to_num(nan=nan)
+    def mean(self, *dim, **how): # type: ignore[override]
         "Of what was drawn."
-        return self.as_subclass(torch.Tensor).nanmean(*dim, **how)
-    def sum(self, *dim, **how): return self.as_subclass(torch.Tensor).nansum(*dim, **how)
-    def std(self): return self.drawn().std()
-    def min(self): return self.drawn().min()
-    def max(self): return self.drawn().max()
-    def median(self): return self.drawn().median()
+        return self._plain().nanmean(*dim, **how)
+    def sum(self, *dim, **how): return self._plain().nansum(*dim, **how) # type: ignore[override]
+    def median(self, *dim, **how): return self._plain().nanmedian(*dim, **how) # type: ignore[override]
+    def min(self, *dim, **how): return self._plain(torch.inf).min(*dim, **how) # type: ignore[override]
+    def max(self, *dim, **how): return self._plain(-torch.inf).max(*dim, **how) # type: ignore[override]
+    def std(self, *dim, **how): # type: ignore[override]
+        "Of what was drawn; over one axis it knows no gaps."
+        return self._plain().std(*dim, **how) if dim or how else self.drawn().std()
 
-def positions(rows:Sequence[Sequence[float]], width:int)->Positions: # [B, width]
-    "Ragged rows in a rectangle."
+def positions(rows:Sequence[Any], width:int)->Positions: # [B, width]
+    "Ragged rows of numbers in a rectangle."
     out = torch.full((len(rows), width), torch.nan, dtype=torch.float64)
     for i,row in enumerate(rows):
         if len(row): out[i,:len(row)] = torch.as_tensor(np.asarray(row, np.float64))

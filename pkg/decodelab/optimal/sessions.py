@@ -63,7 +63,7 @@ def handed(log_q:torch.Tensor, t:torch.Tensor, tokens:Sequence[int], temperature
 # %% ../../../nbs/optimal/01_sessions.ipynb #d70f7983
 class PairSession:
     "Rows being decoded on two models at once."
-    def __init__(self, theta:Session, t:Session, mix:Mix, prompts:Sequence[int]|None=None):
+    def __init__(self, theta:Session, t:Session, mix:Mix, prompts:Any=None):
         self.theta, self.t, self.mix = theta, t, mix
         self.prompts = np.asarray(theta.lengths if prompts is None else prompts) # their lengths in the student's ids
         self.ahead = np.asarray(t.lengths)-np.asarray(theta.lengths) # tokens by which the teacher's rows are longer
