@@ -7,7 +7,7 @@ from decodelab.backends import Sampling
 from decodelab.backends.toy import Toy
 from decodelab.core.errors import BadValue, ModelError
 from decodelab.maths.tilt import alpha_methods, q_star
-from decodelab.optimal import OptimalSamplingModel
+from decodelab.optimal import OptimalSamplingModel, estimate
 
 def toys(vocab='ab.$', concentration=1., **options):
     return (Toy.random(vocab, 0, concentration, name='student', **options),
@@ -152,6 +152,33 @@ def test_weights_lead_to_the_teacher_the_student_and_the_mixture():
     weights = out.diagnostics['log_z'].sum(1).exp()
     assert abs((weights*short).sum()/weights.sum()-wanted) < .03
 
+@pytest.mark.parametrize('target', ['teacher', 'student', 'mixture'])
+def test_intervals_hold_the_exact_mean(target):
+    "Of 60 runs at 90 %, about 54 intervals hold the sum over all texts."
+    model = pair(alpha_method='fixed', fixed_alpha=.4)
+    if target=='mixture':
+        rows = exact(model, (0,), (1,), 3)
+        z = sum(p*math.exp(log_z) for p,log_z in rows.values())
+        truth = sum(p*math.exp(log_z) for ids,(p,log_z) in rows.items() if ids[0]==1)/z
+    else: truth = float(np.exp((model.t.logprobs((1,)) if target=='teacher' else model.theta.logprobs((0,)))[1]))
+    hits = 0
+    for seed in range(60):
+        out = model.generate([(0,)]*150, [(1,)]*150, max_new_tokens=3, seed=seed)
+        found = estimate(out, [ids[0]==1 for ids in texts(out)], target, confidence=.9)
+        hits += found.low <= truth <= found.high
+        assert not found.warning and 0 < found.effective <= 150 and (target=='mixture' or .5 < found.reached < 2)
+    assert hits >= 46
+
+def test_estimates_that_cannot_be_trusted_say_so():
+    model = pair(alpha_method='fixed', fixed_alpha=0.)
+    few = estimate(model.generate([(0,)]*40, max_new_tokens=40), [1.]*40)
+    assert 'effective samples' in few.warning and few.mean==1
+    assert 'restricted' in estimate(model.generate([(0,)]*40, max_new_tokens=1, top_k=2), [1.]*40).warning
+    with pytest.raises(BadValue, match='temperature'):
+        estimate(model.generate([(0,)], max_new_tokens=2, temperature=0), [1.])
+    with pytest.raises(BadValue, match='values'): estimate(model.generate([(0,)], max_new_tokens=2), [1., 2.])
+    with pytest.raises(BadValue, match='target'): estimate(model.generate([(0,)], max_new_tokens=2), [1.], 'techer')
+
 def test_the_backend_contract_holds():
     model = pair(alpha_min=0.)
     prompts = [(0,), (1, 2)]
@@ -159,7 +186,8 @@ def test_the_backend_contract_holds():
     assert np.allclose(np.exp(rows).sum(1), 1, atol=1e-6)
     found = model.score([((0,), (1, 2, 0)), ((), (1,)), ((1,), ())])
     for i,x in enumerate((1, 2, 0)):
-        assert found[0].token_logprobs[i]==pytest.approx(float(model.next_logprobs([(0, *(1, 2, 0)[:i])])[0,x]), abs=1e-5)
+        alone = model.next_logprobs([(0, *(1, 2, 0)[:i])])[0,x]
+        assert found[0].token_logprobs[i]==pytest.approx(float(alone), abs=1e-5)
     assert found[2].logprob==0 and found[2].greedy and len(found[1].token_logprobs)==1
     plan = Sampling(max_tokens=12, seed=2)
     assert ''.join(model.stream((0,), plan))==model.sample([(0,)], plan)[0][0].text
@@ -209,7 +237,8 @@ def test_ends_of_text_go_by_their_role():
     assert texts(out)==texts(plain) and set(out.finish)=={'eos'}
 
 def test_foreign_tokenizers_are_one_error():
-    with pytest.raises(ModelError, match=r"4 and 8 tokens, 1 in common; the teacher lacks 3 of them, e.g. 'a', 'b', '.'"):
+    said = r"4 and 8 tokens, 1 in common; the teacher lacks 3 of them, e.g. 'a', 'b', '.'"
+    with pytest.raises(ModelError, match=said):
         OptimalSamplingModel(toys()[0], Toy.random('uvwxyz!$', 0))
 
 @pytest.mark.parametrize('options, message', [

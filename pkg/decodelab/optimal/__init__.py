@@ -2,6 +2,8 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
+    "estimation": ["TARGETS", "FEW", "HEAVY", "log_weights", "effective", "tail_shape", "Estimate", "estimate",
+        "doubts"],
     "loading": ["ON_TORCH", "QUANTISED", "spec_of", "same_weights", "torch_options", "quantised", "flash", "open_pair"],
     "model": ["TEXT", "AT_ONCE", "Prompt", "OptimalSamplingModel", "prompt_ids", "replace_limit", "fitting"],
     "output": ["Positions", "positions", "SamplingOutput", "stacked", "work"],

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 import numpy as np
 import torch
-from ..backends.contract import Finish
+from ..backends.contract import Finish, Sampling
 from ..core.errors import BadValue
 from .rounds import NOTES, Row
 
@@ -56,6 +56,7 @@ class SamplingOutput:
     q_star_probs: torch.Tensor|None # [rows, tokens, V]
     finish: tuple[Finish, ...] # `eos`, `length`
     rounds: dict[str, float] # Drafts and passes: see `work`
+    sampling: Sampling # How they were drawn
 
     @property
     def num_tokens(self)->torch.Tensor: return self.mask.sum(1) # [rows]
@@ -105,4 +106,4 @@ def output(rows:Sequence[Row], # In the order of the prompts
     return SamplingOutput(texts, ids, mask, named['alpha'], named['ess_ratio'], named if diagnostics else None,
                           dict(theta=block('theta'), t=block('t')) if rows[0].theta else None,
                           block('q') if rows[0].q else None, tuple(row.job.finish or 'length' for row in rows),
-                          work(rows, lengths))
+                          work(rows, lengths), rows[0].job.plan)
