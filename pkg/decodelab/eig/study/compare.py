@@ -70,6 +70,7 @@ class Sweep:
         return dict(self.fixed) | ({} if value is None or np.isnan(value) else {self.parameter: kind(value)})
 
 # %% ../../../../nbs/eig/study/04_compare.ipynb #d2c2e692
+_ANSWER = (('skip', 0),) # Our cue has opened the answer: a trial's first token is the answer's own
 _EIG, _entropies, _costs = 'expected_information_gain_reasoning', partial(rising, .02, 2.3), partial(rising, .01, 1.6)
 
 # %% ../../../../nbs/eig/study/04_compare.ipynb #46ab653f
@@ -83,12 +84,12 @@ SWEEPS = {
     'amortised, probes': Sweep('amortised_gain', 'lambda_cost', _costs),
     'amortised, hidden state': Sweep('hidden_gain', 'lambda_cost', _costs),
     'own path, L=6': Sweep('own_path_gain', 'lambda_cost', _costs),
-    'DEER': Sweep('deer', 'threshold', lambda m: 1-rising(.002, .8, m)),
+    'DEER': Sweep('deer', 'threshold', lambda m: 1-rising(.002, .8, m), _ANSWER),
     'Certaindex': Sweep('certaindex', 'window', partial(counts, 1, 12)),
     'answer convergence': Sweep('answer_convergence', 'consecutive', partial(counts, 2, 12)),
     'ES-CoT': Sweep('es_cot', 'd_min', partial(counts, 1, 12)),
     'EAT': Sweep('eat', 'delta', partial(rising, 1e-7, 1.), (('warmup', 2),)),
-    'CoDE-Stop': Sweep('code_stop', 'degeneration', partial(falling, .2, 6.)),
+    'CoDE-Stop': Sweep('code_stop', 'degeneration', partial(falling, .9, 12.), _ANSWER),
     'CUSUM': Sweep('cusum', 'threshold', partial(falling, .05, 6.), (('drift', .1),)),
 }
 

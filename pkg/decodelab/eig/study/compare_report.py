@@ -202,7 +202,7 @@ def beams(c:Comparison, full:Sequence[dict], sizes:Sequence[int]=(1,2,4,8,16), g
     for size in sizes:
         parameters = c.common.model_copy(update=dict(beam_size=size))
         calculator = ExpectedInformationGainCalculator(c.backend, c.frame, parameters, c.p.seed, metrics=Metrics())
-        traces = trace(calculator, full, gains=False)
+        traces = trace(calculator, full, gains=False, trials=False)
         curve = sweep(traces, SWEEPS['entropy'], m, {}, c.cue_tokens)
         target = targets(traces, [c.p.target])[0] if goal is None else goal
         rows.append({'beam_size': size} | _belief_row(traces) | {'all tokens at the target': finite(curve.at(target))})
