@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "rounds": ["MEASURES", "NOTES", "Rule", "LONGEST", "Row", "Keep", "log_drawn", "under", "noted", "numbers",
         "drafts", "judge", "residual", "decided", "Way", "one_round", "settle", "decide", "Pace", "paced_round",
         "Opens", "texts_so_far", "run", "go_on"],
-    "sessions": ["Mix", "handed", "PairSession", "extended"],
+    "sessions": ["COSTLIEST", "Mix", "handed", "PairSession", "extended"],
     "vocabularies": ["Token", "tokens_of", "added_ids", "Vocabulary", "vocabulary", "end_mass", "teacher_rows",
         "student_rows", "teacher_prompt", "teacher_ids"],
 })

@@ -235,11 +235,12 @@ def run(pair:Opens, rows:Sequence[Row], way:Way, pace:Pace, at_once:int)->Iterat
     "Decode rows, at most so many at once; each is given when it is finished."
     waiting, going, pending = deque(rows), [], None
     session: Any = None
-    with pair.remembering() if len(rows) > at_once else nullcontext():
+    plain = pace.fixed==0
+    with pair.remembering() if plain and len(rows) > at_once else nullcontext():
         try:
             while going or waiting:
                 free = at_once-len(going)
-                if waiting and (not going or free >= max(1, at_once//8)):
+                if waiting and (not going or free >= max(1, at_once//(8 if plain else 2))):
                     if session is not None: session.close()
                     going = [*going, *(waiting.popleft() for _ in range(min(free, len(waiting))))]
                     session, pending = texts_so_far(pair, going, way.plan.temperature), None
