@@ -153,7 +153,8 @@ def figure(made:Sequence[Row]):
     for y,(value,low,high) in [(y, r.cost) for y,r in zip(at, made) if r.cost is not None]:
         right.plot([max(low, 0), high] if np.isfinite(high) else [value]*2, [y, y], color='C3', alpha=.5)
         right.plot(value, y, 'D', color='C3')
-    right.set(xlabel='cost −log P(L), nats a question')
+    right.set(xlabel='cost −log P(L), nats a question (logarithmic above 0.1)')
+    right.set_xscale('symlog', linthresh=.1) # costs of a hundredth and of hundreds of nats on one axis
     right.set_xlim(left=0)
     for ax in (left, right): ax.grid(alpha=.2, axis='x')
     left.legend(frameon=False, fontsize=9, ncols=2, loc='lower left', bbox_to_anchor=(0, 1))
@@ -184,7 +185,7 @@ def places(found:Records, model:Causal, most:int=4)->pd.DataFrame:
 
 def dearest(found:Records, model:Causal, mode:str, most:int=3)->Page:
     "The dearest documents of a mode, shaded, one a question."
-    best = {r['id']: r for r in sorted(found[mode], key=lambda r: -sum(r['kept'])) if r['kept']} # the dearest comes last
+    best = {r['id']: r for r in sorted(found[mode], key=lambda r: -sum(r['kept'])) if r['kept']} # the dearest last
     picked = sorted(best.values(), key=lambda r: sum(r['kept']))[:most]
     return shaded([as_sample(r) for r in picked], model, [tuple(r['prompt']) for r in picked],
                   [f'{mode} · {r["id"]}' for r in picked])
@@ -213,7 +214,8 @@ def verdict(found:Records)->str:
         if mode in (base, 'validate') or len(order) < 2: continue
         d = paired(right_by_question(records, order), right_by_question(found[base], order))
         sure = 'a difference' if d.low > 0 or d.high < 0 else 'no difference that these questions show'
-        lines.append(f'- **{mode}** − {base}: {d.difference:+.3f} [{d.low:+.3f}, {d.high:+.3f}] on {d.n} questions, {sure}.')
+        size = f'{d.difference:+.3f} [{d.low:+.3f}, {d.high:+.3f}]'
+        lines.append(f'- **{mode}** − {base}: {size} on {d.n} questions, {sure}.')
     return '\n'.join(lines)
 
 # %% ../../../nbs/evaluation/04_schema_report.ipynb #e5319054
@@ -240,12 +242,12 @@ def worst(trials:Trials, found:Records, most:int=2)->str:
 def caveats(made:Sequence[Row], p:SchemaEvalParameters)->str:
     "What would change the conclusion."
     half, given = 1.96*np.sqrt(.25/max(made[0].questions, 1)), sum(r.hopeless for r in made)
-    out = [f'{made[0].questions} questions: a share near one half is known to ±{half:.2f} at best; samples of one question '
-           'are not questions of their own, so the Wilson intervals are somewhat too narrow.']
-    if p.samples < 8: out.append(f'{p.samples} samples a question: their log E[w] is too low, so costs of masked modes are '
-                                 'too high and their bias too low; exact sampling brackets the cost.')
-    if given: out.append(f'Exact sampling gave up on {given} questions after {p.tries} tries in a row: its accuracy is over '
-                         'the others, which the schema fits better. Raise `tries`, or weigh masked samples.')
+    out = [f'{made[0].questions} questions: a share near one half is known to ±{half:.2f} at best; samples of one '
+           'question are not questions of their own, so the Wilson intervals are somewhat too narrow.']
+    if p.samples < 8: out.append(f'{p.samples} samples a question: their log E[w] is too low, so costs of masked modes '
+                                 'are too high and their bias too low; exact sampling brackets the cost.')
+    if given: out.append(f'Exact sampling gave up on {given} questions after {p.tries} tries in a row: its accuracy is '
+                         'over the others, which the schema fits better. Raise `tries`, or weigh masked samples.')
     if any(r.truncated for r in made): out.append('Texts that ran out of tokens count as wrong: raise `max_tokens`.')
     out.append('A prompt that shows the exact form of the document lowers the cost, one that does not raises it.')
     out.append('Seconds are of this machine with whatever else it ran; masks are timed one by one here, and are filled '

@@ -36,7 +36,7 @@ MODES = {
     'validate': 'the same texts, the document looked for in them',
     'constrain': 'held to the schema by masks',
     'compact': 'held to the schema with compact separators',
-    'exact': 'samples of p(· | schema) itself',
+    'exact': 'samples of the model\'s own distribution given the schema',
     'marker': 'free reasoning up to a marker, then held',
     'field': 'held to the schema with a field for reasoning before the others',
 }
@@ -92,7 +92,9 @@ def answer_of(text:str, where:str)->Any:
 def check_schema(p:SchemaEvalParameters)->None:
     "Modes, questions and schemas are good; no model is needed."
     modes_of(p.modes)
-    for task in tasks_of(p): language_of(json.dumps(task.schema), p.separators)
+    for task in tasks_of(p):
+        language_of(json.dumps(task.schema), p.separators)
+        if 'field' in modes_of(p.modes): with_reasoning(task.schema)
 
 @lru_cache(256)
 def language_of(schema:str, separators:str)->Language:

@@ -19,7 +19,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "pointer_of", "shift", "token_starts", "Forced", "places_of", "by_field", "by_position", "Price", "price",
         "Document", "enumerated", "grown", "ExactPrice", "exact_price"],
     "reasoning": ["Marker", "Reasoned", "Standing", "ReasonedMatcher", "marker_of", "reasoned", "Parts",
-        "with_reasoning"],
+        "with_reasoning", "begun"],
     "tokens": ["KEPT", "Vocabulary", "vocabulary_of", "beginnings", "goes_beyond", "sure_tokens", "Pieces", "made",
         "tokens_of", "grammar_tokenizer", "missing"],
     "validation": ["LONE", "QUICK", "SURROGATE", "Verdict", "cut_short", "Fault", "strict", "depth", "faulty",
