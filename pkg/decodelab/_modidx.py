@@ -4657,8 +4657,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'decodelab/schema/languages.py'),
                                             'decodelab.schema.languages.of_lark': ( 'schema/languages.html#of_lark',
                                                                                     'decodelab/schema/languages.py'),
-                                            'decodelab.schema.languages.of_number': ( 'schema/languages.html#of_number',
-                                                                                      'decodelab/schema/languages.py'),
                                             'decodelab.schema.languages.of_regex': ( 'schema/languages.html#of_regex',
                                                                                      'decodelab/schema/languages.py'),
                                             'decodelab.schema.languages.of_words': ( 'schema/languages.html#of_words',

@@ -132,7 +132,8 @@ ONE = ('additionalProperties', 'contains', 'not', 'if', 'then', 'else', 'propert
 LISTS = ('allOf', 'anyOf', 'oneOf', 'prefixItems', 'items')
 MAPS = ('properties', 'patternProperties', '$defs', 'definitions', 'dependentSchemas', 'dependencies')
 OTHERS = frozenset('''$schema $id id $ref $anchor $dynamicRef $dynamicAnchor $recursiveRef $recursiveAnchor $comment
-    $vocabulary type enum const title description default examples deprecated readOnly writeOnly minimum maximum exclusiveMinimum
+    $vocabulary type enum const
+    title description default examples deprecated readOnly writeOnly minimum maximum exclusiveMinimum
     exclusiveMaximum multipleOf minLength maxLength pattern format contentEncoding contentMediaType minItems maxItems
     uniqueItems minContains maxContains minProperties maxProperties required dependentRequired'''.split())
 OPENAPI = ('nullable', 'discriminator', 'xml', 'example', 'externalDocs', 'propertyOrdering', 'additionalProperty')

@@ -10,7 +10,6 @@ from html import escape
 from pathlib import Path
 from typing import Any, Literal
 from ..core.errors import BadValue
-from .compiling.numbers import number
 from .documents import Document, bundled, read
 from .finite import matcher, nothing, refuse, survey
 from .grammar import SEPARATORS, write
@@ -115,14 +114,11 @@ def of_words(spec:str)->Language:
         raise BadValue('words', spec, 'how many (words:3, words:2-4), or the words themselves (words:red,blue)')
     return of_regex(f'{WORD}(?: {WORD}){{{low-1},{high-1}}}', f'words:{spec}')
 
-def of_number(integer:bool)->Language:
-    "A number as text."
-    name, expression = 'integer' if integer else 'number', number(True if integer else None)
-    return Language(name, 'lark', _described(kind='lark', lark=f'start: T\nT: {expression}'),
-        f'start: T\nT: {expression}')
+INTEGER = '0|-?[1-9][0-9]{0,17}' # Neither minus zero nor zeros in front
+DECIMAL = r'(?:0|-?[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?|-0\.0{0,16}[1-9][0-9]{0,16}'
 
 PLAIN: dict[str, Callable[[str], Language]] = {
-    'integer': lambda _: of_number(True), 'number': lambda _: of_number(False),
+    'integer': lambda _: of_regex(INTEGER, 'integer'), 'number': lambda _: of_regex(DECIMAL, 'number'),
     'yes_no': lambda _: of_choices(['yes', 'no'], 'yes_no'), 'choice': lambda a: of_choices(a.split(','),
         f'choice:{a}'),
     'words': lambda a: of_words(a or '5'), 'regex': of_regex, 'lark': of_lark}
@@ -152,5 +148,5 @@ def _plain(spec:str)->Language|None:
     looks = re.search(r'[/\\.{}\[\]"\s]', name) or Path(spec).expanduser().exists() or name=='json' or spec in (
         'true', 'false')
     if looks or colon and '.' in name or colon and re.fullmatch(r'[A-Z]\w*', rest): return None
-    raise BadValue('language', name, [*PLAIN, 'json', 'text'] if False else [*PLAIN, 'json'],
+    raise BadValue('language', name, [*PLAIN, 'json'],
         'Or a schema: a dict, JSON text, a file, `package.module:Class`.')
