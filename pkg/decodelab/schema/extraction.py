@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from ..backends.contract import Finish
 from .languages import Language
-from .validation import Fault, Reading, Verdict
-from .validation import BODY, NUMBER, SPACE, STRING, as_language, cut_short, fault_of, faulty, is_cut, read, validate
+from .validation import BODY, NUMBER, SPACE, STRING, Fault, Reading, Verdict
+from .validation import as_language, fault_of, faulty, is_cut, read, validate
 
 # %% auto #0
 __all__ = ['extract']
@@ -132,8 +132,8 @@ def _begun(text:str, r:Reading)->bool:
     "Whether what was read before it broke can only be meant as a document."
     if INTERVAL.match(text, r.stack[-1].start): return False
     nested = any(text[a.start+1:b.start].strip() for a,b in zip(r.stack, r.stack[1:]))
-    return r.state=='deep' or nested or any(f.count or f.key!=(0, 0) for f in r.stack) or bool(SLIP.match(text,
-                                                                                                          r.stack[-1].start))
+    native = any(f.count or f.key!=(0, 0) for f in r.stack)
+    return r.state=='deep' or nested or native or bool(SLIP.match(text, r.stack[-1].start))
 
 def _prose(text:str, r:Reading)->int:
     "Where prose goes on after brackets that begin no document; a quoted word may hold one."

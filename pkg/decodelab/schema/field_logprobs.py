@@ -20,7 +20,7 @@ from .validation import END, Frame, byte_matcher, can_follow, cut_short, path_of
 if TYPE_CHECKING: from llguidance import LLMatcher
 
 # %% auto #0
-__all__ = ['Alternative', 'Field', 'fields', 'grammar_of', 'text_tokens']
+__all__ = ['fields', 'grammar_of', 'text_tokens']
 
 # %% ../../../nbs/schema/10_field_logprobs.ipynb #5729267e
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def alternatives_at(matcher:LLMatcher, most:int=256, text:bool=False)->list[byte
 def _ends_number(value:bytes, byte:int)->bool:
     return value[:1] in (b'-', *(b'%d' % i for i in range(10))) and byte not in NUMERIC
 
-# %% ../../../nbs/schema/10_field_logprobs.ipynb #cf8ebc00
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #605ed0df
 @dataclass(frozen=True)
 class Alternative:
     "A value that the grammar allows where another was written."
@@ -138,8 +138,8 @@ def follow(s:Spread, path:Path, row:np.ndarray, bits:np.ndarray, pieces:Sequence
     for token,x in zip(tokens.tolist(), logp.tolist()):
         data, model, held = path.data+pieces[token], path.model+x, path.held+x-kept
         left = s.left(data, token in ends)
-        if left is None or len(left) > 1: undecided.append(Path((*path.ids, token), _one_on(path, token), data, model,
-                                                                held))
+        if left is None or len(left) > 1:
+            undecided.append(Path((*path.ids, token), _one_on(path, token), data, model, held))
         elif left: s.mass.setdefault(left[0], []).append((model, held))
     return undecided
 
@@ -192,7 +192,8 @@ def fields(model:Causal,
 def grammar_of(model:Causal, language:Any)->Grammar:
     "A constraint of a model from whatever was given."
     if isinstance(language, Grammar): return language
-    if hasattr(language, 'fill'): raise BadValue('language', type(language).__name__, 'a Grammar, a Language, or a schema')
+    if hasattr(language, 'fill'): raise BadValue('language', type(language).__name__,
+                                                 'a Grammar, a Language, or a schema')
     return constrain(model, language)
 
 def text_tokens(model:Causal, sample:Sample|Ids)->Ids:
