@@ -306,6 +306,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                              'decodelab/backends/decoding.py'),
                                              'decodelab.backends.decoding.Masks.ahead': ( 'backends/decoding.html#masks.ahead',
                                                                                           'decodelab/backends/decoding.py'),
+                                             'decodelab.backends.decoding.Masks.fill': ( 'backends/decoding.html#masks.fill',
+                                                                                         'decodelab/backends/decoding.py'),
                                              'decodelab.backends.decoding.Masks.of': ( 'backends/decoding.html#masks.of',
                                                                                        'decodelab/backends/decoding.py'),
                                              'decodelab.backends.decoding.Masks.wait': ( 'backends/decoding.html#masks.wait',
