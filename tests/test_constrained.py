@@ -375,7 +375,7 @@ def test_documents_are_valid_or_cut(which, request):
     "Sampled hot over schemas of every kind, each held against two validators; a padded head allows nothing."
     check_documents(request.getfixturevalue(which), 3)
 
-def test_documents_of_other_runtimes_are_valid_or_cut(runtime): check_documents(runtime, 1 if 'mlx' in runtime.name else 3)
+def test_documents_of_other_runtimes_are_valid_or_cut(runtime): check_documents(runtime, 3 if 'vllm' in runtime.name else 1)
 
 def test_the_bench_says_what_it_measured():
     from click.testing import CliRunner
