@@ -12,10 +12,10 @@ from decodelab.eig.frames import DELIMITERS, frame_for, mark, prompt_ids
 from decodelab.eig.gain import Gain, Metrics, remember
 from decodelab.eig.stopping.forcing import outcomes, scale
 from decodelab.eig.stopping.live import Scaler
-from decodelab.eig.stopping.published import moving_variance, runs
+from decodelab.eig.stopping.published import degeneration, inner_confidence, moving_variance, runs, trial_confidence
 from decodelab.eig.stopping.reasoning import reason, record
 from decodelab.eig.stopping.recording import recorder, trace
-from decodelab.eig.stopping.replay import first_entropy, replay_rule
+from decodelab.eig.stopping.replay import replay_rule
 from decodelab.eig.stopping.rules import Probe, State, TIERS, as_verdict, rules
 
 NAMES = [
@@ -105,12 +105,37 @@ def test_entropy_threshold_decay_and_mean():
     )  # .5 .25 .125 .0625 against 1.4 .6 .4 .2
     assert stop('entropy_thresholding', 4, make, threshold=.5, every=3)==3
 
-def test_deer_is_the_geometric_mean_of_the_tokens():
-    assert not go('deer', state('7', [.8145], length=2), threshold=.9) # sqrt(.8145) = .9025
+def tried(*probabilities, said='7', answer='7', ended=True, boundary=0):
+    "A trial answer of tokens with these probabilities."
+    return Probe(boundary, answer if ended else '', float(np.prod(probabilities)), len(probabilities), said=said,
+                 logprobs=tuple(np.log(probabilities)), ended=ended)
+
+def test_deer_is_the_mean_of_the_tokens_without_the_first():
+    "iie-ycx/DEER, vllm-deer.py: policy avg1, tokens from the second on, the last one in it."
+    p = tried(.1, .9, .99, .96)
+    assert trial_confidence(p)==pytest.approx((.9+.99+.96)/3) and trial_confidence(p, skip=0)==pytest.approx(2.95/4)
+    assert not go('deer', State(probes=(p,)), threshold=.949) and go('deer', State(probes=(p,)), threshold=.951)
+    assert not go('deer', State(probes=(tried(.1, .99, .99, ended=False),))) # this form wants no end mark
+    assert go('deer', State(probes=(tried(.999),)), threshold=.5) # nothing is left of one token
+    assert not go('deer', state('7', [.8145], length=2), threshold=.9) # sqrt(.8145) = .9025 where tokens are unknown
     assert go('deer', state('7', [.80], length=2), threshold=.9) # .8944
-    assert go('deer', state(' ', [.99]), threshold=.5) # an answer that is empty is none
+
+def test_deer_for_qwen3_is_geometric_and_wants_the_end_mark():
+    "iie-ycx/DEER, vllm-deer-qwen3.py: policy avg2, and 0 where the last token is not the end mark."
+    p = tried(.1, .9, .99, .96)
+    assert trial_confidence(p, 'qwen3')==pytest.approx((.9*.99*.96)**(1/3))
+    assert not go('deer', State(probes=(p,)), threshold=.949, form='qwen3')
+    assert go('deer', State(probes=(p,)), threshold=.9495, form='qwen3') # between the two means: .94926 and .95
+    assert not go('deer', State(probes=(p,)), threshold=.9495)
+    assert go('deer', State(probes=(tried(.99, .99, .99, ended=False),)), threshold=.5, form='qwen3')
+
+def test_deer_makes_ten_trials_at_most_and_where_there_are_marks():
+    when = lambda n, **given: rules['deer'].item.when(
+        State(tuple(range(n+1)), ('',)*(n+1), (tried(.1, .1),)*n), rules.settings('deer', given))
+    assert [when(n) for n in (0, 9, 10, 11)]==[True, True, False, False] and not when(2, trials=2)
     make = lambda t: state('7777', [1.]*4, tokens=tuple(range(t+1)), steps=('','so','Wait, no','so')[:t+1])
-    assert stop('deer', 4, make, marks=r'\bwait\b')==2
+    asked = [rules['deer'].item.when(make(t), rules.settings('deer', dict(marks=r'\bwait\b'))) for t in range(4)]
+    assert asked==[False, False, True, False] and not go('deer', make(2), marks=r'\bwait\b')
 
 def test_certaindex_and_convergence():
     make = lambda t: state('aababbb'[:t+1])
@@ -118,6 +143,13 @@ def test_certaindex_and_convergence():
         stop('certaindex', 7, make, window=3) == 6 and stop('certaindex', 7, make, window=3, agreement=0.6) == 3
     )  # a a b: 1/3; a b a: 2/3
     assert stop('answer_convergence', 7, make)==1 and stop('answer_convergence', 7, make, consecutive=3)==6
+    say = lambda *said: State(tokens=(0, 1, 2), steps=('',)*3,
+                              probes=tuple(tried(.9, said=x, answer=x.split()[0], boundary=i) for i,x in enumerate(said)))
+    assert go('certaindex', say('1', '2', '3')) # the released server's function ends on these
+    assert not go('certaindex', say('3', '3', '3')) and not go('answer_convergence', say('1', '3', '3'))
+    for word in ('Wait', 'hold on', 'but', 'Okay', 'no', 'Hmm', 'now'): # `now` holds `no`: anywhere in the text
+        assert all(go('certaindex', say(*(f'3 {word}' if i==at else '3' for i in range(3)))) for at in range(3)), word
+    assert not go('certaindex', say('no', 'no', 'no'), hesitation='') and go('certaindex', say('no', 'no', 'no'))
     assert (
         stop('certaindex', 5, lambda t: state('     '[: t + 1])) is None
         and stop('answer_convergence', 5, lambda t: state('     '[: t + 1])) is None
@@ -153,13 +185,32 @@ def test_eat_moving_variance():
     )  # warm-up of 4/α = 8 probes after the first
 
 
-def test_code_stop_ramp_and_degeneration():
-    assert not go('code_stop', state('aaa', [.5,.5,.92]), start=1, end=.8, ramp=4) # θ_2 = .9
-    assert go('code_stop', state('aaa', [.5,.5,.88]), start=1, end=.8, ramp=4)
-    wild = state('abab', [.1,.6,.1,.6]) # .5/log2(2) + .5/log2(3) + .5/log2(4) = .5 + .3155 + .25
-    assert go('code_stop', wild, degeneration=1.07) and not go('code_stop', wild, degeneration=1.06)
-    p = rules.settings('code_stop', dict(degeneration=1.06))
-    assert rules['code_stop'].item.decide(wild, p).why=='degenerate'
+def test_code_stop_threshold_rises_over_two_probes_and_wants_the_end_mark():
+    "arXiv 2604.04930 as released: r = .90, .925, .95, .95, …; strictly above, and the trial has ended."
+    ends = lambda *c: go('code_stop', state('a'*len(c), c), degeneration=1000)
+    assert [ends(.9), ends(.901)]==[True, False]
+    assert [ends(.5, .925), ends(.5, .926)]==[True, False]
+    assert [ends(.5, .5, .95), ends(.5, .5, .951), ends(.5, .5, .5, .95)]==[True, False, True]
+    last = (tried(.99, .99, .99, ended=False),)
+    assert go('code_stop', State(probes=last)) and not go('code_stop', State(probes=(tried(.99, .99, .99),)))
+
+def test_code_stop_confidence_leaves_out_first_and_last_token():
+    "Released: exp(Σ_(1<j<n) log p_j / (n−1)); without a token between them it would be 1 whatever they are."
+    assert inner_confidence(tried(.1, .8, .5, .2))==pytest.approx((.8*.5)**(1/3))
+    assert inner_confidence(tried(.1, .8, .5, .2), skip=0)==pytest.approx((.1*.8*.5)**(1/4))
+    assert inner_confidence(tried(.5, .4))==pytest.approx(.2) and inner_confidence(tried(.5, .4), 0)==pytest.approx(.5**.5)
+
+def test_code_stop_counts_drops_an_old_one_more():
+    "D_t = Σ 1[c_i < c_(i−1)]·(1 + ln(n_t/n_i)), 0 below three probes, and thinking is given up above 2."
+    c, n = [.5, .4, .6, .3, .2], [0, 10, 20, 40, 80]
+    assert degeneration(c, n)==pytest.approx((1+np.log(8)) + (1+np.log(2)) + 1)
+    assert degeneration(c[:3], n[:3])==pytest.approx(1+np.log(2)) and degeneration(c[:2], n[:2])==0
+    assert degeneration([.1, .2, .2, .9], [0, 1, 2, 3])==0 # rises and standing still are no drops
+    at = lambda t, **given: go('code_stop', state('a'*(t+1), c[:t+1], tokens=tuple(n[:t+1])), **given)
+    assert [at(t) for t in range(5)]==[True, True, True, False, False] # 1.69, then 1 + ln 4 + 1 = 3.39
+    p = rules.settings('code_stop', {})
+    assert rules['code_stop'].item.decide(state('aaaa', c[:4], tokens=tuple(n[:4])), p).why=='degenerate'
+    assert at(3, degeneration=3.39) and not at(3, degeneration=3.38)
 
 def test_cusum():
     # μ = 1.5, κ = .25: S = 0, max(0, 1.25-1.6) = 0, 1.25-.5 = .75, .75+1.25-.25 = 1.75, 1.75+1.25-0 = 3
@@ -240,6 +291,13 @@ def recorded(seed, mc=3):
     [
         ('entropy_thresholding', dict(threshold=1.0, every=2)),
         ('certaindex', dict(window=2)),
+        ('answer_convergence', {}),
+        ('deer', dict(threshold=0.4)),
+        ('deer', dict(threshold=0.5, skip=0, form='qwen3', trials=3)),
+        ('code_stop', dict(start=0.3, end=0.5)),
+        ('code_stop', dict(start=0.6, end=0.7, skip=0, degeneration=1.5)),
+        ('eat', dict(delta=0.05, warmup=1)),
+        ('own_path_gain', dict(ahead=2)),
         ('es_cot', dict(d_min=2)),
         ('cusum', dict(threshold=0.1, drift=0)),
         ('expected_information_gain_reasoning', dict(lambda_cost=0.1)),
@@ -280,6 +338,8 @@ def test_probes_are_paid_for_by_kind():
         probe=[11] * 3,
         answer_tokens=[4] * 3,
         gain=[None] * 3,
+        trial=[dict(said='7', ended=True, logprobs=[-0.1, -0.1])] * 3,
+        next_entropy=[0.5, 0.4, 0.3],
     )
     cost = lambda name, **k: replay_rule([t], name, **k)[0,1:].tolist() # reasoning, forecast, probe, answer, total
     assert cost('full')==[8,0,0,4,12] and cost('none')==[0,0,0,4,4]
@@ -295,9 +355,10 @@ def test_probes_are_paid_for_by_kind():
         4,
         10,
     ]  # cut inside a step; the answer of the last whole one
-    assert replay_rule([t], 'thinking_budget', thinking_token_budget=3)[0, 0] == 0 and first_entropy(
-        t['belief'][0]
-    ) == pytest.approx(np.log(2))
+    assert replay_rule([t], 'thinking_budget', thinking_token_budget=3)[0, 0] == 0
+    for name in ('deer', 'eat'): # a trace of an older run
+        with pytest.raises(BadValue, match='record them anew'):
+            replay_rule([{k: v for k,v in t.items() if k not in ('trial', 'next_entropy')}], name)
 
 
 def test_one_call_a_batch():

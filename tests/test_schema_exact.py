@@ -178,10 +178,11 @@ def test_several_tokenisations_are_several_texts_of_the_language():
 def test_running_out_of_tokens_is_no_text_of_the_language():
     toy = Toy.from_table(['a', '?', '$'], {'?'+'a'*k: {'a': .5, '$': .5} for k in range(1, 9)} | {'?': {'a': 1.}})
     class All: # any number of a
-        grammar = 'a*'
+        grammar = name = 'a*'
         def start(self): return []
         def fill(self, matchers, rows, bits): bits[list(rows)] = 0b101
     class Matcher(list):
+        complete = True
         def accept(self, ids): self.extend(ids)
     every = All()
     every.start = Matcher

@@ -229,8 +229,8 @@ def test_a_language_that_vllms_server_does_not_know_is_refused_once(plain, promp
     schema = dict(type='string', format='no-such-format', minLength=2)
     odd = Language(kind='json', separators='flexible', schema=schema)
     lost = Language(kind='regex', regex='(?=a)b')
-    for language in (odd, lost):
-        with pytest.raises(ModelError, match='refused: HTTP 400'): plain.sample(prompts[:1], Sampling(constraint=language))
+    for plan in (Sampling(constraint=odd), Sampling(constraint=lost)):
+        with pytest.raises(ModelError, match='refused: HTTP 400'): plain.sample(prompts[:1], plan)
 
 def test_a_stream_that_is_left_stops_the_server(plain, url, prompts):
     s = plain.stream(prompts[0], Sampling(max_tokens=3900, temperature=0, stop_ids=()))
@@ -776,6 +776,21 @@ def test_a_text_that_is_not_of_the_language_is_not_called_complete():
     server, _ = pretended(lambda body: '["q","zx"]' if 'prefixItems' in json.dumps(body) else '[6]')
     assert server.sample([(1,)], Sampling(constraint=FREE))[0][0].finish=='stop'
 
+def test_a_server_is_told_what_a_model_would_be_held_to(student):
+    from decodelab.schema.constraints import constrain
+    from decodelab.schema.languages import compile
+    language = compile(dict(type='object', properties=dict(b=dict(type='integer'), a=dict(enum=['x'])),
+    required=['b', 'a'],
+                            additionalProperties=False), separators='flexible')
+    said = iter(['["q","zx"]', '{"b": 12,\n"a":"x"}', '{"b": "12", "a": "x"}', '{"b": 12'])
+    server, asked = pretended(lambda body: next(said) if 'response_format' in body else 'Hi')
+    told, held = constrain(server, language), constrain(student, language)
+    assert told.grammar==held.grammar and list(json.loads(told.grammar)['schema']['properties'])==['b', 'a']
+    drawn = [server.sample([(1,)], Sampling(constraint=told))[0][0] for _ in range(3)]
+    assert [s.finish for s in drawn]==['eos', 'stop', 'stop']
+    assert [bool(held.check(s.text)) for s in drawn]==[False, True, True]
+    with pytest.raises(ModelError, match='a server holds its own text'): told.start()
+
 def test_a_failure_that_passes_is_not_held_against_a_server():
     ways = [503, '["q","zx"]', '[5]']
     server, _ = pretended(lambda body: ways.pop(0) if 'response_format' in body else 'Hi')
@@ -830,7 +845,7 @@ def test_what_llama_cpp_would_not_read_is_an_error(reads):
     from decodelab.backends.grammars import Wanted, gbnf
     itself = dict(anyOf=[{'$ref': '#'}, dict(type='integer')])
     for body, words in ((itself, 'begins with itself'), (dict(type='string', maxLength=5000), 'at most 2000'),
-                        (False, 'xgrammar cannot write this json'), (dict(maxItems=3000), 'at most 2000')):
+                        (False, 'xgrammar cannot write this json'), (dict(type='string', minLength=2001), 'at most')):
         with pytest.raises((ModelError, BadValue), match=words): gbnf(Wanted('json', body, 'json'))
     for regex in ('(', '(?=a)b', r'\bfoo'):
         with pytest.raises(ModelError, match='xgrammar cannot write this regex'): gbnf(Wanted('regex', regex))

@@ -15,7 +15,7 @@ from .client import UNREADABLE, Client, Refused
 from .contract import Finish, Ids, Sample, Sampling
 from .convert import end_tokens
 from .folders import local_folder, read_tokenizer
-from .planned import default_template
+from .planned import default_template, rendering
 from ..core.errors import BadValue, ModelError
 
 # %% auto #0
@@ -56,14 +56,12 @@ class FolderTexts:
         return self.tokenizer.decode(list(map(int, ids)), skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
     def chat(self, messages:list[dict])->Ids:
-        from jinja2.exceptions import TemplateError
-        try: return self.encode(self.chat_text(messages))
-        except TemplateError as e: raise ModelError(f'{self.name}: its chat template refuses: {e}') from e
+        return self.encode(self.chat_text(messages))
     def chat_text(self, messages:list[dict], add_generation_prompt:bool=True, **values)->str:
         if not self.template: raise ModelError(f'{self.name}: its tokenizer has no chat template')
         how = dict(add_generation_prompt=add_generation_prompt, continue_final_message=not add_generation_prompt)
-        try: return self.tokenizer.apply_chat_template(messages, tokenize=False, **how, **values)
-        except UNREADABLE as e: raise ModelError(f'{self.name}: chat template: {e}') from e
+        with rendering(self.name, messages):
+            return self.tokenizer.apply_chat_template(messages, tokenize=False, **how, **values)
 
 # %% ../../../nbs/backends/27_dialects.ipynb #bdb1c7dd
 def tokens(answer:dict)->Ids:

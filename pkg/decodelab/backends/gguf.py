@@ -26,7 +26,7 @@ from ..core.files import digest
 from ..core.settings import load_settings
 
 # %% auto #0
-__all__ = ['FLOAT32', 'HALVES', 'SPREAD', 'WORTH', 'cores', 'spread_of', 'GGUF']
+__all__ = ['FLOAT32', 'HALVES', 'SPREAD', 'WORTH', 'OTHERS', 'cores', 'spread_of', 'GGUF']
 
 # %% ../../../nbs/backends/17_gguf.ipynb #3807e9ad
 def cores()->int:
@@ -197,18 +197,20 @@ def chat_text(self:GGUF, messages:list[dict], add_generation_prompt:bool=True, *
     "Messages by the file's template; without the generation prompt the last one is left open."
     template = (values.get('tools') and self._template(b'tool_use')) or self.template
     if not template: raise ModelError(f'{self.name}: its file has no chat template')
-    try: return render(template, messages, add_generation_prompt, **self._special_texts() | values)
-    except ModelError as e: raise ModelError(f'{self.name}: {e}') from e
+    return render(template, messages, self.name, add_generation_prompt, **self._special_texts() | values)
 
 # %% ../../../nbs/backends/17_gguf.ipynb #9bbe4690
 @patch
 def _special_texts(self:GGUF)->dict[str, str]:
     "Special tokens that are set, by the names that Transformers gives them."
-    v, unknown = self.vocabulary, self.meta('tokenizer.ggml.unknown_token_id')
+    v = self.vocabulary
+    told = {f'{short}_token': self.meta(f'tokenizer.ggml.{long}_token_id') for short,long in OTHERS.items()}
     pad, sep = (v.special(f) for f in (lc.llama_vocab_pad, lc.llama_vocab_sep))
-    tokens = dict(bos_token=self.bos_id, eos_token=self.eos_id, pad_token=pad, sep_token=sep,
-                  unk_token=int(unknown) if unknown else None)
+    tokens = dict(bos_token=self.bos_id, eos_token=self.eos_id, pad_token=pad, sep_token=sep)
+    tokens |= {name: int(token) for name,token in told.items() if token is not None}
     return {name: v.text(token) for name,token in tokens.items() if token is not None}
+
+OTHERS = dict(unk='unknown', cls='cls', mask='mask') # Special tokens that only the file's metadata tell
 
 # %% ../../../nbs/backends/17_gguf.ipynb #c27f58da
 @patch

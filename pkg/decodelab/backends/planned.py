@@ -6,7 +6,7 @@
 from __future__ import annotations
 import json, re, resource, sys, time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 import numpy as np
 from fastcore.basics import patch
@@ -17,8 +17,8 @@ from ..core.errors import BadValue, ModelError
 if TYPE_CHECKING: import torch
 
 # %% auto #0
-__all__ = ['Take', 'PLAIN', 'NO_BYTES', 'Planned', 'scored', 'Asked', 'Tokenized', 'decoders_of', 'bytes_of', 'default_template',
-           'check_rewind', 'Grown']
+__all__ = ['Take', 'FAILS', 'PLAIN', 'NO_BYTES', 'Planned', 'scored', 'Asked', 'TemplateRefusal', 'rendering', 'Tokenized',
+           'decoders_of', 'bytes_of', 'default_template', 'check_rewind', 'Grown']
 
 # %% ../../../nbs/backends/05_planned.ipynb #d2999a14
 Take = Callable[[np.ndarray, 'torch.Tensor'], None] # Nodes [n] and their log-probabilities [n, V]
@@ -167,6 +167,25 @@ def stream(self:Planned, prompt:Ids, sampling:Sampling)->Iterator[str]:
     "Pieces of the text of one sample; closing the iterator ends the work."
     return stream_of(self, prompt, sampling)
 
+# %% ../../../nbs/backends/05_planned.ipynb #3d0c1fbd
+class TemplateRefusal(ModelError):
+    "A chat template that does not take these messages."
+
+FAILS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError) # Besides jinja2's own
+
+@contextmanager
+def rendering(name:str, # The model, in errors
+              messages:Sequence[dict])->Iterator[None]:
+    "Inside it messages are rendered by a template."
+    from jinja2.exceptions import TemplateError
+    if not len(messages): raise ModelError(f'{name}: a chat of no messages')
+    whole = all(isinstance(m, Mapping) and isinstance(m.get('role'), str) for m in messages)
+    if not whole: raise BadValue('messages of a chat', str(messages)[:60], "dicts with a 'role' and a 'content'")
+    try: yield
+    except (TemplateError, *FAILS) as e:
+        why = str(e).splitlines() or ['']
+        raise TemplateRefusal(f'{name}: its chat template refuses: {why[0] or type(e).__name__}') from e
+
 # %% ../../../nbs/backends/05_planned.ipynb #69d814b1
 class Tokenized(Planned):
     "A runtime whose `tokenizer` is one of Transformers."
@@ -176,12 +195,13 @@ class Tokenized(Planned):
     def chat(self, messages:list[dict])->Ids:
         self._check_template()
         how = dict(add_generation_prompt=True, tokenize=True, return_dict=False)
-        return tuple(self.tokenizer.apply_chat_template(messages, **how))
+        with rendering(self.name, messages): return tuple(self.tokenizer.apply_chat_template(messages, **how))
     def chat_text(self, messages:list[dict], add_generation_prompt:bool=True, **values)->str:
         "Messages by the tokenizer's template; without the generation prompt the last one is left open."
         self._check_template()
         how = dict(add_generation_prompt=add_generation_prompt, continue_final_message=not add_generation_prompt)
-        return self.tokenizer.apply_chat_template(messages, tokenize=False, **how, **values)
+        with rendering(self.name, messages):
+            return self.tokenizer.apply_chat_template(messages, tokenize=False, **how, **values)
     def _check_template(self):
         if not self.template: raise ModelError(f'{self.name}: its tokenizer has no chat template')
 

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from fastcore.basics import patch
 from scipy.special import logsumexp
-from ..backends.contract import Causal, Constraint, Ids, Matcher, Sample, Sampling, check_length, samplings
-from ..backends.decoding import torch_of
+from ..backends.contract import Causal, Ids, Matcher, Sample, Sampling, check_length, samplings
+from ..backends.decoding import filled, torch_of
 from ..backends.drawing import allowed, filtered, stream_key, uniforms
 from ..core.errors import BadValue, ModelError
 
 # %% auto #0
-__all__ = ['REMOVED', 'Row', 'row_of', 'Node', 'lower', 'Tree', 'rest_of', 'Place', 'masks', 'run_nodes', 'node_key', 'arrivals',
-           'Fan', 'fan_of', 'Draw', 'mass_interval', 'Hopeless', 'Exact', 'exact_batch', 'exact', 'Work', 'every_node',
+__all__ = ['REMOVED', 'Row', 'row_of', 'Node', 'lower', 'Tree', 'rest_of', 'Place', 'run_nodes', 'node_key', 'arrivals', 'Fan',
+           'fan_of', 'Draw', 'mass_interval', 'Hopeless', 'Exact', 'exact_batch', 'exact', 'Work', 'every_node',
            'sample_of']
 
 # %% ../../../nbs/schema/12_exact_sampling.ipynb #b63d83d9
@@ -60,6 +60,7 @@ class Node:
     logprob: float = 0. # The same under the model itself
     log_mass: float = 0. # Of the whole path, under the plan
     bound: float = 1. # A: at most this share of what lies below is in the language
+    complete: bool = False # The text may end here
     rest: float = 1. # Mass of the tokens after it that have no node
     open: int = -1 # Tokens that may still lead into the language; -1 before it was run
     born: int = -1 # Round in which it was run
@@ -87,11 +88,9 @@ class Tree:
             raise BadValue('temperature of exact samples', 0, 'more than 0', 'At 0 a model has one text.')
         self.prompt, self.plan = tuple(map(int, prompt)) or (model.prefix_id,), plan
         check_length(model.name, len(self.prompt)+1, model.max_length)
-        self.constraint:Constraint = plan.constraint
         self.limit = min(plan.max_tokens, model.max_length-len(self.prompt))
         self.ends = np.zeros(model.vocab_size, bool)
-        self.ends[list(model.eos_ids)] = True
-        self.stops = [i for i in plan.stop_ids if i not in model.eos_ids] # end a text that is not complete
+        self.ends[[*model.eos_ids, *plan.stop_ids]] = True # where a text is complete
         self.root = Node(())
         self.documents: dict[Ids, float] = {} # Found so far, and their log-mass
         self.bounds: list[float] = [] # A at the root when each try began
@@ -106,11 +105,10 @@ class Tree:
             node.rest = rest_of(node, share)
         return node.below[token]
 
-    def learn(self, node:Node, logp:np.ndarray, allow:np.ndarray, now:int)->None:
+    def learn(self, node:Node, logp:np.ndarray, allow:np.ndarray, complete:bool, now:int)->None:
         "Note a node's distribution and what its mask allows; a row that was forgotten changes no bound."
-        allow[self.stops] = False
-        node.row = row_of(logp, allow, self.plan, self.ends if len(node.path)==self.limit-1 else None)
-        node.used = now
+        last = self.ends & complete if len(node.path)==self.limit-1 else None
+        node.row, node.complete, node.used = row_of(logp, allow, self.plan, last), complete, now
         self.runs += 1
         self.bytes += node.row.bytes
         if node.born >= 0: return
@@ -135,34 +133,26 @@ def rest_of(node:Node, share:float)->float:
 @dataclass
 class Place:
     "A matcher and the prefix at which it stands."
-    constraint: Constraint
+    plan: Sampling
     matcher: Matcher|None = None
     path: Ids = ()
     def move(self, path:Ids)->Matcher:
         "Bring the matcher to a prefix."
         if self.matcher is None or path[:len(self.path)]!=self.path:
-            self.matcher, self.path = self.constraint.start(), ()
+            assert self.plan.constraint is not None
+            self.matcher, self.path = self.plan.constraint.start(), ()
         if len(path) > len(self.path): self.matcher.accept(path[len(self.path):])
         self.path = path
         return self.matcher
-
-def masks(places:Sequence[tuple[Place, Node]], vocab_size:int)->np.ndarray: # bool [B, V]
-    "What may follow each node."
-    bits = np.zeros((len(places), -(-vocab_size//32)), np.int32)
-    groups: dict[str, tuple[Constraint, list[int]]] = {}
-    for i,(place,_) in enumerate(places):
-        groups.setdefault(place.constraint.grammar, (place.constraint, []))[1].append(i)
-    for constraint,at in groups.values():
-        constraint.fill([places[i][0].move(places[i][1].path) for i in at], at, bits)
-    return allowed(bits, vocab_size)
 
 def run_nodes(model:Causal, wanted:Sequence[tuple[Tree, Node, Place]], now:int, rows:int)->None:
     "Run nodes that are wanted, each once, and let their trees learn."
     for part in (wanted[i:i+rows] for i in range(0, len(wanted), rows)):
         logp = torch_of(model.next_logprobs([(*tree.prompt, *node.path) for tree,node,_ in part])).double().numpy()
         if np.isnan(logp).any(): raise ModelError(f'{model.name}: its probabilities are no numbers')
-        allow = masks([(place, node) for _,node,place in part], model.vocab_size)
-        for i,(tree,node,_) in enumerate(part): tree.learn(node, logp[i], allow[i], now)
+        matchers = [place.move(node.path) for _,node,place in part]
+        allow = allowed(filled([place.plan for _,_,place in part], matchers, model.vocab_size), model.vocab_size)
+        for i,((tree,node,_),m) in enumerate(zip(part, matchers)): tree.learn(node, logp[i], allow[i], m.complete, now)
 
 # %% ../../../nbs/schema/12_exact_sampling.ipynb #7937114b
 REMOVED = 1<<32 # The number of the removed tokens' noise, which no token has
@@ -211,7 +201,7 @@ def fan_of(node:Node, log_time:float, key:int, size:int=32)->tuple[Fan, bool]:
 class Draw:
     "One sample on its way."
     def __init__(self, tree:Tree, number:int, now:int):
-        self.tree, self.number, self.place = tree, number, Place(tree.constraint)
+        self.tree, self.number, self.place = tree, number, Place(tree.plan)
         self.key, self.tries, self.serial = stream_key(tree.plan.seed, tree.prompt, number), 0, 0
         self.found: tuple[Ids, list[float], list[float]]|None = None # Tokens, their log-probabilities, what masks kept
         self.heap: list[tuple[float, int, Fan, int]] = []
@@ -274,7 +264,7 @@ def step(self:Draw)->Node|None:
         return None
     log_time = heappop(self.heap)[0]
     self.push(fan, i+1)
-    if self.tree.ends[fan.tokens[i]]: self.take(fan, i)
+    if fan.node.complete and self.tree.ends[fan.tokens[i]]: self.take(fan, i)
     else:
         node = self.tree.child(fan.node, fan.tokens[i], fan.shares[i], fan.logprobs[i])
         if node.bound > 0: self.waiting = (node, log_time)

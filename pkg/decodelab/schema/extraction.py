@@ -10,15 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from ..backends.contract import Finish
 from .languages import Language
-from .validation import Fault, Reading, Verdict
-from .validation import BODY, NUMBER, SPACE, STRING, as_language, cut_short, fault_of, faulty, is_cut, read, validate
+from .validation import BODY, NUMBER, SPACE, STRING, Fault, Reading, Verdict
+from .validation import as_language, fault_of, faulty, is_cut, read, validate
 
 # %% auto #0
-__all__ = ['FOREIGN_KEY', 'FOREIGN_ITEM', 'CURLY', 'REMARK', 'FOREIGN', 'NATIVE', 'THOUGHT', 'OUTSIDE', 'SLIP', 'INSIDE',
-           'QUOTED', 'LINES', 'INTERVAL', 'AS_VALUE', 'LED_TO', 'SCALARS', 'KINDS', 'Broken', 'Scan', 'scan',
-           'root_kinds', 'scalars', 'is_echo', 'extract']
+__all__ = ['extract']
 
-# %% ../../../nbs/schema/09_extraction.ipynb #f95f4588
+# %% ../../../nbs/schema/09_extraction.ipynb #78c5c49a
 FOREIGN_KEY = r"(?:'(?:[^'\\\n]|\\.){0,200}'|[A-Za-z_$][\w$]{0,100}|-?[0-9]{1,30})\s{0,9}:(?!:)"
 FOREIGN_ITEM = r"(?:'(?:[^'\\\n]|\\.){0,200}'|NaN|-?Infinity|None|True|False|undefined)\s{0,9}[,\]]"
 CURLY, REMARK = '[“‘„][^”’\n]{0,200}[”’]', r'(?://|/\*|#\s)'
@@ -28,7 +26,7 @@ THOUGHT = r'(?P<thought></think(?:ing)?>)'
 OUTSIDE = re.compile(rf'{THOUGHT}|(?P<open>{NATIVE}|(?={FOREIGN})[\[{{])')
 SLIP = re.compile(FOREIGN)
 
-# %% ../../../nbs/schema/09_extraction.ipynb #c5fe9093
+# %% ../../../nbs/schema/09_extraction.ipynb #b95dff63
 INSIDE = re.compile(rf'{THOUGHT}|(?P<fence>^[ \t]*(?:```|~~~))|(?P<open>{NATIVE}|(?={FOREIGN})[\[{{])|(?P<brace>[\[{{])'
                     r'|(?P<close>[\]}])|(?P<quote>"|\')', re.M)
 QUOTED = re.compile(r'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"|\'[^\'\\\n]*+(?:\\.[^\'\\\n]*+)*+\'(?=\s{0,9}[,:}\]])')
@@ -57,7 +55,7 @@ class Scan:
     open: dict[str, int] = field(default_factory=lambda: {'{': 0, '[': 0}) # Of the broken brackets, by kind
     torn: int = 0 # Up to here quotes are known to have no partner
 
-# %% ../../../nbs/schema/09_extraction.ipynb #e41f07c6
+# %% ../../../nbs/schema/09_extraction.ipynb #56b61a10
 def scan(text:str)->Scan:
     "Every document of a text, in time linear in its length."
     s, at = Scan(text), 0
@@ -103,7 +101,7 @@ def _string(s:Scan, at:int)->int:
         s.torn = len(s.text) if end < 0 else end
     return at+1
 
-# %% ../../../nbs/schema/09_extraction.ipynb #dd8d29fd
+# %% ../../../nbs/schema/09_extraction.ipynb #59fadb45
 def _document(s:Scan, start:int)->int:
     "Read what may be a document; where to go on."
     r, part = read(s.text, start), _is_part(s, start)
@@ -134,16 +132,18 @@ def _begun(text:str, r:Reading)->bool:
     "Whether what was read before it broke can only be meant as a document."
     if INTERVAL.match(text, r.stack[-1].start): return False
     nested = any(text[a.start+1:b.start].strip() for a,b in zip(r.stack, r.stack[1:]))
-    return r.state=='deep' or nested or any(f.count or f.key!=(0, 0) for f in r.stack) or bool(SLIP.match(text, r.stack[-1].start))
+    native = any(f.count or f.key!=(0, 0) for f in r.stack)
+    return r.state=='deep' or nested or native or bool(SLIP.match(text, r.stack[-1].start))
 
 def _prose(text:str, r:Reading)->int:
     "Where prose goes on after brackets that begin no document; a quoted word may hold one."
     return r.stack[-1].start+1 if r.state=='key0' else max(r.end, r.stack[-1].start+1)
 
-# %% ../../../nbs/schema/09_extraction.ipynb #fe6d7136
+# %% ../../../nbs/schema/09_extraction.ipynb #67e711be
 SCALARS = re.compile(rf'(?P<string>{STRING})|(?P<torn>{BODY.pattern})'
                      rf'|(?<![\w.+-])(?<![0-9][,:/])(?P<number>{NUMBER})(?![\w]|[.,:/-][0-9])|(?P<word>\b(?:true|false|null)\b)')
-KINDS = {str: 'string', bool: 'boolean', int: 'number', float: 'number', type(None): 'null', dict: 'object', list: 'array'}
+KINDS = {str: 'string', bool: 'boolean', int: 'number', float: 'number', type(None): 'null', dict: 'object',
+         list: 'array'}
 
 def root_kinds(schema:Any, whole:Any=None, depth:int=0)->set[str]:
     "What a schema says outright that its documents are."
@@ -165,7 +165,7 @@ def _referred(ref:Any, whole:Any)->Any:
         whole = whole.get(part) if isinstance(whole, dict) else None
     return whole
 
-# %% ../../../nbs/schema/09_extraction.ipynb #dfaf0286
+# %% ../../../nbs/schema/09_extraction.ipynb #6f7efff3
 def scalars(text:str, kinds:set[str], s:Scan)->list[tuple[int, int]]:
     "Strings, numbers and words outside of containers, from and to."
     out, spans, i = [], s.found, 0
@@ -176,12 +176,13 @@ def scalars(text:str, kinds:set[str], s:Scan)->list[tuple[int, int]]:
         if what in kinds or what=='word' and ({'boolean', 'null'} & kinds): out.append(m.span())
     return out
 
-# %% ../../../nbs/schema/09_extraction.ipynb #d2e7909b
+# %% ../../../nbs/schema/09_extraction.ipynb #fd63255a
 def is_echo(value:Any, schema:Any)->bool:
     "Whether a document is the schema itself, or a shape of it, in place of an answer."
     if not isinstance(value, dict) or not isinstance(schema, dict): return False
     told, own = value.get('properties'), schema.get('properties', {})
-    return value==schema or isinstance(told, dict) and bool(told) and 'properties' not in own and told.keys()==own.keys()
+    return value==schema or isinstance(told,
+                                       dict) and bool(told) and 'properties' not in own and told.keys()==own.keys()
 
 # %% ../../../nbs/schema/09_extraction.ipynb #36111b7d
 def extract(text:str, # As generated
@@ -199,7 +200,7 @@ def extract(text:str, # As generated
     plain = scalars(text, kinds, s) if kinds else []
     return _last_valid(text, plain, language, finish) or _why_none(text, s, spans or plain, language, finish)
 
-# %% ../../../nbs/schema/09_extraction.ipynb #3a789ade
+# %% ../../../nbs/schema/09_extraction.ipynb #b4251cad
 def _judge(text:str, at:tuple[int, int], language:Language|None, finish:Finish|None)->Verdict:
     "The verdict on a part of a text."
     part = text[slice(*at)]
@@ -218,7 +219,7 @@ def _last_valid(text:str, spans:Sequence[tuple[int, int]], language:Language|Non
         if v := _judge(text, at, language, finish): return v
     return None
 
-# %% ../../../nbs/schema/09_extraction.ipynb #417cb46a
+# %% ../../../nbs/schema/09_extraction.ipynb #7d871cfb
 def _why_none(text:str, s:Scan, spans:Sequence[tuple[int, int]], language:Language|None, finish:Finish|None)->Verdict:
     "The verdict on a text without a valid document: of the newest that was meant as one."
     newest, slip = spans[-1] if spans else (-1, -1), s.slips[-1] if s.slips else -1
@@ -230,7 +231,7 @@ def _why_none(text:str, s:Scan, spans:Sequence[tuple[int, int]], language:Langua
     fault = fault_of(text[slip:]) or Fault('syntax', 0, '', 'this is not JSON')
     return replace(faulty(text, fault, finish, text, slip), status='none', start=0)
 
-# %% ../../../nbs/schema/09_extraction.ipynb #e6ae073c
+# %% ../../../nbs/schema/09_extraction.ipynb #7ad24580
 def _extract_words(text:str, language:Language, finish:Finish|None)->Verdict:
     "The answer of a language that is not JSON."
     first = None
@@ -238,7 +239,8 @@ def _extract_words(text:str, language:Language, finish:Finish|None)->Verdict:
         v = replace(validate(text[slice(*at)], language, finish if at[1]==len(text) else None), start=at[0])
         if v: return v
         first = first or v
-    if first is None or first.status=='truncated': return first or Verdict('none', text, None, 'there is no text', 'missing')
+    if first is None or first.status=='truncated': return first or Verdict('none', text, None, 'there is no text',
+                                                                           'missing')
     return Verdict('none', text, None, first.reason, language.kind)
 
 def _places(text:str, language:Language)->Iterator[tuple[int, int]]:
@@ -263,6 +265,7 @@ def _choices(text:str, start:int, choices:Sequence[str])->Iterator[tuple[int, in
     found = []
     for choice in choices:
         left, right = r'(?<!\w)' if choice[:1].isalnum() else '', r'(?!\w)' if choice[-1:].isalnum() else ''
-        spans = [m.span() for m in re.finditer(left+re.escape(choice)+right, text) if m.start() >= start] if choice else []
+        spans = [m.span() for m in re.finditer(left+re.escape(choice)+right,
+                                               text) if m.start() >= start] if choice else []
         if spans: found.append(spans[-1])
     yield from sorted(found, key=lambda x: (x[1], -x[0]), reverse=True)

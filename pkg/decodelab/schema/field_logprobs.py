@@ -16,15 +16,13 @@ from ..backends.drawing import allowed
 from ..core.errors import BadValue
 from .constraints import Grammar, constrain
 from .languages import Language
-from .validation import Frame, as_language, byte_matcher, cut_short, path_of, read, walked
+from .validation import END, Frame, byte_matcher, can_follow, cut_short, path_of, read, walked
 if TYPE_CHECKING: from llguidance import LLMatcher
 
 # %% auto #0
-__all__ = ['NUMERIC', 'END', 'Value', 'values_of', 'is_whole', 'can_follow', 'after_byte', 'alternatives_at', 'Alternative',
-           'Field', 'Path', 'Spread', 'follow', 'gather', 'bits_of', 'rows_of', 'fields', 'grammar_of', 'text_tokens',
-           'Document', 'token_logprobs']
+__all__ = ['fields', 'grammar_of', 'text_tokens']
 
-# %% ../../../nbs/schema/10_field_logprobs.ipynb #dc469acc
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #5729267e
 @dataclass(frozen=True)
 class Value:
     "A scalar of a document, or an empty container."
@@ -42,9 +40,8 @@ def values_of(document:bytes)->list[Value]:
     ends = np.cumsum([0] + [len(c.encode()) for c in text])
     return [Value(pointer, int(ends[a]), int(ends[b])) for pointer,a,b in found]
 
-# %% ../../../nbs/schema/10_field_logprobs.ipynb #1cf62a19
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #69d80b44
 NUMERIC = frozenset(b'-+.eE0123456789')
-END = 256 # Of the text, among bytes
 
 def is_whole(value:bytes)->bool:
     "Whether the bytes of a value cannot be continued."
@@ -53,18 +50,13 @@ def is_whole(value:bytes)->bool:
     body = value[:-1]
     return len(value) > 1 and value.endswith(b'"') and (len(body)-len(body.rstrip(b'\\'))) % 2==0
 
-def can_follow(matcher:LLMatcher)->list[int]:
-    "Bytes that may come next, the end among them."
-    bits = np.unpackbits(np.frombuffer(matcher.compute_bitmask(), np.uint8), bitorder='little')
-    return np.flatnonzero(bits[:257]).tolist()
-
 def after_byte(matcher:LLMatcher, byte:int)->LLMatcher:
     "A copy that has read one more byte."
     new = matcher.deep_copy()
     new.consume_token(byte)
     return new
 
-# %% ../../../nbs/schema/10_field_logprobs.ipynb #59d61da5
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #9bf9cc93
 def alternatives_at(matcher:LLMatcher, most:int=256, text:bool=False)->list[bytes]|None:
     "Every value (or `text`, up to its end) that the grammar allows here; a container by its bracket; `None`: too many."
     found: set[bytes] = set()
@@ -81,7 +73,7 @@ def alternatives_at(matcher:LLMatcher, most:int=256, text:bool=False)->list[byte
 def _ends_number(value:bytes, byte:int)->bool:
     return value[:1] in (b'-', *(b'%d' % i for i in range(10))) and byte not in NUMERIC
 
-# %% ../../../nbs/schema/10_field_logprobs.ipynb #cf8ebc00
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #605ed0df
 @dataclass(frozen=True)
 class Alternative:
     "A value that the grammar allows where another was written."
@@ -106,7 +98,7 @@ class Field:
         "Log-mass that the model itself puts on the alternatives."
         return float(logsumexp([a.model for a in self.alternatives]))
 
-# %% ../../../nbs/schema/10_field_logprobs.ipynb #da682406
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #8d4cef73
 @dataclass
 class Path:
     "Tokens from the border before a value."
@@ -136,7 +128,7 @@ class Spread:
         return [c for c in self.choices if c.startswith(tail) or not self.text and tail.startswith(c)
                 and (is_whole(c) or tail[len(c)] not in NUMERIC)]
 
-# %% ../../../nbs/schema/10_field_logprobs.ipynb #e45c4be8
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #7227922b
 def follow(s:Spread, path:Path, row:np.ndarray, bits:np.ndarray, pieces:Sequence[bytes],
            ends:frozenset[int])->list[Path]:
     "Take the distribution after a path; the paths from there that are still undecided."
@@ -146,8 +138,8 @@ def follow(s:Spread, path:Path, row:np.ndarray, bits:np.ndarray, pieces:Sequence
     for token,x in zip(tokens.tolist(), logp.tolist()):
         data, model, held = path.data+pieces[token], path.model+x, path.held+x-kept
         left = s.left(data, token in ends)
-        if left is None or len(left) > 1: undecided.append(Path((*path.ids, token), _one_on(path, token), data, model,
-                                                                held))
+        if left is None or len(left) > 1:
+            undecided.append(Path((*path.ids, token), _one_on(path, token), data, model, held))
         elif left: s.mass.setdefault(left[0], []).append((model, held))
     return undecided
 
@@ -157,7 +149,7 @@ def _one_on(path:Path, token:int)->Any:
     matcher.accept([token])
     return matcher
 
-# %% ../../../nbs/schema/10_field_logprobs.ipynb #bbca64f3
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #27883ad3
 def gather(model:Causal, constraint:Constraint, spreads:Sequence[Spread])->None:
     "Follow all paths of all values, those of one length together."
     pieces, ends = model.token_bytes(), frozenset(model.eos_ids)
@@ -202,14 +194,14 @@ def grammar_of(model:Causal, language:Any)->Grammar:
     if isinstance(language, Grammar): return language
     if hasattr(language, 'fill'): raise BadValue('language', type(language).__name__,
                                                  'a Grammar, a Language, or a schema')
-    return constrain(model, as_language(language))
+    return constrain(model, language)
 
 def text_tokens(model:Causal, sample:Sample|Ids)->Ids:
     "The tokens of a document, without the end of the text."
     ids = tuple(map(int, sample.ids if isinstance(sample, Sample) else sample))
     return ids[:-1] if ids and ids[-1] in model.eos_ids else ids
 
-# %% ../../../nbs/schema/10_field_logprobs.ipynb #28c6c7b5
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #54252618
 @dataclass
 class Document:
     "The bytes of a document, and where its tokens and values are."
@@ -245,7 +237,7 @@ def _check(language:Language, d:Document)->None:
     if walked(text, language)[0] < len(text.encode()):
         raise BadValue('document', cut_short(text), f'a text of {language.name}, or its beginning')
 
-# %% ../../../nbs/schema/10_field_logprobs.ipynb #3bc1860c
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #91b58b63
 def token_logprobs(model:Causal, prompt:Ids, ids:Ids, sample:Sample|Ids, constraint:Constraint)->tuple[np.ndarray,
                                                                                                        np.ndarray]:
     "Of each token: under the model itself, and under the mask, [T] each."

@@ -245,7 +245,7 @@ def enumerated(model:Causal, prompt:Ids, plan:Sampling,
         while todo:
             if tree.runs+len(todo) > nodes: raise BadValue('nodes', nodes, 'more: the language has more prefixes')
             part, todo = todo[:rows], todo[rows:]
-            run_nodes(model, [(tree, node, Place(tree.constraint)) for node,_,_ in part], 0, rows)
+            run_nodes(model, [(tree, node, Place(tree.plan)) for node,_,_ in part], 0, rows)
             for node,weight,kept in part:
                 ends, on = grown(model, tree, node, weight+node.left, (*kept, node.kept))
                 out += ends
@@ -259,7 +259,7 @@ def grown(model:Causal, tree:Tree, node:Node, weight:float, kept:tuple[float, ..
     ends, on = [], []
     for token,share,logprob in zip(*(x.tolist() for x in (node.row.tokens, node.row.shares, node.row.logprobs))):
         child = tree.child(node, token, share, logprob)
-        if not tree.ends[token]: on.append((child, weight, kept))
+        if not (node.complete and tree.ends[token]): on.append((child, weight, kept))
         else: ends.append(Document(child.path, model.decode(node.path), child.log_mass, weight, np.array(kept)))
     node.row = None
     return ends, on

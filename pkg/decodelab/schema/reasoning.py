@@ -36,8 +36,8 @@ class Marker:
             k += self.data[k]==byte
             out.append(k)
         return out
-    def feed(self, matched:int, data:bytes)->tuple[int, bytes|None]: # New state; what follows the marker, if it is complete
-        "Read on."
+    def feed(self, matched:int, data:bytes)->tuple[int, bytes|None]:
+        "Read on: the new state, and what follows the marker if it is complete."
         for i,byte in enumerate(data):
             while matched and self.data[matched]!=byte: matched = self.borders[matched]
             matched += self.data[matched]==byte
@@ -69,6 +69,8 @@ class Reasoned:
         for name in ('max_reasoning_tokens', 'gap'):
             least = name=='max_reasoning_tokens'
             if getattr(self, name) < least: raise BadValue(name, getattr(self, name), f'at least {int(least)}')
+    @property
+    def name(self)->str: return f'{self.document.name} after reasoning'
     @cached_property
     def grammar(self)->str:
         parts = dict(kind='reasoned', document=self.document.grammar, marker=self.marker, gap=self.gap,
@@ -109,7 +111,7 @@ class ReasonedMatcher:
     def complete(self)->bool:
         "The text may end here."
         if self.inner is None: return self.rule.may_end and self.now.phase=='reasoning'
-        return bool(getattr(self.inner, 'complete', self.inner.done))
+        return self.inner.complete
     def accept(self, ids:Sequence[int])->None:
         for token in map(int, ids): self.path.append(self.after(token))
     def fork(self)->ReasonedMatcher:
@@ -193,13 +195,16 @@ def blank_bits(self:Reasoned, width:int)->np.ndarray: # int32 [width]
 
 @patch
 def fill(self:Reasoned, matchers:Sequence[Any], rows:Sequence[int], bits:np.ndarray)->None:
-    "Set in `bits` what each matcher allows in its row."
-    inner = [(m.inner, row) for m,row in zip(matchers, rows) if m.inner is not None]
-    if inner: self.document.fill([m for m,_ in inner], [row for _,row in inner], bits)
+    "Set in `bits` what each matcher allows in its row; their rules may differ."
+    inside: dict[type, tuple[Constraint, list[tuple[Matcher, int]]]] = {}
     for m,row in zip(matchers, rows):
-        if m.now.phase=='reasoning': bits[row] = self.free(m.now.matched, bits.shape[1])
-        elif m.now.phase=='marker': set_bits(bits[row], m.now.left[:1])
-        elif m.now.phase=='gap' and m.now.gap < self.gap: bits[row] |= self.blank_bits(bits.shape[1])
+        if m.inner is not None:
+            inside.setdefault(type(m.rule.document), (m.rule.document, []))[1].append((m.inner, row))
+        elif m.now.phase=='reasoning': bits[row] = m.rule.free(m.now.matched, bits.shape[1])
+        else: set_bits(bits[row], m.now.left[:1])
+    for document,held in inside.values(): document.fill([m for m,_ in held], [row for _,row in held], bits)
+    for m,row in zip(matchers, rows):
+        if m.now.phase=='gap' and m.now.gap < m.rule.gap: bits[row] |= m.rule.blank_bits(bits.shape[1])
 
 # %% ../../../nbs/schema/15_reasoning.ipynb #b6261de1
 def marker_of(model:Causal)->str:

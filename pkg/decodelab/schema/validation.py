@@ -19,11 +19,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 # %% auto #0
-__all__ = ['SPACE', 'STRING', 'NUMBER', 'SCALAR', 'VALUE', 'KEY', 'DEPTH', 'STATES', 'PLAIN', 'ITEMS', 'PAIRS', 'QUICKER', 'FAST',
-           'Visit', 'SLIPS', 'EXPECTED', 'BODY', 'OPEN_STRING', 'OPEN_VALUE', 'OPEN_NUMBER', 'OPEN_KEY', 'ENDS', 'CUT',
-           'LONE', 'QUICK', 'SURROGATE', 'Verdict', 'cut_short', 'Frame', 'Reading', 'read', 'pointer_of', 'path_of',
-           'place', 'slip', 'is_cut', 'Fault', 'fault_of', 'strict', 'depth', 'schema_fault', 'as_object', 'Bytes',
-           'byte_tokenizer', 'byte_matcher', 'walked', 'by_regex', 'in_words', 'faulty', 'as_language', 'validate']
+__all__ = ['LONE', 'QUICK', 'SURROGATE', 'Verdict', 'cut_short', 'Fault', 'strict', 'depth', 'faulty', 'as_language', 'validate']
 
 # %% ../../../nbs/schema/08_validation.ipynb #e24096dc
 @dataclass(frozen=True)
@@ -42,7 +38,7 @@ def cut_short(text:str, length:int=80)->str:
     "A text that fits a sentence."
     return text if len(text) <= length else f'{text[:length-20]}… ({len(text):,} characters)'
 
-# %% ../../../nbs/schema/08_validation.ipynb #0d316cc2
+# %% ../../../nbs/schema/08_validation.ipynb #44f01705
 SPACE = r'[ \t\n\r]*+'
 STRING = r'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+"'
 NUMBER = r'-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][-+]?[0-9]++)?+'
@@ -55,7 +51,7 @@ STATES = {'value': VALUE, 'first': VALUE+r'|(?P<close>\])', 'key': KEY, 'key0': 
           'after[': r'(?P<comma>,)|(?P<close>\])', 'after{': r'(?P<comma>,)|(?P<close>\})'}
 PLAIN = {state: re.compile(f'{SPACE}(?:{body})') for state,body in STATES.items()}
 
-# %% ../../../nbs/schema/08_validation.ipynb #c69642c9
+# %% ../../../nbs/schema/08_validation.ipynb #75cf7db5
 ITEMS, PAIRS = rf'(?:{SCALAR}{SPACE},{SPACE})*+', rf'(?:{STRING}{SPACE}:{SPACE}{SCALAR}{SPACE},{SPACE})*+'
 PLAIN['item'] = PLAIN['value']
 QUICKER = {'first': rf'{ITEMS}(?:{VALUE})|(?P<close>\])', 'item': f'{ITEMS}(?:{VALUE})',
@@ -79,7 +75,7 @@ class Reading:
 
 Visit = Callable[[str, int, int, list[Frame]], None] # What was read, from where, to where, inside what
 
-# %% ../../../nbs/schema/08_validation.ipynb #ee3ad765
+# %% ../../../nbs/schema/08_validation.ipynb #59de7882
 def read(text:str, at:int=0, visit:Visit|None=None)->Reading:
     "Read one value; with a visitor one token at a time."
     stack: list[Frame] = []
@@ -108,7 +104,7 @@ def _advance(stack:list[Frame], what:str, m:re.Match[str], at:int)->str:
     stack[-1].count += 1
     return 'after'+stack[-1].kind
 
-# %% ../../../nbs/schema/08_validation.ipynb #de97d76d
+# %% ../../../nbs/schema/08_validation.ipynb #7c283f5f
 def pointer_of(parts:Sequence[str|int])->str:
     "A JSON pointer (RFC 6901)."
     return ''.join('/' + str(part).replace('~', '~0').replace('/', '~1') for part in parts)
@@ -121,7 +117,7 @@ def place(text:str, at:int)->str:
     "A position as an editor shows it."
     return f'line {text.count(chr(10), 0, at)+1}, column {at-text.rfind(chr(10), 0, at)}'
 
-# %% ../../../nbs/schema/08_validation.ipynb #886b98dd
+# %% ../../../nbs/schema/08_validation.ipynb #f3643750
 SLIPS = [('trailingComma', r'[\]}]', 'a comma before the closing bracket'),
          ('comment', r'//|/\*|#', 'JSON has no comments'),
          ('quotes', r'[\'‘’“”`]', 'strings stand between double quotes'),
@@ -143,7 +139,7 @@ def slip(text:str, at:int, state:str)->tuple[str, str]:
     if at==len(text): return 'unfinished', f'the text ends where {EXPECTED[state]} should stand'
     return 'syntax', f'{text[at]!r} where {EXPECTED[state]} should stand'
 
-# %% ../../../nbs/schema/08_validation.ipynb #84ebf96d
+# %% ../../../nbs/schema/08_validation.ipynb #4fa95939
 def _bad_string(text:str, at:int, state:str)->tuple[str, str]:
     "What is wrong in a string that begins here, or after it."
     at = _string_stop(text, at)
@@ -159,7 +155,7 @@ def _string_stop(text:str, at:int)->int:
     m = BODY.match(text, at)
     return m.end() if m else at
 
-# %% ../../../nbs/schema/08_validation.ipynb #d85c0cf0
+# %% ../../../nbs/schema/08_validation.ipynb #4cd53de2
 OPEN_STRING = r'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+(?:\\(?:u[0-9a-fA-F]{0,3})?)?'
 OPEN_VALUE = rf'(?:{OPEN_STRING}|-|t|tr|tru|f|fa|fal|fals|n|nu|nul)?'
 OPEN_NUMBER = re.compile(r'-?(?:0|[1-9][0-9]*)(?:\.|(?:\.[0-9]+)?[eE][-+]?)')
@@ -218,7 +214,7 @@ class _Checks:
     def found(self, keyword:str, at:int, where:str, sentence:str)->None:
         raise _Found(Fault(keyword, at, where, sentence))
 
-# %% ../../../nbs/schema/08_validation.ipynb #d594253a
+# %% ../../../nbs/schema/08_validation.ipynb #4b2e6e80
 def _solid(text:str, at:int)->int:
     "The first character from here that is not white space."
     while at < len(text) and text[at] in ' \t\n\r': at += 1
@@ -275,7 +271,7 @@ def depth(text:str)->int:
     outside = np.cumsum(codes==ord('"')) % 2 == 0
     return int(np.cumsum((np.isin(codes, [91, 123])*1-np.isin(codes, [93, 125]))*outside).max())
 
-# %% ../../../nbs/schema/08_validation.ipynb #53a4cf82
+# %% ../../../nbs/schema/08_validation.ipynb #d30ff7a5
 @dataclass(frozen=True)
 class _Schema:
     "A schema, told from others by the text of its language."
@@ -304,7 +300,7 @@ def schema_fault(value:Any, language:Language)->tuple[str, str, str]|None: # Key
         return error.kind.name, pointer_of(error.instance_path), sentence
     return None
 
-# %% ../../../nbs/schema/08_validation.ipynb #85524dd9
+# %% ../../../nbs/schema/08_validation.ipynb #1efc1ba8
 @lru_cache(256)
 def _adapter(model:Any)->TypeAdapter:
     "Pydantic's reader of a class."
@@ -319,7 +315,7 @@ def as_object(text:str, model:Any)->tuple[Any, tuple[str, str, str]|None]: # The
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         return None, (first['type'], pointer_of(first['loc']), f'{model.__name__}: {cut_short(first["msg"], 200)}')
 
-# %% ../../../nbs/schema/08_validation.ipynb #2cda91b6
+# %% ../../../nbs/schema/08_validation.ipynb #779ac085
 class Bytes:
     "A tokenizer of single bytes, for walking through a grammar without a model."
     eos_token_id, bos_token_id, special_token_ids = 256, None, [256]
@@ -340,17 +336,24 @@ def _beginning(lark:str)->LLMatcher:
                                           matcher.get_error().splitlines()[0])
     return matcher
 
-# %% ../../../nbs/schema/08_validation.ipynb #7d8e83dc
+# %% ../../../nbs/schema/08_validation.ipynb #29ecba8d
 def byte_matcher(language:Language)->LLMatcher:
     "Where every text of a language begins; it reads single bytes, 256 is the end."
     return _beginning(language.lark).deep_copy()
+
+END = 256 # Of the text, among bytes
+
+def can_follow(matcher:LLMatcher)->list[int]:
+    "Bytes that may come next, the end among them."
+    bits = np.unpackbits(np.frombuffer(matcher.compute_bitmask(), np.uint8), bitorder='little')
+    return np.flatnonzero(bits[:257]).tolist()
 
 def walked(text:str, language:Language)->tuple[int, bool, bool]: # Bytes that fit, may it end there, must it end there
     "How far the grammar of a language goes along with a text."
     matcher, ids = byte_matcher(language), list(text.encode(errors='surrogatepass'))
     fit = matcher.try_consume_tokens(ids)
     whole = fit==len(ids)
-    return fit, whole and matcher.is_accepting(), whole and matcher.is_stopped()
+    return fit, whole and matcher.is_accepting(), whole and can_follow(matcher)==[END]
 
 @lru_cache(256)
 def _whole_regex(regex:str)->Draft202012Validator|None:
@@ -363,7 +366,7 @@ def by_regex(text:str, regex:str)->bool|None:
     validator = _whole_regex(regex)
     return None if validator is None or LONE.search(text) else validator.is_valid(text)
 
-# %% ../../../nbs/schema/08_validation.ipynb #fd7221a9
+# %% ../../../nbs/schema/08_validation.ipynb #8b22d472
 def in_words(text:str, language:Language)->tuple[bool, str]: # Whether it is of the language; what if it is not
     "Membership in a language that is not JSON."
     plain = json.loads(language.grammar)
@@ -402,7 +405,7 @@ def validate(text:str, # As generated
     if not bad and language.model is not None: value, bad = as_object(text, language.model)
     return Verdict('valid', text, value) if not bad else Verdict('invalid', text, None, bad[2], bad[0], bad[1])
 
-# %% ../../../nbs/schema/08_validation.ipynb #f1ab23c6
+# %% ../../../nbs/schema/08_validation.ipynb #e3abdcbb
 def _may_go_on(text:str, language:Language|None)->bool:
     "Whether a text that was cut off may be the beginning of a longer document."
     if language is None: return True

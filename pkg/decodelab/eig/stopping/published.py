@@ -6,42 +6,65 @@
 from __future__ import annotations
 import math, re
 from collections.abc import Sequence
+from typing import Literal
 import numpy as np
 from scipy import stats
 from ...core.parameters import param
-from .rules import Probing, State, Verdict, periodic, rule, rules # noqa: F401 (with these in it)
+from .rules import Probe, Probing, State, Verdict, periodic, rule, rules # noqa: F401 (with these in it)
 
 # %% auto #0
-__all__ = ['DEERParameters', 'at_transition', 'deer', 'CertaindexParameters', 'certaindex', 'ConvergenceParameters',
-           'answer_convergence', 'ESCoTParameters', 'runs', 'es_cot', 'EATParameters', 'moving_variance', 'eat',
-           'CoDEParameters', 'code_stop', 'CusumParameters', 'cusum']
+__all__ = ['DEERParameters', 'at_transition', 'trial_confidence', 'deer', 'CertaindexParameters', 'certaindex',
+           'ConvergenceParameters', 'answer_convergence', 'ESCoTParameters', 'runs', 'es_cot', 'EATParameters',
+           'moving_variance', 'eat', 'CoDEParameters', 'inner_confidence', 'degeneration', 'code_stop',
+           'CusumParameters', 'cusum']
 
 # %% ../../../../nbs/eig/stopping/02_published.ipynb #b27567bb
+_SKIP = ('Tokens of a trial that its confidence leaves out, from its beginning; 1 as released, where that opens a box, '
+         '0 where the cue has opened all.')
+
 class DEERParameters(Probing):
     threshold: float = param(.95, 'Confidence of the trial answer at which thinking ends.', 'probability', ge=0, le=1)
+    form: Literal['arithmetic','qwen3'] = param('arithmetic', 'Mean of the tokens’ probabilities; `qwen3`: the geometric '
+                                                'one, of a trial that ended.')
+    trials: int = param(10, 'Trial answers at most.', ge=1, le=1_000_000)
+    skip: int = param(1, _SKIP, 'tokens', ge=0, le=100)
     marks: str = param('', 'Regular expression of transition words, e.g. `\\b(wait|alternatively|hmm)\\b`; empty: '
                        'every boundary is a transition.')
 
 def at_transition(s:State, p:DEERParameters)->bool:
-    "Where a step holds a transition word."
-    return periodic(s, p) and (not p.marks or re.search(p.marks, s.steps[-1], re.I) is not None)
+    "Where a step holds a transition word, while there are trials left."
+    if len(s.probes) >= p.trials or not periodic(s, p): return False
+    return not p.marks or re.search(p.marks, s.steps[-1], re.I) is not None
 
-@rule('deer', DEERParameters, needs='answer', source='DEER, arXiv 2504.15895', when=at_transition)
+# %% ../../../../nbs/eig/stopping/02_published.ipynb #b5d9fa50
+def trial_confidence(probe:Probe, form:str='arithmetic', skip:int=1)->float:
+    "Mean probability of a trial's tokens after the first `skip`; the string's per token where its tokens are unknown."
+    if form=='qwen3' and not probe.ended: return 0.
+    if not probe.logprobs: return probe.confidence**(1/probe.length)
+    counted = np.array(probe.logprobs[skip:])
+    if not len(counted): return 0.
+    return float(np.exp(counted).mean() if form=='arithmetic' else np.exp(counted.mean()))
+
+@rule('deer', DEERParameters, needs='answer', source='DEER, arXiv 2504.15895; code at iie-ycx/DEER', when=at_transition)
 def deer(s:State, p:DEERParameters)->bool:
-    "Stop when (Π_i p(a_i))^(1/n) > θ for the n tokens of the trial answer."
-    return not (s.now.answer and s.now.confidence**(1/s.now.length) > p.threshold)
+    "Stop when mean_(i>skip) p(a_i) > θ for the tokens a_i of the trial answer, in at most `trials` trials."
+    return not trial_confidence(s.now, p.form, p.skip) > p.threshold
 
 # %% ../../../../nbs/eig/stopping/02_published.ipynb #68b062bc
 class CertaindexParameters(Probing):
     window: int = param(3, 'Probes that must agree.', ge=1, le=1000)
     agreement: float = param(1., 'Share of them that equal the last.', ge=0, le=1)
+    hesitation: str = param('wait|hold|but|okay|no|hmm', 'Regular expression of what no probe of the window may hold, '
+                            'in lower case; empty: anything may be said.')
 
-@rule('certaindex', CertaindexParameters, needs='answer', source='Certaindex/Dynasor, arXiv 2412.20993')
+@rule('certaindex', CertaindexParameters, needs='answer',
+      source='Certaindex/Dynasor, arXiv 2412.20993; code at hao-ai-lab/Dynasor')
 def certaindex(s:State, p:CertaindexParameters)->bool:
-    "Stop when the share of the last w probes that equal the newest, non-empty answer is ≥ `agreement`."
-    last = s.answers[-p.window:]
-    if len(last) < p.window or not last[-1]: return True
-    return sum(answer==last[-1] for answer in last)/p.window < p.agreement
+    "Stop when ≥ `agreement` of the last w probes equal the newest, non-empty answer, and none of them hesitates."
+    last = s.probes[-p.window:]
+    if len(last) < p.window or not last[-1].answer: return True
+    if p.hesitation and any(re.search(p.hesitation, probe.said.lower()) for probe in last): return True
+    return sum(probe.answer==last[-1].answer for probe in last)/p.window < p.agreement
 
 # %% ../../../../nbs/eig/stopping/02_published.ipynb #4b354bc4
 class ConvergenceParameters(Probing):
@@ -101,20 +124,32 @@ def eat(s:State, p:EATParameters)->bool:
 
 # %% ../../../../nbs/eig/stopping/02_published.ipynb #f3dacf14
 class CoDEParameters(Probing):
-    start: float = param(.99, 'Confidence threshold at the first probe.', 'probability', ge=0, le=1)
-    end: float = param(.9, 'And after the ramp.', 'probability', ge=0, le=1)
-    ramp: int = param(10, 'Length of the ramp.', 'probes', ge=1, le=10_000)
-    degeneration: float = param(2., 'Degeneration score at which thinking is given up.', ge=0, le=1000)
+    start: float = param(.9, 'Confidence threshold at the first probe.', 'probability', ge=0, le=1)
+    end: float = param(.95, 'And after the ramp.', 'probability', ge=0, le=1)
+    ramp: int = param(2, 'Length of the ramp.', 'probes', ge=1, le=10_000)
+    degeneration: float = param(2., 'Degeneration score above which thinking is given up.', ge=0, le=1000)
+    skip: int = param(1, _SKIP, 'tokens', ge=0, le=100)
+
+def inner_confidence(probe:Probe, skip:int=1)->float:
+    "exp(Σ log p / (n−skip)) over a trial's tokens after the first `skip` and before its last; else its string's."
+    n = len(probe.logprobs)-skip
+    return probe.confidence if n < 2 else float(np.exp(sum(probe.logprobs[skip:-1])/n))
 
 # %% ../../../../nbs/eig/stopping/02_published.ipynb #7702ee03
-@rule('code_stop', CoDEParameters, needs='answer', source='CoDE-Stop, arXiv 2604.04930, equations ours')
+def degeneration(c:Sequence[float], # [t+1] confidences, oldest first
+                 n:Sequence[int] # [t+1] tokens thought at each
+                )->float:
+    "Σ_i 1[c_i < c_(i−1)]·(1 + ln(n_t/n_i)); 0 below three probes."
+    if len(c) < 3: return 0.
+    return sum(1+math.log(n[-1]/max(1, n[i])) for i in range(1, len(c)) if c[i] < c[i-1])
+
+@rule('code_stop', CoDEParameters, needs='answer', source='CoDE-Stop, arXiv 2604.04930, as released')
 def code_stop(s:State, p:CoDEParameters)->Verdict:
-    "Stop when c_t ≥ θ_t (linear from `start` to `end`), or Σ_i |c_i − c_(i−1)|/log₂(1+i) ≥ `degeneration`."
-    c, t = s.confidences, len(s.probes)-1
-    theta = p.start + (p.end-p.start)*min(1, t/p.ramp)
-    if c[-1] >= theta and s.answers[-1]: return Verdict(False, why='confident')
-    unstable = float((np.abs(np.diff(c))/np.log2(1+np.arange(1, t+1))).sum())
-    return Verdict(unstable < p.degeneration, why='degenerate')
+    "Stop when a trial ended and c_t > r_t (from `start` up to `end`), or Σ_i 1[c_i < c_(i−1)]·(1 + ln(n_t/n_i)) > τ."
+    c, t = [inner_confidence(probe, p.skip) for probe in s.probes], len(s.probes)-1
+    if s.now.ended and c[-1] > p.start + (p.end-p.start)*min(1, t/p.ramp): return Verdict(False, why='confident')
+    lost = degeneration(c, [s.tokens[probe.boundary] for probe in s.probes])
+    return Verdict(not lost > p.degeneration, why='degenerate')
 
 # %% ../../../../nbs/eig/stopping/02_published.ipynb #e6e16bcb
 class CusumParameters(Probing):

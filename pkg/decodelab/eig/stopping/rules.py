@@ -31,11 +31,14 @@ class Probe:
     "What was found at one boundary."
     boundary: int = 0
     answer: str = '' # Class of the greedy trial answer; empty where the model did not end it
-    confidence: float = 0. # Probability of that answer
+    confidence: float = 0. # Probability of the trial answer's string; of its class where a belief is at hand
     length: int = 1 # Its tokens, the terminator included
     entropy: float|None = None # Nats, of the belief, or of the token after the cue where only that is needed
     belief: np.ndarray|None = None # Class probabilities, `other` last
     hidden: np.ndarray|None = None # [d] the model's last hidden state, for rules that read it
+    said: str = '' # The trial answer as it was written, ended or not
+    logprobs: tuple[float,...] = () # Nats, of each token of the trial answer, its end included
+    ended: bool = True # Whether the trial ended in an end mark
 
 def unseen()->None: "No forecast can be had."
 

@@ -23,9 +23,9 @@ from ..stopping.live import Scaler
 from ..stopping.reasoning import reason, record
 from ..stopping.recording import FLOOR
 from ..stopping.replay import replay_at
-from .plane import CORRECT, TOTAL, Curve, judged
+from .plane import CORRECT, TOTAL, Curve, difference, judge
 from .stages import SetUp, stage
-from ...maths.statistics import Paired, paired
+from ...maths.statistics import Paired
 from ...tasks.data import Question, load_questions
 
 # %% auto #0
@@ -70,6 +70,7 @@ class Sweep:
         return dict(self.fixed) | ({} if value is None or np.isnan(value) else {self.parameter: kind(value)})
 
 # %% ../../../../nbs/eig/study/04_compare.ipynb #d2c2e692
+_ANSWER = (('skip', 0),) # Our cue has opened the answer: a trial's first token is the answer's own
 _EIG, _entropies, _costs = 'expected_information_gain_reasoning', partial(rising, .02, 2.3), partial(rising, .01, 1.6)
 
 # %% ../../../../nbs/eig/study/04_compare.ipynb #46ab653f
@@ -83,12 +84,12 @@ SWEEPS = {
     'amortised, probes': Sweep('amortised_gain', 'lambda_cost', _costs),
     'amortised, hidden state': Sweep('hidden_gain', 'lambda_cost', _costs),
     'own path, L=6': Sweep('own_path_gain', 'lambda_cost', _costs),
-    'DEER': Sweep('deer', 'threshold', lambda m: 1-rising(.002, .8, m)),
+    'DEER': Sweep('deer', 'threshold', lambda m: 1-rising(.002, .8, m), _ANSWER),
     'Certaindex': Sweep('certaindex', 'window', partial(counts, 1, 12)),
     'answer convergence': Sweep('answer_convergence', 'consecutive', partial(counts, 2, 12)),
     'ES-CoT': Sweep('es_cot', 'd_min', partial(counts, 1, 12)),
     'EAT': Sweep('eat', 'delta', partial(rising, 1e-7, 1.), (('warmup', 2),)),
-    'CoDE-Stop': Sweep('code_stop', 'degeneration', partial(falling, .2, 6.)),
+    'CoDE-Stop': Sweep('code_stop', 'degeneration', partial(falling, .9, 12.), _ANSWER),
     'CUSUM': Sweep('cusum', 'threshold', partial(falling, .05, 6.), (('drift', .1),)),
 }
 
@@ -164,11 +165,11 @@ def area(c:Curve, low:float, high:float, column:int=TOTAL)->float:
     reached = np.searchsorted(tokens[order], np.geomspace(low, high, 200), side='right')-1
     return float(np.where(reached >= 0, best[np.maximum(reached, 0)], 0.).mean())
 
-def at_equal_tokens(c:Curve, budget:Curve, target:float, column:int=TOTAL, seed:int=0)->tuple[Paired,float]:
-    "Accuracy at the target less that of the budget which spends as much, on the same questions; and what that spends."
-    outcomes = judged(c, target, column, seed)
-    i = int(np.abs(budget.tokens(column)-outcomes[:,column].mean()).argmin())
-    return paired(outcomes[:,CORRECT], budget.outcomes[i][:,CORRECT]), float(budget.tokens(column)[i])
+def at_equal_tokens(c:Curve, budget:Curve, target:float, column:int=TOTAL, seed:int=0)->tuple[Paired,float,bool]:
+    "Accuracy at the target less that of a mixed budget which spends as much; what that spends; and if it can."
+    rule = judge(c, target, column, seed)
+    other = judge(budget, rule.spent[:,:,column], column, seed, by=column)
+    return difference(rule, other, CORRECT), other.mean(column), other.met
 
 # %% ../../../../nbs/eig/study/04_compare.ipynb #c60b9073
 LEAST = 20 # Questions that a gain is fitted on
