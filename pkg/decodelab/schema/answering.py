@@ -19,7 +19,7 @@ from .languages import Language, compile
 from .validation import Verdict, byte_matcher, cut_short, validate
 
 # %% auto #0
-__all__ = ['Distribution', 'alternatives', 'token_paths', 'Answer', 'Unanswered', 'answer', 'prompt_of', 'described']
+__all__ = ['Distribution', 'alternatives', 'token_paths', 'encoded', 'Answer', 'Unanswered', 'answer', 'prompt_of', 'described']
 
 # %% ../../../nbs/schema/11_answering.ipynb #70920d73
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def alternatives(model:Causal,
     constraint = grammar_of(model, language)
     texts = alternatives_at(byte_matcher(constraint.language), most, text=True)
     if texts is None: raise BadValue('language', constraint.language.name, f'one of at most {most} texts')
-    paths = {t: [_encoded(model, t)] for t in texts} if canonical else token_paths(model, constraint, texts, most)
+    paths = encoded(model, texts) if canonical else token_paths(model, constraint, texts, most)
     closes = [tuple(e) for e in ends] if ends is not None else [(e,) for e in model.eos_ids]
     flat = [(i, (*path, *close)) for i,t in enumerate(texts) for path in paths[t] for close in closes]
     pairs = [(tuple(p) or (model.prefix_id,), c) for p in prefixes for _,c in flat]
@@ -84,12 +84,13 @@ def _after(matcher:Any, token:int)->Any:
     new.accept([token])
     return new
 
-def _encoded(model:Causal, text:bytes)->Ids:
-    "The tokens that the tokenizer makes of a text."
-    ids, pieces = tuple(model.encode(text.decode())), model.token_bytes()
-    if b''.join(pieces[i] for i in ids)!=text:
+def encoded(model:Causal, texts:Sequence[bytes])->dict[bytes, list[Ids]]:
+    "The tokens that the tokenizer makes of each text."
+    pieces, out = model.token_bytes(), {t: [tuple(model.encode(t.decode()))] for t in texts}
+    for text,(ids,) in out.items():
+        if b''.join(pieces[i] for i in ids)==text: continue
         raise ModelError(f'{model.name}: the tokenizer changes {text.decode()!r}; canonical=False works by bytes')
-    return ids
+    return out
 
 # %% ../../../nbs/schema/11_answering.ipynb #4bd9b85f
 def _bar(p:float, width:int=120)->str:
@@ -207,7 +208,8 @@ def _parted(model:Causal, constraint:Any, sample:Sample)->tuple[str, Ids, Ids, s
     if isinstance(constraint, Grammar): return '', (), ids, sample.text
     parts, at = constraint.split(sample), 0
     text = parts.document.encode()
-    sizes = [len(model.token_bytes()[i]) for i in ids]
+    pieces = model.token_bytes()
+    sizes = [len(pieces[i]) for i in ids]
     while at < len(ids) and sum(sizes[at:]) > len(text): at += 1
     whole = sum(sizes[at:])==len(text) # else a token writes both the marker and the document
     return parts.reasoning, ids[:at], ids[at:] if whole else (), parts.document
