@@ -4563,6 +4563,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                       'decodelab/schema/extraction.py'),
                                              'decodelab.schema.extraction._trimmed': ( 'schema/extraction.html#_trimmed',
                                                                                        'decodelab/schema/extraction.py'),
+                                             'decodelab.schema.extraction._unspoken': ( 'schema/extraction.html#_unspoken',
+                                                                                        'decodelab/schema/extraction.py'),
                                              'decodelab.schema.extraction._why_none': ( 'schema/extraction.html#_why_none',
                                                                                         'decodelab/schema/extraction.py'),
                                              'decodelab.schema.extraction.extract': ( 'schema/extraction.html#extract',
