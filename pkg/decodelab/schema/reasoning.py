@@ -36,8 +36,8 @@ class Marker:
             k += self.data[k]==byte
             out.append(k)
         return out
-    def feed(self, matched:int, data:bytes)->tuple[int, bytes|None]: # New state; what follows the marker, if it is complete
-        "Read on."
+    def feed(self, matched:int, data:bytes)->tuple[int, bytes|None]:
+        "Read on: the new state, and what follows the marker if it is complete."
         for i,byte in enumerate(data):
             while matched and self.data[matched]!=byte: matched = self.borders[matched]
             matched += self.data[matched]==byte

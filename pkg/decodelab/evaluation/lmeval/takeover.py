@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from ...core.errors import BadValue, DataError
+from .documents import Validity
 from .holding import OWN, SOURCES, held, merged, parted, tasks_from
 from .names import HELD, MODELS, register
 
@@ -17,7 +18,8 @@ _log = logging.getLogger(__name__)
 
 # %% auto #0
 __all__ = ['STANDS_IN', 'LEFT_OUT', 'NOT_OFFERED', 'taken_over', 'has_gpu', 'as_dict', 'with_json', 'checked', 'holds', 'served',
-           'tell', 'under_schema', 'yaml_arguments', 'folders_of', 'check_schemas', 'simple_evaluate', 'through_ours']
+           'tell', 'under_schema', 'yaml_arguments', 'folders_of', 'check_schemas', 'simple_evaluate', 'with_traces',
+           'through_ours']
 
 # %% ../../../../nbs/evaluation/lmeval/10_takeover.ipynb #92d055e7
 STANDS_IN = {'hf': 'decodelab-hf', 'hf-auto': 'decodelab-hf', 'huggingface': 'decodelab-hf', 'vllm': 'decodelab-vllm'}
@@ -147,7 +149,8 @@ def check_schemas(model:object, model_args:str|dict|None, gen_kwargs:str|dict|No
     if foreign or not holds(args, gen, *tasks.values()): return not foreign and holds(args, gen)
     base = {k: v for k,v in args.items() if k in OWN}
     held(base)
-    for task,own in (tasks or {'': {}}).items(): held(merged(merged(base, parted(own)[0]), parted(gen)[0]), task)
+    for task,own in (tasks or {'': {}}).items():
+        held(merged(merged(base, parted(own)[0]), parted(gen)[0]), task)
     return True
 
 # %% ../../../../nbs/evaluation/lmeval/10_takeover.ipynb #f885827c
@@ -161,11 +164,19 @@ def simple_evaluate(model:object, model_args:str|dict|None=None, gen_kwargs:str|
         model, model_args, gen_kwargs = served(model, model_args, gen_kwargs, torch_random_seed, schema)
         out = theirs(model, model_args=model_args, gen_kwargs=gen_kwargs, torch_random_seed=torch_random_seed,
                      tasks=tasks, task_manager=task_manager, **options)
-    for samples in ((out or {}).get('samples') or {}).values():
+    with_traces(out or {})
+    return out
+
+def with_traces(out:dict)->None:
+    "Put traces into samples; count documents there, so that those of caches and of other processes are among them."
+    validity = Validity()
+    for task,samples in (out.get('samples') or {}).items():
         for s in samples:
             traces = [t for responses in s['resps'] for x in responses if (t := getattr(x, 'trace', None))]
             if traces: s['trace'] = traces
-    return out
+            for t in traces:
+                if 'status' in t: validity.add(task, t)
+    if validity.n: out['config']['decodelab_schema'] = validity.asdict()
 
 # %% ../../../../nbs/evaluation/lmeval/10_takeover.ipynb #d81f8da3
 @contextmanager
