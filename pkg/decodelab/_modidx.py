@@ -4366,6 +4366,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                         'decodelab/schema/answering.py'),
                                             'decodelab.schema.answering._field_row': ( 'schema/answering.html#_field_row',
                                                                                        'decodelab/schema/answering.py'),
+                                            'decodelab.schema.answering._fields_of': ( 'schema/answering.html#_fields_of',
+                                                                                       'decodelab/schema/answering.py'),
                                             'decodelab.schema.answering._parted': ( 'schema/answering.html#_parted',
                                                                                     'decodelab/schema/answering.py'),
                                             'decodelab.schema.answering._rest': ( 'schema/answering.html#_rest',

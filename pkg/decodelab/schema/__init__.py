@@ -2,8 +2,7 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
-    "answering": ["Distribution", "alternatives", "token_paths", "encoded", "Answer", "Unanswered", "answer",
-        "prompt_of", "described"],
+    "answering": ["Distribution", "alternatives", "Answer", "Unanswered", "answer"],
     "constraints": ["SPELLED", "COMPILED", "unforced", "executor", "Grammar", "GrammarMatcher", "only_token", "spelled",
         "texts_of", "check_spelling", "check_beginning", "fault", "Described", "constrain"],
     "documents": ["DEPTH", "SIZE", "Schema", "strict_json", "Document", "read", "bundled"],
