@@ -49,6 +49,8 @@ def _plain(value:Any, # What a caller gave
     try: text = json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as e: raise BadValue('schema', type(value).__name__, 'what JSON can say', f'{e}.') from e
     if len(text)>SIZE: raise BadValue('schema', f'{len(text):,} characters', f'at most {SIZE:,}')
+    try: json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as e: raise BadValue('schema', ascii(e.object[e.start]), 'characters', 'It is half of a pair.') from e
     depth = deepest = 0
     for bracket in re.findall(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text):
         depth += (bracket in '[{')-(bracket in ']}')
@@ -113,7 +115,8 @@ def read(spec:Any, # A dict, a truth value, JSON text, a file, `package.module:C
     if isinstance(spec, Mapping): spec = dict(spec)
     if not isinstance(spec, str): return Document('schema', _schema(spec))
     text = spec.strip()
-    if text.startswith(('{', '[')) or text in ('true', 'false'): return Document('schema', _schema(strict_json(text)))
+    if not text: raise BadValue('schema', spec, 'JSON text, a file, or `package.module:Class`')
+    if text.startswith(('{', '[', '\ufeff')) or text in ('true', 'false'): return Document('schema', _schema(strict_json(text)))
     if re.fullmatch(r'[A-Za-z_]\w*(\.\w+)*:[A-Za-z_][\w.]*', text): return _import(text)
     return _of_file(Path(text).expanduser())
 
@@ -203,9 +206,9 @@ def _meta(schema:Schema, draft:int)->None:
         path = list(e.instance_path)
         given = schema
         for step in path: given = given[step] # type: ignore[index]
-        allowed: Any = e.message
-        if path and path[-1]=='type' and isinstance(given, str): allowed = TYPES
-        raise BadValue(f'schema at {pointer(path)}', given if len(str(given))<80 else str(given)[:80], allowed) from e
+        short = given if len(str(given))<80 else str(given)[:80]+'…'
+        if path and path[-1]=='type' and isinstance(given, str): raise BadValue(f'schema at {pointer(path)}', given, TYPES) from e
+        raise BadValue(f'schema at {pointer(path)}', short, 'what its meta-schema takes', f'{e.message[:200]}.') from e
 
 TYPES = ('null', 'boolean', 'integer', 'number', 'string', 'array', 'object')
 
@@ -298,10 +301,18 @@ def _dynamic(bundle:Bundle, ref:str, address:str)->Any:
     found = resolve(bundle, ref, address)
     name = ref.partition('#')[2]
     if isinstance(found, dict) and found.get('$dynamicAnchor')==name:
+        if len(bundle.dynamic[name])==1: return found
         outer = bundle.resources[bundle.root][0]
         home = bundle.where[id(outer)][0] if isinstance(outer, dict) else ''
-        return next((n for n in bundle.dynamic[name] if bundle.where[id(n)][0]==home), found)
+        outermost = next((n for n in bundle.dynamic[name] if bundle.where[id(n)][0]==home), None)
+        if outermost is None: raise BadValue('$dynamicRef', ref, 'an anchor of the whole document, where there are several of that name')
+        return outermost
     return found
+
+def _recursive(bundle:Bundle, found:Any)->Any:
+    "The schema of a recursive reference: the whole document, where both say so."
+    outer = bundle.resources[bundle.root][0]
+    return outer if all(isinstance(x, dict) and x.get('$recursiveAnchor') for x in (found, outer)) else found
 
 def refer(bundle:Bundle, target:Any)->Any:
     "A reference to a schema, which will be copied into `$defs`."
@@ -345,6 +356,7 @@ def modern(bundle:Bundle, node:Any)->Any:
         if key in DROPPED: continue
         if key in ('$ref', '$dynamicRef', '$recursiveRef'):
             target = _dynamic(bundle, value, address) if key=='$dynamicRef' else resolve(bundle, value, address)
+            if key=='$recursiveRef': target = _recursive(bundle, target)
             if '$ref' not in out: out |= refer(bundle, target)
             else: out['allOf'] = [*out.get('allOf', []), refer(bundle, target)]
         elif key in MAPS: out[key] = {name: modern(bundle, v) for name,v in value.items()} if key!='dependentRequired' else value
@@ -354,6 +366,35 @@ def modern(bundle:Bundle, node:Any)->Any:
         else: out[key] = value
     return out
 
+# %% ../../../nbs/schema/00_documents.ipynb #1b9e8aa8
+IN_PLACE = ('allOf', 'anyOf', 'oneOf', 'not', 'if', 'then', 'else', 'dependentSchemas') # They speak of the same value
+
+def _same_value(whole:dict[str, Any], node:Any)->Iterator[Any]:
+    "Schemas that speak of the value that this one speaks of."
+    if not isinstance(node, dict): return
+    if '$ref' in node: yield whole if node['$ref']=='#' else whole['$defs'][node['$ref'].rpartition('/')[2]]
+    yield from (inner for path,inner in places(node) if path[0] in IN_PLACE)
+
+def check_progress(whole:dict[str, Any])->None:
+    "References that go in a circle around one value are an error."
+    done: set[int] = set()
+    on_path: set[int] = set()
+    for start in (whole, *whole.get('$defs', {}).values()):
+        todo = [(start, _same_value(whole, start))]
+        on_path.add(id(start))
+        while todo:
+            node, rest = todo[-1]
+            if (inner := next(rest, None)) is None:
+                done.add(id(node))
+                on_path.discard(id(node))
+                todo.pop()
+            elif id(inner) in on_path:
+                name = next((f'#/$defs/{k}' for k,v in whole.get('$defs', {}).items() if v is inner), '#')
+                raise BadValue('$ref', name, 'a place further inside the value', 'It comes back to itself without progress.')
+            elif id(inner) not in done and isinstance(inner, dict):
+                on_path.add(id(inner))
+                todo.append((inner, _same_value(whole, inner)))
+
 # %% ../../../nbs/schema/00_documents.ipynb #04c90e11
 def bundled(document:Document)->Schema:
     "A checked schema in draft 2020-12 that needs nothing around it."
@@ -362,7 +403,7 @@ def bundled(document:Document)->Schema:
     check_spelling(schema)
     draft = dialect(schema)
     _meta(schema, draft)
-    bundle = Bundle(document.folder, root='schema:/'+document.file)
+    bundle = Bundle(document.folder, root='https://schema.invalid/'+document.file)
     bundle.resources[bundle.root] = schema, draft
     bundle.learn(schema, bundle.root, draft)
     own = bundle.where[id(schema)][0]
@@ -372,4 +413,6 @@ def bundled(document:Document)->Schema:
     while bundle.waiting:
         name, target = bundle.waiting.pop(0)
         bundle.defs[name] = modern(bundle, target)
-    return out | ({'$defs': bundle.defs} if bundle.defs else {})
+    whole = out | ({'$defs': bundle.defs} if bundle.defs else {})
+    check_progress(whole)
+    return whole

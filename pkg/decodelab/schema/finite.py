@@ -49,7 +49,9 @@ def number_expression(n:Number)->str|None:
 
 def empty(shape:Shape)->bool:
     "Has a text or number no spelling?"
-    if isinstance(shape, Text): return shape!=Text() and nothing(text_expression(shape))
+    if isinstance(shape, Text):
+        plain = not shape.matches and not shape.differs and (shape.high!=0 or not shape.excluded)
+        return not plain and nothing(text_expression(shape))
     if not isinstance(shape, Number) or shape==Number(): return False
     expression = number_expression(shape)
     return expression is not None and nothing(expression)
@@ -172,7 +174,7 @@ def survey(s:Source, root:State)->Survey:
         place = v.places[state]
         found = [bounded(s, x, place, v.notes) if isinstance(x, Array) else x for x in shapes_of(s, state)]
         v.shapes[state] = tuple(x for x in found if not empty(x))
-        v.notes |= s.notes[state]
+        v.notes |= s.notes[state, None]
         for shape in v.shapes[state]:
             for child,where in inner(s, shape, place):
                 if child in v.places: continue

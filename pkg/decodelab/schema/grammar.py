@@ -3,11 +3,14 @@
 # %% ../../../nbs/schema/04_grammar.ipynb #d53171b8
 from __future__ import annotations
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 from ..core.errors import BadValue
-from .compiling.branches import State
+from .compiling.branches import State, kind_of
+from .compiling.numbers import Bound, lcm, spelt
 from .finite import Memory, Survey, automaton, number_expression, able
 from .shapes import Array, Fixed, Number, Object, Text, note, text_expression, trie, written_string
 
@@ -79,7 +82,7 @@ def write_state(w:Writer, state:State)->None:
     scalars = [scalar(v) for v in listed if not isinstance(v, (dict, list))]
     ways = [w.terminal(f'/{trie(scalars)}/')] if scalars else []
     ways += [fixed(w, v) for v in listed if isinstance(v, (dict, list))]
-    alone = sum(isinstance(x, Number) for x in shapes)==1 and not any(isinstance(v, (int, float)) for v in listed)
+    alone = sum(isinstance(x, Number) for x in shapes)==1 and not any(kind_of(v)=='number' for v in listed)
     for x in shapes:
         if isinstance(x, Text): ways.append(w.terminal(text_expression(x)))
         elif isinstance(x, Number): ways.append(write_number(w, x, place, alone))
@@ -91,8 +94,27 @@ def write_state(w:Writer, state:State)->None:
 def write_number(w:Writer, n:Number, place:str, alone:bool)->str:
     "A number; multiples that no last digits tell are left to llguidance, which knows those from zero on."
     if expression := number_expression(n): return w.terminal(expression)
+    step = lcm(Fraction(x) for x in n.steps)
+    if alone and n.integer is not False and not n.excluded and max(step.numerator, step.denominator)<=5_000:
+        return w.rule(_multiples(w, n, step))
     note(w.survey.notes, 'multipleOf', place, 'these multiples cannot be told by their last digits')
     return w.terminal(number_expression(Number(n.integer, n.lows, n.highs, (), n.excluded)) or '')
+
+def _multiples(w:Writer, n:Number, step:Fraction)->Iterator[str]:
+    "Multiples from zero on, and those below zero as a sign and a multiple above it."
+    low, high = n.lows[0] if n.lows else None, n.highs[0] if n.highs else None
+    what = {'type': 'integer' if n.integer else 'number', 'multipleOf': spelt(step)}
+    def rule(least:Bound, most:Bound|None)->str:
+        ends = {'exclusiveMinimum' if least[1] else 'minimum': format(least[0], 'f')}
+        top = most or (Decimal(10)**15, True)
+        ends['exclusiveMaximum' if top[1] else 'maximum'] = format(top[0], 'f')
+        body = ', '.join(f'"{k}": {v}' for k,v in {**what, **ends}.items() if k!='type')
+        name = f'm{len(w.rules)}'
+        w.rules[name] = f'%json {{"type": "{what["type"]}", {body}}}'
+        return name
+    if high is None or high[0]>0 or high==(0, False): yield rule(max(low, (Decimal(0), False)) if low else (Decimal(0), False), high)
+    if low is None or low[0]<0:
+        yield f'MINUS {rule((-high[0], high[1]) if high and high[0]<0 else (Decimal(0), True), (-low[0], low[1]) if low else None)}'
 
 # %% ../../../nbs/schema/04_grammar.ipynb #6cf38f34
 def write_array(w:Writer, a:Array)->str:
@@ -130,15 +152,15 @@ def _beginning(w:Writer, items:Sequence[str], low:int)->str:
 def _remembering(w:Writer, a:Array)->str:
     "An array with a memory: each state of it is a rule, which begins with the state before."
     edges, ends = automaton(w.survey.source, a, w.survey.able.__contains__)
+    begin: Memory = (0, (0,)*len(a.counts), frozenset())
     names: dict[Memory, str] = {}
     for _,_,there in edges: names.setdefault(there, f'a{len(w.rules)}_{len(names)}')
     ways: dict[Memory, list[str]] = {m: [] for m in names}
     for here,label,there in edges:
         item = fixed(w, label.value) if isinstance(label, Fixed) else w.value(label)
         if here in names: ways[there].append(f'{names[here]} COMMA {item}')
-        if here[0]==0 and not here[2]: ways[there].append(item)
+        if here==begin: ways[there].append(item)
     for m,every in ways.items(): w.rule(every, names[m])
-    begin: Memory = (0, (0,)*len(a.counts), frozenset())
     return w.rule([*(['FIRST LAST'] if begin in ends else []), *(f'FIRST {names[m]} LAST' for m in names if m in ends)])
 
 # %% ../../../nbs/schema/04_grammar.ipynb #a044dd78
@@ -206,5 +228,6 @@ def write(v:Survey, root:State, separators:str='json')->str:
     lines = [f'start: {w.value(root)}']
     for state in w.todo: write_state(w, state) # grows while it is read
     lines += [f'{name}: {ways}' for name,ways in w.rules.items()]
-    lines += [f'{NAMES[c]}: {spelt}' for c,spelt in SEPARATORS[separators].items()]
+    lines += [f'{NAMES[c]}: {how}' for c,how in SEPARATORS[separators].items()]
+    lines += ['MINUS: "-"'] if any('MINUS' in ways for ways in w.rules.values()) else []
     return '\n'.join([*lines, *(f'{name}: {expression}' for expression,name in w.terminals.items())])

@@ -37,8 +37,16 @@ class Language:
         weak = '\n'.join(f'- `{u}`' for u in self.unenforced)
         return f'**{escape(self.name)}** ({self.kind})\n\n'+(f'checked afterwards, not enforced:\n\n{weak}' if weak else 'enforced in full')
 
-# %% ../../../nbs/schema/05_languages.ipynb #dc8bf490
+# %% ../../../nbs/schema/05_languages.ipynb #0ed1c73c
 ROOT = frozenset({('', True)}) # The state of a whole document
+
+def try_out(lark:str)->None:
+    "llguidance takes the grammar, and can make masks of the beginnings of its texts."
+    m = matcher(lark)
+    for byte in (None, ord('{'), ord('"')):
+        if byte is not None and not m.try_consume_tokens([byte]): break
+        m.compute_bitmask()
+        if m.is_error(): raise BadValue('schema', 'a grammar with too many ways to go on', 'a smaller one', m.get_error().splitlines()[0])
 
 @lru_cache(maxsize=256)
 def _compiled(text:str, # The bundled schema
@@ -47,7 +55,7 @@ def _compiled(text:str, # The bundled schema
     found = survey(source_of(json.loads(text)), ROOT)
     refuse(found, ROOT)
     lark = write(found, ROOT, separators)
-    matcher(lark) # llguidance takes it
+    try_out(lark)
     return lark, tuple(sorted(found.notes))
 
 def _described(**what:Any)->str: return json.dumps(what, ensure_ascii=False)

@@ -293,6 +293,7 @@ def terminal(pattern:str, # A regular expression as JavaScript reads it
              search:bool=True, # May match anywhere; else the whole text
             )->str: # An expression of llguidance's terminals
     "What a pattern matches, as llguidance reads it."
+    if len(pattern)>LIMIT: raise Unsupported(f'it is longer than {LIMIT:,} characters')
     tree = parse(pattern)
     if size(tree)>LIMIT: raise Unsupported(f'its counts stand for {size(tree):,} characters; at most {LIMIT:,} are followed')
     branches = [branch(b, in_json, search) for b in flat(tree)]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 from ...core.errors import BadValue
 from ..documents import Schema
 
@@ -57,12 +57,13 @@ class Source:
     "A bundled schema, and what was worked out of it."
     schema: Schema
     made: dict[str, Schema] = field(default_factory=dict) # Schemas by pointer; those of our own making begin with `~`
-    known: dict[State, Any] = field(default_factory=dict) # The shapes of states
-    notes: dict[State, dict[str, None]] = field(default_factory=dict) # What the shapes of a state are weaker in
-    work: int = 0 # Demands looked at
+    known: dict[tuple[State, str|None], Any] = field(default_factory=dict) # The shapes of states
+    notes: dict[tuple[State, str|None], dict[str, None]] = field(default_factory=dict) # What the shapes of a state are weaker in
+    work: int = 0 # Demands looked at for one state
+    total: int = 0 # And for all
     validators: dict[str, Any] = field(default_factory=dict)
     busy: set[State] = field(default_factory=set) # States whose shapes are being worked out
-    limit: int = 200_000
+    limit: int = 15_000 # For one state; twenty times as much for all
     apart: Callable[[Any, str, str], bool] = lambda s,a,b: False # Can no value satisfy both schemas?
 
     def at(self, pointer:str)->Schema:
@@ -86,7 +87,8 @@ class Source:
         if pointer not in self.validators:
             whole: Any = {'$ref': 'decodelab:root#'+quote(pointer)}
             if pointer.startswith('~'): whole = {'anyOf': [{'$ref': 'decodelab:root'+r['$ref']} for r in self.made[pointer]['anyOf']]} # type: ignore[index]
-            self.validators[pointer] = jsonschema_rs.Draft202012Validator(whole, registry=self.registry, validate_formats=True)
+            try: self.validators[pointer] = jsonschema_rs.Draft202012Validator(whole, registry=self.registry, validate_formats=True)
+            except (jsonschema_rs.ValidationError, ValueError) as e: raise BadValue('schema', str(e).splitlines()[0], 'a schema that its validator takes') from e
         return bool(self.validators[pointer].is_valid(value))
 
     def holds(self, state:State, value:Any)->bool: return all(self.valid(at, value)==sign for at,sign in state)
@@ -97,7 +99,7 @@ def branches(s:Source, todo:Sequence[Demand], kind:str, atoms:Branch|None=None, 
     atoms, seen = atoms or [], set(seen)
     while todo:
         s.work += 1
-        if s.work>s.limit: raise BadValue('schema', 'more combinations', f'at most {s.limit:,} (of anyOf, oneOf, if and not)')
+        if s.work>s.limit or s.total>20*s.limit: raise BadValue('schema', 'more combinations', f'at most {s.limit:,} (of anyOf, oneOf, if and not)')
         first, todo = todo[0], todo[1:]
         if first.keyword=='':
             if first in seen: continue # said before
@@ -124,7 +126,7 @@ def _whole(s:Source, d:Demand)->list[Branch]:
     if isinstance(schema, bool): return [[]] if schema==d.holds else []
     scope = d.scope if d.holds else frozenset()
     if d.holds and any(k in schema for k in ('unevaluatedProperties', 'unevaluatedItems')): scope |= {d.at}
-    every = [Demand(k, d.at, d.holds, scope=scope) for k in (*EVERY, *ONLY) if k in schema]
+    every = [Demand(k, d.at, d.holds, scope=scope) for k in schema if k in EVERY or k in ONLY] # as they were written
     return [every] if d.holds else [[e] for e in every]
 
 def _type(s:Source, d:Demand, kind:str)->list[Branch]:
@@ -167,7 +169,7 @@ def _if(s:Source, d:Demand)->list[Branch]:
     return ways
 
 def _ref(s:Source, d:Demand)->list[Branch]:
-    target = s.at(d.at)['$ref'][1:] # type: ignore[index]
+    target = unquote(s.at(d.at)['$ref'][1:]) # type: ignore[index]
     return [[Demand('', target, d.holds, scope=d.scope)]]
 
 # %% ../../../../nbs/schema/compiling/02_branches.ipynb #34d24b3d
