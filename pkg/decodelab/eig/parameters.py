@@ -37,10 +37,12 @@ class EIGEvalParameters(EIGParameters):
         None, 'Preset of `params/eig/`; what is given by name wins over it.')
     backend: str = param('reference:student', 'Runtime and model, e.g. `hf:path/to/folder`.')
     data: str = param(
-        'reference', '`reference`, `reference:long`, or a JSONL file of question and answer (GSM8K as it is).')
+        'reference', '`reference`, `reference:long`, `reasoning_gym:chain_sum` (any generator), or a JSONL file of question and answer '
+        '(GSM8K as it is).')
     n: int = param(192, 'Questions.', ge=2, le=1_000_000)
     seed: int = param(0, 'Of questions and of all draws.', ge=0, le=2**31-1)
-    unanswerable: float = param(.2, 'Share of reference questions that nobody can answer.', ge=0, le=1)
+    unanswerable: float|None = param(None, 'Share of questions without one of their quantities, which nobody can answer; '
+                                     '.2 of the reference task by default, none of other data.', ge=0, le=1)
     target: float = param(
         .5, 'Where rules are compared: this share of the way from the accuracy without reasoning to the best.',
         ge=.1, le=1)
