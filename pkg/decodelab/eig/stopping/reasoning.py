@@ -6,9 +6,10 @@
 from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Protocol
 from ...backends.contract import Backend, Ids, Sample, Sampling
-from ...tasks.data import Question
+from ...tasks.data import Question, judge_answer
 from ..answers import normalise, same
 from ..forecast import Continuation, MonteCarloForecaster
 from ..frames import Frame, end_ids, prompt_ids
@@ -215,8 +216,9 @@ def _begun(backend, frame:Frame, prompt:Ids, most:int)->Thought:
 def record(question:Question, thought:Thought, normaliser:Callable=normalise)->dict:
     "One question's thought for samples.jsonl."
     q, t = question, thought
-    right = t.answer is not None and same(t.answer, q.answer, normaliser)
-    return dict(id=q.id, group=q.group, question=q.text, truth=q.answer, ids=list(t.ids[t.prompt:]),
+    right = judge_answer(t.answer, q.answer, q.scorer, partial(same, normaliser=normaliser))
+    scored = dict(scorer=q.scorer) if q.scorer else {}
+    return scored | dict(id=q.id, group=q.group, question=q.text, truth=q.answer, ids=list(t.ids[t.prompt:]),
                 steps=[b.step for b in t.boundaries], tokens=[b.tokens for b in t.boundaries],
                 closed=t.closed, cause=t.cause, answer=t.answer, correct=int(right),
                 cost=dict(asdict(t.cost), total=t.cost.total),
