@@ -186,3 +186,43 @@ def test_model_without_chat_template_says_so(student, tmp_path):
     (folder/'tokenizer_config.json').write_text(json.dumps(config))
     model = load(f'hf:{folder}', device='cpu')
     with pytest.raises(DecodelabError, match='no chat template'): model.chat([dict(role='user', content='x')])
+
+BROKEN = {"{{ raise_exception('no system') }}": 'no system', '{{ 1/0 }}': 'division by zero', '{{ [].pop() }}': 'pop',
+          '{% for %}': '', '{{ messages[9].content.x }}': '', '{{ 2**"a" }}': '',
+          '{{ none.x.y }}': '', '{{ {}["a"]["b"] }}': '', '{{ range(10**9)|list|length }}': ''}
+MESSAGES = [dict(role='user', content='hi')]
+
+@pytest.fixture
+def templated(student, monkeypatch):
+    "Every way to a chat template that a tokenizer of Transformers has: `hf:`, `mlx:`, `vllm:`, and a server's folder."
+    from decodelab.backends.dialects import FolderTexts
+    from decodelab.backends.planned import Tokenized
+    served = FolderTexts('server:x', str(reference('student')))
+    assert type(student).chat is Tokenized.chat and type(student).chat_text is Tokenized.chat_text
+    def given(template):
+        for model in (student, served):
+            monkeypatch.setattr(model.tokenizer, 'chat_template', template)
+            monkeypatch.setattr(model, 'template', template)
+        return student, served
+    return given
+
+@pytest.mark.parametrize('template', BROKEN)
+def test_what_goes_wrong_in_a_template_is_one_error(templated, template):
+    for model in templated(template):
+        for ask in (model.chat, model.chat_text):
+            with pytest.raises(DecodelabError, match=f'its chat template refuses.*{BROKEN[template]}'): ask(MESSAGES)
+        with pytest.raises(DecodelabError, match='its chat template refuses'): model.chat_text(MESSAGES, False)
+
+@pytest.mark.parametrize('messages', ['hi', [1], [{}], [dict(content='x')], [dict(role=1, content='x')], [None], []])
+def test_messages_that_are_none(templated, messages):
+    for model in templated('{{ messages[0].content }}'):
+        for ask in (model.chat, model.chat_text):
+            with pytest.raises(DecodelabError, match='messages'): ask(messages)
+        assert model.chat_text(MESSAGES)=='hi'
+
+def test_the_runtimes_share_one_way_to_chat():
+    import importlib
+    from decodelab.backends.planned import Tokenized
+    for module, name in (('hf', 'HF'), ('mlx', 'MLX'), ('vllm', 'VLLM')):
+        model = getattr(importlib.import_module(f'decodelab.backends.{module}'), name)
+        assert model.chat is Tokenized.chat and model.chat_text is Tokenized.chat_text

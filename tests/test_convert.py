@@ -160,6 +160,44 @@ def test_every_added_token_is_asked(tmp_path, at, odd):
     assert not list(tmp_path.glob('*.gguf*'))
 
 @gguf
+@pytest.mark.parametrize('words', [('<ab', 'b>cd'), ('b>cd', '<ab'), ('aab', 'abb'), ('<<', '<<|x'), ('éa', 'aé|')])
+def test_added_tokens_that_overlap_are_the_same_or_refused(tmp_path, words):
+    "llama.cpp takes the longest token first, Transformers the first one."
+    from tokenizers import AddedToken
+    from decodelab.backends.convert import overlaps, vocabulary_of
+    first, second = words
+    path = model(tmp_path/'m', bpe(added=[AddedToken(w, special=False, normalized=False) for w in words]))
+    try: file = to_gguf(path, tmp_path/'m.gguf')
+    except ModelError as e:
+        assert 'would be tokens' in str(e)
+        return
+    from transformers import AutoTokenizer
+    with vocabulary_of(file) as split:
+        true = AutoTokenizer.from_pretrained(path)
+        for text in (*overlaps(words), first+second, second+first, first[:-1]+second, second*2+first*2):
+            assert split(text)==true(text, add_special_tokens=False).input_ids, text
+
+@gguf
+def test_the_overlap_that_went_unnoticed_is_refused(tmp_path):
+    from tokenizers import AddedToken
+    added = [AddedToken(w, special=False, normalized=False) for w in ('<ab', 'b>cd')]
+    with pytest.raises(ModelError, match='<ab>cd.* would be tokens'):
+        to_gguf(model(tmp_path/'m', bpe(added=added)), tmp_path/'m.gguf')
+
+@gguf
+def test_every_special_token_is_there_for_templates(tmp_path):
+    from decodelab.backends import load
+    names = ('bos', 'eos', 'pad', 'unk', 'sep', 'cls', 'mask')
+    tok = bpe()
+    tok.add_special_tokens({f'{name}_token': f'<|{name}|>' for name in names})
+    tok.chat_template = '|'.join(f'{{{{ {name}_token }}}}' for name in names)+'{{ messages[0].content }}'
+    path = model(tmp_path/'m', tok)
+    m = load(f"gguf:{to_gguf(path, tmp_path/'m.gguf')}")
+    chat = [dict(role='user', content='x')]
+    assert m.chat_text(chat)==tok.apply_chat_template(chat, tokenize=False)=='|'.join(f'<|{n}|>' for n in names)+'x'
+    m.close()
+
+@gguf
 def test_a_hundred_plain_added_tokens(tmp_path):
     same(to_gguf(model(tmp_path/'m', bpe(added=hundred(-1))), tmp_path/'m.gguf'), tmp_path/'m', 2e-4, n=100)
 

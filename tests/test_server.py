@@ -2,6 +2,7 @@
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -58,8 +59,48 @@ def quiet_within(seconds, busy):
     pytest.fail('still running')
 
 class Language:
-    "Stands for a constraint."
-    grammar, fill = '[0-9]', None
+    "Stands for a constraint: its text, and what finds fault with a finished text."
+    fill = None
+    def __init__(self, fault=lambda text: '', **told): self.grammar, self.check = json.dumps(told), fault
+
+PERSON = dict(type='object', required=['name', 'n', 'tags'], additionalProperties=False, properties=dict(
+    name=dict(type='string', pattern='^[a-z_]{1,4}$'), n=dict(type='integer', minimum=0, maximum=12),
+    tags=dict(type='array', items=dict(enum=['é"\\', ']', '😀_\n']), maxItems=2)))
+SPELT = dict(json=(', ', ': '), compact=(',', ':'))
+CHOICES = ['ja "x"', 'nein\\', '\n\té', '😀']
+
+def document_fault(text, separators):
+    import jsonschema_rs
+    try: value = json.loads(text)
+    except ValueError as e: return str(e)
+    if not jsonschema_rs.is_valid(PERSON, value): return f'not by its schema: {text}'
+    if separators not in SPELT: return ''
+    spelt = json.dumps(value, separators=SPELT[separators], ensure_ascii=False)
+    return '' if spelt==text else f'not as it should be spelt: {text}'
+
+LANGUAGES = {how: Language(lambda text, how=how: document_fault(text, how), kind='json', schema=PERSON, separators=how)
+             for how in ('json', 'compact', 'flexible')}
+LANGUAGES |= dict(
+    regex=Language(lambda text: '' if re.fullmatch(r'[a-c]+_\d{2,3}(é|😀)?', text) else text,
+                   kind='regex', regex=r'[a-c]+_\d{2,3}(é|😀)?'),
+    choices=Language(lambda text: '' if text in CHOICES else text, kind='choices', choices=CHOICES),
+    lark=Language(lambda text: '' if re.fullmatch('q[0-9]{2}z', text) else text,
+                  kind='lark', lark='start: "q" /[0-9]{2}/ "z"'))
+
+def holds(model, prompts, name):
+    "Everything that a server must do in a language; its samples, those cut short left out."
+    language, short = LANGUAGES[name], Sampling(max_tokens=2, constraint=LANGUAGES[name])
+    plan = Sampling(n=4, max_tokens=160, temperature=1.3, seed=3, stop=('"', 'q', 'a', '_', '='), constraint=language)
+    whole = [s for x in model.sample(prompts[:3], plan) for s in x]
+    assert {s.finish for s in whole} <= {'eos', 'length'} and any(s.finish=='eos' for s in whole)
+    assert all(not s.notes and not language.check(s.text) for s in whole if s.finish=='eos')
+    assert model.sample(prompts[:1], short)[0][0].finish in ('length', 'eos')
+    again = replace(plan, n=1, first=2)
+    assert model.sample(prompts[1:2], again)[0][0].text==whole[6].text
+    streamed = ''.join(model.stream(prompts[0], replace(plan, n=1, max_tokens=400)))
+    assert not language.check(streamed) or name=='flexible' # whose white space has no end
+    assert model.capabilities.constraints
+    return [s for s in whole if s.finish=='eos']
 
 @pytest.fixture(scope='module')
 def url(tmp_path_factory):
@@ -97,7 +138,7 @@ def apart(ours, theirs): return max(np.abs(a[0].logprobs-b[0].logprobs).max() fo
 def test_what_vllms_server_can_do_is_found_out(plain):
     c = plain.capabilities
     assert (plain.kind, plain.model, plain.max_length)==('vllm', 'student', 4096)
-    assert c.likelihoods and not c.full_distribution and not c.constraints
+    assert c.likelihoods and not c.full_distribution and c.constraints
     assert isinstance(plain, Sampler) and isinstance(plain, Scorer) and not isinstance(plain, Causal)
     with plain.remembering(): assert plain.adds_bos is False and plain.special_ids==frozenset()
 
@@ -170,6 +211,27 @@ def running(url):
     lines = [line for line in text.splitlines() if line.startswith('vllm:num_requests_running{')]
     return sum(float(line.rsplit(' ', 1)[1]) for line in lines)
 
+@pytest.mark.parametrize('name', LANGUAGES)
+def test_languages_on_vllms_server(plain, prompts, name):
+    found = holds(plain, prompts, name)
+    assert all(np.isnan(s.logprobs).all() and len(s.logprobs)==len(s.ids) for s in found) # it tells masked ones
+    assert all(plain.decode(s.ids[:-1])==s.text for s in found)
+
+def test_a_keyword_that_a_server_forgets_is_seen_in_the_text(plain, prompts):
+    schema = dict(type='string', pattern='^[a-z]+$', maxLength=3)
+    def fault(text): return '' if re.fullmatch('"[a-z]{1,3}"', text) else text
+    held = Language(fault, kind='json', schema=schema, separators='json')
+    drawn = plain.sample(prompts[:2], Sampling(n=20, max_tokens=60, temperature=1.3, constraint=held))
+    done = [s for x in drawn for s in x if s.finish!='length']
+    assert {s.finish for s in done}=={'eos', 'stop'} and all((s.finish=='eos')==(not fault(s.text)) for s in done)
+
+def test_a_language_that_vllms_server_does_not_know_is_refused_once(plain, prompts):
+    schema = dict(type='string', format='no-such-format', minLength=2)
+    odd = Language(kind='json', separators='flexible', schema=schema)
+    lost = Language(kind='regex', regex='(?=a)b')
+    for plan in (Sampling(constraint=odd), Sampling(constraint=lost)):
+        with pytest.raises(ModelError, match='refused: HTTP 400'): plain.sample(prompts[:1], plan)
+
 def test_a_stream_that_is_left_stops_the_server(plain, url, prompts):
     s = plain.stream(prompts[0], Sampling(max_tokens=3900, temperature=0, stop_ids=()))
     assert next(s)
@@ -220,7 +282,7 @@ def test_what_llamas_server_can_do_is_found_out(llama, llama_url, student):
     assert (plain.kind, plain.model)==(llama.kind, llama.model)==('llama-cpp-python', 'student')
     for b in (plain, llama):
         c = b.capabilities
-        assert not c.likelihoods and not c.full_distribution and not c.constraints and not isinstance(b, Scorer)
+        assert not c.likelihoods and not c.full_distribution and c.constraints and not isinstance(b, Scorer)
         with pytest.raises(ModelError, match=NO_SCORES): b.score([((1,2), (3,))])
         with pytest.raises(ModelError, match='no full distributions'): b.next_logprobs([(1,2)])
     for t in ('Grüße 数学 🙂', ' a\n'):
@@ -265,13 +327,23 @@ def test_draws_of_llamas_server_have_seeds_of_their_own(llama, prompts):
     assert len({s.ids for x in whole for s in x}) > 3
     assert llama.sample(prompts[1:2], Sampling(n=1, first=2, **plan))[0][0].ids==whole[1][2].ids
 
+UNENDING = Language(kind='json', schema=dict(type='string', maxLength=5000), separators='json')
+HELD = [name for name in LANGUAGES if name!='lark']
+
+@needs_llama
+@pytest.mark.parametrize('name', HELD)
+def test_languages_on_llamas_server(llama, prompts, name):
+    known = [s for s in holds(llama, prompts, name) if not np.isnan(s.logprobs[:-1]).any()]
+    assert known or name in ('choices', 'regex') # whose characters may come in pieces
+
 @needs_llama
 def test_what_llamas_server_does_not_take_is_refused_once(llama, prompts):
     t0, shown = time.time(), Sampling(stop=('\n',), include_stop=True)
     for ask, words in ((lambda: llama.sample(prompts, Sampling(stop_ids=(ord('='),))), 'end-of-text only'),
                        (lambda: next(llama.stream(prompts[0], shown)), 'include_stop of a stream'),
                        (lambda: llama.sample([prompts[0]*100], Sampling()), 'maximum context length is 1024 tokens'),
-                       (lambda: llama.sample(prompts, Sampling(constraint=Language())), 'constraint'),
+                       (lambda: llama.sample(prompts, Sampling(constraint=LANGUAGES['lark'])), 'no option for lark'),
+                       (lambda: llama.sample(prompts, Sampling(constraint=UNENDING)), 'at most 2000'),
                        (lambda: llama.sample([(200, 201)], Sampling()), 'other tokens as text')):
         with pytest.raises((ModelError, BadValue), match=words): ask()
     short = Sampling(max_tokens=3, temperature=0, stop_ids=llama.eos_ids)
@@ -341,7 +413,7 @@ def own(own_url, request):
 def test_what_llama_cpps_own_server_can_do_is_found_out(own, student):
     c = own.capabilities
     assert (own.kind, own.model)==('llama.cpp', 'student')
-    assert not c.likelihoods and not c.full_distribution and not c.constraints
+    assert not c.likelihoods and not c.full_distribution and c.constraints
     with pytest.raises(ModelError, match=NO_SCORES): own.score([((1,2), (3,))])
     for t in ('Grüße 数学 🙂', '<|question|>3+4<think>', ' a\n'):
         assert own.encode(t)==student.encode(t) and own.decode(student.encode(t))==t
@@ -376,6 +448,28 @@ def test_draws_of_llama_cpps_own_server(own, student, prompts):
     want = filtered(torch.tensor(student.next_logprobs(prompts[:1])), hot)[0].numpy()
     seen, p = np.bincount([s.ids[0] for s in got], minlength=len(want))/len(got), want[want>0]
     assert not seen[want==0].any() and np.abs(seen-want).max() < 4*np.sqrt((p*(1-p)).max()/len(got))
+
+@pytest.mark.parametrize('name', HELD)
+def test_languages_on_llama_cpps_own_server(own, student, prompts, name):
+    found = holds(own, prompts, name)
+    first = own.sample(prompts[:1], Sampling(max_tokens=8, temperature=0, constraint=LANGUAGES[name]))[0][0]
+    true = student.score([(prompts[0], first.ids)])[0].token_logprobs # the model's own, not what the mask left
+    assert found and np.nanmax(np.abs(true-first.logprobs)) < .01, np.abs(true-first.logprobs)
+    lark = Sampling(constraint=LANGUAGES['lark'])
+    with pytest.raises(ModelError, match='no option for lark'): own.sample(prompts, lark)
+
+def test_llama_cpps_own_server_drops_a_schema_that_it_cannot_convert(own, prompts):
+    "Which is why `json_schema` is not asked for; ours is held as far as it can be, and looked at."
+    schema = dict(type='array', items=dict(type='integer'), uniqueItems=True, minItems=3, maxItems=4)
+    body = own.dialect.request(prompts[0], Sampling(max_tokens=20, temperature=0), 20, 0)
+    free = own.http.ask(own.dialect.where, body)['content']
+    assert own.http.ask(own.dialect.where, body | dict(json_schema=schema))['content']==free
+    def fault(text): return '' if len(set(json.loads(text)))==len(json.loads(text)) else 'twice'
+    held = Language(fault, kind='json', schema=schema, separators='json')
+    drawn = own.sample(prompts[:1], Sampling(n=30, max_tokens=60, temperature=.5, constraint=held))[0]
+    done = [s for s in drawn if s.finish!='length']
+    assert {bool(fault(s.text)) for s in done if s.finish=='eos'}=={False}
+    assert all(fault(s.text) for s in done if s.finish=='stop') and any(s.finish=='stop' for s in done)
 
 def test_rules_on_llama_cpps_own_server(own, student, questions):
     from decodelab.eig.stopping.forcing import scale
@@ -431,6 +525,17 @@ def test_draws_of_mlx_lms_server_have_seeds_of_their_own(mlx, prompts):
     whole = mlx.sample(prompts[:3], Sampling(n=3, **plan))
     assert len({s.ids for x in whole for s in x}) > 3
     assert mlx.sample(prompts[1:2], Sampling(n=1, first=2, **plan))[0][0].ids==whole[1][2].ids
+
+def test_mlx_lms_server_reads_past_a_response_format_and_is_not_asked(mlx, prompts):
+    plan = Sampling(max_tokens=12, temperature=0)
+    body = mlx.dialect.request(prompts[0], plan, 12, 0)
+    held = dict(response_format=dict(type='json_schema', json_schema=dict(name='x', schema=PERSON, strict=True)))
+    def text(answer): return answer['choices'][0]['text']
+    assert mlx.http.ask(mlx.dialect.where, body | held, text)==mlx.http.ask(mlx.dialect.where, body, text)
+    assert not mlx.capabilities.constraints
+    for language in LANGUAGES.values():
+        with pytest.raises(ModelError, match='reads past response_format.*in process'):
+            mlx.sample(prompts, Sampling(constraint=language))
 
 # What can go wrong, by a small server that is told what to do.
 
@@ -596,8 +701,14 @@ def test_likelihoods_that_are_absent_or_wrong_are_an_error(bad):
 
 def test_what_no_server_does_is_said(bad):
     b = load(f'server:{bad.url}', retries=0)
+    regex, spelt, free = (Sampling(constraint=LANGUAGES[name]) for name in ('regex', 'json', 'flexible'))
+    odd = Sampling(constraint=Language(kind='prose'))
     for ask, words in ((lambda: b.next_logprobs([(1,)]), 'distributions'), (lambda: b.session([(1,)]), 'sessions'),
-                       (lambda: b.sample([(1,)], Sampling(constraint=Language())), 'constraint'),
+                       (lambda: b.sample([(1,)], odd), 'grammar of a constraint'),
+                       (lambda: b.sample([(1,)], regex), 'no option for regex'),
+                       (lambda: b.sample([(1,)], spelt), "separators='flexible'"),
+                       (lambda: b.sample([(1,)], free), 'it ignores response_format'),
+                       (lambda: b.stream((1,), regex), 'no option for regex'),
                        (lambda: b.encode('a'), 'tokenizer='),
                        (lambda: b.sample([(1,)*64], Sampling()), 'the model takes 64'),
                        (lambda: b.stream((1,), Sampling(stop_ids=(3,))), 'stop_ids'),
@@ -634,3 +745,107 @@ b = load("server:{bad.url}")
 assert not {{"torch", "vllm", "transformers"}} & set(sys.modules), "heavy"'''
     p = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert p.returncode==0, p.stderr
+
+# Languages, by servers in the network's place.
+
+def pretended(answer, version=None):
+    "A server that answers a completion with `answer(body)`, a text or a status; vLLM's where it has a version."
+    asked = []
+    def respond(request):
+        if request.url.path=='/v1/models': return httpx.Response(200, json=dict(data=[dict(id='m')]))
+        if request.url.path=='/version' and version: return httpx.Response(200, json=dict(version=version))
+        if request.url.path!='/v1/completions': return httpx.Response(404, json={})
+        asked.append(json.loads(request.content))
+        said = answer(asked[-1])
+        if isinstance(said, int): return httpx.Response(said, json=dict(error=dict(message='no')))
+        return httpx.Response(200, json=dict(choices=[dict(text=said, finish_reason='stop', token_ids=[7, 8])]))
+    server = load('server:http://host/v1', retries=0, transport=httpx.MockTransport(respond))
+    asked.clear()
+    return server, asked
+
+FREE = Language(lambda text: '' if text=='[5]' else 'not five',
+                kind='json', schema=dict(const=[5]), separators='flexible')
+
+def test_an_option_is_tried_once_and_kept():
+    server, asked = pretended(lambda body: 'Hi' if 'response_format' not in body else
+                              '["q",\n "zx"]' if 'prefixItems' in json.dumps(body) else '[5]')
+    for _ in range(2): assert server.sample([(1,)], Sampling(constraint=FREE))[0][0].finish=='eos'
+    assert len(asked)==3 and asked[1]['response_format']['json_schema']['strict'] is True and 'stop' not in asked[1]
+
+def test_a_text_that_is_not_of_the_language_is_not_called_complete():
+    server, _ = pretended(lambda body: '["q","zx"]' if 'prefixItems' in json.dumps(body) else '[6]')
+    assert server.sample([(1,)], Sampling(constraint=FREE))[0][0].finish=='stop'
+
+def test_a_server_is_told_what_a_model_would_be_held_to(student):
+    from decodelab.schema.constraints import constrain
+    from decodelab.schema.languages import compile
+    language = compile(dict(type='object', properties=dict(b=dict(type='integer'), a=dict(enum=['x'])),
+    required=['b', 'a'],
+                            additionalProperties=False), separators='flexible')
+    said = iter(['["q","zx"]', '{"b": 12,\n"a":"x"}', '{"b": "12", "a": "x"}', '{"b": 12'])
+    server, asked = pretended(lambda body: next(said) if 'response_format' in body else 'Hi')
+    told, held = constrain(server, language), constrain(student, language)
+    assert told.grammar==held.grammar and list(json.loads(told.grammar)['schema']['properties'])==['b', 'a']
+    drawn = [server.sample([(1,)], Sampling(constraint=told))[0][0] for _ in range(3)]
+    assert [s.finish for s in drawn]==['eos', 'stop', 'stop']
+    assert [bool(held.check(s.text)) for s in drawn]==[False, True, True]
+    with pytest.raises(ModelError, match='a server holds its own text'): told.start()
+
+def test_a_failure_that_passes_is_not_held_against_a_server():
+    ways = [503, '["q","zx"]', '[5]']
+    server, _ = pretended(lambda body: ways.pop(0) if 'response_format' in body else 'Hi')
+    plan = Sampling(constraint=FREE)
+    with pytest.raises(ModelError, match='does not hold json:flexible'): server.sample([(1,)], plan)
+    assert server.sample([(1,)], plan)[0][0].text=='[5]'
+
+@pytest.mark.parametrize('name', LANGUAGES)
+def test_vllm_before_structured_outputs_is_told_in_its_own_way(name):
+    words = {'json': '["q", "zx"]', 'compact': '["q","zx"]', 'flexible': '["q", "zx"]'}
+    def answer(body): return words.get(name, 'qzx') if any(k.startswith('guided_') for k in body) else 'Hello'
+    server, asked = pretended(answer, version='0.10.2')
+    server.sample([(1,)], Sampling(constraint=LANGUAGES[name]))
+    field = dict(flexible='guided_json', regex='guided_regex', choices='guided_choice').get(name, 'guided_grammar')
+    assert field in asked[-1] and 'structured_outputs' not in asked[-1] and 'structured_outputs' in asked[0]
+
+@pytest.fixture(scope='module')
+def reads():
+    "Whether llama.cpp reads a grammar."
+    if absent('llama_cpp', 'xgrammar'): pytest.skip('NOT TESTED: llama-cpp-python and xgrammar are not both installed')
+    import llama_cpp as lc
+    from decodelab.backends.convert import reference_gguf
+    options = lc.llama_model_default_params()
+    options.vocab_only = True
+    model = lc.llama_model_load_from_file(str(reference_gguf('student', 'f32')).encode(), options)
+    vocab = lc.llama_model_get_vocab(model)
+    def read(text):
+        sampler = lc.llama_sampler_init_grammar(vocab, text.encode(), b'root')
+        if sampler: lc.llama_sampler_free(sampler)
+        return bool(sampler)
+    yield read
+    lc.llama_model_free(model)
+
+TREE = dict(type='object', properties=dict(v=dict(type='integer'), c=dict(type='array', items={'$ref': '#'})))
+SCHEMAS = [True, {}, TREE, dict(type='string', pattern='^[a-z_\\]\\\\\\-"\'?]+$'), dict(type='string', pattern='a|"'),
+           *(dict(type='string', format=f) for f in ('date-time', 'email', 'uuid', 'uri', 'ipv4', 'ipv6', 'hostname')),
+           dict(enum=[1, 'a\nb\0\u2028\ud7ff', None, True, dict(a=[1])]), dict(type='number', exclusiveMaximum=1e3),
+           dict(type='object', properties={'a_b "x" é\n': {}}, additionalProperties=dict(type='string')),
+           dict(type='object', patternProperties={'^x_': dict(type='integer')}, additionalProperties=False),
+           dict(type='object', propertyNames=dict(pattern='^[a-z]+$'), minProperties=2),
+           dict(prefixItems=[dict(type='string'), dict(const=1)], items=dict(type='boolean'))]
+REGEXES = [r'\d+(\.\d+)?', r'[^\n"]*', r'(?:a|b)*', r'\w+@\w+\.com', '[\u00e9-\u00ff]{2}', 'a{3,}', r'\x41\t\\',
+           r'[\]\-\\^]+', 'é|"|\'', '.*', '^abc$', 'a??b', r'[\s\S]', '', r'_0\?', '😀_']
+
+def test_llama_cpp_reads_what_is_written_for_it(reads):
+    from decodelab.backends.grammars import Wanted, gbnf
+    wanted = [Wanted('json', schema, how) for schema in SCHEMAS for how in ('json', 'compact', 'flexible')]
+    wanted += [Wanted('regex', r) for r in REGEXES] + [Wanted('choices', ['a"b', '\\', '\n\0\x7f', 'é😀\u2028', ''])]
+    assert [w for w in wanted if not reads(gbnf(w))]==[]
+
+def test_what_llama_cpp_would_not_read_is_an_error(reads):
+    from decodelab.backends.grammars import Wanted, gbnf
+    itself = dict(anyOf=[{'$ref': '#'}, dict(type='integer')])
+    for body, words in ((itself, 'begins with itself'), (dict(type='string', maxLength=5000), 'at most 2000'),
+                        (False, 'xgrammar cannot write this json'), (dict(type='string', minLength=2001), 'at most')):
+        with pytest.raises((ModelError, BadValue), match=words): gbnf(Wanted('json', body, 'json'))
+    for regex in ('(', '(?=a)b', r'\bfoo'):
+        with pytest.raises(ModelError, match='xgrammar cannot write this regex'): gbnf(Wanted('regex', regex))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from decodelab.core.errors import BadValue
-from decodelab.maths.statistics import (DRAWS, bootstrap_means, calibration, detectable, mcnemar, mean_interval, p_text,
-                                        paired, sign_flip, smallest_p, wilson)
+from decodelab.maths.statistics import (DRAWS, bootstrap_means, calibration, detectable, fewest, mcnemar,
+                                        mean_interval, p_text, paired, sign_flip, smallest_p, wilson)
 
 numbers = st.lists(st.integers(-50, 50).map(float), min_size=1, max_size=9)
 bits = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60)
@@ -53,6 +53,46 @@ def test_a_drawn_p_is_counted_with_what_was_observed():
 def test_what_is_no_outcome_is_an_error(bad):
     for ask in (mean_interval, sign_flip, lambda x: paired(x, x), lambda x: calibration(x, x)):
         with pytest.raises(BadValue): ask(bad)
+
+@pytest.mark.parametrize('n, sure', [(5, False), (6, True), (7, True), (40, True)])
+def test_differences_that_are_all_the_same_leave_an_interval(n, sure):
+    p = paired([2]*n, [0]*n)
+    assert p.p==pytest.approx(2*.5**n, abs=3e-4) and p.difference==2 and p.low < 2 <= p.high
+    assert (p.low > 0)==sure==(p.p <= .05)
+    assert not sure or p.low==pytest.approx(2*paired([1]*n, [0]*n).low) # as if outcomes were 0 and 2
+    same = paired([2]*n, [2]*n)
+    assert (same.difference, same.p, same.flips)==(0, 1, 0) and (same.low, same.high)==(-np.inf, np.inf)
+    mixed = paired([0, 2]*n, [0, 2]*n) # all alike, but outcomes are seen to be apart
+    assert -2 <= mixed.low < 0 < mixed.high <= 2 or 2*n < 6
+
+LEVELS = [0, 1, 1.5, -.1, float('nan'), '0.95', None, True]
+
+@pytest.mark.parametrize('level', LEVELS)
+def test_a_level_that_is_none_is_named(level):
+    asks = [lambda: wilson(1, 2, level), lambda: wilson(0, 0, level), lambda: paired([1, 0], [0, 0], level),
+            lambda: paired([3.]*9, [1.]*9, level), lambda: mean_interval([1., 2.], level), lambda: fewest(level),
+            lambda: detectable(100, .2, level=level), lambda: detectable(100, .2, power=level)]
+    for ask in asks:
+        with pytest.raises(BadValue, match='level|power'): ask()
+
+def test_settings_that_are_none_are_named():
+    for ask, words in ((lambda: wilson(3, 2), 'successes: got 3'), (lambda: wilson(-1, 2), 'successes'),
+                       (lambda: wilson(float('nan'), 2), 'successes'), (lambda: wilson(.5, 2), 'successes'),
+                       (lambda: wilson(0, -1), 'trials'), (lambda: detectable(-1, .2), 'items'),
+                       (lambda: detectable(100, 1.2), 'share'), (lambda: detectable(100, float('nan')), 'share'),
+                       (lambda: smallest_p(-1), 'items'), (lambda: sign_flip([1., 2.], draws=0), 'draws'),
+                       (lambda: sign_flip([1., 2.], seed=-1), 'seed'),
+                       (lambda: bootstrap_means([1., 2.], draws=0), 'draws'),
+                       (lambda: bootstrap_means([1., float('nan')]), 'finite'),
+                       (lambda: bootstrap_means(3.), 'bootstrap'), (lambda: paired('ab', [1, 2]), 'outcomes of a'),
+                       (lambda: paired([[1], [1, 2]], [1, 2]), 'outcomes of a'), (lambda: mean_interval(None),
+                       'values'),
+                       (lambda: calibration([.5, .6], [1, 0], bins=0), 'bins'),
+                       (lambda: calibration([.5, 1.6], [1, 0]), 'confidence'),
+                       (lambda: calibration([.5], [2]), 'correct'),
+                       (lambda: mean_interval(range(9), seed=-1), 'seed')):
+        with pytest.raises(BadValue, match=words): ask()
+    assert wilson(2., 4)==wilson(2, 4)==wilson(np.int64(2), np.float64(4))
 
 def test_nan_and_lengths_are_named():
     with pytest.raises(BadValue, match=r'outcomes of b\[1\]: got nan'): paired([1, 2, 3], [1, float('nan'), 3])

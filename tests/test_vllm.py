@@ -136,7 +136,7 @@ def test_different_constraints_are_one_call_of_the_hook(vllm, student, monkeypat
 
 class Nothing:
     "A constraint that allows no token."
-    grammar = 'nothing'
+    grammar = name = 'nothing'
     def start(self): return Choices(((1,),), (0,)).start()
     def fill(self, matchers, rows, bits): bits[rows] = 0
 

@@ -13,7 +13,7 @@ from ..core.errors import BadValue, ModelError
 if TYPE_CHECKING: import torch
 
 # %% auto #0
-__all__ = ['Ids', 'Finish', 'Backend', 'Scored', 'Sample', 'Matcher', 'Constraint', 'Sampling', 'Usage', 'Capabilities',
+__all__ = ['Ids', 'Finish', 'Blocks', 'Backend', 'Scored', 'Sample', 'Matcher', 'Constraint', 'Sampling', 'Usage', 'Capabilities',
            'Session', 'TextModel', 'Sampler', 'Scorer', 'Causal', 'Infiller', 'check_length', 'samplings']
 
 # %% ../../../nbs/backends/00_contract.ipynb #931c0d05
@@ -44,18 +44,22 @@ class Matcher(Protocol):
     "Where one row stands in a language."
     @property
     def done(self)->bool: ... # Only the end may follow
+    @property
+    def complete(self)->bool: ... # The text may end here
     def accept(self, ids:Sequence[int])->None: ... # Tokens that were drawn, ends of text excepted
     def rewind(self, n:int)->None: ... # Forget the newest n tokens
     def fork(self)->Matcher: ...
-    def forced(self)->Ids: ... # What must follow, as far as it is known
+    def forced(self)->Ids: ... # What must follow, where one single token may, as far as it is known
 
 class Constraint(Protocol):
     "A language of token sequences, compiled for one tokenizer."
     @property
+    def name(self)->str: ... # As a person would say it
+    @property
     def grammar(self)->str: ... # Equal grammars are equal constraints; it goes into run keys, to servers, to workers
     def start(self)->Matcher: ...
     def fill(self, matchers:Sequence[Any], rows:Sequence[int], bits:np.ndarray)->None:
-        "Set in `bits` (int32 [B, ceil(V/32)], in place) what each matcher allows in its row, ends of text included."
+        "Set in `bits` (int32, in place, a row a matcher) what each allows; matchers of any constraints of this class."
 
 # %% ../../../nbs/backends/00_contract.ipynb #b60e48a9
 @dataclass(frozen=True)
@@ -125,8 +129,13 @@ class Capabilities:
     quantisation: tuple[str, ...] = ()
 
 # %% ../../../nbs/backends/00_contract.ipynb #a808ae2b
+Blocks = Literal['packed', 'padded', 'even', 'single'] # Ragged blocks: each token once; padded to the longest; in one
+                                                       # pass only where all are equally long; better token by token
+
 class Session(Protocol):
     "Rows being decoded; their key/value state stays in the runtime. A context manager."
+    @property
+    def blocks(self)->Blocks: ... # What ragged blocks cost
     @property
     def logprobs(self)->Any: ... # [B, V] log-probabilities where the rows stand, of torch or numpy
     @property

@@ -17,7 +17,7 @@ from ..core.files import digest
 from ..core.settings import load_settings
 
 # %% auto #0
-__all__ = ['KINDS', 'FORMS', 'TYPES', 'ELSE', 'LLAMA3', 'QWEN2', 'NEVER', 'TEXTS', 'AROUND', 'Weights', 'end_tokens',
+__all__ = ['KINDS', 'FORMS', 'TYPES', 'ELSE', 'LLAMA3', 'QWEN2', 'NEVER', 'TEXTS', 'AROUND', 'Weights', 'end_tokens', 'overlaps',
            'hard_texts', 'check_tokens', 'rotary_order', 'to_gguf', 'rope_fields', 'to_mlx', 'convert',
            'reference_gguf']
 
@@ -162,6 +162,8 @@ def add_ends(writer, folder:Path, ends:Sequence[int], size:int):
     for add, token in zip(places, ends): add(token)
 
 # %% ../../../nbs/backends/26_convert.ipynb #113fbd09
+OTHERS = dict(pad='padding', unk='unknown', sep='seperator', cls='cls', mask='mask') # GGUF's names of special tokens
+
 def add_tokens(writer, folder:Path, tokenizer, spec:dict, size:int):
     "Put the vocabulary into a GGUF writer."
     texts, types = vocabulary(folder, spec, size)
@@ -177,7 +179,9 @@ def add_tokens(writer, folder:Path, tokenizer, spec:dict, size:int):
     writer.add_add_space_prefix(False)
     first = bos if bos is not None else next(iter(ends), None)
     if first is not None: writer.add_bos_token_id(first) # llama.cpp would make up token 11
-    if tokenizer.pad_token_id is not None: writer.add_pad_token_id(tokenizer.pad_token_id)
+    for name, kept in OTHERS.items(): # a chat template may name them
+        token = getattr(tokenizer, f'{name}_token_id')
+        if token is not None: writer.add_uint32(f'tokenizer.ggml.{kept}_token_id', token)
     add_template(writer, tokenizer.chat_template)
 
 # %% ../../../nbs/backends/26_convert.ipynb #1cb28879
@@ -185,13 +189,21 @@ TEXTS = ('', ' ', 'Hello, world!  Two  spaces\n\n\ttab\r\n', "I'LL we're don't i
          'Ünïcödé 東京 привет नमस्ते 👩‍👩‍👧 \u0301\u00a0\u200b', 'x=1;\n  if (y) {}//#!?...', '\x00\x7f\x1b')
 AROUND = ('a {0} b{0}{0}\n', 'a{0}b', 'a  {0}  b', '\n{0}\t', '{0}')
 
+def overlaps(words:Sequence[str])->list[str]:
+    "Texts in which one word begins within another: who looks for the longest first reads them otherwise."
+    begin:dict[str,list[str]] = {}
+    for word in words:
+        for k in range(1, len(word)): begin.setdefault(word[:k], []).append(word)
+    return [word[:i]+other for word in words for i in range(1, len(word)) for other in begin.get(word[i:], ())]
+
 def hard_texts(tokenizer, spec:dict)->list[str]:
     "Texts that tell two tokenizers apart."
     ids = [[i] for i in spec['model']['vocab'].values()]
     words = tokenizer.batch_decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
     whole = (word for word in words if '\ufffd' not in word) # a token may be half a character
     added = (around.format(token['content']) for token in spec['added_tokens'] for around in AROUND)
-    return list(dict.fromkeys((*TEXTS, *added, *whole)))
+    within = overlaps([token['content'] for token in spec['added_tokens']])
+    return list(dict.fromkeys((*TEXTS, *added, *within, *whole)))
 
 # %% ../../../nbs/backends/26_convert.ipynb #ae16a3aa
 Split = Callable[[str], list[int]]

@@ -15,7 +15,7 @@ from .client import UNREADABLE, Client, Refused
 from .contract import Finish, Ids, Sample, Sampling
 from .convert import end_tokens
 from .folders import local_folder, read_tokenizer
-from .planned import default_template
+from .planned import default_template, rendering
 from ..core.errors import BadValue, ModelError
 
 # %% auto #0
@@ -56,14 +56,12 @@ class FolderTexts:
         return self.tokenizer.decode(list(map(int, ids)), skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
     def chat(self, messages:list[dict])->Ids:
-        from jinja2.exceptions import TemplateError
-        try: return self.encode(self.chat_text(messages))
-        except TemplateError as e: raise ModelError(f'{self.name}: its chat template refuses: {e}') from e
+        return self.encode(self.chat_text(messages))
     def chat_text(self, messages:list[dict], add_generation_prompt:bool=True, **values)->str:
         if not self.template: raise ModelError(f'{self.name}: its tokenizer has no chat template')
         how = dict(add_generation_prompt=add_generation_prompt, continue_final_message=not add_generation_prompt)
-        try: return self.tokenizer.apply_chat_template(messages, tokenize=False, **how, **values)
-        except UNREADABLE as e: raise ModelError(f'{self.name}: chat template: {e}') from e
+        with rendering(self.name, messages):
+            return self.tokenizer.apply_chat_template(messages, tokenize=False, **how, **values)
 
 # %% ../../../nbs/backends/27_dialects.ipynb #bdb1c7dd
 def tokens(answer:dict)->Ids:
@@ -207,6 +205,7 @@ class Traits:
     told_by:Sequence[str] = tuple(LIKELIHOODS) # How it may give likelihoods of prompts
     logprobs_field:Any = 1 # What asks for log-probabilities
     unless_told:dict = {} # Penalties are on unless told
+    masked_logprobs = False # Under a constraint it tells log-probabilities of what the constraint left
 
     @staticmethod
     def version(http:Client, about:Sequence[str])->str: # `about`: fields of its list of models
@@ -222,6 +221,8 @@ class Dialect(Traits):
         self.texts:Texts = FolderTexts(name, tokenizer) if tokenizer else self.own
         self.as_text, self.logprobs = self.only_text, True # `probe` finds out
         self.likelihoods:str|None = None # which of `LIKELIHOODS`
+        self.options:dict[str,Any] = {} # what holds a text to a language, by the form of the language
+        self.held:dict[str,dict] = {} # fields of a request, by the text of a constraint
 
     @property
     def where(self)->str: return f'{self.http.url}/completions'
@@ -257,7 +258,6 @@ def completion(server:Dialect, prompt:Ids, plan:Sampling, most:int, seed:int)->d
 # %% ../../../nbs/backends/27_dialects.ipynb #070034e7
 def refuse(server:Dialect, plan:Sampling, stream:bool):
     "An error when a server would not do, or not show, what a sampling asks for."
-    if plan.constraint is not None: raise ModelError(f'{server.name}: a server takes no constraint yet; {HERE}')
     if not server.stops_at_ids and set(plan.stop_ids)-set(server.eos_ids):
         raise BadValue('stop_ids on this server', plan.stop_ids, "end-of-text only: others are taken by vLLM's server")
     if not (plan.include_stop and plan.stop): return
@@ -323,7 +323,7 @@ def choices_of(events:Iterator[bytes])->Iterator[tuple[str,int]]: # Text, number
 # %% ../../../nbs/backends/27_dialects.ipynb #73ed1af1
 class VLLMServer(Dialect):
     "vLLM's server."
-    kind, stops_at_ids, streams_stops, tells_stop = 'vllm', True, True, True
+    kind, stops_at_ids, streams_stops, tells_stop, masked_logprobs = 'vllm', True, True, True, True
     unless_told = dict(repetition_penalty=1.)
     shown = dict(return_token_ids=True, skip_special_tokens=False, spaces_between_special_tokens=False)
 
@@ -372,10 +372,26 @@ def native_sample(server:LlamaCppServer, answer:dict, plan:Sampling)->Sample:
     "A sample of llama.cpp's server."
     ids, finish = tuple(map(int, answer['tokens'])), server.ends[answer['stop_type']]
     told = answer.get('completion_probabilities') or []
-    if [t['id'] for t in told]!=list(ids[:len(told)]): raise ValueError('log-probabilities of other tokens')
     text = server.texts.decode(ids[:-1] if finish=='eos' else ids)
-    logprobs = np.array([float(t['logprob']) for t in told] + [np.nan]*(len(ids)-len(told)))
+    logprobs = of_each(ids, [(int(t['id']), float(t['logprob'])) for t in told])
     return Sample(ids, until(text, plan.stop, plan.include_stop) if finish=='stop' else text, logprobs, finish)
+
+def places(ids:Sequence[int], told:Sequence[int])->list[int|None]:
+    "Which of the told tokens each token is, when the first possible one is taken."
+    left = iter(enumerate([*told, None]))
+    at, token = next(left)
+    found:list[int|None] = []
+    for i in ids:
+        found.append(at if i==token else None)
+        if i==token: at, token = next(left)
+    if token is not None: raise ValueError('log-probabilities of other tokens')
+    return found
+
+def of_each(ids:Ids, told:Sequence[tuple[int,float]])->np.ndarray: # [T]
+    "Log-probabilities; of a character in pieces only the last one is told, and where two could be it none is believed."
+    tokens, n = [i for i, _ in told], len(told)
+    back = [None if at is None else n-1-at for at in places(ids[::-1], tokens[::-1])][::-1]
+    return np.array([told[a][1] if a is not None and a==b else np.nan for a, b in zip(places(ids, tokens), back)])
 
 # %% ../../../nbs/backends/27_dialects.ipynb #f8a6721a
 class LlamaCppPythonServer(Dialect):
@@ -440,6 +456,11 @@ def likelihood(server:Dialect, how:str, ids:Ids)->dict:
     return prompt_of(server, ids) | dict(max_tokens=1, temperature=0) | LIKELIHOODS[how][0]
 
 # %% ../../../nbs/backends/27_dialects.ipynb #5e612641
+def trial_prompt(server:Dialect)->Ids:
+    "A prompt to try a server with."
+    try: return server.prompted('a b')
+    except ModelError: return 1, 2
+
 def first_words(server:Dialect, prompt:Ids)->Choice:
     "A few greedy tokens; leaves `as_text` and `logprobs` as the server takes them."
     def ask(as_text:bool, logprobs:bool)->Choice:
@@ -467,8 +488,7 @@ def believable(server:Dialect, how:str, prompt:Ids, said:Choice)->bool:
 # %% ../../../nbs/backends/27_dialects.ipynb #d110f0d2
 def probe(server:Dialect):
     "Find out whether prompts may be token ids, and whether and how likelihoods come."
-    try: prompt = server.prompted('a b')
-    except ModelError: prompt = (1, 2)
+    prompt = trial_prompt(server)
     said = first_words(server, prompt)
     ways = server.told_by if said.ids else ()
     server.likelihoods = next((how for how in ways if believable(server, how, prompt, said)), None)

@@ -19,14 +19,14 @@ from .gguf_context import KV, SEQUENCES, Batch, Context, Vocabulary, reason, ren
 from .gguf_memory import (GROUP, Group, Origin, Piece, Remembered, fresh_part, groups, leaves_below,
                                             tops)
 from .gguf_sessions import GGUFSession
-from .planned import Grown, Planned, Take
+from .planned import NO_BYTES, Grown, Planned, Take
 from .planner import Trie
 from ..core.errors import BadValue, ModelError
 from ..core.files import digest
 from ..core.settings import load_settings
 
 # %% auto #0
-__all__ = ['FLOAT32', 'HALVES', 'SPREAD', 'WORTH', 'cores', 'spread_of', 'GGUF']
+__all__ = ['FLOAT32', 'HALVES', 'SPREAD', 'WORTH', 'OTHERS', 'cores', 'spread_of', 'GGUF']
 
 # %% ../../../nbs/backends/17_gguf.ipynb #3807e9ad
 def cores()->int:
@@ -181,8 +181,12 @@ def decode(self:GGUF, ids:Sequence[int])->str: return self.vocabulary.decode(ids
 
 @patch
 def token_bytes(self:GGUF)->Sequence[bytes]:
-    "What each token adds to a text; empty for special tokens."
-    return [b'' if i in self.special_ids else piece for i,piece in enumerate(self.vocabulary.pieces)]
+    "What each token adds to a text; empty for special, unknown and unused tokens."
+    pointer = self.vocabulary.pointer
+    if lc.llama_vocab_type(pointer)==lc.LLAMA_VOCAB_TYPE_WPM: raise ModelError(f'{self.name}: {NO_BYTES}')
+    none = lc.LLAMA_TOKEN_ATTR_UNKNOWN | lc.LLAMA_TOKEN_ATTR_UNUSED | lc.LLAMA_TOKEN_ATTR_CONTROL
+    attributes = (lc.llama_vocab_get_attr(pointer, i) for i in range(self.vocab_size))
+    return [b'' if have & none else piece for have,piece in zip(attributes, self.vocabulary.pieces)]
 
 @patch
 def chat(self:GGUF, messages:list[dict])->Ids: return self.encode(self.chat_text(messages))
@@ -193,18 +197,20 @@ def chat_text(self:GGUF, messages:list[dict], add_generation_prompt:bool=True, *
     "Messages by the file's template; without the generation prompt the last one is left open."
     template = (values.get('tools') and self._template(b'tool_use')) or self.template
     if not template: raise ModelError(f'{self.name}: its file has no chat template')
-    try: return render(template, messages, add_generation_prompt, **self._special_texts() | values)
-    except ModelError as e: raise ModelError(f'{self.name}: {e}') from e
+    return render(template, messages, self.name, add_generation_prompt, **self._special_texts() | values)
 
 # %% ../../../nbs/backends/17_gguf.ipynb #9bbe4690
 @patch
 def _special_texts(self:GGUF)->dict[str, str]:
     "Special tokens that are set, by the names that Transformers gives them."
-    v, unknown = self.vocabulary, self.meta('tokenizer.ggml.unknown_token_id')
+    v = self.vocabulary
+    told = {f'{short}_token': self.meta(f'tokenizer.ggml.{long}_token_id') for short,long in OTHERS.items()}
     pad, sep = (v.special(f) for f in (lc.llama_vocab_pad, lc.llama_vocab_sep))
-    tokens = dict(bos_token=self.bos_id, eos_token=self.eos_id, pad_token=pad, sep_token=sep,
-                  unk_token=int(unknown) if unknown else None)
+    tokens = dict(bos_token=self.bos_id, eos_token=self.eos_id, pad_token=pad, sep_token=sep)
+    tokens |= {name: int(token) for name,token in told.items() if token is not None}
     return {name: v.text(token) for name,token in tokens.items() if token is not None}
+
+OTHERS = dict(unk='unknown', cls='cls', mask='mask') # Special tokens that only the file's metadata tell
 
 # %% ../../../nbs/backends/17_gguf.ipynb #c27f58da
 @patch

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from .contract import Ids
+from .planned import rendering
 from ..core.errors import ModelError
 
 # %% auto #0
@@ -70,18 +71,16 @@ class Vocabulary:
 # %% ../../../nbs/backends/14_gguf_context.ipynb #4971d8aa
 def render(template:str, # A chat template (Jinja, as Transformers extends it)
            messages:list[dict],
+           name:str, # Of the model, in errors
            add_generation_prompt:bool=True, # Open the assistant's turn; else the last message is left open
            **values, # For the template: special tokens, `tools`, `documents`, …
           )->str:
     "Messages by a template, the string that a Transformers tokenizer with this template gives."
-    from jinja2.exceptions import TemplateError
     from transformers.utils.chat_template_utils import render_jinja_template
-    if not messages: raise ModelError('a chat of no messages')
     how: dict[str, Any] = dict(add_generation_prompt=add_generation_prompt)
     how['continue_final_message'] = not add_generation_prompt
-    try: return render_jinja_template([messages], chat_template=template, **how, **values)[0][0]
-    except (TemplateError, ValueError, TypeError) as e:
-        raise ModelError(f'its chat template refuses: {str(e).splitlines()[0]}') from e
+    with rendering(name, messages):
+        return render_jinja_template([messages], chat_template=template, **how, **values)[0][0]
 
 # %% ../../../nbs/backends/14_gguf_context.ipynb #ad6e6b3f
 SEQUENCES = 256 # llama.cpp's own limit for one context

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from fastcore.basics import patch
-from .contract import Ids, Usage, check_length
+from .contract import Blocks, Ids, Usage, check_length
 from .planned import Grown
 from .planner import Trie, build
 from ..core.errors import BadValue
@@ -38,6 +38,7 @@ class Runs(Protocol):
 # %% ../../../nbs/backends/16_gguf_sessions.ipynb #35b941dd
 class GGUFSession:
     "Rows being decoded on llama.cpp."
+    blocks: Blocks = 'packed'
     device = 'cpu'
     def __init__(self, gguf:Runs, sequences:list[int], rows:list[Ids], logprobs:torch.Tensor|None):
         self.gguf, self.sequences, self.rows = gguf, sequences, rows

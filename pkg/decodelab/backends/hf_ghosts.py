@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from fastcore.basics import patch
-from .contract import check_length
+from .contract import Blocks, check_length
 from .memory import Memory
 from .hf_rows import HFSession, Rows, RowStates, Runs
 
@@ -40,6 +40,7 @@ class Place:
 # %% ../../../nbs/backends/10_hf_ghosts.ipynb #5808610c
 class RememberedSession:
     "Rows being decoded, of which only those run that are somewhere new."
+    blocks: Blocks = 'single' # a token is looked up before it is run
     def __init__(self, hf:Remembers, memory:Memory, places:list[Place]):
         self.hf, self.memory, self.places = hf, memory, places
         self.inner: Any = None # A session of the rows that have states of their own

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from fastcore.basics import patch
-from .contract import Usage, check_length
+from .contract import Blocks, Usage, check_length
 from .hf_rows import Runs
 from .planned import check_rewind
 
@@ -26,6 +26,7 @@ class Plain(Runs, Protocol):
 # %% ../../../nbs/backends/11_hf_plain.ipynb #687b78e3
 class PlainSession:
     "Rows being decoded in the model's own cache."
+    blocks: Blocks = 'even'
     def __init__(self, hf:Plain, rows:Sequence[Sequence[int]]):
         self.hf, self.ids = hf, [list(map(int, r)) for r in rows]
         self._cache: Any = None

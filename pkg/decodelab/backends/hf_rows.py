@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from transformers.cache_utils import Cache, DynamicLayer
-from .contract import check_length
+from .contract import Blocks, check_length
 from .planned import check_rewind
 
 # %% auto #0
@@ -80,6 +80,7 @@ def grown(states:torch.Tensor, rows:int, columns:int)->torch.Tensor:
 # %% ../../../nbs/backends/09_hf_rows.ipynb #19066b6b
 class HFSession:
     "Rows being decoded on a Transformers model."
+    blocks: Blocks = 'padded'
     def __init__(self, hf:Runs, layers:list[RowStates], rows:Rows, ids:torch.Tensor, logprobs:Any):
         self.hf, self.layers, self.rows, self.ids = hf, layers, rows, ids # [rows, columns]
         self._logprobs: Any = logprobs # Of kept rows, [rows, V]; `None` until it is asked for

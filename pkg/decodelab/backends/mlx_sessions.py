@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from mlx_lm.models.cache import make_prompt_cache
-from .contract import Usage, check_length
+from .contract import Blocks, Usage, check_length
 from .mlx_net import logprobs_of, padded
 from .mlx_rows import GrowingLayer, Rows
 from .planned import check_rewind
@@ -36,6 +36,7 @@ class Runs(Protocol):
 # %% ../../../nbs/backends/20_mlx_sessions.ipynb #00977ceb
 class MLXSession:
     "Rows being decoded."
+    blocks: Blocks = 'padded'
     device = torch.device('cpu') # where distributions are handed over
     def __init__(self,
                  mlx:Runs,
@@ -212,6 +213,7 @@ class PlainRow:
 # %% ../../../nbs/backends/20_mlx_sessions.ipynb #1dd78194
 class PlainRows:
     "Rows by themselves, as they part and go back."
+    blocks: Blocks = 'packed'
     device = torch.device('cpu')
     def __init__(self, mlx:Runs, rows:Sequence[PlainRow]): self.mlx, self.rows = mlx, list(rows)
 

@@ -5,20 +5,20 @@
 # %% ../../../nbs/backends/05_planned.ipynb #a0fdab1b
 from __future__ import annotations
 import json, re, resource, sys, time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 import numpy as np
 from fastcore.basics import patch
-from .contract import Capabilities, Ids, Sample, Sampling, Scored, Usage, check_length, samplings
+from .contract import Blocks, Capabilities, Ids, Sample, Sampling, Scored, Usage, check_length, samplings
 from .decoding import generate, stream as stream_of
 from .planner import Trie, build
 from ..core.errors import BadValue, ModelError
 if TYPE_CHECKING: import torch
 
 # %% auto #0
-__all__ = ['Take', 'Planned', 'scored', 'Asked', 'Tokenized', 'decoder_of', 'bytes_of', 'default_template', 'check_rewind',
-           'Grown']
+__all__ = ['Take', 'FAILS', 'PLAIN', 'NO_BYTES', 'Planned', 'scored', 'Asked', 'TemplateRefusal', 'rendering', 'Tokenized',
+           'decoders_of', 'bytes_of', 'default_template', 'check_rewind', 'Grown']
 
 # %% ../../../nbs/backends/05_planned.ipynb #d2999a14
 Take = Callable[[np.ndarray, 'torch.Tensor'], None] # Nodes [n] and their log-probabilities [n, V]
@@ -167,6 +167,25 @@ def stream(self:Planned, prompt:Ids, sampling:Sampling)->Iterator[str]:
     "Pieces of the text of one sample; closing the iterator ends the work."
     return stream_of(self, prompt, sampling)
 
+# %% ../../../nbs/backends/05_planned.ipynb #3d0c1fbd
+class TemplateRefusal(ModelError):
+    "A chat template that does not take these messages."
+
+FAILS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError) # Besides jinja2's own
+
+@contextmanager
+def rendering(name:str, # The model, in errors
+              messages:Sequence[dict])->Iterator[None]:
+    "Inside it messages are rendered by a template."
+    from jinja2.exceptions import TemplateError
+    if not len(messages): raise ModelError(f'{name}: a chat of no messages')
+    whole = all(isinstance(m, Mapping) and isinstance(m.get('role'), str) for m in messages)
+    if not whole: raise BadValue('messages of a chat', str(messages)[:60], "dicts with a 'role' and a 'content'")
+    try: yield
+    except (TemplateError, *FAILS) as e:
+        why = str(e).splitlines() or ['']
+        raise TemplateRefusal(f'{name}: its chat template refuses: {why[0] or type(e).__name__}') from e
+
 # %% ../../../nbs/backends/05_planned.ipynb #69d814b1
 class Tokenized(Planned):
     "A runtime whose `tokenizer` is one of Transformers."
@@ -176,12 +195,13 @@ class Tokenized(Planned):
     def chat(self, messages:list[dict])->Ids:
         self._check_template()
         how = dict(add_generation_prompt=True, tokenize=True, return_dict=False)
-        return tuple(self.tokenizer.apply_chat_template(messages, **how))
+        with rendering(self.name, messages): return tuple(self.tokenizer.apply_chat_template(messages, **how))
     def chat_text(self, messages:list[dict], add_generation_prompt:bool=True, **values)->str:
         "Messages by the tokenizer's template; without the generation prompt the last one is left open."
         self._check_template()
         how = dict(add_generation_prompt=add_generation_prompt, continue_final_message=not add_generation_prompt)
-        return self.tokenizer.apply_chat_template(messages, tokenize=False, **how, **values)
+        with rendering(self.name, messages):
+            return self.tokenizer.apply_chat_template(messages, tokenize=False, **how, **values)
     def _check_template(self):
         if not self.template: raise ModelError(f'{self.name}: its tokenizer has no chat template')
 
@@ -194,25 +214,36 @@ def _read_tokenizer(self:Tokenized, eos_ids:Sequence[int])->None:
     self.adds_bos = t.bos_token_id is not None and list(t('a').input_ids)[:1]==[t.bos_token_id]
     self.prefix_id = next((i for i in (t.bos_token_id, *self.eos_ids) if i is not None), 0)
 
-def decoder_of(tokenizer)->str:
-    "The description of what turns a Transformers tokenizer's tokens into text."
-    return json.dumps(json.loads(tokenizer.backend_tokenizer.to_str())['decoder'])
+PLAIN = ('ByteLevel', 'Metaspace', 'ByteFallback', 'Fuse', 'Strip', 'Replace') # Decoders that look at no neighbour
+NO_BYTES = 'its tokenizer does not say which bytes a token adds to a text, so no grammar can be held'
 
-def bytes_of(token:str, byte_level:dict[str,int]|None)->bytes:
+def decoders_of(name:str, tokenizer:Any)->list[dict]:
+    "The steps by which a Transformers tokenizer turns tokens into text, those that say what one token adds."
+    if not getattr(tokenizer, 'is_fast', False): raise ModelError(f'{name}: {NO_BYTES} (it has no fast tokenizer)')
+    found = json.loads(tokenizer.backend_tokenizer.to_str())['decoder']
+    steps = found['decoders'] if found and found['type']=='Sequence' else [found or dict(type='none')]
+    unknown = [x['type'] for x in steps if x['type'] not in PLAIN or 'String' not in x.get('pattern', 'String')]
+    if unknown: raise ModelError(f'{name}: {NO_BYTES} (its decoder is {unknown[0]})')
+    return steps
+
+def bytes_of(token:str, steps:Sequence[dict], byte_level:Mapping[str,int])->bytes:
     "What a token adds to a text: by GPT-2's table of bytes, or by sentencepiece's marks."
-    if byte_level is not None:
-        if all(c in byte_level for c in token): return bytes(byte_level[c] for c in token)
-        return token.encode()
-    if re.fullmatch(r'<0x[0-9A-F]{2}>', token): return bytes([int(token[3:5], 16)])
-    return token.replace('\u2581', ' ').encode()
+    kinds = {step['type'] for step in steps}
+    if 'ByteLevel' in kinds and set(token) <= byte_level.keys(): return bytes(byte_level[c] for c in token)
+    if 'ByteFallback' in kinds and re.fullmatch(r'<0x[0-9A-Fa-f]{2}>', token): return bytes([int(token[3:5], 16)])
+    for step in steps:
+        if step['type']=='Metaspace': token = token.replace(step['replacement'], ' ')
+        if step['type']=='Replace': token = token.replace(step['pattern']['String'], step['content'])
+    return token.encode()
 
 @patch
 def token_bytes(self:Tokenized)->Sequence[bytes]:
     "What each token adds to a text; empty for special tokens and for ids that no token has."
     from transformers.convert_slow_tokenizer import bytes_to_unicode
-    table = {c: b for b,c in bytes_to_unicode().items()} if 'ByteLevel' in decoder_of(self.tokenizer) else None
+    steps, table = decoders_of(self.name, self.tokenizer), {c: b for b,c in bytes_to_unicode().items()}
+    special = {*self.special_ids, *(i for i,t in self.tokenizer.added_tokens_decoder.items() if t.special)}
     tokens = self.tokenizer.convert_ids_to_tokens(list(range(min(len(self.tokenizer), self.vocab_size))))
-    known = [b'' if t is None or i in self.special_ids else bytes_of(t, table) for i,t in enumerate(tokens)]
+    known = [b'' if t is None or i in special else bytes_of(t, steps, table) for i,t in enumerate(tokens)]
     return known + [b'']*(self.vocab_size-len(known))
 
 def default_template(tokenizer)->str:
@@ -229,6 +260,7 @@ def check_rewind(length:int, now:int)->None:
 class Grown:
     "Rows of tokens, run anew whenever their distributions are asked for."
     device: Any = 'cpu'
+    blocks: Blocks = 'packed'
     def __init__(self, model:Any, rows:Sequence[Ids], logprobs:Any=None):
         self.model, self.rows, self._logprobs = model, [tuple(map(int, r)) for r in rows], logprobs
     @property

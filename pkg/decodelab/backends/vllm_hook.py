@@ -8,8 +8,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 from fastcore.basics import patch
-from .decoding import DeadEnd, Job, take_all
-from ..core.errors import needs
+from .decoding import Job, Masks, take_all
+from ..core.errors import ModelError, needs
 
 needs('vllm', 'vllm')
 
@@ -30,7 +30,7 @@ class Request:
     "What the hook is asked to do for one request, and what it found."
     job: Job|None = None # To draw for; `None` to look at the next-token distribution
     row: Any = None # [V], the distribution that was looked at, a tensor
-    error: DeadEnd|None = None
+    error: ModelError|None = None
     def __deepcopy__(self, memo:dict)->Request: return self
 
 # %% ../../../nbs/backends/21_vllm_hook.ipynb #5f3eb244
@@ -39,7 +39,7 @@ def take_back(job:Job, count:int)->None:
     gone = len(job.ids)-count
     if not gone: return
     if job.matcher is not None: job.matcher.rewind(gone - (job.finish=='eos'))
-    del job.ids[count:], job.logprobs[count:], job.kept[count:]
+    del job.ids[count:], job.logprobs[count:], job.kept[count:], job.weights[count:]
     job.finish = None
 
 # %% ../../../nbs/backends/21_vllm_hook.ipynb #6f1dbfc1
@@ -47,6 +47,7 @@ class Hook(LogitsProcessor):
     "Draws tokens and looks at distributions for requests that carry a `Request`."
     def __init__(self, vllm_config, device, is_pin_memory):
         self.rows:dict[int,tuple[Request,list[int]]] = {} # of the batch: what is asked there, and the tokens that count
+        self.masks = Masks() # filled while the model runs its next pass
 
     def is_argmax_invariant(self)->bool: return False
 
@@ -71,10 +72,14 @@ def _draw(self:Hook, logits:torch.Tensor, logp:torch.Tensor, rows:list[int])->No
     "Take the next token of each job, and leave vLLM no other."
     asked = [self.rows[r] for r in rows]
     jobs = [request.job for request,_ in asked if request.job is not None]
+    self.masks.wait() # a job that goes back moves its matcher
     for job,(_,out) in zip(jobs, asked): take_back(job, len(out))
-    try: new = take_all(logp, jobs)
-    except DeadEnd as e:
-        for request,_ in asked: request.error = e
-        new = logp.argmax(-1)
     logits[rows] = -torch.inf
+    try:
+        new = take_all(logp, jobs, self.masks)
+        going = [job for job in jobs if not job.finish]
+        self.masks.ahead(going, [()]*len(going), logp.shape[-1])
+    except ModelError as e:
+        for request,_ in asked: request.error = e
+        new, self.masks = logp.argmax(-1), Masks()
     logits[rows, new] = 0.

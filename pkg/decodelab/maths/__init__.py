@@ -3,6 +3,13 @@ import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "information": ["entropy", "kl", "pool", "jensen_shannon", "mutual_information", "softmax"],
-    "statistics": ["DRAWS", "outcomes_of", "wilson", "smallest_p", "fewest", "mcnemar", "sign_flip", "bootstrap_means",
-        "mean_bounds", "mean_interval", "Paired", "paired", "p_text", "detectable", "calibration"],
+    "statistics": ["DRAWS", "outcomes_of", "check_within", "check_count", "wilson", "smallest_p", "fewest", "mcnemar",
+        "sign_flip", "bootstrap_means", "mean_bounds", "mean_interval", "difference_bounds", "Paired", "paired",
+        "p_text", "detectable", "calibration"],
+    "tilt": ["NEAR", "alpha_methods", "STEP", "SAME", "MOST", "Curve", "PLACES", "AT_ONCE", "NoCommonToken", "Pair",
+        "log_mass", "normalised", "dot", "pair", "everywhere", "compared", "check_rows", "excess", "refined", "Moments",
+        "tilted_scores", "weighed", "moments", "Wanted", "Solved", "clipped", "some_rows", "root", "pulls",
+        "kl_symmetry", "sample_size_ratio", "ess_balance", "entropies", "share", "entropy_ratio", "reverse_kl_symmetry",
+        "fixed", "promising", "highest", "summit", "greatest_entropy", "Tilt", "teacher_support", "Tilted", "joined",
+        "tilted", "q_star", "tilt_rows"],
 })

@@ -5,14 +5,17 @@
 # %% ../../../nbs/maths/01_statistics.ipynb #3fa51111
 from __future__ import annotations
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 from ..core.errors import BadValue
 
 # %% auto #0
-__all__ = ['DRAWS', 'outcomes_of', 'wilson', 'smallest_p', 'fewest', 'mcnemar', 'sign_flip', 'bootstrap_means', 'mean_bounds',
-           'mean_interval', 'Paired', 'paired', 'p_text', 'detectable', 'calibration']
+__all__ = ['DRAWS', 'outcomes_of', 'check_within', 'check_count', 'wilson', 'smallest_p', 'fewest', 'mcnemar', 'sign_flip',
+           'bootstrap_means', 'mean_bounds', 'mean_interval', 'difference_bounds', 'Paired', 'paired', 'p_text',
+           'detectable', 'calibration']
 
 # %% ../../../nbs/maths/01_statistics.ipynb #2f41f9af
 DRAWS = 9999 # Resamples of a test or an interval: a resampled p is at least 2/(DRAWS+1)
@@ -21,12 +24,25 @@ def outcomes_of(values:ArrayLike, # [n]
                 what:str, # How errors name them
                )->np.ndarray: # [n], float64
     "Outcomes as numbers; none at all, more than one axis, or one that is no number is an error."
-    out = np.asarray(values, float)
+    try: out = np.asarray(values, float)
+    except (TypeError, ValueError): raise BadValue(what, str(values)[:40], 'a number for every item') from None
     if out.ndim!=1 or not len(out): raise BadValue(what, out.shape, 'the shape (n,), a number an item, at least one')
     if not np.isfinite(out).all():
         first = int(np.flatnonzero(~np.isfinite(out))[0])
         raise BadValue(f'{what}[{first}]', float(out[first]), 'a finite number for every item')
     return out
+
+def check_within(name:str, value:Any, low:float, high:float)->None:
+    "A setting that is no number strictly between two others is an error."
+    numeric = isinstance(value, Real) and not isinstance(value, bool)
+    if not numeric or not low < value < high:
+        raise BadValue(name, value, f'a number between {low:g} and {high:g}, neither of them')
+
+def check_count(name:str, value:Any, least:int)->None:
+    "A setting that is no whole number of at least so much is an error."
+    numeric = isinstance(value, Real) and not isinstance(value, bool)
+    if not numeric or not value >= least or value % 1!=0:
+        raise BadValue(name, value, f'a whole number, at least {least}')
 
 # %% ../../../nbs/maths/01_statistics.ipynb #78dec0b0
 def wilson(k:int, # Successes
@@ -34,6 +50,10 @@ def wilson(k:int, # Successes
            level:float=.95, # Confidence
           )->tuple[float,float]:
     "Wilson score interval of a proportion (Wilson 1927); (0, 1) without trials."
+    check_within('level', level, 0, 1)
+    check_count('trials', n, 0)
+    check_count('successes', k, 0)
+    if k > n: raise BadValue('successes', k, f'at most {n}, the trials')
     if n==0: return 0., 1.
     interval = stats.binomtest(int(k), int(n)).proportion_ci(level, method='wilson')
     return float(interval.low), float(interval.high)
@@ -41,10 +61,12 @@ def wilson(k:int, # Successes
 # %% ../../../nbs/maths/01_statistics.ipynb #74d66af8
 def smallest_p(n:int)->float:
     "The smallest two-sided p that n paired items can show: all of one sign, 2·½ⁿ."
+    check_count('items', n, 0)
     return min(1., 2*.5**n)
 
 def fewest(level:float=.95)->int:
     "How many items must differ, all the same way, before zero can be excluded at this level."
+    check_within('level', level, 0, 1)
     return int(np.ceil(1-np.log2(1-level)))
 
 # %% ../../../nbs/maths/01_statistics.ipynb #0fe75441
@@ -69,28 +91,33 @@ def sign_flip(differences:ArrayLike, # [n]
               seed:int=0,
              )->float: # Two-sided p, never below `smallest_p` of the items that differ
     "Sign-flip test of a mean of zero: exact for few items; (k+1)/(draws+1) for many (Phipson and Smyth 2010)."
+    check_count('draws', draws, 1)
+    check_count('seed', seed, 0)
     d = outcomes_of(differences, 'differences')
     d = d[d!=0] # a zero stays what it is, whatever its sign
     if len(d) < 2: return 1.
     test = stats.permutation_test((d,), np.mean, permutation_type='samples', n_resamples=draws, vectorized=True,
-                                  batch=_batch(len(d)), rng=np.random.default_rng(seed))
+                                  batch=_batch(len(d)), rng=np.random.default_rng(int(seed)))
     return float(test.pvalue)
 
 # %% ../../../nbs/maths/01_statistics.ipynb #eefeee05
 def bootstrap_means(x:ArrayLike, # [n] or [n, k]
                     draws:int=DRAWS, seed:int=0)->np.ndarray: # [draws] or [draws, k]
     "Means of resampled items; two items at least."
+    check_count('draws', draws, 1)
+    check_count('seed', seed, 0)
     x = np.asarray(x, float)
-    if len(x) < 2: raise BadValue('items of a bootstrap', len(x), 'at least 2')
+    if x.ndim not in (1, 2) or len(x) < 2: raise BadValue('items of a bootstrap', x.shape[:1], 'at least 2')
+    if not np.isfinite(x).all(): raise BadValue('items of a bootstrap', 'one that is not finite', 'finite numbers')
     drawn = stats.bootstrap((x,), np.mean, n_resamples=draws, axis=0, method='percentile', vectorized=True,
-                            batch=_batch(x.size), rng=np.random.default_rng(seed)).bootstrap_distribution
+                            batch=_batch(x.size), rng=np.random.default_rng(int(seed))).bootstrap_distribution
     return np.moveaxis(drawn, -1, 0)
 
 # %% ../../../nbs/maths/01_statistics.ipynb #ba03d668
 def mean_bounds(x:np.ndarray, level:float, bound:float, seed:int)->tuple[float,float]:
     "Interval of the mean of x, [n], whose items lie in ±bound."
     if len(x) < fewest(level): return -bound, bound
-    if np.ptp(x)==0 and np.isfinite(bound):
+    if np.ptp(x)==0 and bound < np.inf:
         missed = 1 - stats.binomtest(len(x), len(x)).proportion_ci(level).low # share of others that n items do not show
         return float((1-missed)*x[0] - missed*bound), float((1-missed)*x[0] + missed*bound)
     low, high = np.quantile(bootstrap_means(x, seed=seed), [(1-level)/2, (1+level)/2])
@@ -99,14 +126,22 @@ def mean_bounds(x:np.ndarray, level:float, bound:float, seed:int)->tuple[float,f
 def mean_interval(x:ArrayLike, level:float=.95, seed:int=0)->tuple[float,float,float]:
     "Mean and its bootstrap interval; infinite where the items are too few for one."
     values = outcomes_of(x, 'values')
+    check_within('level', level, 0, 1)
     return float(values.mean()), *mean_bounds(values, level, np.inf, seed)
 
 # %% ../../../nbs/maths/01_statistics.ipynb #94daf56d
+def difference_bounds(x:np.ndarray, y:np.ndarray, binary:bool, level:float, seed:int)->tuple[float,float]:
+    "Interval of the mean of x − y; where all differences are the same, another one is as large as outcomes are apart."
+    alike, few = np.ptp(x-y)==0, len(x) < fewest(level)
+    bound = 1. if binary else float(np.ptp([x, y])) if alike and not few else np.inf
+    if alike and not 0 < bound < np.inf: return -np.inf, np.inf
+    return mean_bounds(x-y, level, bound, seed)
+
 @dataclass(frozen=True)
 class Paired:
     "Two systems on the same items."
     difference: float # Mean of a − b
-    low: float # Paired bootstrap interval; infinite where n is too small for one
+    low: float # Paired bootstrap interval; infinite where the items are too few, or too much alike, for one
     high: float
     p: float # Two-sided: exact McNemar for 0/1 outcomes, a sign-flip test otherwise
     n: int
@@ -119,9 +154,10 @@ def paired(a:ArrayLike, # [n] outcomes of one system
     "Difference of two systems on the same items, with its paired interval and p value."
     x, y = outcomes_of(a, 'outcomes of a'), outcomes_of(b, 'outcomes of b')
     if len(x)!=len(y): raise BadValue('outcomes of b', f'{len(y)} of them', f'{len(x)}, as many as of a')
+    check_within('level', level, 0, 1)
     d, binary = x-y, bool(np.isin([x, y], [0, 1]).all())
     p = mcnemar(x, y) if binary else sign_flip(d, seed=seed)
-    low, high = mean_bounds(d, level, 1. if binary else np.inf, seed)
+    low, high = difference_bounds(x, y, binary, level, seed)
     if p > 1-level: low, high = min(low, 0.), max(high, 0.)
     return Paired(float(d.mean()), low, high, p, len(d), int((d!=0).sum()))
 
@@ -135,6 +171,9 @@ def detectable(n:int, # Items
                share:float, # Share of items on which the two systems differ
                power:float=.8, level:float=.95)->float: # Smallest difference of proportions
     "Smallest paired difference of proportions that n items show with the given power (Miettinen 1968, normal form)."
+    check_count('items', n, 0)
+    check_within('power', power, 0, 1)
+    if not isinstance(share, Real) or not 0 <= share <= 1: raise BadValue('share', share, '0 to 1')
     if n < fewest(level): return 1. # not even that
     alpha, beta = stats.norm.ppf((1+level)/2), stats.norm.ppf(power)
     return float(min(1, max((alpha+beta)*np.sqrt(share/n), fewest(level)/n)))
@@ -145,8 +184,11 @@ def calibration(confidence:ArrayLike, # [n], probability of the answer given
                 bins:int=10)->tuple[float,np.ndarray]: # Error, and rows of (confidence, accuracy, count)
     """Expected calibration error with equal-count bins (Naeini et al. 2015; equal-mass form, Nixon et al. 2019).
     Few items in a bin make it larger, never smaller."""
+    check_count('bins', bins, 1)
     held, right = outcomes_of(confidence, 'confidence'), outcomes_of(correct, 'correct')
     if len(held)!=len(right): raise BadValue('correct', f'{len(right)} of them', f'{len(held)}, as many as confidences')
-    parts = [i for i in np.array_split(np.argsort(held, kind='stable'), bins) if len(i)]
+    for name, found in (('confidence', held), ('correct', right)):
+        if (wrong := found[(found < -1e-9) | (found > 1+1e-9)]).size: raise BadValue(name, float(wrong[0]), '0 to 1')
+    parts = [i for i in np.array_split(np.argsort(held, kind='stable'), int(bins)) if len(i)]
     rows = np.array([(held[i].mean(), right[i].mean(), len(i)) for i in parts])
     return float(np.abs(rows[:,0]-rows[:,1]) @ rows[:,2] / len(held)), rows

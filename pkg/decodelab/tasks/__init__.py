@@ -9,4 +9,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "make_hopeless", "judge_answer", "generated_questions", "file_questions", "load_questions"],
     "generators": ["SOURCE", "APART", "options_of", "generator", "Generated", "generate", "score", "is_right"],
     "hopeless": ["quantities", "hide_quantity"],
+    "json_tasks": ["PURCHASE", "PURCHASES", "CALL", "CALLS", "LETTER", "CHOICES", "NUMBER", "PAIR", "SETS", "JsonTask",
+        "record", "purchases", "tool", "calls", "lettered_tasks", "reference_tasks", "leaves", "plain", "right_fields"],
 })

@@ -22,7 +22,8 @@ from .generation import Generation
 
 # %% auto #0
 __all__ = ['OURS', 'Forcing', 'Scaling', 'arguments', 'asked', 'fitted', 'asking', 'response', 'Reasoned', 'trace_of', 'Tally',
-           'mean_of', 'line', 'Rounds', 'reasoned', 'batches', 'mark_id', 'after_thinking', 'sample_after_thinking']
+           'mean_of', 'line', 'Rounds', 'reasoned', 'batches', 'mark_id', 'after_thinking', 'thoughts',
+           'sample_after_thinking']
 
 # %% ../../../../nbs/evaluation/lmeval/03_stopping.ipynb #6b79788f
 _CUE = ("Words that ask for the answer. They are part of the response, where a task's filter may look for them: "
@@ -260,28 +261,39 @@ def after_thinking(backend:Backend, ids:Sequence[int], mark:str|int|None)->tuple
     if end is None or end not in ids: return list(ids), False
     return list(ids)[len(ids)-list(ids)[::-1].index(end):], True
 
+# %% ../../../../nbs/evaluation/lmeval/03_stopping.ipynb #33461344
+def thoughts(backend:Backend, prompts:Sequence[Ids], plans:Sequence[Sampling], mark:str|int, # Ends the thinking
+            )->list[tuple[Sample|None,bool]]: # `None` after a prompt that ends with the mark; whether it is still open
+    "What is thought up to the mark, without stops and constraints."
+    end = mark_id(backend, mark)
+    words = mark if isinstance(mark, str) else backend.decode([mark])
+    closed = [backend.decode(p[-32:]).rstrip().endswith(words.strip()) for p in prompts] # nothing is thought there
+    how = dict(stop=(words,), stop_ids=()) if end is None else dict(stop=(), stop_ids=(end,))
+    open_ = [i for i,done in enumerate(closed) if not done]
+    thinking = [replace(plans[i], constraint=None, **how) for i in open_]
+    samples = backend.sample([prompts[i] for i in open_], thinking) if open_ else []
+    found = {i: (sample, not _ended(sample, end)) for i,(sample,) in zip(open_, samples)}
+    return [found.get(i, (None, False)) for i in range(len(prompts))]
+
 # %% ../../../../nbs/evaluation/lmeval/03_stopping.ipynb #4b769b8e
 def sample_after_thinking(backend:Backend, prompts:Sequence[Ids], plans:Sequence[Sampling],
                           mark:str|int|None, # Ends the thinking
                          )->list[Sample]:
     "One sample a prompt, whose stops hold after the end of thinking only; without a mark everywhere."
     if mark is None: return [sample for (sample,) in backend.sample(prompts, plans)]
-    end = mark_id(backend, mark)
-    words = mark if isinstance(mark, str) else backend.decode([mark])
-    closed = [backend.decode(p[-32:]).rstrip().endswith(words.strip()) for p in prompts] # nothing is thought there
-    how = dict(stop=(words,), stop_ids=()) if end is None else dict(stop=(), stop_ids=(end,))
-    thinking = [plan if done else replace(plan, **how) for plan,done in zip(plans, closed)]
-    samples = [sample for (sample,) in backend.sample(prompts, thinking)]
-    open_ = [i for i,sample in enumerate(samples) if not closed[i] and _ended(sample, end) and _left(plans[i], sample)]
-    longer = [(*prompts[i], *samples[i].ids) for i in open_]
-    left = [replace(plans[i], max_tokens=_left(plans[i], samples[i])) for i in open_]
-    answers = backend.sample(longer, left) if open_ else []
-    for i,(answer,) in zip(open_, answers): samples[i] = _joined(samples[i], answer)
-    return samples
+    thinking = thoughts(backend, prompts, plans, mark)
+    samples = {i: sample for i,(sample,_) in enumerate(thinking) if sample is not None}
+    ended = [i for i,(sample,open_) in enumerate(thinking)
+             if sample is None or (not open_ and _left(plans[i], sample))]
+    longer = [(*prompts[i], *(samples[i].ids if i in samples else ())) for i in ended]
+    left = [replace(plans[i], max_tokens=_left(plans[i], samples.get(i))) for i in ended]
+    answers = backend.sample(longer, left) if ended else []
+    for i,(answer,) in zip(ended, answers): samples[i] = _joined(samples[i], answer) if i in samples else answer
+    return [samples[i] for i in range(len(prompts))]
 
 # %% ../../../../nbs/evaluation/lmeval/03_stopping.ipynb #da266389
 def _ended(sample:Sample, end:int|None)->bool: return sample.finish=='stop' if end is None else sample.ids[-1]==end
-def _left(plan:Sampling, sample:Sample)->int: return plan.max_tokens-len(sample.ids)
+def _left(plan:Sampling, sample:Sample|None)->int: return plan.max_tokens-len(sample.ids if sample else ())
 
 def _joined(thinking:Sample, answer:Sample)->Sample:
     logprobs = np.concatenate([thinking.logprobs, answer.logprobs])

@@ -1,0 +1,6 @@
+"Parts of the compiler: formats, numbers, and the branches of a schema."
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
+
+})
