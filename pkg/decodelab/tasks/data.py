@@ -15,8 +15,9 @@ from .generators import SOURCE, generate, is_right
 from .hopeless import hide_quantity
 
 # %% auto #0
-__all__ = ['SHARE', 'Question', 'final_answer', 'check_text', 'read_record', 'read_jsonl', 'reference_questions', 'make_hopeless',
-           'judge_answer', 'generated_questions', 'file_questions', 'load_questions']
+__all__ = ['SHARE', 'Question', 'final_answer', 'check_text', 'read_object', 'read_record', 'read_jsonl', 'Example',
+           'read_examples', 'reference_questions', 'make_hopeless', 'judge_answer', 'generated_questions',
+           'file_questions', 'load_questions']
 
 # %% ../../../nbs/tasks/03_data.ipynb #32547ac3
 @dataclass(frozen=True)
@@ -45,17 +46,21 @@ def check_text(record:dict, name:str, where:str)->None:
     if any('\ud800' <= x <= '\udfff' for x in str(value)):
         raise DataError(f'{where}: {name} holds half of a character (a lone surrogate)')
 
-def read_record(line:str, # One object of a JSONL file
-                where:str, # Names the line in errors; ends in its number
-               )->Question:
-    "One JSONL line as a question."
+def read_object(line:str, where:str)->dict:
+    "One line of a JSONL file: an object with question and answer."
     try: record = json.loads(line)
     except json.JSONDecodeError as e: raise DataError(f'{where}: not JSON: {e.msg} at column {e.colno}') from None
     except (ValueError, RecursionError) as e: raise DataError(f'{where}: cannot be read: {str(e)[:80]}') from None
     if not isinstance(record, dict):
         raise DataError(f'{where}: expected an object with question and answer, got {type(record).__name__}')
-    for name in ('question', 'answer'):
-        check_text(record, name, where)
+    for name in ('question', 'answer'): check_text(record, name, where)
+    return record
+
+def read_record(line:str, # One object of a JSONL file
+                where:str, # Names the line in errors; ends in its number
+               )->Question:
+    "One JSONL line as a question."
+    record = read_object(line, where)
     answer, number = final_answer(str(record['answer'])), where.rsplit(' ', 1)[-1]
     if not answer: raise DataError(f'{where}: nothing after #### in answer')
     return Question(str(record.get('id', number)), str(record['question']), answer, str(record.get('group', 'all')))
@@ -69,6 +74,25 @@ def read_jsonl(path:Path)->list[Question]:
     if not questions: raise DataError(f'data file {path}: no questions in it')
     if len({q.id for q in questions}) < len(questions): raise DataError(f'data file {path}: ids are not unique')
     return questions
+
+# %% ../../../nbs/tasks/03_data.ipynb #afbd0245
+@dataclass(frozen=True)
+class Example:
+    "A question that is asked and answered before the others."
+    question: str
+    answer: str
+    reasoning: str = ''
+
+def read_examples(path:Path)->tuple[Example,...]:
+    "Examples of a JSONL file: what stands before `####` in an answer, or in `reasoning`, is how it was found."
+    lines = enumerate(read_text(Path(path), f'file of examples {path}').split('\n'), 1)
+    found = tuple(_example(read_object(line, f'{path}, line {i}')) for i,line in lines if line.strip())
+    if not found: raise DataError(f'file of examples {path}: no examples in it')
+    return found
+
+def _example(record:dict)->Example:
+    before, _, answer = str(record['answer']).rpartition('####')
+    return Example(str(record['question']), answer.strip(), str(record.get('reasoning', before)).strip())
 
 # %% ../../../nbs/tasks/03_data.ipynb #0e59f6cb
 def reference_questions(form:str, # `<form>` or `<form>:both`

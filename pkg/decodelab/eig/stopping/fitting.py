@@ -142,11 +142,12 @@ def _blank(kind:Kind, horizon:int, backend:Backend, x:np.ndarray, said:list[str]
 # %% ../../../../nbs/eig/stopping/09_fitting.ipynb #0749c026
 def observe(backend:Backend, questions:Sequence[Question], p:FitParameters, hidden:bool=False, chunk:int=64,
             progress:Callable|None=None, # Told questions done and all
+            frame:Frame|None=None, # By default what fits the model
            )->list[dict]:
     "Think every question through and probe every boundary."
     if hidden: check_hidden(backend)
     common = EIGParameters(beam_size=p.beam_size, temperature=p.temperature, top_p=p.top_p)
-    calculator, traces = recording.recorder(backend, frame_for(backend), common, p.seed), []
+    calculator, traces = recording.recorder(backend, frame or frame_for(backend), common, p.seed), []
     for i in range(0, len(questions), chunk):
         traces += _observed(calculator, questions[i:i+chunk], p.max_tokens, hidden)
         if progress: progress(len(traces), len(questions))

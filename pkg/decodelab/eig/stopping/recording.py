@@ -65,7 +65,7 @@ def _candidates(calculator, states:Sequence[Sequence[Ids]])->list[Found]:
     flat, cost = iter(flat), iter(cost)
     return [([next(flat) for _ in own], [int(next(cost)) for _ in own]) for own in states]
 
-_KEPT = ('id', 'group', 'question', 'truth', 'steps', 'tokens', 'closed', 'scorer') # Of a thought's record
+_KEPT = ('id', 'group', 'question', 'truth', 'steps', 'tokens', 'closed', 'scorer', 'asked') # Of a thought's record
 
 # %% ../../../../nbs/eig/stopping/05_recording.ipynb #1de21492
 def _described(calculator, thought:dict, candidates:list, cost:list, normaliser)->dict:
