@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "described"],
     "constraints": ["SPELLED", "COMPILED", "unforced", "executor", "Grammar", "GrammarMatcher", "only_token", "spelled",
         "texts_of", "check_spelling", "check_beginning", "fault", "Described", "constrain"],
-    "documents": ["DEPTH", "SIZE", "Schema", "strict_json", "Document", "read", "bundled"],
+    "documents": ["strict_json", "Document", "read", "bundled"],
     "exact_sampling": ["REMOVED", "Row", "row_of", "Node", "lower", "Tree", "rest_of", "Place", "run_nodes", "node_key",
         "arrivals", "Fan", "fan_of", "Draw", "mass_interval", "Hopeless", "Exact", "exact_batch", "exact", "Work",
         "every_node", "sample_of"],

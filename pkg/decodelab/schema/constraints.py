@@ -166,10 +166,12 @@ def fault(language:Language, text:str)->str: # Empty when the text is of the lan
     state.consume_tokens(written)
     return '' if state.is_accepting() else f'not a whole text of {language.name}'
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Described:
     "A constraint that a server holds: what it is, without a matcher."
     language: Language
+    def __eq__(self, other:object)->bool: return isinstance(other, Described) and self.grammar==other.grammar
+    def __hash__(self)->int: return hash(self.grammar)
     @property
     def name(self)->str: return self.language.name
     @property
