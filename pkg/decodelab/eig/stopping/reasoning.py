@@ -201,8 +201,8 @@ def reason(backend:Backend,
           )->list[Thought]:
     "Reason about all questions together until the rule, the model or `max_tokens` stops each; then answer."
     check_questions(backend, questions)
-    if not isinstance(max_tokens, int) or isinstance(max_tokens, bool) or max_tokens < 1:
-        raise BadValue('max_tokens', max_tokens, 'a whole number, at least 1')
+    if not isinstance(max_tokens, int) or isinstance(max_tokens, bool) or max_tokens < 0:
+        raise BadValue('max_tokens', max_tokens, 'a whole number, at least 0')
     frame = forecaster.frame
     most = max_tokens if rule is None or rule.limit is None else min(rule.limit, max_tokens)
     thoughts = [_begun(backend, frame, prompt_ids(backend, frame, question), most) for question in questions]
