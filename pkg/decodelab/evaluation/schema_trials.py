@@ -36,7 +36,7 @@ MODES = {
     'validate': 'the same texts, the document looked for in them',
     'constrain': 'held to the schema by masks',
     'compact': 'held to the schema with compact separators',
-    'exact': 'samples of p(· | schema) itself',
+    'exact': 'samples of the model\'s own distribution given the schema',
     'marker': 'free reasoning up to a marker, then held',
     'field': 'held to the schema with a field for reasoning before the others',
 }
@@ -59,7 +59,8 @@ class SchemaEvalParameters(Parameters):
     max_tokens: int = param(96, 'Longest document.', 'tokens', ge=4, le=100_000)
     max_reasoning_tokens: int = param(160, 'Longest reasoning; then the marker is forced.', 'tokens', ge=1, le=100_000)
     thoughts: bool = param(True, 'On the reference task, answers follow the model\'s own full reasoning.')
-    tries: int = param(300, 'Rejected texts in a row after which exact sampling gives up on a question.', ge=1, le=10**9)
+    tries: int = param(
+        300, 'Rejected texts in a row after which exact sampling gives up on a question.', ge=1, le=1_000_000_000)
     seed: int = param(0, 'Of questions and of all draws.', ge=0, le=2**31-1)
     chunk: int = param(16, 'Questions that move together.', ge=1, le=4096)
 
@@ -88,11 +89,12 @@ def answer_of(text:str, where:str)->Any:
     try: return json.loads(text)
     except ValueError: raise DataError(f'{where}: the answer must be JSON, got {text[:60]!r}') from None
 
-def check_schema(p:SchemaEvalParameters)->dict:
-    "Modes, questions and schemas are good, and the model is whole."
+def check_schema(p:SchemaEvalParameters)->None:
+    "Modes, questions and schemas are good; no model is needed."
     modes_of(p.modes)
-    for task in tasks_of(p): language_of(json.dumps(task.schema), p.separators)
-    return {}
+    for task in tasks_of(p):
+        language_of(json.dumps(task.schema), p.separators)
+        if 'field' in modes_of(p.modes): with_reasoning(task.schema)
 
 @lru_cache(256)
 def language_of(schema:str, separators:str)->Language:
@@ -185,7 +187,8 @@ def run_exactly(self:Trials, tasks:Sequence[JsonTask], prompts:Sequence[Ids], pl
     for task,prompt,plan,e in zip(tasks, prompts, plans, exact_batch(self.model, prompts, plans, self.p.tries)):
         told = dict(prompt=list(prompt), mass=e.mass, bound=e.bound, tries=len(e.accepted), found=e.found)
         out += [dict(record_of('exact', self, task, k, s, plan), **told) for k,s in enumerate(e.samples)]
-        none = dict(text='', finish='hopeless', status='none', right=0., tokens=0, ids=[], logprobs=[], kept=[], log_weight=None)
+        none = dict(text='', finish='hopeless', status='none', right=0., tokens=0, ids=[], logprobs=[], kept=[],
+                    log_weight=None)
         if e.error: out.append(dict(id=task.id, kind=task.kind, mode='exact', sample=len(e.samples),
                                     reason=str(e.error), **none, **told))
     return out

@@ -50,7 +50,8 @@ border-bottom:2px solid transparent;box-shadow:inset -1px 0 rgba(128,128,128,.3)
 .dl-doc span.t.hard{border-bottom-color:rgb(var(--hue))}
 .dl-doc span.t:hover,.dl-doc span.t:focus{outline:1.5px solid currentColor;z-index:3}
 .dl-doc span.t:hover::after,.dl-doc span.t:focus::after{content:attr(data-tip);position:absolute;left:0;top:100%;
-z-index:4;background:#1f2328;color:#f6f8fa;font:12px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;white-space:pre;padding:.4em .7em;
+z-index:4;background:#1f2328;color:#f6f8fa;font:12px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;
+white-space:pre;padding:.4em .7em;
 border-radius:4px;border:1px solid #6e7781;pointer-events:none;margin-top:3px}
 .dl-doc span.t.right:hover::after,.dl-doc span.t.right:focus::after{left:auto;right:0}
 .dl-doc .end{opacity:.6;font-size:.85em}
