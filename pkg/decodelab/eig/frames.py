@@ -6,12 +6,15 @@
 from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+import numpy as np
 from ..backends.contract import Backend, Ids
 from ..backends.shipped import ANSWER, CLOSE, OPEN
 from ..core.errors import BadValue
 
 # %% auto #0
-__all__ = ['DELIMITERS', 'Frame', 'Marks', 'mark', 'frame_for', 'prompt_ids', 'end_ids', 'token_texts', 'ending']
+__all__ = ['DELIMITERS', 'Frame', 'Marks', 'mark', 'frame_for', 'check_ids', 'check_frame', 'check_list', 'check_questions',
+           'check_states', 'prompt_ids', 'end_ids', 'token_texts', 'ending']
 
 # %% ../../../nbs/eig/02_frames.ipynb #9c8d8975
 @dataclass(frozen=True)
@@ -72,6 +75,37 @@ def _frame_of(marks:Marks, chats:bool)->Frame:
     return Frame(cue, marks.close, end='\n', lead=lead, open=marks.open)
 
 # %% ../../../nbs/eig/02_frames.ipynb #69fb0815
+def check_ids(backend:Backend, ids:Any, what:str)->None:
+    "A sequence of the model's tokens, at least one."
+    try: found = np.asarray(ids)
+    except ValueError: found = np.zeros(0)
+    if found.ndim!=1 or not len(found) or found.dtype.kind not in 'iu':
+        raise BadValue(what, str(ids)[:60], 'token ids, at least one')
+    size = backend.vocab_size or np.inf # a server may not say
+    wrong = found[(found < 0) | (found >= size)]
+    if len(wrong): raise BadValue(f'a token of {what}', int(wrong[0]), f'0 to {size-1}')
+
+def check_frame(frame:Any)->None:
+    "A frame says how a model thinks; nothing does so by default."
+    if not isinstance(frame, Frame): raise BadValue('frame', frame, 'a Frame, as `frame_for(backend)` gives it')
+
+def check_list(given:Any, what:str, of:str)->None:
+    "A list, where one thing alone is easily given."
+    if isinstance(given, (str, bytes, dict)) or not isinstance(given, Sequence):
+        raise BadValue(what, str(given)[:60], f'a list of {of}')
+
+def check_questions(backend:Backend, questions:Any)->None:
+    "Texts, or prompts that are written already; several."
+    check_list(questions, 'questions', 'texts, or of prompts in tokens')
+    for number, question in enumerate(questions):
+        if not isinstance(question, str): check_ids(backend, question, f'question {number}')
+        elif not question.strip(): raise BadValue(f'question {number}', question, 'a text, or token ids')
+
+def check_states(backend:Backend, states:Any)->None:
+    "States of reasoning: prompts and thoughts, as tokens."
+    check_list(states, 'states', 'token sequences')
+    for number, state in enumerate(states): check_ids(backend, state, f'state {number}')
+
 def prompt_ids(backend:Backend, frame:Frame,
                question:str|Sequence[int], # Its text, or the tokens of a prompt that is written already
               )->Ids:

@@ -13,10 +13,11 @@ if TYPE_CHECKING: import torch
 
 # %% auto #0
 __all__ = ['NEAR', 'alpha_methods', 'STEP', 'SAME', 'MOST', 'Curve', 'PLACES', 'AT_ONCE', 'NoCommonToken', 'Pair', 'log_mass',
-           'normalised', 'pair', 'everywhere', 'compared', 'check_rows', 'excess', 'refined', 'Moments', 'weighed',
-           'moments', 'Wanted', 'Solved', 'clipped', 'some_rows', 'root', 'pulls', 'kl_symmetry', 'sample_size_ratio',
-           'ess_balance', 'entropies', 'share', 'entropy_ratio', 'reverse_kl_symmetry', 'fixed', 'promising', 'highest',
-           'summit', 'greatest_entropy', 'Tilt', 'teacher_support', 'Tilted', 'joined', 'tilted', 'q_star', 'tilt_rows']
+           'normalised', 'dot', 'pair', 'everywhere', 'compared', 'check_rows', 'excess', 'refined', 'Moments',
+           'tilted_scores', 'weighed', 'moments', 'Wanted', 'Solved', 'clipped', 'some_rows', 'root', 'pulls',
+           'kl_symmetry', 'sample_size_ratio', 'ess_balance', 'entropies', 'share', 'entropy_ratio',
+           'reverse_kl_symmetry', 'fixed', 'promising', 'highest', 'summit', 'greatest_entropy', 'Tilt',
+           'teacher_support', 'Tilted', 'joined', 'tilted', 'q_star', 'tilt_rows']
 
 # %% ../../../nbs/maths/02_tilt.ipynb #55aa054c
 class NoCommonToken(ModelError):
@@ -30,6 +31,8 @@ class Pair:
     kept_theta: torch.Tensor # [B] log of the student's mass on the common tokens
     kept_t: torch.Tensor # [B] the same of the teacher
     spread: torch.Tensor # [B] E_θ d²
+    tops: torch.Tensor # [B, 2] greatest log-probability of each
+    close: torch.Tensor # bool [B]: some token is likely enough under both for exp not to underflow between them
     lonely: torch.Tensor # [B] the α of a single common token: 0 where the teacher has no other, 1 the student, else ½
 
 def log_mass(logits:torch.Tensor, inside:torch.Tensor)->torch.Tensor: # [B]
@@ -46,6 +49,11 @@ def normalised(logits:torch.Tensor, inside:torch.Tensor|None)->tuple[torch.Tenso
     weights = rows.exp()
     total = weights.sum(-1, keepdim=True)
     return rows.sub_(total.log()), weights.div_(total)
+
+def dot(a:torch.Tensor, b:torch.Tensor)->torch.Tensor: # [B]
+    "Sums of products of rows."
+    import torch
+    return torch.linalg.vecdot(a, b)
 
 # %% ../../../nbs/maths/02_tilt.ipynb #16028ad5
 def pair(theta:torch.Tensor, # [B, V] logits or log-probabilities of the student
@@ -79,12 +87,14 @@ def compared(theta:torch.Tensor, t:torch.Tensor, inside:torch.Tensor|None, kept_
     "Renormalised rows and their log-ratio."
     import torch
     (base, p), (other, _) = normalised(theta, inside), normalised(t, inside)
+    tops = torch.stack([base.amax(-1), other.amax(-1)], 1)
+    close = base.minimum(other).amax(-1) > tops.amax(1)-600
     ratio = other.sub_(base)
     if inside is not None: ratio = torch.where(inside, ratio, 0.)
-    spread = (p*ratio).mul_(ratio).sum(-1)
+    spread = dot(p.mul_(ratio), ratio)
     near = (spread < NEAR).nonzero().squeeze(-1)
     if len(near): ratio[near] = refined(base[near], ratio[near])
-    return Pair(base, ratio, kept_theta, kept_t, spread, lonely)
+    return Pair(base, ratio, kept_theta, kept_t, spread, tops, close, lonely)
 
 # %% ../../../nbs/maths/02_tilt.ipynb #d539b05a
 def check_rows(theta:torch.Tensor, t:torch.Tensor, least:torch.Tensor)->None:
@@ -118,12 +128,19 @@ class Moments:
     slope: torch.Tensor # g = E_q d
     curve: torch.Tensor # Var_q d
 
+def tilted_scores(p:Pair, alpha:torch.Tensor)->tuple[torch.Tensor, torch.Tensor]: # [B, V], [B]
+    "log of π_θ^{1−α} π_t^α less a number about its greatest, and that number."
+    import torch
+    scores = torch.addcmul(p.base, p.ratio, alpha[:,None])
+    if bool(((alpha >= 0) & (alpha <= 1) & p.close).all()): # a bound of the greatest is as good, and takes no pass
+        top = (1-alpha)*p.tops[:,0] + alpha*p.tops[:,1]
+    else: top = scores.amax(-1)
+    return scores.sub_(top[:,None]), top
+
 def weighed(p:Pair, alpha:torch.Tensor)->tuple[torch.Tensor, torch.Tensor]: # [B, V], [B]
     "q_α but for its scale, and log Z(α); any real α."
-    weights = p.base + alpha[:,None]*p.ratio
-    top = weights.amax(-1, keepdim=True)
-    weights = weights.sub_(top).exp_()
-    log_z = weights.sum(-1).log_().add_(top.squeeze(-1))
+    weights, top = tilted_scores(p, alpha)
+    log_z = weights.exp_().sum(-1).log_().add_(top)
     near = (p.spread < NEAR).nonzero().squeeze(-1)
     if len(near): log_z[near] = excess(p.base[near], alpha[near,None]*p.ratio[near]).log1p()
     return weights, log_z
@@ -132,8 +149,7 @@ def moments(p:Pair, alpha:torch.Tensor)->Moments:
     "log Z(α), (log Z)′ and (log Z)″; any real α."
     weights, log_z = weighed(p, alpha)
     total = weights.sum(-1)
-    slope = weights.mul_(p.ratio).sum(-1)/total
-    square = weights.mul_(p.ratio).sum(-1)/total
+    slope, square = dot(weights, p.ratio)/total, dot(weights.mul_(p.ratio), p.ratio)/total
     return Moments(log_z, slope, (square-slope**2).clamp(min=0))
 
 # %% ../../../nbs/maths/02_tilt.ipynb #77db2731
@@ -172,28 +188,30 @@ def root(p:Pair, curve:Curve)->tuple[torch.Tensor, torch.Tensor]: # α [B], step
     "Where an increasing curve crosses zero on [0, 1]; ½ where the models are the same."
     import torch
     alpha, steps = p.lonely.clone(), torch.zeros_like(p.lonely)
+    low, high = torch.zeros_like(alpha), torch.ones_like(alpha)
     live = ((p.spread > SAME) & (p.lonely==.5)).nonzero().squeeze(-1)
-    part, low, high = some_rows(p, live), torch.zeros_like(alpha), torch.ones_like(alpha)
-    while len(live) and int(steps[live[0]]) < MOST:
-        at = alpha[live]
+    part = some_rows(p, live)
+    for _ in range(MOST):
+        if not len(live): break
+        at, least, most = alpha[live], low[live], high[live]
         value, slope = curve(part, at)
-        low[live], high[live] = torch.where(value < 0, at, low[live]), torch.where(value < 0, high[live], at)
+        least, most = torch.where(value < 0, at, least), torch.where(value < 0, most, at)
         move = torch.where(value==0, 0., -value/slope)
-        good = (at+move > low[live]) & (at+move < high[live]) | (move.abs() < STEP)
-        alpha[live], steps[live] = torch.where(good, at+move, (low[live]+high[live])/2), steps[live]+1
-        going = ((alpha[live]-at).abs() > STEP).nonzero().squeeze(-1)
+        good = (at+move > least) & (at+move < most) | (move.abs() < STEP)
+        new = torch.where(good, at+move, (least+most)/2)
+        alpha[live], low[live], high[live], steps[live] = new, least, most, steps[live]+1
+        going = ((new-at).abs() > STEP).nonzero().squeeze(-1)
         if len(going) < len(live): live, part = live[going], some_rows(part, going)
     return alpha.clamp(0, 1), steps
 
 # %% ../../../nbs/maths/02_tilt.ipynb #1d0b2e69
 def pulls(p:Pair, alpha:torch.Tensor)->tuple[torch.Tensor, torch.Tensor]:
     "log(E_q[d₊]/E_q[d₋]), which has the sign of g and increases in α, and its slope."
-    scores = p.base + alpha[:,None]*p.ratio
-    pull = scores.sub_(scores.amax(-1, keepdim=True)).exp_().mul_(p.ratio)
+    pull = tilted_scores(p, alpha)[0].exp_().mul_(p.ratio)
     up = pull.clamp(min=0)
-    down = up-pull
-    upward, downward = up.sum(-1), down.sum(-1)
-    slope = up.mul_(p.ratio).sum(-1)/upward - down.mul_(p.ratio).sum(-1)/downward
+    down = pull.sub_(up) # below zero, like d there
+    upward, downward = up.sum(-1), -down.sum(-1)
+    slope = dot(up, p.ratio)/upward + dot(down, p.ratio)/downward
     return upward.log()-downward.log(), slope
 
 @alpha_methods.register('kl_symmetry')
@@ -377,9 +395,10 @@ def joined(parts:list[Tilted])->Tilted:
 # %% ../../../nbs/maths/02_tilt.ipynb #56c18414
 def tilted(p:Pair, solved:Solved, fixed:bool=False)->Tilted:
     "q* and its diagnostics at α."
+    import torch
     alpha = solved.raw if fixed else solved.alpha
     at, back, ahead = moments(p, alpha), weighed(p, -alpha)[1], weighed(p, 2-alpha)[1]
-    log_q = p.base + alpha[:,None]*p.ratio - at.log_z[:,None]
+    log_q = torch.addcmul(p.base, p.ratio, alpha[:,None]).sub_(at.log_z[:,None])
     ess_theta, ess_t = ((-(at.log_z+other)).clamp(max=0).exp() for other in (back, ahead))
     to_theta, to_t = (alpha*at.slope-at.log_z).clamp(min=0), (-(1-alpha)*at.slope-at.log_z).clamp(min=0)
     log_z = at.log_z + (1-alpha)*p.kept_theta + alpha*p.kept_t

@@ -2,13 +2,15 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
+    "estimation": ["TARGETS", "FEW", "HEAVY", "log_weights", "effective", "tail_shape", "Estimate", "estimate",
+        "doubts"],
     "loading": ["ON_TORCH", "QUANTISED", "spec_of", "same_weights", "torch_options", "quantised", "flash", "open_pair"],
     "model": ["TEXT", "AT_ONCE", "Prompt", "OptimalSamplingModel", "prompt_ids", "replace_limit", "fitting"],
     "output": ["Positions", "positions", "SamplingOutput", "stacked", "work"],
     "rounds": ["MEASURES", "NOTES", "Rule", "LONGEST", "Row", "Keep", "log_drawn", "under", "noted", "numbers",
         "drafts", "judge", "residual", "decided", "Way", "one_round", "settle", "decide", "Pace", "paced_round",
         "Opens", "texts_so_far", "run", "go_on"],
-    "sessions": ["Mix", "handed", "PairSession", "extended"],
+    "sessions": ["COSTLIEST", "Mix", "handed", "PairSession", "extended"],
     "vocabularies": ["Token", "tokens_of", "added_ids", "Vocabulary", "vocabulary", "end_mass", "teacher_rows",
         "student_rows", "teacher_prompt", "teacher_ids"],
 })

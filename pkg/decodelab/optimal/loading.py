@@ -19,7 +19,7 @@ ON_TORCH = ('hf', 'reference') # Runtimes that take a device, a dtype and Transf
 
 def spec_of(path:Any, name:str)->str:
     "The backend that a path or a name means."
-    if path is None or not str(path).strip(): raise BadValue(name, path, 'a folder, a name on the Hub, or runtime:model')
+    if not str(path or '').strip(): raise BadValue(name, path, 'a folder, a name on the Hub, or runtime:model')
     runtime, _, model = str(path).partition(':')
     return str(path) if runtime in backends and model else f'hf:{path}'
 

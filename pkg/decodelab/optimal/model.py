@@ -32,6 +32,14 @@ __all__ = ['TEXT', 'AT_ONCE', 'Prompt', 'OptimalSamplingModel', 'prompt_ids', 'r
 # %% ../../../nbs/optimal/05_model.ipynb #77c0b44f
 class OptimalSamplingModel:
     "A student π_θ and a teacher π_t; at each token q* ∝ π_θ^{1−α} π_t^α, with α by a method."
+    tokenizer: Any # The student's, like everything about text
+    template: str
+    bos_id: int|None
+    adds_bos: bool
+    special_ids: frozenset[int]
+    eos_ids: tuple[int, ...]
+    prefix_id: int
+    vocab_size: int
     def __init__(self,
                  model_theta_path:str|Causal, # The student: a folder, a name on the Hub, `runtime:model`, or a model
                  model_t_path:str|Causal|None=None, # The teacher; `None` is the student's own weights
@@ -49,8 +57,8 @@ class OptimalSamplingModel:
                  force_target_special_tokens:bool=False, # Special tokens have the teacher's probability
                  **kwargs:Any, # For Transformers: load_in_4bit, bnb_4bit_compute_dtype, attn_implementation, …
                 ):
-        self.how = Tilt(alpha_method, fixed_alpha, alpha_min, alpha_max, constraint_to_target, target_top_k, target_top_p,
-                        support_first)
+        self.how = Tilt(alpha_method, fixed_alpha, alpha_min, alpha_max, constraint_to_target, target_top_k,
+                        target_top_p, support_first)
         self.theta, self.t = open_pair(model_theta_path, model_t_path, device, dtype, kwargs)
         self.vocabulary, self.usage, self.temperature = vocabulary(self.theta, self.t), Usage(), 1.
         self._describe()
@@ -76,8 +84,8 @@ def _describe(self:OptimalSamplingModel)->None:
     self.name = f'optimal:{self.theta.name}+{self.t.name}'
     self.max_length = min(self.theta.max_length, self.t.max_length)
     a, b = self.theta.capabilities, self.t.capabilities
-    both = {k: x and asdict(b)[k] for k,x in asdict(a).items() if isinstance(x, bool)} | dict(hidden_states=False)
-    self.capabilities = replace(a, **both, batch_spread=a.batch_spread+b.batch_spread)
+    both: dict[str, Any] = {k: x and asdict(b)[k] for k,x in asdict(a).items() if isinstance(x, bool)}
+    self.capabilities = replace(a, **both | dict(hidden_states=False, batch_spread=a.batch_spread+b.batch_spread))
 
 @patch
 def encode(self:OptimalSamplingModel, text:str)->Ids: return self.theta.encode(text)
@@ -208,8 +216,8 @@ def prompt_ids(model:Causal, prompt:Prompt, name:str)->Ids:
         if bad is not None: raise BadValue(f'token id in {name}', bad, f'0 to {model.vocab_size-1}')
         return tuple(map(int, prompt))
     ids = tuple(model.encode(prompt))
-    begins = model.adds_bos and model.bos_id is not None and ids[:1]!=(model.bos_id,)
-    return (model.bos_id, *ids) if begins else ids
+    begins = model.adds_bos and ids[:1]!=(model.bos_id,)
+    return (model.bos_id, *ids) if begins and model.bos_id is not None else ids
 
 @patch
 def both_prompts(self:OptimalSamplingModel, prompts:Sequence[Prompt], prompts_t:Sequence[Prompt]|None,
@@ -233,7 +241,7 @@ def room_of(self:OptimalSamplingModel, i:int, prompt:Ids, prompt_t:Ids, wanted:i
         rooms.append(model.max_length-len(ids))
     if rooms[1] < min(wanted, rooms[0]):
         raise BadValue('max_new_tokens', wanted, f'at most {rooms[1]}',
-                       f'The teacher\'s prompt {i} has {len(prompt_t)} tokens of the {self.t.max_length} that it takes.')
+                       f'Prompt {i} of the teacher has {len(prompt_t)} tokens of the {self.t.max_length} it takes.')
     return min(rooms)
 
 # %% ../../../nbs/optimal/05_model.ipynb #49d9ac4f
@@ -263,12 +271,13 @@ def generate(self:OptimalSamplingModel,
     at_once = self.batch(rows, batch_size)
     with fitting(rows, at_once):
         for _ in run(self, rows, way, pace, at_once): pass
-    texts = [] if skip_decode else [row.job.sample().text for row in rows]
-    return output(rows, texts, self.vocab_size, self.eos_ids[0] if self.eos_ids else 0, pace.lengths, return_diagnostics)
+    texts, end = [] if skip_decode else [row.job.sample().text for row in rows], next(iter(self.eos_ids), 0)
+    return output(rows, texts, self.vocab_size, end, pace.lengths, return_diagnostics)
 
 # %% ../../../nbs/optimal/05_model.ipynb #a4f4630a
 @patch
-def rows_for(self:OptimalSamplingModel, prompts:Sequence[Prompt], prompts_t:Sequence[Prompt]|None, plan:Sampling)->list[Row]:
+def rows_for(self:OptimalSamplingModel, prompts:Sequence[Prompt], prompts_t:Sequence[Prompt]|None,
+             plan:Sampling)->list[Row]:
     "Rows to decode; equal prompts are different draws."
     both, stops, seen = self.both_prompts(prompts, prompts_t), Stops(self, ()), {}
     rows = []
@@ -292,10 +301,10 @@ def pace(self:OptimalSamplingModel, draft_tokens:int|str, rule:str)->Pace:
     if not auto and (isinstance(draft_tokens, (str, bool)) or not 0 <= draft_tokens <= 64):
         raise BadValue('draft_tokens', draft_tokens, "0 to 64, or 'auto'")
     if auto and rule=='residual':
-        raise BadValue('draft_tokens', 'auto', 'a number, with the residual rule', 'Its texts depend on the length of drafts.')
+        raise BadValue('draft_tokens', 'auto', 'a number, with the residual rule', 'Its texts depend on it.')
     if draft_tokens and not self.capabilities.rewind:
         if auto: return Pace(0)
-        raise ModelError(f'{self.name}: drafts need states that can go back, which one of the two cannot; use draft_tokens=0')
+        raise ModelError(f'{self.name}: drafts need states that can go back; one of the two cannot: use draft_tokens=0')
     return Pace(None if auto else int(draft_tokens))
 
 @patch
@@ -314,8 +323,8 @@ def announce(self:OptimalSamplingModel, rows:Sequence[Row], keep:Keep)->None:
     if not blocks: return
     width = max(row.job.limit for row in rows)
     size = 4*blocks*len(rows)*width*self.vocab_size
-    print(f'{blocks} × {len(rows)} rows × {width} tokens × {self.vocab_size:,} numbers are kept: up to {size/2**20:,.1f} MiB',
-          file=sys.stderr)
+    shape = f'{blocks} × {len(rows)} rows × {width} tokens × {self.vocab_size:,}'
+    print(f'{shape} numbers are kept: up to {size/2**20:,.1f} MiB', file=sys.stderr)
     check_memory('return_logits' if keep.logits else 'return_q_star_probs', size)
 
 @contextmanager

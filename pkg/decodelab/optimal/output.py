@@ -9,31 +9,34 @@ from dataclasses import dataclass
 from typing import Any
 import numpy as np
 import torch
-from ..backends.contract import Finish
+from ..backends.contract import Finish, Sampling
 from ..core.errors import BadValue
 from .rounds import NOTES, Row
 
 # %% auto #0
 __all__ = ['Positions', 'positions', 'SamplingOutput', 'stacked', 'work', 'output']
 
-# %% ../../../nbs/optimal/03_output.ipynb #4da27389
+# %% ../../../nbs/optimal/03_output.ipynb #e4abfee7
 class Positions(torch.Tensor):
-    "Numbers of each row and token; NaN where a row had ended, which `mean`, `sum`, `std`, `min`, `max`, `median` leave out."
+    "Numbers of each row and token, NaN where a row had ended: `mean`, `sum`, `std`, `min`, `max`, `median` skip it."
     def drawn(self)->torch.Tensor:
         "The numbers of tokens that were drawn, in one row."
         plain = self.as_subclass(torch.Tensor)
         return plain[~plain.isnan()]
-    def mean(self, *dim, **how):
+    def _plain(self, nan:float=torch.nan)->torch.Tensor: return self.as_subclass(torch.Tensor).nan_to_num(nan=nan)
+    def mean(self, *dim, **how): # type: ignore[override]
         "Of what was drawn."
-        return self.as_subclass(torch.Tensor).nanmean(*dim, **how)
-    def sum(self, *dim, **how): return self.as_subclass(torch.Tensor).nansum(*dim, **how)
-    def std(self): return self.drawn().std()
-    def min(self): return self.drawn().min()
-    def max(self): return self.drawn().max()
-    def median(self): return self.drawn().median()
+        return self._plain().nanmean(*dim, **how)
+    def sum(self, *dim, **how): return self._plain().nansum(*dim, **how) # type: ignore[override]
+    def median(self, *dim, **how): return self._plain().nanmedian(*dim, **how) # type: ignore[override]
+    def min(self, *dim, **how): return self._plain(torch.inf).min(*dim, **how) # type: ignore[override]
+    def max(self, *dim, **how): return self._plain(-torch.inf).max(*dim, **how) # type: ignore[override]
+    def std(self, *dim, **how): # type: ignore[override]
+        "Of what was drawn; over one axis it knows no gaps."
+        return self._plain().std(*dim, **how) if dim or how else self.drawn().std()
 
-def positions(rows:Sequence[Sequence[float]], width:int)->Positions: # [B, width]
-    "Ragged rows in a rectangle."
+def positions(rows:Sequence[Any], width:int)->Positions: # [B, width]
+    "Ragged rows of numbers in a rectangle."
     out = torch.full((len(rows), width), torch.nan, dtype=torch.float64)
     for i,row in enumerate(rows):
         if len(row): out[i,:len(row)] = torch.as_tensor(np.asarray(row, np.float64))
@@ -53,6 +56,7 @@ class SamplingOutput:
     q_star_probs: torch.Tensor|None # [rows, tokens, V]
     finish: tuple[Finish, ...] # `eos`, `length`
     rounds: dict[str, float] # Drafts and passes: see `work`
+    sampling: Sampling # How they were drawn
 
     @property
     def num_tokens(self)->torch.Tensor: return self.mask.sum(1) # [rows]
@@ -102,4 +106,4 @@ def output(rows:Sequence[Row], # In the order of the prompts
     return SamplingOutput(texts, ids, mask, named['alpha'], named['ess_ratio'], named if diagnostics else None,
                           dict(theta=block('theta'), t=block('t')) if rows[0].theta else None,
                           block('q') if rows[0].q else None, tuple(row.job.finish or 'length' for row in rows),
-                          work(rows, lengths))
+                          work(rows, lengths), rows[0].job.plan)

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 import numpy as np
 import torch
 from ..backends.contract import Ids, Sampling, Usage
@@ -64,7 +64,8 @@ def under(rows:torch.Tensor, tokens:torch.Tensor, temperature:float)->torch.Tens
     if temperature in (0, 1): return at
     return at/temperature-(rows.double()/temperature).logsumexp(1)
 
-def noted(tilted:Tilted, theta:torch.Tensor, t:torch.Tensor, tokens:torch.Tensor, plan:Sampling)->np.ndarray: # [B, notes]
+def noted(tilted:Tilted, theta:torch.Tensor, t:torch.Tensor, tokens:torch.Tensor,
+          plan:Sampling)->np.ndarray: # [B, notes]
     "The notes of one token of each row."
     drawn = log_drawn(tilted, tokens, plan).to(theta.device)
     weights = [under(rows, tokens, plan.temperature)-drawn for rows in (theta, t)]
@@ -108,8 +109,8 @@ def residual(p:torch.Tensor, q:torch.Tensor, drafted:torch.Tensor, rows:Sequence
     more = torch.where(more.sum(1, keepdim=True) > 0, more, q)
     return torch.where(stays, at.squeeze(1), invert(more, numbers(rows, use=2)))
 
-def decided(shown:torch.Tensor, own:torch.Tensor, drafted:torch.Tensor|None, rows:Sequence[Row], plan:Sampling, rule:Rule,
-           )->torch.Tensor: # [B]
+def decided(shown:torch.Tensor, own:torch.Tensor, drafted:torch.Tensor|None, rows:Sequence[Row], plan:Sampling,
+            rule:Rule)->torch.Tensor: # [B]
     "The tokens of the output; nothing is drafted where a round ends."
     if rule=='shared' or drafted is None or plan.temperature==0: return draw(shown, numbers(rows), plan)
     return residual(filtered(own, plan), filtered(shown, plan), drafted, rows)
@@ -134,7 +135,8 @@ def one_round(session:PairSession, rows:Sequence[Row], way:Way, k:int, pending:S
     settle(session.mix, rows, way, own, theirs, tokens)
     return seconds
 
-def settle(mix:Mix, rows:Sequence[Row], way:Way, own:Sequence[torch.Tensor], theirs:torch.Tensor, tokens:torch.Tensor)->None:
+def settle(mix:Mix, rows:Sequence[Row], way:Way, own:Sequence[torch.Tensor], theirs:torch.Tensor,
+           tokens:torch.Tensor)->None:
     "Draw from q* along the drafts, each row as far as the two agree."
     k, going = tokens.shape[1], list(range(len(rows)))
     for row in rows: row.rounds += 1
@@ -195,7 +197,7 @@ class Pace:
     def next(self)->int:
         "Drafted tokens of the next round."
         if self.fixed is not None: return self.fixed
-        if len(self.lengths) < 4: return (4, 0, 4, 2)[len(self.lengths)]
+        if len(self.student) < 4 or len(self.teacher) < 2: return (4, 0, 4, 2)[len(self.lengths)%4]
         return max(range(LONGEST+1), key=self.gain)
 
 # %% ../../../nbs/optimal/02_rounds.ipynb #ee97da95
@@ -231,12 +233,14 @@ def texts_so_far(pair:Opens, rows:Sequence[Row], temperature:float)->PairSession
 # %% ../../../nbs/optimal/02_rounds.ipynb #28e08726
 def run(pair:Opens, rows:Sequence[Row], way:Way, pace:Pace, at_once:int)->Iterator[Row]:
     "Decode rows, at most so many at once; each is given when it is finished."
-    waiting, going, pending, session = deque(rows), [], None, None
-    with pair.remembering() if len(rows) > at_once else nullcontext():
+    waiting, going, pending = deque(rows), [], None
+    session: Any = None
+    plain = pace.fixed==0
+    with pair.remembering() if plain and len(rows) > at_once else nullcontext():
         try:
             while going or waiting:
                 free = at_once-len(going)
-                if waiting and (not going or free >= max(1, at_once//8)):
+                if waiting and (not going or free >= max(1, at_once//(8 if plain else 2))):
                     if session is not None: session.close()
                     going = [*going, *(waiting.popleft() for _ in range(min(free, len(waiting))))]
                     session, pending = texts_so_far(pair, going, way.plan.temperature), None

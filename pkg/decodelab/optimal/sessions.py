@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from fastcore.basics import patch
-from ..backends.contract import Session
+from ..backends.contract import Blocks, Session
 from ..backends.decoding import torch_of
 from ..maths.tilt import NoCommonToken, Tilt, Tilted, q_star
 from .vocabularies import Vocabulary, student_rows, teacher_rows
 
 # %% auto #0
-__all__ = ['Mix', 'handed', 'PairSession', 'extended']
+__all__ = ['COSTLIEST', 'Mix', 'handed', 'PairSession', 'extended']
 
 # %% ../../../nbs/optimal/01_sessions.ipynb #a1f70906
 @dataclass(frozen=True)
@@ -60,10 +60,12 @@ def handed(log_q:torch.Tensor, t:torch.Tensor, tokens:Sequence[int], temperature
     rest = torch.where(some, -torch.inf, log_q).log_softmax(-1)
     return torch.where(some, teacher, rest.nan_to_num(nan=-torch.inf)+left).log_softmax(-1)
 
-# %% ../../../nbs/optimal/01_sessions.ipynb #d70f7983
+# %% ../../../nbs/optimal/01_sessions.ipynb #6af71f86
+COSTLIEST: tuple[Blocks, ...] = ('single', 'even', 'padded', 'packed') # Kinds of ragged blocks
+
 class PairSession:
     "Rows being decoded on two models at once."
-    def __init__(self, theta:Session, t:Session, mix:Mix, prompts:Sequence[int]|None=None):
+    def __init__(self, theta:Session, t:Session, mix:Mix, prompts:Any=None):
         self.theta, self.t, self.mix = theta, t, mix
         self.prompts = np.asarray(theta.lengths if prompts is None else prompts) # their lengths in the student's ids
         self.ahead = np.asarray(t.lengths)-np.asarray(theta.lengths) # tokens by which the teacher's rows are longer
@@ -73,6 +75,11 @@ class PairSession:
     def device(self): return self.theta.device
     @property
     def lengths(self)->np.ndarray: return self.theta.lengths
+    @property
+    def blocks(self)->Blocks:
+        "What ragged blocks cost: as the costlier of the two."
+        both = (self.theta.blocks, self.t.blocks)
+        return next(kind for kind in COSTLIEST if kind in both)
     @property
     def tilted(self)->Tilted:
         "q* and its diagnostics where the rows stand."

@@ -76,8 +76,8 @@ def _check_common(theta:Causal, t:Causal, mine:list[Token|None], other:list[Toke
         n, m = (sum(x is not None for x in xs) for xs in (mine, other))
         shown = ', '.join(repr(x.decode(errors='replace') if isinstance(x, bytes) else x) for x in foreign[:5])
         raise ModelError(f'{theta.name} and {t.name} have foreign tokenizers: {n:,} and {m:,} tokens, '
-                         f'{int((theirs >= 0).sum()):,} in common; the {who} lacks {len(foreign):,} of them, e.g. {shown}. '
-                         'Optimal sampling needs one tokenizer.')
+                         f'{int((theirs >= 0).sum()):,} in common; the {who} lacks {len(foreign):,} of them, '
+                         f'e.g. {shown}. Optimal sampling needs one tokenizer.')
 
 # %% ../../../nbs/optimal/00_vocabularies.ipynb #afe4c8c7
 def end_mass(logp:torch.Tensor, ends:Sequence[int])->torch.Tensor: # [B]
@@ -117,5 +117,5 @@ def teacher_ids(ids:Sequence[int], v:Vocabulary, theta:TextModel, t:TextModel)->
     for i in ids:
         if not 0 <= i < len(v.theirs): raise BadValue('token id', i, f'0 to {len(v.theirs)-1}')
         if v.theirs[i] < 0:
-            raise ModelError(f'{t.name} has no token {theta.decode([i])!r}, which stands in the prompt: give it prompts_t')
+            raise ModelError(f'{t.name} has no token {theta.decode([i])!r}, which the prompt holds: give it prompts_t')
     return tuple(int(v.theirs[i]) for i in ids)

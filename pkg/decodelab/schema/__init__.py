@@ -2,15 +2,19 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
+    "answering": ["Distribution", "alternatives", "token_paths", "Answer", "Unanswered", "answer", "prompt_of",
+        "described"],
     "constraints": ["SPELLED", "COMPILED", "unforced", "executor", "Grammar", "GrammarMatcher", "only_token", "spelled",
-        "texts_of", "check_spelling", "check_beginning", "constrain"],
-    "documents": ["DEPTH", "SIZE", "Schema", "strict_json", "Document", "read", "bundled"],
+        "texts_of", "check_spelling", "check_beginning", "fault", "Described", "constrain"],
+    "documents": ["strict_json", "Document", "read", "bundled"],
     "exact_sampling": ["REMOVED", "Row", "row_of", "Node", "lower", "Tree", "rest_of", "Place", "run_nodes", "node_key",
         "arrivals", "Fan", "fan_of", "Draw", "mass_interval", "Hopeless", "Exact", "exact_batch", "exact", "Work",
         "every_node", "sample_of"],
     "extraction": ["extract"],
-    "field_logprobs": ["Alternative", "Field", "fields", "grammar_of", "text_tokens"],
+    "field_logprobs": ["fields", "grammar_of", "text_tokens"],
     "languages": ["Language", "compile"],
+    "pictures": ["STYLE", "HARD", "Token", "shown", "tokens_of", "shade", "tip", "token_html", "key_html", "Page",
+        "document", "shaded", "positions_figure", "field_rows"],
     "pricing": ["complete", "log_weights", "weights", "effective", "Mean", "weighted_mean", "Span", "spans", "key_of",
         "pointer_of", "shift", "token_starts", "Forced", "places_of", "by_field", "by_position", "Price", "price",
         "Document", "enumerated", "grown", "ExactPrice", "exact_price"],

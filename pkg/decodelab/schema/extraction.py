@@ -10,24 +10,25 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from ..backends.contract import Finish
 from .languages import Language
-from .validation import Fault, Reading, Verdict
-from .validation import BODY, NUMBER, SPACE, STRING, as_language, cut_short, fault_of, faulty, is_cut, read, validate
+from .validation import BODY, NUMBER, SPACE, STRING, Fault, Reading, Verdict
+from .validation import as_language, fault_of, faulty, is_cut, read, validate
 
 # %% auto #0
 __all__ = ['extract']
 
-# %% ../../../nbs/schema/09_extraction.ipynb #78c5c49a
-FOREIGN_KEY = r"(?:'(?:[^'\\\n]|\\.){0,200}'|[A-Za-z_$][\w$]{0,100}|-?[0-9]{1,30})\s{0,9}:(?!:)"
+# %% ../../../nbs/schema/09_extraction.ipynb #6acd1553
+FOREIGN_KEY = (r"(?:'(?:[^'\\\n]|\\.){0,200}'|[A-Za-z_$][\w$]{0,100}|-?[0-9]{1,30})\s{0,9}:(?!:)"
+               r'|"(?:[^"\\\n]|\\.){0,200}"\s{0,9}(?:=|;)')
 FOREIGN_ITEM = r"(?:'(?:[^'\\\n]|\\.){0,200}'|NaN|-?Infinity|None|True|False|undefined)\s{0,9}[,\]]"
 CURLY, REMARK = '[“‘„][^”’\n]{0,200}[”’]', r'(?://|/\*|#\s)'
 FOREIGN = rf'(?:\{{{SPACE}(?:{FOREIGN_KEY}|{CURLY}\s?:|{REMARK})|\[{SPACE}(?:{FOREIGN_ITEM}|{CURLY}\s?[,\]]|{REMARK}))'
 NATIVE = rf'(?:\{{(?={SPACE}(?:["}}]|\Z))|\[(?={SPACE}(?:["\[\]{{0-9]|-[0-9]|true\b|false\b|null\b|\Z)))'
 THOUGHT = r'(?P<thought></think(?:ing)?>)'
-OUTSIDE = re.compile(rf'{THOUGHT}|(?P<open>{NATIVE}|(?={FOREIGN})[\[{{])')
+OUTSIDE = re.compile(rf'{THOUGHT}|(?P<open>(?={FOREIGN})[\[{{]|{NATIVE})')
 SLIP = re.compile(FOREIGN)
 
 # %% ../../../nbs/schema/09_extraction.ipynb #b95dff63
-INSIDE = re.compile(rf'{THOUGHT}|(?P<fence>^[ \t]*(?:```|~~~))|(?P<open>{NATIVE}|(?={FOREIGN})[\[{{])|(?P<brace>[\[{{])'
+INSIDE = re.compile(rf'{THOUGHT}|(?P<fence>^[ \t]*(?:```|~~~))|(?P<open>(?={FOREIGN})[\[{{]|{NATIVE})|(?P<brace>[\[{{])'
                     r'|(?P<close>[\]}])|(?P<quote>"|\')', re.M)
 QUOTED = re.compile(r'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"|\'[^\'\\\n]*+(?:\\.[^\'\\\n]*+)*+\'(?=\s{0,9}[,:}\]])')
 LINES = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.S)
@@ -132,8 +133,8 @@ def _begun(text:str, r:Reading)->bool:
     "Whether what was read before it broke can only be meant as a document."
     if INTERVAL.match(text, r.stack[-1].start): return False
     nested = any(text[a.start+1:b.start].strip() for a,b in zip(r.stack, r.stack[1:]))
-    return r.state=='deep' or nested or any(f.count or f.key!=(0, 0) for f in r.stack) or bool(SLIP.match(text,
-                                                                                                          r.stack[-1].start))
+    native = any(f.count or f.key!=(0, 0) for f in r.stack)
+    return r.state=='deep' or nested or native or bool(SLIP.match(text, r.stack[-1].start))
 
 def _prose(text:str, r:Reading)->int:
     "Where prose goes on after brackets that begin no document; a quoted word may hold one."
@@ -194,13 +195,19 @@ def extract(text:str, # As generated
     if language is not None and language.kind!='json': return _extract_words(text, language, finish)
     s = scan(text)
     kinds = root_kinds(language.schema) - {'object', 'array'} if language is not None else set()
+    if not s.thought and OPEN_THOUGHT.match(text): return _unspoken(text, finish)
     spans = [x for x in s.found if x[0] >= s.thought]
-    if not spans and max([s.cut, *s.slips[-1:]]) < s.thought: spans = s.found
     if good := _last_valid(text, spans, language, finish): return good
     plain = scalars(text, kinds, s) if kinds else []
     return _last_valid(text, plain, language, finish) or _why_none(text, s, spans or plain, language, finish)
 
-# %% ../../../nbs/schema/09_extraction.ipynb #b4251cad
+# %% ../../../nbs/schema/09_extraction.ipynb #0b3d4bfc
+OPEN_THOUGHT = re.compile(r'\s*<think(?:ing)?>')
+
+def _unspoken(text:str, finish:Finish|None)->Verdict:
+    "The verdict on a text that never comes out of its thought."
+    return Verdict('none' if finish=='eos' else 'truncated', text, None, 'the text ends inside a thought', 'thought')
+
 def _judge(text:str, at:tuple[int, int], language:Language|None, finish:Finish|None)->Verdict:
     "The verdict on a part of a text."
     part = text[slice(*at)]
@@ -222,11 +229,13 @@ def _last_valid(text:str, spans:Sequence[tuple[int, int]], language:Language|Non
 # %% ../../../nbs/schema/09_extraction.ipynb #7d871cfb
 def _why_none(text:str, s:Scan, spans:Sequence[tuple[int, int]], language:Language|None, finish:Finish|None)->Verdict:
     "The verdict on a text without a valid document: of the newest that was meant as one."
-    newest, slip = spans[-1] if spans else (-1, -1), s.slips[-1] if s.slips else -1
-    if s.cut > max(newest[0], slip): return _judge(text, (s.cut, len(text)), language, finish)
+    newest, slip = spans[-1] if spans else (-1, -1), max(s.slips[-1:], default=-1)
+    if slip < s.thought: slip = -1
+    if s.cut >= s.thought and s.cut > max(newest[0], slip): return _judge(text, (s.cut, len(text)), language, finish)
     if newest[0] > slip: return _judge(text, newest, language, finish)
     if slip < 0:
-        reason = 'there is no text' if not text.strip() else 'there is no JSON document in the text'
+        where = 'after the thought' if s.thought else 'in the text'
+        reason = f'there is no JSON document {where}' if text.strip() else 'there is no text'
         return Verdict('truncated' if finish=='length' else 'none', text, None, reason, 'missing')
     fault = fault_of(text[slip:]) or Fault('syntax', 0, '', 'this is not JSON')
     return replace(faulty(text, fault, finish, text, slip), status='none', start=0)
@@ -239,13 +248,15 @@ def _extract_words(text:str, language:Language, finish:Finish|None)->Verdict:
         v = replace(validate(text[slice(*at)], language, finish if at[1]==len(text) else None), start=at[0])
         if v: return v
         first = first or v
-    if first is None or first.status=='truncated': return first or Verdict('none', text, None, 'there is no text',
-                                                                           'missing')
+    if first is None and text.strip(): return _unspoken(text, finish)
+    if first is None: return Verdict('none', text, None, 'there is no text', 'missing')
+    if first.status=='truncated': return first
     return Verdict('none', text, None, first.reason, language.kind)
 
 def _places(text:str, language:Language)->Iterator[tuple[int, int]]:
     "Where an answer may stand, most likely first."
     start = max((m.end() for m in re.finditer(THOUGHT, text)), default=0)
+    if not start and OPEN_THOUGHT.match(text): return
     if (whole := text[start:]).strip(): yield _trimmed(text, start, len(text))
     if language.kind=='choices':
         yield from _choices(text, start, json.loads(language.grammar)['choices'])

@@ -20,7 +20,7 @@ from .validation import END, Frame, byte_matcher, can_follow, cut_short, path_of
 if TYPE_CHECKING: from llguidance import LLMatcher
 
 # %% auto #0
-__all__ = ['Alternative', 'Field', 'fields', 'grammar_of', 'text_tokens']
+__all__ = ['fields', 'grammar_of', 'text_tokens']
 
 # %% ../../../nbs/schema/10_field_logprobs.ipynb #5729267e
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def alternatives_at(matcher:LLMatcher, most:int=256, text:bool=False)->list[byte
 def _ends_number(value:bytes, byte:int)->bool:
     return value[:1] in (b'-', *(b'%d' % i for i in range(10))) and byte not in NUMERIC
 
-# %% ../../../nbs/schema/10_field_logprobs.ipynb #cf8ebc00
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #605ed0df
 @dataclass(frozen=True)
 class Alternative:
     "A value that the grammar allows where another was written."
@@ -116,7 +116,11 @@ class Spread:
     choices: list[bytes]|None # `None` where the value is open
     text: bool # The value is the whole text, up to its end
     start: Path
-    mass: dict[bytes, list[tuple[float, float]]] = field(default_factory=dict) # (model, held) of each path
+    mass: dict[bytes, tuple[float, float]] = field(default_factory=dict) # (model, held), added up over paths
+    rest: float = -np.inf # Under the mask, on first tokens of an open value that are not listed
+    def add(self, choice:bytes, model:float, held:float)->None:
+        was = self.mass.get(choice, (-np.inf, -np.inf))
+        self.mass[choice] = float(np.logaddexp(was[0], model)), float(np.logaddexp(was[1], held))
 
     def left(self, data:bytes, ended:bool=False)->list[bytes]|None:
         "Alternatives that these bytes may become, or are; `None`: not yet at the value."
@@ -134,14 +138,24 @@ def follow(s:Spread, path:Path, row:np.ndarray, bits:np.ndarray, pieces:Sequence
     "Take the distribution after a path; the paths from there that are still undecided."
     tokens, undecided = np.flatnonzero(bits & (row > -np.inf)), []
     logp = row[tokens].astype(np.float64)
-    kept = logsumexp(logp) if len(logp) else 0.
+    kept = np.logaddexp.reduce(logp) if len(logp) else 0.
+    if s.choices is None and len(path.data) >= len(s.given): tokens, logp = _likeliest(s, path, tokens, logp, kept)
     for token,x in zip(tokens.tolist(), logp.tolist()):
         data, model, held = path.data+pieces[token], path.model+x, path.held+x-kept
         left = s.left(data, token in ends)
-        if left is None or len(left) > 1: undecided.append(Path((*path.ids, token), _one_on(path, token), data, model,
-                                                                held))
-        elif left: s.mass.setdefault(left[0], []).append((model, held))
+        if left is None or len(left) > 1:
+            undecided.append(Path((*path.ids, token), _one_on(path, token), data, model, held))
+        elif left: s.add(left[0], model, held)
     return undecided
+
+LISTED = 64 # First tokens of an open value that are told apart
+
+def _likeliest(s:Spread, path:Path, tokens:np.ndarray, logp:np.ndarray, kept:float)->tuple[np.ndarray, np.ndarray]:
+    "The most probable tokens; the others go into the rest."
+    order = np.argsort(-logp)
+    others = logp[order[LISTED:]]
+    if len(others): s.rest = np.logaddexp(s.rest, path.held+np.logaddexp.reduce(others)-kept)
+    return tokens[order[:LISTED]], logp[order[:LISTED]]
 
 def _one_on(path:Path, token:int)->Any:
     "Where the grammar stands one token later."
@@ -181,7 +195,8 @@ def fields(model:Causal,
     "Each value of a document with its log-probability and its alternatives, in the order of the document."
     constraint = grammar_of(model, language)
     prompt, ids = tuple(prompt_ids) or (model.prefix_id,), text_tokens(model, sample)
-    pieces = [model.token_bytes()[i] for i in ids]
+    table = model.token_bytes()
+    pieces = [table[i] for i in ids]
     d = Document(b''.join(pieces), np.cumsum([0, *map(len, pieces)]), constraint.language.kind!='json')
     spreads = _spreads(constraint, prompt, ids, d, most)
     with model.remembering():
@@ -192,7 +207,8 @@ def fields(model:Causal,
 def grammar_of(model:Causal, language:Any)->Grammar:
     "A constraint of a model from whatever was given."
     if isinstance(language, Grammar): return language
-    if hasattr(language, 'fill'): raise BadValue('language', type(language).__name__, 'a Grammar, a Language, or a schema')
+    if hasattr(language, 'fill'): raise BadValue('language', type(language).__name__,
+                                                 'a Grammar, a Language, or a schema')
     return constrain(model, language)
 
 def text_tokens(model:Causal, sample:Sample|Ids)->Ids:
@@ -261,8 +277,7 @@ def _field(v:Value, s:Spread, d:Document, logp:np.ndarray, held:np.ndarray, top:
 
 def _alternatives(s:Spread, top:int)->tuple[Alternative, ...]:
     "Gathered mass as a distribution, most probable first."
-    sums = {data: logsumexp(np.array(mass), axis=0) for data,mass in s.mass.items()}
-    total = logsumexp([held for _,held in sums.values()]) if sums else 0.
-    ranked = sorted(sums.items(), key=lambda x: -x[1][1])
+    total = np.logaddexp.reduce([s.rest, *(held for _,held in s.mass.values())])
+    ranked = sorted(s.mass.items(), key=lambda x: -x[1][1])
     return tuple(Alternative(data.decode(errors='replace'), float(held-total), float(model))
                  for data,(model,held) in (ranked if s.choices is not None else ranked[:top]))

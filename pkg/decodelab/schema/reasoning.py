@@ -20,7 +20,7 @@ from .constraints import constrain
 from .languages import Language, compile
 
 # %% auto #0
-__all__ = ['Marker', 'Reasoned', 'Standing', 'ReasonedMatcher', 'marker_of', 'reasoned', 'Parts', 'with_reasoning']
+__all__ = ['Marker', 'Reasoned', 'Standing', 'ReasonedMatcher', 'marker_of', 'reasoned', 'Parts', 'with_reasoning', 'begun']
 
 # %% ../../../nbs/schema/15_reasoning.ipynb #6cdd2fa5
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Marker:
             k += self.data[k]==byte
             out.append(k)
         return out
-    def feed(self, matched:int, data:bytes)->tuple[int, bytes|None]: # New state; what follows the marker, if it is complete
-        "Read on."
+    def feed(self, matched:int, data:bytes)->tuple[int, bytes|None]:
+        "Read on: the new state, and what follows the marker if it is complete."
         for i,byte in enumerate(data):
             while matched and self.data[matched]!=byte: matched = self.borders[matched]
             matched += self.data[matched]==byte
@@ -252,11 +252,18 @@ def with_reasoning(spec:Any, # A schema of an object, as `compile` takes it
     "The schema with a required text before its other fields."
     language = spec if isinstance(spec, Language) else compile(spec)
     schema = deepcopy(language.schema) if isinstance(language.schema, dict) else {}
-    if isinstance(ref := schema.get('$ref'), str) and ref.startswith('#/$defs/'):
-        schema = schema['$defs'][ref.removeprefix('#/$defs/')] | {'$defs': schema['$defs']}
-    properties = schema.get('properties')
-    if not isinstance(properties, dict): raise BadValue('schema', language.name, 'an object with properties')
-    if name in properties: raise BadValue('name of the reasoning field', name, 'one that the schema does not have yet')
     words = {'type': 'string', 'minLength': 1, 'maxLength': max_length}
-    required = [name, *schema.get('required', [])]
-    return schema | {'properties': {name: words, **properties}, 'required': required}
+    return begun(schema, schema.get('$defs', {}), name, words, language.name)
+
+def begun(schema:dict, definitions:dict, name:str, words:dict, what:str)->dict:
+    "A schema of objects, or of one of several objects, with a field before the others."
+    if isinstance(ref := schema.get('$ref'), str) and ref.removeprefix('#/$defs/') in definitions:
+        rest = {k: x for k,x in schema.items() if k!='$ref'}
+        return begun(rest | definitions[ref.removeprefix('#/$defs/')], definitions, name, words, what)
+    for several in ('anyOf', 'oneOf'):
+        if several in schema and 'properties' not in schema:
+            return schema | {several: [begun(dict(s), definitions, name, words, what) for s in schema[several]]}
+    properties = schema.get('properties')
+    if not isinstance(properties, dict): raise BadValue('schema', what, 'an object with properties, or several')
+    if name in properties: raise BadValue('name of the reasoning field', name, 'one that the schema does not have yet')
+    return schema | {'properties': {name: words, **properties}, 'required': [name, *schema.get('required', [])]}

@@ -120,7 +120,7 @@ def place(text:str, at:int)->str:
 # %% ../../../nbs/schema/08_validation.ipynb #f3643750
 SLIPS = [('trailingComma', r'[\]}]', 'a comma before the closing bracket'),
          ('comment', r'//|/\*|#', 'JSON has no comments'),
-         ('quotes', r'[\'‘’“”`]', 'strings stand between double quotes'),
+         ('quotes', r'[\'‘’“”]|`(?!``)', 'strings stand between double quotes'),
          ('nonFinite', r'[-+]?(?:NaN|Infinity|inf|nan)\b', 'JSON has no such number'),
          ('literal', r'(?:True|False|None|undefined|nil)\b', 'JSON knows true, false and null'),
          ('number', r'[-+.]?\d|\.|-|[eE][-+]?\d', 'not how JSON writes a number'),
@@ -375,7 +375,7 @@ def in_words(text:str, language:Language)->tuple[bool, str]: # Whether it is of 
     found = by_regex(text, plain['regex']) if language.kind=='regex' else None
     fit, ends, _ = walked(text, language)
     where = place(text, len(text.encode(errors='surrogatepass')[:fit].decode(errors='ignore')))
-    sentence = f'{cut_short(text)!r} leaves the {language.kind} at {where}'
+    sentence = f'{cut_short(text)!r} leaves {language.name} at {where}'
     return ends if found is None else found, sentence if fit < len(text) else f'{cut_short(text)!r} is not finished'
 
 # %% ../../../nbs/schema/08_validation.ipynb #fff2985b

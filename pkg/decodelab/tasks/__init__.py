@@ -7,4 +7,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "draw_options", "draw", "evaluation_set", "line", "noisy", "conclusion", "one_pass", "reasoning"],
     "data": ["Question", "final_answer", "check_text", "read_record", "read_jsonl", "reference_questions",
         "load_questions"],
+    "json_tasks": ["PURCHASE", "PURCHASES", "CALL", "CALLS", "LETTER", "CHOICES", "NUMBER", "PAIR", "SETS", "JsonTask",
+        "record", "purchases", "tool", "calls", "lettered_tasks", "reference_tasks", "leaves", "plain", "right_fields"],
 })

@@ -23,9 +23,9 @@ from ..stopping.live import Scaler
 from ..stopping.reasoning import reason, record
 from ..stopping.recording import FLOOR
 from ..stopping.replay import replay_at
-from .plane import CORRECT, TOTAL, Curve, judged
+from .plane import CORRECT, TOTAL, Curve, difference, judge
 from .stages import SetUp, stage
-from ...maths.statistics import Paired, paired
+from ...maths.statistics import Paired
 from ...tasks.data import Question, load_questions
 
 # %% auto #0
@@ -165,11 +165,11 @@ def area(c:Curve, low:float, high:float, column:int=TOTAL)->float:
     reached = np.searchsorted(tokens[order], np.geomspace(low, high, 200), side='right')-1
     return float(np.where(reached >= 0, best[np.maximum(reached, 0)], 0.).mean())
 
-def at_equal_tokens(c:Curve, budget:Curve, target:float, column:int=TOTAL, seed:int=0)->tuple[Paired,float]:
-    "Accuracy at the target less that of the budget which spends as much, on the same questions; and what that spends."
-    outcomes = judged(c, target, column, seed)
-    i = int(np.abs(budget.tokens(column)-outcomes[:,column].mean()).argmin())
-    return paired(outcomes[:,CORRECT], budget.outcomes[i][:,CORRECT]), float(budget.tokens(column)[i])
+def at_equal_tokens(c:Curve, budget:Curve, target:float, column:int=TOTAL, seed:int=0)->tuple[Paired,float,bool]:
+    "Accuracy at the target less that of a mixed budget which spends as much; what that spends; and if it can."
+    rule = judge(c, target, column, seed)
+    other = judge(budget, rule.spent[:,:,column], column, seed, by=column)
+    return difference(rule, other, CORRECT), other.mean(column), other.met
 
 # %% ../../../../nbs/eig/study/04_compare.ipynb #c60b9073
 LEAST = 20 # Questions that a gain is fitted on
