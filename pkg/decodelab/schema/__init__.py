@@ -2,8 +2,7 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
-    "answering": ["Distribution", "alternatives", "token_paths", "Answer", "Unanswered", "answer", "prompt_of",
-        "described"],
+    "answering": ["Distribution", "alternatives", "Answer", "Unanswered", "answer"],
     "constraints": ["SPELLED", "COMPILED", "unforced", "executor", "Grammar", "GrammarMatcher", "only_token", "spelled",
         "texts_of", "check_spelling", "check_beginning", "fault", "Described", "constrain"],
     "documents": ["strict_json", "Document", "read", "bundled"],
@@ -19,7 +18,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "pointer_of", "shift", "token_starts", "Forced", "places_of", "by_field", "by_position", "Price", "price",
         "Document", "enumerated", "grown", "ExactPrice", "exact_price"],
     "reasoning": ["Marker", "Reasoned", "Standing", "ReasonedMatcher", "marker_of", "reasoned", "Parts",
-        "with_reasoning"],
+        "with_reasoning", "begun"],
     "tokens": ["KEPT", "Vocabulary", "vocabulary_of", "beginnings", "goes_beyond", "sure_tokens", "Pieces", "made",
         "tokens_of", "grammar_tokenizer", "missing"],
     "validation": ["LONE", "QUICK", "SURROGATE", "Verdict", "cut_short", "Fault", "strict", "depth", "faulty",
