@@ -113,7 +113,7 @@ def decided(shown:torch.Tensor, own:torch.Tensor, drafted:torch.Tensor|None, row
             rule:Rule)->torch.Tensor: # [B]
     "The tokens of the output; nothing is drafted where a round ends."
     if rule=='shared' or drafted is None or plan.temperature==0: return draw(shown, numbers(rows), plan)
-    return residual(filtered(own, plan), filtered(shown, plan), drafted, rows)
+    return residual(filtered(own, plan), filtered(shown[:,:own.shape[1]], plan), drafted, rows)
 
 # %% ../../../nbs/optimal/02_rounds.ipynb #f1a33cc5
 @dataclass(frozen=True)
