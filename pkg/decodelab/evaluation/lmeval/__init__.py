@@ -27,6 +27,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "trace_of", "Tally", "mean_of", "line", "Rounds", "reasoned", "batches", "mark_id", "after_thinking",
         "thoughts", "sample_after_thinking"],
     "takeover": ["STANDS_IN", "LEFT_OUT", "NOT_OFFERED", "taken_over", "has_gpu", "as_dict", "with_json", "checked",
-        "holds", "served", "tell", "under_schema", "yaml_arguments", "folders_of", "check_schemas", "simple_evaluate",
-        "with_traces", "through_ours"],
+        "holds", "served", "tell", "under_schema", "configs", "check_metrics", "folders_of", "check_schemas",
+        "simple_evaluate", "with_traces", "through_ours"],
 })
