@@ -158,9 +158,12 @@ def figure(made:Sequence[Row]):
     for y,(value,low,high) in [(y, r.cost) for y,r in zip(at, made) if r.cost is not None]:
         right.plot([max(low, 0), high] if np.isfinite(high) else [value]*2, [y, y], color='C3', alpha=.5)
         right.plot(value, y, 'D', color='C3')
-    right.set(xlabel='cost −log P(L), nats a question (logarithmic above 0.1)')
+    right.set(xlabel='cost −log P(L), nats a question')
+    most = max([1., *(r.cost[0] for r in made if r.cost is not None)])*2
     right.set_xscale('symlog', linthresh=.1) # costs of a hundredth and of hundreds of nats on one axis
-    right.set_xlim(left=0)
+    right.set(xlim=(0, most), xticks=(ticks := [t for t in (0, .1, 1, 10, 100, 1000, 10_000) if t <= most]))
+    right.set_xticklabels([f'{t:g}' for t in ticks])
+    left.set_ylim(-.6, len(made)-.4)
     for ax in (left, right): ax.grid(alpha=.2, axis='x')
     left.legend(frameon=False, fontsize=9, ncols=2, loc='lower left', bbox_to_anchor=(0, 1))
     plt.close(fig)
