@@ -280,7 +280,7 @@ def test_other_arguments_that_are_none(student, eig):
     from decodelab.eig import expected_information_gain_reasoning as go
     for ask, words in ((lambda: MonteCarloForecaster(student, None), 'frame: got None'),
                        (lambda: AnswerPosteriorEstimator(student, 'think'), 'frame'),
-                       (lambda: go(student, ['a'], None, max_tokens=0), 'max_tokens'),
+                       (lambda: go(student, ['a'], None, max_tokens=-1), 'max_tokens'),
                        (lambda: go(student, ['a'], None, max_tokens='9'), 'max_tokens'),
                        (lambda: go(student, ['a'], None, seed=2**70), 'seed'),
                        (lambda: go(student, ['a'], None, seed='x'), 'seed'),
@@ -329,3 +329,38 @@ def test_marks_of_the_end_of_thinking(student):
     from decodelab.evaluation.lmeval.model import end_mark
     assert [end_mark(m, student) for m in (None, '</think>', '12', 12, '-', '1.5x')]==[None, '</think>',
     12, 12, '-', '1.5x']
+
+# Parameter files.
+
+GROWN = [f'{b}: &{b} [{",".join(["*"+a]*10)}]\n' for a,b in zip('abcdefgh', 'bcdefghi')]
+ALIASES = 'a: &a [x,x,x,x,x,x,x,x,x,x]\n'+''.join(GROWN)
+ODD_YAML = {
+    'n: !!python/object/apply:os.system ["true"]': 'tag', 'n: !!python/name:os.system': 'tag', 'n: !foo 3': 'tag',
+    'n: !!binary "é"': 'not YAML', 'n: !!timestamp junk': 'not YAML', 'n: !!bool maybe': 'maybe',
+    'n: !!int ""': 'not YAML',
+    'n: !!int abc': 'abc', 'n: !!float abc': 'abc', 'n: !!omap 3': 'not YAML', 'n: !!pairs [a]': 'not YAML',
+    'n: !!seq 3': 'not YAML',
+    '\tn: 3': 'line 1', 'n:\n\tm: 1': 'line 2', 'n: 1\nseed: 2\nn: 3': 'n is given twice', '<<: 3\nn: 3': 'not YAML',
+    'n: &a [*a]': 'holds itself', 'n: &a {b: *a}': 'holds itself', 'n: *nope': 'nope',
+    ALIASES: 'values',
+    'n: '+'['*3000+']'*3000: 'not YAML', 'n: '+'9'*5000: 'not YAML', '? [1]\n: 3': 'not YAML',
+    'n: 1\n---\nn: 2': 'another document, line 2',
+    '%YAML 9.9\n---\nn: 3': 'not YAML', 'n: "\x01"': 'not YAML', 'n: =': 'tag', '[1, 2]': 'names and values',
+    '3': 'names and values',
+    '3: 4': 'no name', 'n: [1, 2': 'not YAML'}
+
+@pytest.mark.parametrize('text', ODD_YAML)
+def test_parameter_files_that_are_none(tmp_path, text):
+    from decodelab.core.parameters import read_yaml
+    from decodelab.core import DataError
+    (tmp_path/'p.yaml').write_text(text, encoding='utf-8')
+    start = time.time()
+    with pytest.raises(DataError, match=ODD_YAML[text]) as told: read_yaml(tmp_path/'p.yaml')
+    assert 'p.yaml' in str(told.value) and len(str(told.value).splitlines())==1 and time.time()-start < 30
+
+def test_parameter_files_that_are_odd_and_right(tmp_path):
+    from decodelab.core.parameters import read_yaml
+    text = '\ufeffbase: &b {n: 3}\nmore:\n  <<: *b\n  seed: 1\nwhen: 2001-01-01\nagain: [*b, *b]\n'
+    (tmp_path/'p.yaml').write_text(text)
+    assert read_yaml(tmp_path/'p.yaml')==dict(base=dict(n=3), more=dict(n=3, seed=1), when='2001-01-01',
+    again=[dict(n=3)]*2)

@@ -58,6 +58,7 @@ PURCHASES = (
     ('David Mbeki paid the plumber 135.50 on 25 March 2023.', 'David Mbeki', 135.5, '2023-03-25'),
 )
 
+# %% ../../../nbs/tasks/02_json_tasks.ipynb #cabcb8cf
 def purchases()->list[JsonTask]:
     return [JsonTask(f'extraction-{i}', 'extraction', f'{_EXTRACT}\n\n{text}', PURCHASE, dict(name=n, amount=a, date=d))
             for i,(text,n,a,d) in enumerate(PURCHASES)]
@@ -85,6 +86,7 @@ CALLS = (
     ('How warm is it in Hanoi?', 'weather', dict(city='Hanoi')),
 )
 
+# %% ../../../nbs/tasks/02_json_tasks.ipynb #8f7eb96e
 def calls()->list[JsonTask]:
     return [JsonTask(f'tools-{i}', 'tools', f'{_CALL}\n\n{text}', CALL, dict(tool=name, arguments=arguments))
             for i,(text,name,arguments) in enumerate(CALLS)]
@@ -105,6 +107,7 @@ CHOICES = (
     ('Which of these is a metal?', ('wood', 'glass', 'iron', 'paper'), 'C'),
 )
 
+# %% ../../../nbs/tasks/02_json_tasks.ipynb #b08ffb0b
 def lettered_tasks()->list[JsonTask]:
     out = []
     for i,(text,options,letter) in enumerate(CHOICES):
@@ -125,6 +128,7 @@ def reference_tasks(n:int, seed:int)->list[JsonTask]:
 
 SETS = ('reference', 'extraction', 'tools', 'letters', 'everyday')
 
+# %% ../../../nbs/tasks/02_json_tasks.ipynb #f21235d5
 def json_tasks(name:str, n:int, seed:int=0)->list[JsonTask]:
     "At most `n` tasks of a set; `everyday` is all but the reference task."
     if name not in SETS: raise BadValue('JSON tasks', name, SETS)
@@ -146,6 +150,7 @@ def plain(value:Any)->Any:
     if isinstance(value, str): return value.strip().casefold()
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
+# %% ../../../nbs/tasks/02_json_tasks.ipynb #b5e3f8fd
 def right_fields(value:Any, answer:Any)->float:
     "Share of the true answer's fields that a value has right; fields beyond the answer's are not asked about."
     truth, found = leaves(answer), leaves(value)
