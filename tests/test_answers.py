@@ -1,7 +1,9 @@
 "Spellings of one answer are one answer, and an answer is read off free text without the words around it."
+import random
 import subprocess
 import sys
 import threading
+from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
@@ -120,3 +122,74 @@ SAID = [('72 percent.', '72 percent'), ('72 per cent of it.', '72 per cent'), ('
 
 @pytest.mark.parametrize('said,answer', SAID)
 def test_an_answer_ends_where_its_reason_begins(said, answer): assert extract(f'The answer is {said}')==answer
+
+# Signs, options, times, marks, matrices.
+
+ONE = [('10⁻³', '0.001'), ('10⁻³', '10^{-3}'), ('1e-3', '10⁻³'), ('2¹⁰', '1024'), ('2×3', '6'), ('2·3', '6'),
+       ('2⋅3', '6'),
+       ('6÷2', '3'), ('5 × 10³', '5000'), ('√4', '2'), ('2√3', r'2\sqrt{3}'), ('√(x+1)', r'\sqrt{x+1}'), ('x₁', 'x_1'),
+       ('(A) Paris', 'A'), ('A. Paris', 'A'), ('A) Paris', '(a)'), ('B: 42', 'B'), ('(J) None of these', 'j'),
+       ('3:00 PM', '3:00 p.m.'), ('3:00PM', '3 pm'), ('3 P.M.', '3:00 pm'), ('3:05:09 am', '3:05:09 A.M.'),
+       ('₩500', '500'), ('₽500', '500'), ('CHF 500', '500'), ('A$500', '500'), ('R$ 500', '500'), ('US$ 5', '5'),
+       ('Rs. 500', '500'), ('₹1,00,000', '100000'), ('¥1,000', '1000 yen'), ('50¢', '50'), ('50¢', '50 cents'),
+       ('3/4 of a cup', '3/4'), ('3/4 of the pizza', '0.75'), ('50% of it', '1/2'), ('2.5 of the cups', '5/2'),
+       ('_42_', '42'), ('__42__', '42'), ('*42*', '42'), ('`42`', '42'), ('### 73', '73'), ('> 73', '73'), ('→ 73',
+       '73'),
+       ('✅ Final Answer: **73**', '73'), ('**Final Answer:** 73 ✅', '73'), ('👉 73', '73'),
+       ('(-∞, 1)', r'(-\infty,1)'), ('(−∞,1)', r'\left(-\infty, 1\right)'), ('x=5', '5'), ('x = 5', '$x=5$'),
+       ('5 × 3 = 15', '15'), ('6 ÷ 2 = 3', '3'),
+       (r'\begin{pmatrix}1\\2\end{pmatrix}', r'\begin{pmatrix} 1 \\ 2 \end{pmatrix}'),
+       (r'\begin{pmatrix}1 & 2\\3 & 4\end{pmatrix}', r'\begin{bmatrix}1&2\\ 3&\frac{8}{2}\\\end{bmatrix}')]
+TWO = [('x=5', 'y=5'), ('x=5', '6'), ('x_1=5', 'x_2=5'), ('3:00 PM', '3'), ('3:00 PM', '3:00 AM'), ('3:30 PM',
+       '3:00 PM'),
+       ('(A) Paris', 'B'), ('(A) Paris', 'Paris'), ('A cat', 'A'), ('A. B. Smith', 'A'), ('I am', 'I'),
+       ('3/4 of a cup', '3'),
+       ('1/2 of 6', '1/2'), ('50¢', '0.5'), ('10⁻³', '10³'), ('2¹⁰', '210'), ('x₁', 'x1'), ('12:30', '12'), ('_42',
+       'x'),
+       ('(-∞, 1)', '(∞, 1)'), ('(-∞, 1)', '(-∞, 1]'), ('1,00,000', '100000'), ('45°', '45 ✅ 6'), ('√2', '2'),
+       (r'\begin{pmatrix}1\\2\end{pmatrix}', r'\begin{pmatrix}12\end{pmatrix}'),
+       (r'\begin{pmatrix}1\\2\end{pmatrix}', r'\begin{pmatrix}1&2\end{pmatrix}'),
+       (r'\begin{vmatrix}1\\2\end{vmatrix}', r'\begin{pmatrix}1\\2\end{pmatrix}')]
+
+@pytest.mark.parametrize('one,other', ONE)
+def test_two_spellings_of_one_answer(one, other): assert same(one, other), (normalise(one), normalise(other))
+
+@pytest.mark.parametrize('one,other', TWO)
+def test_two_answers_that_look_alike(one, other): assert not same(one, other), normalise(one)
+
+@pytest.mark.parametrize('text', sorted({text for pair in ONE+TWO+EQUAL+DIFFERENT for text in pair}))
+def test_every_canonical_form_is_its_own(text): assert normalise(normalise(text))==normalise(text)
+
+READ = {'✅ Final Answer: **73**': '73', 'The answer is (A) Paris': 'a', 'So it is 3:00 PM.': '3:00 pm',
+        'Answer: A. Paris': 'a',
+        'The final answer is 10⁻³': '1/1000', 'I used 3/4 of a cup.': '3/4', 'answer: x=5': '5',
+        'The answer is 50¢': '50',
+        'The answer is:\n\n**73**': '73', '## Answer\n73': '73', 'The answer is _42_.': '42', 'it comes to ₩500': '500',
+        'the answer is (-∞, 1)': '(-oo,1)', 'The ratio is 3:2': '3:2', 'They meet at 10:30 a.m. sharp': '10:30 am'}
+
+@pytest.mark.parametrize('text', READ)
+def test_what_a_text_answers(text): assert normalise(extract(text))==READ[text]
+
+def dresses(value):
+    "Ways to write a fraction that those who grade mathematics read."
+    above, below = value.numerator, value.denominator
+    if below==1: return [str(above), f'{above:,}', f'{above}.0', f'{above:,} dollars', rf'\boxed{{{above}}}',
+    f'${above}$']
+    decimals = [repr(float(value)), f'${float(value)!r}$'] if 10000 % below==0 else []
+    return [f'{above}/{below}', rf'$\dfrac{{{above}}}{{{below}}}$', rf'$\frac{{{above}}}{{{below}}}$', *decimals]
+
+def test_plain_numbers_are_those_of_math_verify():
+    "The cheap path, over a thousand pairs, half of them of one value."
+    from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
+    rng, plan, asked = random.Random(0), [LatexExtractionConfig(), ExprExtractionConfig()], 0
+    for _ in range(1000):
+        most = rng.choice([9, 99, 9999, 10**6])
+        one = Fraction(rng.randint(-most, most), rng.choice([1, 1, 1, 2, 4, 3, 7, 100]))
+        other = one if rng.random() < .5 else one+Fraction(rng.choice([-1, 1, 10]),
+        rng.choice([1, 10, one.denominator]))
+        a, b = rng.choice(dresses(one)), rng.choice(dresses(other))
+        read = [parse(text, plan, parsing_timeout=None) for text in (a, b)]
+        if not all(read): continue
+        asked += 1
+        assert bool(verify(*read, timeout_seconds=None))==same(a, b)==(one==other), (a, b)
+    assert asked > 800

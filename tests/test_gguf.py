@@ -179,7 +179,8 @@ def test_templates_read_as_transformers_reads_them(gguf, student, monkeypatch, n
     assert list(gguf.chat(CHAT))==list(render(CHAT, add_generation_prompt=True, return_dict=False))
 
 def test_what_a_template_refuses_is_one_clear_error(gguf, monkeypatch):
-    for template,says in (("{{ raise_exception('no system') }}", 'refuses: no system'), ('{% if %}', 'refuses'), ('{{ 1/0 }}', 'refuses: division by zero'),
+    for template,says in (("{{ raise_exception('no system') }}", 'refuses: no system'), ('{% if %}', 'refuses'),
+                          ('{{ 1/0 }}', 'refuses: division by zero'),
                           ('{{ messages[9].content.x }}', 'refuses'), ('{{ [].pop() }}', 'refuses'),
                           ('', 'has no chat template')):
         monkeypatch.setattr(gguf, 'template', template)

@@ -29,7 +29,8 @@ def adapter(student, **kw):
 def generate(lm, contexts, **kw):
     from lm_eval.api.instance import Instance
     kw = dict(max_gen_toks=40, until=['\n']) | kw
-    return lm.generate_until([Instance('generate_until', {}, (c, kw), i) for i,c in enumerate(contexts)], disable_tqdm=True)
+    requests = [Instance('generate_until', {}, (c, kw), i) for i,c in enumerate(contexts)]
+    return lm.generate_until(requests, disable_tqdm=True)
 
 def records(texts): return [t.trace for t in texts]
 
@@ -90,7 +91,8 @@ def test_under_a_schema_every_generation_is_a_document(three):
     texts = [r for task in ('local_generate', 'local_chat_generate') for s in three[2][task] for r in s['resps'][0]]
     assert len(texts) >= 24
     for text in texts:
-        assert jsonschema_rs.is_valid(ANSWER, json.loads(text)) and Draft202012Validator(ANSWER).is_valid(json.loads(text))
+        assert jsonschema_rs.is_valid(ANSWER, json.loads(text))
+        assert Draft202012Validator(ANSWER).is_valid(json.loads(text))
         assert text==json.dumps(json.loads(text)) and text.trace['status']=='valid' and text.trace['kept'] <= 0
 
 def test_a_likelihood_task_with_a_schema_is_told_once(lm, caplog):
@@ -109,7 +111,7 @@ def test_the_adapter_and_hflm_write_the_same(lm, student):
     assert a==b and all(r['status']=='valid' for r in records(a))
     np.testing.assert_allclose([r['kept'] for r in records(a)], [r['kept'] for r in records(b)], atol=1e-3)
     assert generate(adapter(student), contexts, response_schema=TEXT)==a # the same among a generation's arguments
-    assert generate(adapter(student, response_schema=ANSWER), contexts, regex='[a-z]{3}')[0] not in a # and above the model's
+    assert generate(ours, contexts, regex='[a-z]{3}')[0] not in a # and above the model's
 
 def test_what_is_free_is_what_hflm_writes_and_is_checked(plain):
     from decodelab.evaluation import SchemaConstrainedLM
@@ -189,7 +191,8 @@ def test_exact_is_not_greedy(plain, student):
 def test_a_schema_for_each_question(plain):
     from lm_eval.api.instance import Instance
     docs = [dict(s=dict(enum=[i])) for i in range(4)] + [dict(s=json.dumps(dict(type='boolean'))), dict(s=None)]
-    requests = [Instance('generate_until', d, ('1+1=', dict(max_gen_toks=9, schema_column='s')), i) for i,d in enumerate(docs)]
+    args = ('1+1=', dict(max_gen_toks=9, schema_column='s'))
+    requests = [Instance('generate_until', d, args, i) for i,d in enumerate(docs)]
     out = plain.generate_until(requests, disable_tqdm=True)
     assert out[:4]==['0', '1', '2', '3'] and out[4] in ('true', 'false')
     assert out[5]==generate(plain, ['1+1='], max_gen_toks=9, until=[])[0] # no schema, as always
@@ -198,16 +201,18 @@ def test_a_schema_for_each_question(plain):
 
 def test_grammar_files_by_the_names_of_lm_evals_pull_request(plain, tmp_path):
     import re
+    texts = {'json': r'\{"answer": \d+\}', 'regex': '[a-c]{2,4}', 'gbnf': 'yes|no', 'lark': 'maybe'}
     files = {'json': TEXT, 'regex': '[a-c]{2,4}\n', 'gbnf': 'root ::= "yes" | "no"\n', 'lark': 'start: "maybe"'}
     for kind,text in files.items():
         (tmp_path/kind).write_text(text)
         found, = generate(plain, ['x'], grammar_file_path=str(tmp_path/kind), grammar_type=kind)
         assert found.trace['status']=='valid', (kind, found.trace)
-        assert re.fullmatch({'json': r'\{"answer": \d+\}', 'regex': '[a-c]{2,4}', 'gbnf': 'yes|no', 'lark': 'maybe'}[kind], found)
+        assert re.fullmatch(texts[kind], found)
     assert generate(plain, ['x'], choices=['only'])==['only']
 
 def test_a_pydantic_class(plain, tmp_path, monkeypatch):
-    (tmp_path/'shapes_of_test.py').write_text('from pydantic import BaseModel\nclass Sum(BaseModel):\n    total: bool\n')
+    code = 'from pydantic import BaseModel\nclass Sum(BaseModel):\n    total: bool\n'
+    (tmp_path/'shapes_of_test.py').write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     text, = generate(plain, ['x'], schema_model='shapes_of_test:Sum')
     assert json.loads(text).keys()=={'total'} and text.trace['status']=='valid'
@@ -251,7 +256,8 @@ def test_a_name_that_nobody_knows(plain):
 def test_encoder_decoder_models_are_refused_before_their_weights(tmp_path):
     from transformers import AutoTokenizer, T5Config
     from decodelab.core.errors import BadValue
-    T5Config(vocab_size=264, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2).save_pretrained(tmp_path) # no weights
+    config = T5Config(vocab_size=264, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+    config.save_pretrained(tmp_path) # no weights
     AutoTokenizer.from_pretrained(STUDENT).save_pretrained(tmp_path)
     with pytest.raises(BadValue, match='encoder-decoder'): constrained(pretrained=str(tmp_path), response_schema=ANSWER)
 
@@ -260,7 +266,8 @@ def test_a_loaded_model_and_other_options(student):
     m = AutoModelForCausalLM.from_pretrained(STUDENT, dtype='float32')
     t = AutoTokenizer.from_pretrained(STUDENT)
     given = constrained(pretrained=m, tokenizer=t, response_schema=ANSWER)
-    assert generate(given, [CHAT])==generate(constrained(response_schema=ANSWER, batch_size='auto', max_length=64), [CHAT])
+    short = constrained(response_schema=ANSWER, batch_size='auto', max_length=64)
+    assert generate(given, [CHAT])==generate(short, [CHAT])
     half = constrained(response_schema=ANSWER, dtype='bfloat16', add_bos_token=True)
     assert half.model.dtype.itemsize==2 and records(generate(half, [CHAT]))[0]['status']=='valid'
     mixed = constrained(response_schema=ANSWER, mixed_precision_dtype='bfloat16')
@@ -282,9 +289,9 @@ def test_a_cache_is_one_models_under_one_schema(lm, plain, student, tmp_path):
     same._model_generate = same._drawn = None # nothing is asked of it
     again = cached(same, file)
     assert again==a and records(again)==records(a) # the record is kept too
-    others = [plain, constrained(response_schema=dict(type='integer')), constrained(response_schema=ANSWER, mode='validate'),
-              constrained(response_schema=ANSWER, reason_first=True), constrained(response_schema=ANSWER, dtype='float64')]
-    for other in others:
+    others = [dict(response_schema=dict(type='integer')), *(dict(response_schema=ANSWER) | more for more in (
+              dict(mode='validate'), dict(reason_first=True), dict(dtype='float64')))]
+    for other in (plain, *(constrained(**o) for o in others)):
         with pytest.raises(BadValue, match='a file of its own'): cached(other, file)
     cached(hflm(), tmp_path/'theirs.db')
     with pytest.raises(BadValue, match='an unknown model'): cached(plain, tmp_path/'theirs.db')
@@ -307,15 +314,66 @@ def test_free_answers_are_cached_as_they_were_checked(plain, tmp_path):
     assert records(cached(plain, tmp_path/'c.db', response_schema=TEXT, mode='validate'))==records(a)
     assert cached(plain, tmp_path/'c.db')==a and not hasattr(cached(plain, tmp_path/'c.db')[0], 'trace')
 
+def test_a_question_with_a_schema_of_its_own_has_no_cache(plain, tmp_path):
+    from decodelab.core.errors import BadValue
+    from lm_eval.api.instance import Instance
+    from lm_eval.api.model import CachingLM
+    request = Instance('generate_until', dict(s=ANSWER), ('x', dict(schema_column='s', max_gen_toks=30)), 0)
+    with pytest.raises(BadValue, match='schema_column'):
+        CachingLM(plain, str(tmp_path/'c.db')).generate_until([request])
+
+# Every runtime
+
+@pytest.mark.parametrize('runtime', ['gguf', 'mlx', 'vllm'])
+def test_other_runtimes_hold_documents_too(runtime, lm):
+    from decodelab.backends import load
+    from decodelab.core.errors import ModelError
+    try: other = load(f'{runtime}:reference:student')
+    except ModelError as e:
+        assert not os.environ.get('CI') and 'not installed' in str(e), e
+        pytest.skip(f'RUNTIME {runtime} IS NOT INSTALLED')
+    m, contexts = adapter(other, response_schema=ANSWER), [CHAT, '1+1=', 'x']
+    assert generate(m, contexts)==generate(lm, contexts)
+    thought = generate(m, contexts[:1], reason_first=True, max_gen_toks=200)
+    assert thought==generate(lm, contexts[:1], reason_first=True, max_gen_toks=200)
+    drawn = generate(m, ['x']*3, do_sample=True, temperature=1.5, max_gen_toks=60)
+    assert len(set(drawn)) > 1 and all(r['status']=='valid' for r in records(drawn))
+    other.close()
+
+class Served:
+    "A model as a server shows it: no distributions, and languages by their description only."
+    def __init__(self, model):
+        from dataclasses import replace
+        self.model, self.capabilities = model, replace(model.capabilities, full_distribution=False)
+    def __getattr__(self, name): return getattr(self.model, name)
+    def sample(self, prompts, plans):
+        from dataclasses import replace
+        from decodelab.schema.constraints import constrain
+        told = [plan.constraint and json.loads(plan.constraint.grammar)['schema'] for plan in plans]
+        held = [told and constrain(self.model, told) for told in told]
+        return self.model.sample(prompts, [replace(p, constraint=c) for p,c in zip(plans, held)])
+
+def test_a_server_is_told_the_language_and_thinks_in_a_request_of_its_own(student, lm):
+    from decodelab.core.errors import BadValue
+    served = adapter(Served(student), response_schema=ANSWER)
+    chat = lm.apply_chat_template([dict(role='user', content='3a+4=? as json')])
+    for kw in (dict(), dict(reason_first=True, max_gen_toks=200)):
+        assert generate(served, [chat, CHAT], **kw)==generate(lm, [chat, CHAT], **kw)
+    hurried, = generate(served, [chat], reason_first=True, max_reasoning_tokens=3)
+    assert hurried.trace['status']=='valid' and hurried.trace['thinking']==4 # and the mark
+    with pytest.raises(BadValue, match='is a server'): generate(served, [chat], mode='exact', do_sample=True)
+
 # Scores
 
 def test_fields_and_metrics():
     from decodelab.evaluation.lmeval.scoring import JsonField, json_validity, schema_validity
-    take = JsonField('answer').apply([['{"answer": "B"}', 'I say ```json\n{"answer": [1, 2]}\n```', '', '{"other": 1}', '[1]']], [{}])
+    said = ['{"answer": "B"}', 'I say ```json\n{"answer": [1, 2]}\n```', '', '{"other": 1}', '[1]']
+    take = JsonField('answer').apply([said], [{}])
     assert take==[['B', '[1, 2]', '[invalid]', '[invalid]', '[invalid]']]
     assert JsonField('/a~1b/1').taken('{"a/b": [1, {"c": null}]}')=='{"c": null}'
-    texts = {'{"answer": 1}': (1, 1), '{"answer": "1"}': (1, 0), ' {"answer": 1} ': (1, 1), 'answer: 1': (0, 0), '1': (1, 0),
-             '': (0, 0), 'Infinity': (0, 0), '```json\n{"answer": 1}\n```': (1, 1)}
+    texts = {'{"answer": 1}': (1, 1), '{"answer": "1"}': (1, 0), ' {"answer": 1} ': (1, 1), 'answer: 1': (0, 0),
+             '1': (1, 0), 'so {"answer": 1}': (0, 0), '': (0, 0), 'Infinity': (0, 0),
+             '```json\n{"answer": 1}\n```': (1, 1)}
     for text,expected in texts.items():
         given = dict(references=['x'], predictions=[text])
         assert (json_validity(**given), schema_validity(**given, response_schema=ANSWER))==expected, text
@@ -330,39 +388,68 @@ def run(tmp_path, *args, ok=True):
     assert ok or 'Traceback' not in p.stderr, p.stderr[-3000:]
     return p.stdout+p.stderr
 
-def samples(folder): return {f.name.split('_2')[0]: [json.loads(x) for x in f.read_text().splitlines()] for f in folder.rglob('samples_*.jsonl')}
+def samples(folder):
+    lines = {f.name.split('_2')[0]: f.read_text().splitlines() for f in folder.rglob('samples_*.jsonl')}
+    return {name: [json.loads(x) for x in found] for name,found in lines.items()}
 def results(folder): return json.loads(next(folder.rglob('results_*.json')).read_text())
 
-def test_the_command_as_typed(tmp_path):
+def test_the_command_as_typed(tmp_path, monkeypatch):
     "Two tasks, one with a schema of its own beside its YAML; twice with one cache, then under another schema."
-    args = ['--model', 'schema_constrained', '--tasks', 'local_free,local_schema,local_letters', '--limit', '5', '--log_samples',
-            '--use_cache', str(tmp_path/'cache')]
+    typed = ['--model', 'schema_constrained', '--tasks', 'local_free,local_schema,local_letters', '--limit', '5',
+            '--log_samples', '--use_cache', str(tmp_path/'cache')]
     model = f'pretrained={STUDENT},response_schema={TASKS/"schema"/"answer.json"},device=cpu,batch_size=4'
-    said = run(tmp_path, *args, '--model_args', model, '--output_path', str(tmp_path/'a'))
+    said = run(tmp_path, *typed, '--model_args', model, '--output_path', str(tmp_path/'a'))
     assert 'schema (constrain): 10 of 10 responses are valid' in said and 'local_schema: 5 of 5 valid' in said
     told = results(tmp_path/'a')
     assert told['config']['decodelab_schema']['valid']==10 and told['config']['decodelab_schema']['removed_nats'] > 0
-    assert told['results']['local_free']['schema_validity,none']==told['results']['local_schema']['json_validity,field']==1
-    assert told['results']['local_schema']['schema_validity,field']==1
+    free, own = (told['results'][name] for name in ('local_free', 'local_schema'))
+    assert free['schema_validity,none']==free['json_validity,none']==1
+    assert own['schema_validity,field']==own['json_validity,field']==1
     found = samples(tmp_path/'a')
     for s in found['samples_local_schema']:
         assert s['trace'][0]['status']=='valid' and s['filtered_resps'][0]==str(json.loads(s['resps'][0][0])['answer'])
-    again = run(tmp_path, *args, '--model_args', model, '--output_path', str(tmp_path/'b'))
-    assert 'Requests remaining: 0' in again and 'Requests remaining: 5' not in again
-    assert [s['trace'] for s in samples(tmp_path/'b')['samples_local_free']]==[s['trace'] for s in found['samples_local_free']]
+    args = dict(pretrained=str(STUDENT), response_schema=str(TASKS/'schema'/'answer.json'), device='cpu', batch_size=4)
+    from decodelab.evaluation import SchemaConstrainedLM
+    monkeypatch.setattr(SchemaConstrainedLM, '_drawn', None) # nothing is drawn again
+    monkeypatch.chdir(ROOT)
+    again = evaluated('schema_constrained', args, ['local_free', 'local_schema'], limit=5,
+                      use_cache=str(tmp_path/'cache'))
+    for task in ('local_free', 'local_schema'):
+        assert [s['trace'] for s in again['samples'][task]]==[s['trace'] for s in found[f'samples_{task}']]
+    assert again['config']['decodelab_schema']['valid']==10 # answers from a cache are counted too
     other = f'pretrained={STUDENT}' + ',response_schema={"type": "integer", "maximum": 9},device=cpu'
-    assert 'a file of its own for each model and schema' in run(tmp_path, *args, '--model_args', other, '--output_path',
-                                                                              str(tmp_path/'c'), ok=False)
+    last = run(tmp_path, *typed, '--model_args', other, '--output_path', str(tmp_path/'c'), ok=False).splitlines()[-1]
+    assert last.startswith('decodelab-eval: ') and 'a file of its own for each model and schema' in last
 
-def test_a_run_of_hf_with_a_schema_in_its_yaml_is_served_by_ours(tmp_path):
-    said = run(tmp_path, '--model', 'hf', '--model_args', f'pretrained={STUDENT}', '--tasks', 'local_twice', '--limit', '3',
-               '--device', 'cpu', '--log_samples', '--output_path', str(tmp_path/'a'), '--apply_chat_template',
-               '--system_instruction', 'Sums.', '--num_fewshot', '0')
-    assert 'model hf with a schema: served by schema_constrained' in said and '9 of 9 responses are valid' in said
-    drawn = [s['resps'][0] for s in samples(tmp_path/'a')['samples_local_twice']]
-    assert all(len(r)==3 for r in drawn) and any(len(set(r)) > 1 for r in drawn)
+def evaluated(model, model_args, tasks, **kw):
+    "A run of local tasks in this process."
+    from lm_eval.tasks import TaskManager
+    from decodelab.evaluation.lmeval.takeover import simple_evaluate
+    manager = TaskManager(include_path=str(TASKS/'schema'), include_defaults=False)
+    return simple_evaluate(model, model_args, tasks=tasks, task_manager=manager, bootstrap_iters=0, **kw)
+
+def test_a_run_of_hf_with_a_schema_in_its_yaml_is_served_by_ours(caplog, monkeypatch):
     import re
+    monkeypatch.chdir(ROOT)
+    with caplog.at_level(logging.WARNING):
+        out = evaluated('hf', dict(pretrained=str(STUDENT)), ['local_twice'], limit=3, device='cpu',
+                        apply_chat_template=True, system_instruction='Sums.', num_fewshot=0)
+    assert any('model hf with a schema: served by schema_constrained' in r.message for r in caplog.records)
+    assert out['config']['decodelab_schema']['valid']==out['config']['decodelab_schema']['responses']==9
+    drawn = [s['resps'][0] for s in out['samples']['local_twice']]
+    assert all(len(r)==3 for r in drawn) and any(len(set(r)) > 1 for r in drawn)
     assert all(re.fullmatch('[0-9]{1,3}', x) for r in drawn for x in r)
+
+def test_an_existing_task_is_scored_by_a_field(monkeypatch):
+    "A task that knows nothing of schemas; an answer that is right for sure."
+    monkeypatch.chdir(ROOT)
+    schema = json.dumps(dict(type='object', properties=dict(answer=dict(const='144')), required=['answer']))
+    for model,args in (('schema_constrained', WHERE), ('decodelab', dict(backend='reference:student', device='cpu'))):
+        out = evaluated(model, dict(args), ['local_free'], limit=2,
+                        gen_kwargs=dict(response_schema=schema, answer_field='answer'))
+        assert [s['exact_match'] for s in out['samples']['local_free']]==[1, 0]
+        assert [s['resps'][0][0] for s in out['samples']['local_free']]==['144', '144']
+        assert [t['document'] for s in out['samples']['local_free'] for t in s['trace']]==['{"answer": "144"}']*2
 
 @pytest.mark.parametrize('model', ['schema_constrained', 'hf', 'decodelab-hf'])
 @pytest.mark.parametrize('gen,words', [
@@ -379,6 +466,16 @@ def test_what_a_run_is_given_is_checked_before_a_model_is_loaded(model, gen, wor
     with pytest.raises(DecodelabError, match=words):
         simple_evaluate(model, 'pretrained=/no/such/folder', gen, tasks=['local_free'], task_manager=manager)
 
+def test_a_schema_beside_a_task_that_is_given_as_a_file():
+    from decodelab.evaluation.lmeval.command import yaml_folders
+    from decodelab.evaluation.lmeval.holding import placed, tasks_from
+    folders = yaml_folders(['run', '--tasks', f'x,{TASKS/"schema"/"answer.yaml"}', '--model', 'hf'])
+    assert folders==dict(local_schema=TASKS/'schema')
+    assert len(yaml_folders(['--tasks', str(TASKS/'schema')]))==3
+    with tasks_from(folders):
+        assert placed('answer.json', 'local_schema')==str(TASKS/'schema'/'answer.json')
+        assert placed('answer.json', 'other')=='answer.json' and placed('gone.json', 'local_schema')=='gone.json'
+
 def test_the_schema_of_a_task_is_checked_before_a_model_is_loaded(tmp_path):
     from lm_eval.tasks import TaskManager
     from decodelab.core.errors import DecodelabError
@@ -387,12 +484,17 @@ def test_the_schema_of_a_task_is_checked_before_a_model_is_loaded(tmp_path):
     (tmp_path/'t.yaml').write_text(text)
     manager = TaskManager(include_path=str(tmp_path), include_defaults=False)
     with pytest.raises(DecodelabError, match='gone.json'):
-        simple_evaluate('schema_constrained', 'pretrained=/no/such/folder', tasks=['local_schema'], task_manager=manager)
+        simple_evaluate('schema_constrained', 'pretrained=/no/such', tasks=['local_schema'], task_manager=manager)
 
-def test_the_command_says_a_mistake_in_one_line(tmp_path):
-    said = run(tmp_path, '--model', 'schema_constrained', '--model_args', f'pretrained={STUDENT}', '--device', 'cpu', '--tasks',
-               'local_free', '--limit', '2', '--gen_kwargs', 'response_shema={"type": "integer", "minimum": 0}', ok=False)
-    assert said.splitlines()[-1].startswith('decodelab-eval: ') and "Did you mean 'response_schema'" in said.splitlines()[-1]
+def test_the_schema_of_a_metric_is_checked_before_a_model_is_loaded(tmp_path):
+    from lm_eval.tasks import TaskManager
+    from decodelab.core.errors import DecodelabError
+    from decodelab.evaluation.lmeval.takeover import simple_evaluate
+    text = (TASKS/'schema'/'free.yaml').read_text().replace('schema/answer.json', 'schema/gone.json')
+    (tmp_path/'t.yaml').write_text(text)
+    manager = TaskManager(include_path=str(tmp_path), include_defaults=False)
+    with pytest.raises(DecodelabError, match='gone.json'):
+        simple_evaluate('hf', 'pretrained=/no/such', tasks=['local_free'], task_manager=manager)
 
 def test_both_adapters_take_batch_size_and_device_among_the_models_arguments(student):
     from decodelab.evaluation.lmeval.adapter import Decodelab

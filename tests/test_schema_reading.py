@@ -1,5 +1,5 @@
 "Reading documents: strict JSON against Python's reader and another validator, extraction against known documents."
-import json, math, random, time
+import json, random, time
 import jsonschema, pytest
 from decodelab.schema.extraction import extract, scan
 from decodelab.schema.languages import compile
@@ -22,8 +22,8 @@ def value(rng, depth=0):
 def document(rng):
     "A made-up answer of the language below, and how it is written."
     doc = {'answer': rng.randrange(-5, 100), 'why': rng.choice(WORDS), 'data': value(rng)}
-    style = rng.choice([{}, {'indent': 2}, {'separators': (',', ':')}, {'ensure_ascii': False}, {'indent': 1,
-                                                                                                 'ensure_ascii': False}])
+    style = rng.choice([{}, {'indent': 2}, {'separators': (',', ':')}, {'ensure_ascii': False},
+                        {'indent': 1, 'ensure_ascii': False}])
     return doc, json.dumps(doc, **style)
 
 SHAPE = {'type': 'object', 'properties': {'answer': {'type': 'integer'}, 'why': {'type': 'string'}, 'data': {}},
@@ -55,7 +55,7 @@ def test_the_right_document_is_found_among_prose(shape):
 def test_the_last_of_two_documents_is_found(shape):
     rng = random.Random(8)
     for _ in range(300):
-        (one, a), (two, b) = document(rng), document(rng)
+        a, b = document(rng)[1], document(rng)[1]
         for between in ('\n', ' or rather ', '\n```\nand\n```json\n'):
             assert extract(a+between+b, shape).text==b
             assert extract(f'{a}{between}{b}\n{{"other": 1}}', shape).text==b
@@ -72,18 +72,16 @@ def test_a_root_that_is_cut_off_is_never_replaced_by_a_part(shape):
         assert validate(text[:cut], shape).status=='truncated'
         assert validate(text[:cut], shape, 'eos').status=='invalid'
 
-SLIPS = [('trailingComma', lambda t: t[:-1].rstrip()+',}'), ('comment', lambda t: '{ // note\n'+t[1:]), ('comment',
-                                                                                                         lambda t: '{ /* x */'+t[1:]),
-         ('nonFinite', lambda t: t.replace('"answer": ', '"answer": NaN, "b": ')), ('literal',
-                                                                                    lambda t: t.replace('"why": ',
-                                                                                                        '"why": None, "b": ')),
-         ('quotes', lambda t: t.replace('"answer"', "'answer'")), ('key', lambda t: t.replace('"answer"', 'answer')),
-         ('number', lambda t: t.replace('"answer": ', '"answer": 01, "b": ')), ('number',
-                                                                                lambda t: t.replace('"answer": ',
-                                                                                                    '"answer": .5, "b": ')),
-         ('control', lambda t: t.replace('"why": "', '"why": "\n')), ('escape', lambda t: t.replace('"why": "',
-                                                                                                    '"why": "\\x41')),
-         ('quotes', lambda t: t.replace('"answer"', '“answer”'))]
+def put(before, text):
+    "Spoils a document by writing something else for a part of it."
+    return lambda t: t.replace(before, text)
+
+SLIPS = [('trailingComma', lambda t: t[:-1].rstrip()+',}'), ('comment', lambda t: '{ // note\n'+t[1:]),
+         ('comment', lambda t: '{ /* x */'+t[1:]), ('nonFinite', put('"answer": ', '"answer": NaN, "b": ')),
+         ('literal', put('"why": ', '"why": None, "b": ')), ('quotes', put('"answer"', "'answer'")),
+         ('key', put('"answer"', 'answer')), ('number', put('"answer": ', '"answer": 01, "b": ')),
+         ('number', put('"answer": ', '"answer": .5, "b": ')), ('control', put('"why": "', '"why": "\n')),
+         ('escape', put('"why": "', '"why": "\\x41')), ('quotes', put('"answer"', '“answer”'))]
 
 @pytest.mark.parametrize('keyword,spoil', SLIPS)
 def test_what_is_not_json_is_none_with_its_reason_and_no_part_of_it_is_taken(keyword, spoil, shape):
@@ -117,8 +115,8 @@ def test_well_formed_values_are_those_of_another_reader():
         parts = []
         for _ in range(rng.randrange(4)):
             v = value(rng, 0)
-            parts += [rng.choice(['', ' and ', 'x=', '\n', '"', ': ', ', ']), json.dumps(v) if isinstance(v, (dict,
-                                                                                                              list)) else 'text']
+            between = rng.choice(['', ' and ', 'x=', '\n', '"', ': ', ', '])
+            parts += [between, json.dumps(v) if isinstance(v, (dict, list)) else 'text']
         text = ' '.join(parts)
         assert scan(text).found==all_values(text), text
 
@@ -144,7 +142,7 @@ def test_time_is_linear(piece):
         extract(text, {'type': ['object', 'string', 'number']})
         return time.process_time()-began
     few, many = min(seconds(25_000) for _ in range(2)), seconds(200_000)
-    assert many < 24*few+.05 and many < 5, (few, many)
+    assert many < 32*few+.1 and many < 10, (few, many) # 8 times the text; squares would be 64
 
 # Strict JSON
 
@@ -271,3 +269,58 @@ def test_pydantic_is_strict():
     assert v.status=='invalid' and v.at=='/age' and 'must not be negative' in v.reason
     assert validate('{"name": "Ann", "age": "3"}', language).keyword=='type'
     assert validate('{"name": "Ann", "age": 3.0}', language).status=='invalid'
+
+ANSWER = {'type': 'object', 'properties': {'answer': {'type': 'integer'}}, 'required': ['answer']}
+FOUND = ['json{"answer": 4}', '<answer>{"answer": 4}</answer>', 'It\'s {"answer": 4}, isn\'t it?', '{{"answer": 4}}',
+         '\ufeff{"answer": 4}',
+         '\\boxed{{"answer": 4}}', '~~~json\n{"answer": 4}\n~~~', '<think>{"answer": 1</think>{"answer": 4}',
+         '| {"answer": 4} |',
+         '<|message|>{"answer": 4}<|end|>', 'if (x) { y = {"answer": 4}; }',
+         'Format: {"answer": <int>}\n\n{"answer": 4}', '{"answer": 4}}',
+         '{"answer": ...} -> {"answer": 4}', '{"answer": 4}\x00', 'In Python: {"answer": 4}["answer"] == 4',
+         '{"answer": 4} {"answer":',
+         'The {"answer": "four"} is {"answer": 4}', '{"answer": 4} not {"answer": "four"}',
+         'a {"b": [1, 2} {"answer": 4}',
+         '<thinking>{"answer": 5}</thinking>\n{"answer": 4}',
+         '```json\n{"answer": 3,\n```\nagain:\n```json\n{"answer": 4}\n```']
+NOT_FOUND = {'{"answer": 4,\n```': 'syntax', '<think>{"answer": 4}</think>': 'missing',
+             '<think>{"answer": 4} so': 'thought',
+             '{"answer" = 4}': 'syntax', '{"answer":\xa04}': 'space', 'dict(answer=4)': 'missing',
+             '{"result": {"answer": 4}}': 'required',
+             '{result: {"answer": 4}}': 'key', '{"answer": 4, ...}': 'number', '{"answer": 0x10}': 'syntax',
+             '{"answer": "4"}': 'type',
+             '{"answer": 4, "answer": 5}': 'duplicateKey', '"{\\"answer\\": 4}"': 'missing',
+             '[{"answer": 4}': 'unfinished', '': 'missing',
+             '{"why": "he said "hi" {"answer": 4}", "answer": 4}': 'syntax',
+             '{"why": "two\nlines {x}", "answer": 4}': 'control',
+             '{"a": {"answer": 4}': 'unfinished', '{"x": "unclosed} {"answer": 4}': 'syntax',
+             '[[["{"answer": 4}"]]]': 'syntax'}
+
+@pytest.mark.parametrize('text', FOUND)
+def test_answers_as_people_and_models_write_them(text): assert extract(text, ANSWER).text=='{"answer": 4}'
+
+@pytest.mark.parametrize('text,keyword', NOT_FOUND.items())
+def test_what_is_no_answer_says_why(text, keyword):
+    v = extract(text, ANSWER, 'eos')
+    assert not v and v.keyword==keyword and v.value is None and v.reason, v
+
+WORDED = [('choice:A,B,C', 'The answer is B.', 'B'), ('choice:A,B,C', 'A good answer: **C**', 'C'), ('choice:A,B,C',
+                                                                                                     'ABC', None),
+          ('choice:yes,no,yes sir', 'yes sir!', 'yes sir'), ('choice:yes,no', 'nope', None), ('integer',
+                                                                                              'So 4 + 5 = 9.', '9'),
+          ('integer', '3.5', None), ('number', 'about 2.50 kg', '2.50'), ('words:2', 'blue sky', 'blue sky'),
+          ('regex:[a-z]+[0-9]', 'hm, x1.', 'x1'),
+          ('choice:A,B,C', '<think>A or B?</think>C', 'C'), ('choice:A,B,C', '<think>A', None), ('choice:A,B,C', '',
+                                                                                                 None),
+          ('regex:(a+)+b', 'a'*5000, None)]
+
+@pytest.mark.parametrize('spec,text,want', WORDED, ids=str)
+def test_answers_of_plain_languages(spec, text, want):
+    v = extract(text, spec)
+    assert (v.text if v else None)==want and (not v or text[v.start:].startswith(v.text))
+
+def test_texts_that_may_go_on_are_truncated():
+    for spec,text,want in [('choice:a,ab', 'a', 'truncated'), ('choice:a,ab', 'ab', 'valid'), ('yes_no', 'ye',
+                                                                                               'truncated'),
+                           ('yes_no', 'yx', 'invalid')]:
+        assert validate(text, spec, 'length').status==want, text

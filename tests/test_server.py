@@ -776,6 +776,21 @@ def test_a_text_that_is_not_of_the_language_is_not_called_complete():
     server, _ = pretended(lambda body: '["q","zx"]' if 'prefixItems' in json.dumps(body) else '[6]')
     assert server.sample([(1,)], Sampling(constraint=FREE))[0][0].finish=='stop'
 
+def test_a_server_is_told_what_a_model_would_be_held_to(student):
+    from decodelab.schema.constraints import constrain
+    from decodelab.schema.languages import compile
+    language = compile(dict(type='object', properties=dict(b=dict(type='integer'), a=dict(enum=['x'])),
+    required=['b', 'a'],
+                            additionalProperties=False), separators='flexible')
+    said = iter(['["q","zx"]', '{"b": 12,\n"a":"x"}', '{"b": "12", "a": "x"}', '{"b": 12'])
+    server, asked = pretended(lambda body: next(said) if 'response_format' in body else 'Hi')
+    told, held = constrain(server, language), constrain(student, language)
+    assert told.grammar==held.grammar and list(json.loads(told.grammar)['schema']['properties'])==['b', 'a']
+    drawn = [server.sample([(1,)], Sampling(constraint=told))[0][0] for _ in range(3)]
+    assert [s.finish for s in drawn]==['eos', 'stop', 'stop']
+    assert [bool(held.check(s.text)) for s in drawn]==[False, True, True]
+    with pytest.raises(ModelError, match='a server holds its own text'): told.start()
+
 def test_a_failure_that_passes_is_not_held_against_a_server():
     ways = [503, '["q","zx"]', '[5]']
     server, _ = pretended(lambda body: ways.pop(0) if 'response_format' in body else 'Hi')

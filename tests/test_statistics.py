@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from decodelab.core.errors import BadValue
-from decodelab.maths.statistics import (DRAWS, bootstrap_means, calibration, detectable, fewest, mcnemar, mean_interval, p_text,
-                                        paired, sign_flip, smallest_p, wilson)
+from decodelab.maths.statistics import (DRAWS, bootstrap_means, calibration, detectable, fewest, mcnemar,
+                                        mean_interval, p_text, paired, sign_flip, smallest_p, wilson)
 
 numbers = st.lists(st.integers(-50, 50).map(float), min_size=1, max_size=9)
 bits = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60)
@@ -85,7 +85,8 @@ def test_settings_that_are_none_are_named():
                        (lambda: bootstrap_means([1., 2.], draws=0), 'draws'),
                        (lambda: bootstrap_means([1., float('nan')]), 'finite'),
                        (lambda: bootstrap_means(3.), 'bootstrap'), (lambda: paired('ab', [1, 2]), 'outcomes of a'),
-                       (lambda: paired([[1], [1, 2]], [1, 2]), 'outcomes of a'), (lambda: mean_interval(None), 'values'),
+                       (lambda: paired([[1], [1, 2]], [1, 2]), 'outcomes of a'), (lambda: mean_interval(None),
+                       'values'),
                        (lambda: calibration([.5, .6], [1, 0], bins=0), 'bins'),
                        (lambda: calibration([.5, 1.6], [1, 0]), 'confidence'),
                        (lambda: calibration([.5], [2]), 'correct'),

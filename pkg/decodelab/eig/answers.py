@@ -14,7 +14,7 @@ from functools import lru_cache
 from ..backends.contract import Ids
 
 # %% auto #0
-__all__ = ['number', 'normalise', 'same', 'extract', 'Candidate', 'classes']
+__all__ = ['number', 'normalise', 'named', 'same', 'extract', 'Candidate', 'classes']
 
 # %% ../../../nbs/eig/01_answers.ipynb #17a49db1
 def _boxed(text:str)->str|None:
@@ -29,8 +29,13 @@ def _boxed(text:str)->str|None:
 _VULGAR = {sign: f' {unicodedata.normalize("NFKC", sign)}'.replace('\u2044', '/') for sign in '¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞'}
 _MINUS = dict.fromkeys('\u2212\u2010\u2011\u2013', '-')
 _NOTHING = dict.fromkeys('\u200b\ufeff', '')
-_SIGNS = str.maketrans({'²': '^2', '³': '^3', 'π': '\\pi ', '∞': '\\infty '} | _VULGAR | _MINUS | _NOTHING)
+_WORKED = {'×': '\\times ', '·': '\\cdot ', '⋅': '\\cdot ', '÷': '/', '∕': '/'}
+_SIGNS = str.maketrans({'π': '\\pi ', '∞': '\\infty '} | _WORKED | _VULGAR | _MINUS | _NOTHING)
+_RAISED, _LOWERED = '⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻', '₀₁₂₃₄₅₆₇₈₉'
+_RAISE, _LOWER = str.maketrans(_RAISED, '0123456789+-'), str.maketrans(_LOWERED, '0123456789')
+_BREAK = '\u241e' # Stands for `\\`, which begins a row of a matrix
 _DRESS = tuple((re.compile(pattern), new) for pattern, new in (
+    (r'\s*\\\\\s*', _BREAK),
     (r'\s*\{,\}\s*|(?<=\d),\\!(?=\d)', ','), # A thousands comma in LaTeX
     (r'\\!|\\(?:left|right|displaystyle)\b|\\?\$', ''),
     (r'\\[,;: ]|~|\\q?quad\b|\s+', ' '),
@@ -44,9 +49,18 @@ _WRAP = re.compile(rf'\\(?:{"|".join(_STYLES)})\s*\{{([^{{}}]*)\}}')
 _ATOM = r'\s*(?:\{\s*([-+]?[\d.,]+)\s*\}|(\d))'
 _FRACTION = re.compile(r'\\frac' + _ATOM + _ATOM)
 
+def _scripted(text:str)->str:
+    "Raised and lowered digits, and roots, as LaTeX has them."
+    def raised(met:re.Match)->str:
+        told = met[0].translate(_RAISE)
+        return f'^{told}' if len(told)==1 else f'^{{{told}}}'
+    text = re.sub(f'[{_RAISED}]+', raised, text)
+    text = re.sub(f'[{_LOWERED}]+', lambda met: f'_{met[0].translate(_LOWER)}', text)
+    return re.sub(r'√\s*(?:\(([^()]*)\)|(\d+(?:\.\d+)?|[a-zA-Z]))', lambda met: f'\\sqrt{{{met[1] or met[2]}}}', text)
+
 def _undressed(text:str)->str:
     "Text without LaTeX around it; fractions of two numbers as `1/2`."
-    text = unicodedata.normalize('NFKC', text.translate(_SIGNS)) # Digits of other scripts, fixed spaces
+    text = unicodedata.normalize('NFKC', _scripted(text).translate(_SIGNS)) # Digits of other scripts, fixed spaces
     for pattern, new in _DRESS: text = pattern.sub(new, text)
     before = None
     while before!=text:
@@ -55,7 +69,10 @@ def _undressed(text:str)->str:
     return re.sub(r'\s+', ' ', text.replace(' ^', '^')).strip()
 
 # %% ../../../nbs/eig/01_answers.ipynb #787ebe56
-_MONEY = re.compile(r'[$€£¥₹]|\b(?:usd|eur|gbp|inr)\b|\bus(?=\d)')
+_COINS = '$€£¥₩₹₽₺₫฿₴₦₱₪₡₲₵₸₮'
+_CODES = 'usd|eur|gbp|inr|krw|jpy|cny|rmb|chf|cad|aud|nzd|sgd|hkd|sek|nok|dkk|mxn|brl|zar|rs'
+_MONEY = re.compile(rf'[{_COINS}]|(?<![a-z])(?:{_CODES})(?![a-z])\.?|(?<![a-z])(?:us|au?|ca?|nz|hk|r)(?= ?\d)')
+_LAKHS = re.compile(r'(?:₹|\binr|\brs\.?)\s*\d{1,2}(?:,\d\d)+,\d{3}(?!\d)') # Grouped by two digits, as in India
 _DIGITS = r'(?:[1-9]\d{0,2}(?:,\d{3})+(?!\d)|\d{1,3}(?: \d{3})+(?!\d)|\d+)'
 _DECIMAL = rf'(?:{_DIGITS}(?:\.\d*)?|\.\d+)(?:e[-+]?\d\d?)?'
 _SCALES = dict(hundred=100, thousand=1000, million=10**6, billion=10**9, trillion=10**12, dozen=12)
@@ -64,9 +81,11 @@ _OTHER = (r'(?:[ap]\.?m\b|o.clock|or\b|to\b|and a\b|plus\b|minus\b|times\b|over\
 _GLUED = (r'(?:[mcdk]m\^?[23]|[mcdk]m|m\^?[23]|k?g|m[gl]|lbs?|oz|ft|in|hrs?|mins?|secs?|mph|kmh|km/h|m/s|°[cf]?'
           r'|st|nd|rd|th)')
 _WORD = r"(?:[a-z][a-z'’-]+\.?|[mglsh°]|°[cf])(?:\^?\{?[23]\}?)?"
-_UNIT = rf'(?:\s*{_GLUED}(?![a-z])|\s*°|\s*/\s*[a-z]{{2,}}|\s+(?!{_OTHER}){_WORD})(?:\s*/\s*{_WORD}|\s+{_WORD}){{0,3}}'
+_OF = r'(?:\s+of(?:\s+(?:an?|the|his|her|its|their|all))?)?' # `3/4 of a cup`
+_UNIT = (rf'(?:\s*{_GLUED}(?![a-z])|\s*[°¢]|\s*/\s*[a-z]{{2,}}|\s+(?!{_OTHER}){_WORD})'
+         rf'(?:\s*/\s*{_WORD}|\s+{_WORD}){{0,3}}')
 _NUMBER = re.compile(rf'([-+]?)\s*(?:(\d+) (?=\d+\s*/))?({_DECIMAL})(?:\s*/\s*([-+]?{_DECIMAL}))?'
-                     rf'\s*(%|per ?cent|percentage|pct)?(?: ({"|".join(_SCALES)})s?)?(?:{_UNIT})?')
+                     rf'\s*(%|per ?cent|percentage|pct)?(?: ({"|".join(_SCALES)})s?)?(?:{_OF}{_UNIT})?')
 
 # %% ../../../nbs/eig/01_answers.ipynb #d43f237e
 def _exact(text:str)->Fraction:
@@ -76,6 +95,7 @@ def _exact(text:str)->Fraction:
 def number(text:str # Without its dress, in lower case
           )->str|None: # `-7/2`
     "A number by its value, whatever its thousands, fraction, percent, currency or unit; `None` for anything else."
+    text = _LAKHS.sub(lambda met: met[0].replace(',', ''), text)
     text = re.sub(r'^(?:negative|minus) ', '-', _MONEY.sub('', text).strip())
     m = _NUMBER.fullmatch(text) if len(text) <= 60 else None
     if not m: return None
@@ -133,9 +153,16 @@ def _canonical(formula)->str|None:
 _QUOTES = ' *"\'`“”'
 _STATEMENT = re.compile(r'^(?:(?:the )?(?:final )?answer(?: is|:):?|(?:option|choice)(?= \(?[a-z]\)?$))')
 
+def _marked(c:str)->bool:
+    "Whether a character before or after an answer is decoration: a heading's mark, an arrow, a picture."
+    return c in '#>•→⇒∴\ufe0f' or unicodedata.category(c)=='So' and c not in '°'+_BREAK
+
 def _ended(text:str)->str:
-    "Without quotes around it and the full stop after it."
-    bare = text.strip(_QUOTES).rstrip('.,;:。'+_QUOTES)
+    "Without marks and quotes around it and the full stop after it."
+    bare = text.strip()
+    while bare and _marked(bare[0]): bare = bare[1:].lstrip()
+    while bare and _marked(bare[-1]): bare = bare[:-1].rstrip()
+    bare = re.sub(r'^(__?)(.+)\1$', r'\2', bare.strip(_QUOTES)).rstrip('.,;:。'+_QUOTES)
     if not re.search(r'(?:\d|\)|(?<![a-z])[a-z])!$', bare): bare = bare.rstrip('.,;:!'+_QUOTES) # no factorial
     return bare or text
 
@@ -145,14 +172,42 @@ def normalise(text:str)->str:
     text = _boxed(text) or text
     bare = _undressed(text).casefold()
     bare = _ended(_STATEMENT.sub('', _ended(bare)))
-    return number(bare) or _parts(bare) or _formula(bare) or bare
+    return _time(bare) or number(bare) or _option(bare) or _matrix(bare) or _parts(bare) or _formula(bare) or bare
+
+def named(text:str)->str: # Empty where a value is said of nothing in particular
+    "What an answer says a value of: the `x` of `x = 5`."
+    met = re.match(r'[\s$*\\(]*([a-zA-Z](?:_\w)?)\s*=', _boxed(text) or text)
+    return met[1] if met else ''
 
 def same(a:str, b:str, normaliser:Callable=normalise)->bool:
-    "Whether two texts are one answer."
-    return normaliser(a)==normaliser(b)
+    "Whether two texts are one answer; `x = 5` is `5`, and no `y = 5`."
+    names = {named(a), named(b)} - {''}
+    return len(names) < 2 and normaliser(a)==normaliser(b)
 
 # %% ../../../nbs/eig/01_answers.ipynb #9a59a7dd
-_SIDE = re.compile(r'|[a-z]|[\d.,()]+(?:\s*[-+*/^×÷]\s*[\d.,()]+)+') # Of an equation that says a value: `x`, or `5 + 3`
+_TIME = re.compile(r'(\d{1,2})(?:\s*:\s*(\d\d))?(?:\s*:\s*(\d\d))?\s*([ap])\.?\s?m\.?')
+_OPTION = re.compile(r'(?:\(?([a-j])\)|([a-e])[.:])\s+(?![a-z]\.)\S.*', re.S) # `(A) Paris`, `A. Paris`; no initials
+_MATRIX = re.compile(r'\\begin\{([pbB]?matrix|array)\}(?:\{[lcr|]*\})?(.*)\\end\{\1\}', re.S)
+
+def _time(text:str)->str|None:
+    "A time of day: `3:00 pm`, however its last letters are written."
+    met = _TIME.fullmatch(text)
+    if not met: return None
+    return f'{int(met[1])}:{met[2] or "00"}' + (f':{met[3]}' if met[3] else '') + f' {met[4]}m'
+
+def _option(text:str)->str|None:
+    "The letter of an option that is given with its text."
+    met = _OPTION.fullmatch(text)
+    return met and (met[1] or met[2])
+
+def _matrix(text:str)->str|None:
+    "A matrix, entry by entry, whatever its brackets."
+    met = _MATRIX.fullmatch(text)
+    if not met: return None
+    rows = [','.join(normalise(entry) for entry in row.split('&')) for row in met[2].strip(_BREAK+' ').split(_BREAK)]
+    return f'matrix({";".join(rows)})'
+
+_SIDE = re.compile(r'|[a-z]|[\d.,()]+(?:\s*(?:[-+*/^]|\\times|\\cdot)\s*[\d.,()]+)+') # Of a value: `x`, or `5 + 3`
 
 def _parts(text:str)->str|None:
     "The inside of brackets, a set, the last side of an equation, a list item by item; `None` for anything else."
@@ -170,9 +225,10 @@ def _parts(text:str)->str|None:
     return ','.join(map(normalise, items)) if is_list else None
 
 # %% ../../../nbs/eig/01_answers.ipynb #bc6f27bb
-_AMOUNT = r'[$€£¥₹]?(?:\d+ \d+/\d+|(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:/\d+)?|\.\d+)%?'
+_AMOUNT = rf'[{_COINS}]?(?:\d+ \d+/\d+|(?:\d{{1,3}}(?:,\d{{3}})+(?!\d)|\d+)(?:\.\d+)?(?:/\d+)?|\.\d+)%?'
+_CLOCK = r'\d+(?::\d+)+(?:\s*[apAP]\.?[mM]\b\.?)?' # A time of day, or a ratio
 _VALUE = rf'(?:(?<![\w.)%])[-−+])?{_AMOUNT}'
-_LAST = re.compile(rf'\\[dtc]?frac\s*\{{[^{{}}]*\}}\s*\{{[^{{}}]*\}}|{_VALUE}(?:,{_AMOUNT})*')
+_LAST = re.compile(rf'\\[dtc]?frac\s*\{{[^{{}}]*\}}\s*\{{[^{{}}]*\}}|{_CLOCK}|{_VALUE}(?:,{_AMOUNT})*')
 _CLAUSE = re.compile(r',\s+(?:which|since|because|as|so|but|where|that)\b|\s+(?:because|since)\b|[;!]\s|。'
                      r'|(?<=[^\s.]{2})\.\s+(?=[A-Z\d])|(?<=^\w)\.\s')
 
@@ -190,7 +246,8 @@ def extract(text:str)->str|None:
     "The answer that a free text gives, or `None`."
     if (found := _boxed(text)) is not None: return found
     if hits := re.findall(r'####\s*(.+)', text): return hits[-1].strip().rstrip('.')
-    if hits := re.findall(r'answer\s*(?:is|:)([^\n]+)', text, re.I): return _stated(hits[-1])
+    hits = [said for said in re.findall(r'answer\s*(?:is|:)([^\n]+)', text, re.I) if said.strip(' :*_')]
+    if hits: return _stated(hits[-1])
     hits = _LAST.findall(text)
     return hits[-1] if hits else None
 

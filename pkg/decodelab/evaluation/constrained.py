@@ -5,7 +5,7 @@
 # %% ../../../nbs/evaluation/02_constrained.ipynb #86db8300
 from __future__ import annotations
 import inspect, logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ import torch
 from ..backends.contract import Usage
 from ..backends.folders import folder_hash
 from ..backends.hf import HF
-from ..core.errors import BadValue, DecodelabError, ModelError, needs
+from ..core.errors import BadValue, ModelError, needs
 from ..core.files import digest
 from ..core.settings import load_settings
 from .lmeval.adapter import RULES, asked_of, claimed, holding_key, written
@@ -35,8 +35,15 @@ from tqdm import tqdm
 _log = logging.getLogger(__name__)
 
 # %% auto #0
-__all__ = ['Around', 'around', 'named', 'theirs_and_ours', 'refused', 'Loading', 'Through', 'Validating', 'Drawing',
+__all__ = ['Placed', 'Around', 'around', 'named', 'theirs_and_ours', 'refused', 'Loading', 'Through', 'Validating', 'Drawing',
            'SchemaConstrainedLM', 'mark_of']
+
+# %% ../../../nbs/evaluation/02_constrained.ipynb #f3db6734
+class Placed:
+    "A model whose inputs go to one device; offloaded weights are nowhere (`meta`) until they are used."
+    def __init__(self, model:Any, device:torch.device): self.model, self.device = model, device
+    def __call__(self, *args, **options)->Any: return self.model(*args, **options)
+    def __getattr__(self, name:str)->Any: return getattr(self.model, name)
 
 # %% ../../../nbs/evaluation/02_constrained.ipynb #865efdbe
 class Around(HF):
@@ -53,7 +60,8 @@ class Around(HF):
 
 def around(lm:HFLM)->Around:
     "The backend of a loaded model."
-    try: return Around(lm.model, lm.tokenizer, f'hf:{named(lm.pretrained)}', lm.max_length)
+    model = Placed(lm.model, lm.device) if lm.model.device.type=='meta' else lm.model
+    try: return Around(model, lm.tokenizer, f'hf:{named(lm.pretrained)}', lm.max_length)
     except (AttributeError, RuntimeError, TypeError) as e:
         raise ModelError(f'{named(lm.pretrained)}: this model cannot be held to a schema while it decodes '
                          f'({str(e).splitlines()[0]}); mode=validate checks what it writes by itself') from e
@@ -107,7 +115,8 @@ class Loading(HFLM):
 
     def _check_causal(self, h:Held)->None:
         if self.backend!='causal' and h.mode!='validate':
-            raise BadValue('mode', h.mode, 'validate for an encoder-decoder model', 'Masks are for left-to-right models.')
+            raise BadValue('mode', h.mode, 'validate for an encoder-decoder model',
+                           'Masks are for left-to-right models.')
 
 _ELSEWHERE = ('device', 'batch_size', 'max_batch_size') # Say nothing of the answers
 

@@ -10,7 +10,8 @@ from ..core.errors import BadValue, DecodelabError, nearest
 
 # %% auto #0
 __all__ = ['Group', 'main', 'values', 'ended', 'run', 'resume', 'ls', 'show', 'watch', 'publish', 'params', 'checked', 'convert',
-           'fitted', 'said', 'fit_gain', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_quick']
+           'fitted', 'said', 'fit_gain', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema',
+           'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
@@ -234,6 +235,27 @@ def bench_score(runtime, n, peer_n, rounds, size, tool, kinds):
     from decodelab.lab.peers import against_tool, report_score
     if tool: return click.echo(against_tool(tool, n, rounds, size))
     for line in report_score(runtime, n, rounds, size, peer_n, kinds or ('mmlu', 'hellaswag')): click.echo(line)
+
+@bench.command('schema')
+@click.option('--backend', 'backends', multiple=True, help='Runtime and model; hf:smollm2 and gguf:smollm2 by default.')
+@click.option('--rows', default='1,16,64', show_default=True, help='Rows at once, with commas.')
+@click.option('--shape', 'shapes', multiple=True, default=('strings',), show_default=True, help='Shapes to decode.')
+@click.option('--tokens', default=48, show_default=True, type=click.IntRange(1), help='Tokens of a row, at most.')
+@click.option('--rounds', default=5, show_default=True, type=click.IntRange(1), help='Measured rounds.')
+@click.option('--peer-python', default=None, help='A Python that has outlines 1.3; `make` makes one.')
+@click.option('--peers/--no-peers', default=True, show_default=True, help='Compile against outlines and xgrammar.')
+@click.option('--validity', default=0, type=click.IntRange(0), help='Sample so many documents and check each instead.')
+@click.option('--schemas', default=None, help='For --validity: a Python file with SCHEMAS, a JSON file, or a folder.')
+def bench_schema(backends, rows, shapes, tokens, rounds, peer_python, peers, validity, schemas):
+    "Constrained against free decoding, compiling against outlines and xgrammar, validity of sampled documents."
+    from decodelab.lab.schema_bench import SHAPES, report
+    for shape in shapes:
+        if shape not in SHAPES: raise BadValue('shape', shape, SHAPES)
+    try: counts = [int(x) for x in rows.split(',')]
+    except ValueError: counts = [0]
+    if min(counts) < 1: raise BadValue('rows', rows, 'whole numbers of 1 or more, with commas')
+    names = [checked(b) for b in backends] or ['hf:smollm2', 'gguf:smollm2']
+    for line in report(names, counts, rounds, tokens, shapes, peer_python, validity, schemas, peers): click.echo(line)
 
 # %% ../../../nbs/lab/09_cli.ipynb #cdc8eec5
 @bench.command('quick')

@@ -7,19 +7,21 @@ from __future__ import annotations
 import json, re
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from fastcore.basics import patch
-from ..backends.contract import Causal, Ids
+from ..backends.contract import Causal, Ids, Sampler
 from ..core.errors import BadValue, ModelError
+from .finite import matcher
 from .languages import Language, compile
 from .tokens import Vocabulary, beginnings, missing, sure_tokens, tokens_of
 if TYPE_CHECKING: from llguidance import LLExecutor, LLMatcher, LLTokenizer
 
 # %% auto #0
 __all__ = ['SPELLED', 'COMPILED', 'unforced', 'executor', 'Grammar', 'GrammarMatcher', 'only_token', 'spelled', 'texts_of',
-           'check_spelling', 'check_beginning', 'constrain']
+           'check_spelling', 'check_beginning', 'fault', 'Described', 'constrain']
 
 # %% ../../../nbs/schema/07_constraints.ipynb #4071f724
 def unforced(lark:str)->str:
@@ -54,10 +56,14 @@ class Grammar:
     def start(self)->GrammarMatcher: return GrammarMatcher(self, self.beginning.deep_copy())
     def fill(self, matchers:Sequence[Any], rows:Sequence[int], bits:np.ndarray)->None:
         "Set what each matcher allows in its row of `bits`; their grammars may differ."
-        from llguidance.numpy import fill_next_token_bitmask_par
+        from llguidance.numpy import fill_next_token_bitmask, fill_next_token_bitmask_par
         for m in matchers: m.check() # an errored matcher would allow the end of text
-        fill_next_token_bitmask_par(executor(), [(m.state, int(r)) for m,r in zip(matchers, rows)], bits)
+        if len(matchers)==1: fill_next_token_bitmask(matchers[0].state, bits, int(rows[0])) # no thread to wake
+        else: fill_next_token_bitmask_par(executor(), [(m.state, int(r)) for m,r in zip(matchers, rows)], bits)
         for m in matchers: m.check()
+    def check(self, text:str)->str:
+        "What is wrong with a finished text; empty when it is of the language."
+        return fault(self.language, text)
 
 # %% ../../../nbs/schema/07_constraints.ipynb #54e54cba
 class GrammarMatcher:
@@ -151,13 +157,41 @@ def check_beginning(grammar:Grammar)->None:
     byte = f'; it needs the byte {need[0]:#04x} ({need.decode(errors="replace")!r})' if need else ''
     raise ModelError(f'{grammar.words.name}: no token may begin a text of {grammar.name}{byte}')
 
+# %% ../../../nbs/schema/07_constraints.ipynb #0424b075
+def fault(language:Language, text:str)->str: # Empty when the text is of the language
+    "Where a finished text leaves the grammar of a language."
+    state, written = matcher(language.lark), list(text.encode())
+    n = state.validate_tokens(written)
+    if n < len(written): return f'not of {language.name}: {text.encode()[:n+1][-60:].decode(errors="replace")!r}'
+    state.consume_tokens(written)
+    return '' if state.is_accepting() else f'not a whole text of {language.name}'
+
+@dataclass(frozen=True, eq=False)
+class Described:
+    "A constraint that a server holds: what it is, without a matcher."
+    language: Language
+    def __eq__(self, other:object)->bool: return isinstance(other, Described) and self.grammar==other.grammar
+    def __hash__(self)->int: return hash(self.grammar)
+    @property
+    def name(self)->str: return self.language.name
+    @property
+    def grammar(self)->str: return self.language.grammar
+    def start(self)->GrammarMatcher: raise ModelError(f'{self.name}: a server holds its own text to it')
+    def fill(self, matchers:Sequence[Any], rows:Sequence[int], bits:np.ndarray)->None: self.start()
+    def check(self, text:str)->str: return fault(self.language, text)
+
 # %% ../../../nbs/schema/07_constraints.ipynb #2f15c760
 COMPILED = 256 # Grammars that are kept
 _compiled: OrderedDict[tuple, Grammar] = OrderedDict() # By the language's grammar and the tokenizer, the newest last
 
-def constrain(model:Causal, language:Any)->Grammar: # A `Language`, or what `compile` takes
-    "A constraint for one model."
+@overload
+def constrain(model:Causal, language:Any)->Grammar: ...
+@overload
+def constrain(model:Sampler, language:Any)->Grammar|Described: ...
+def constrain(model:Any, language:Any)->Any: # A `Language`, or what `compile` takes
+    "A constraint for one model; a server is told what it has to hold."
     if not isinstance(language, Language): language = compile(language)
+    if not model.capabilities.full_distribution: return Described(language)
     words, tokenizer = tokens_of(model)
     if (key := (language.grammar, language.lark, id(tokenizer))) not in _compiled:
         check_spelling(language, words)

@@ -11,12 +11,13 @@ from urllib.parse import unquote, urljoin
 from ..core.errors import BadValue, ModelError
 
 # %% auto #0
-__all__ = ['DEPTH', 'SIZE', 'Schema', 'strict_json', 'Document', 'read', 'bundled']
+__all__ = ['strict_json', 'Document', 'read', 'bundled']
 
-# %% ../../../nbs/schema/00_documents.ipynb #aa49c325
+# %% ../../../nbs/schema/00_documents.ipynb #e33c25e8
 DEPTH, SIZE = 200, 4_000_000 # Levels of brackets, and bytes, beyond which a schema is refused
 Schema = dict[str, Any]|bool
 
+# %% ../../../nbs/schema/00_documents.ipynb #8160eeb4
 def _unique(pairs:list[tuple[str, Any]])->dict[str, Any]:
     "An object whose keys all differ."
     out = dict(pairs)
@@ -35,7 +36,8 @@ def strict_json(text:str|bytes, # The document
     try:
         if isinstance(text, bytes): text = text.decode()
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_constant)
-    except UnicodeDecodeError as e: raise BadValue(what, e.object[e.start:e.start+4], 'UTF-8', f'Byte {e.start}.') from e
+    except UnicodeDecodeError as e:
+        raise BadValue(what, e.object[e.start:e.start+4], 'UTF-8', f'Byte {e.start}.') from e
     except json.JSONDecodeError as e:
         near = e.doc[max(e.pos-10, 0):e.pos+10]
         raise BadValue(what, near, 'JSON', f'{e.msg} at line {e.lineno}, column {e.colno}.') from e
@@ -47,8 +49,12 @@ def _plain(value:Any, # What a caller gave
           )->Any: # The same as JSON, not deeper than `DEPTH`
     "A copy that shares nothing with the caller's; what JSON cannot say is an error."
     try: text = json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as e: raise BadValue('schema', type(value).__name__, 'what JSON can say', f'{e}.') from e
+    except (TypeError, ValueError, RecursionError) as e:
+        raise BadValue('schema', type(value).__name__, 'what JSON can say', f'{e}.') from e
     if len(text)>SIZE: raise BadValue('schema', f'{len(text):,} characters', f'at most {SIZE:,}')
+    try: json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as e:
+        raise BadValue('schema', ascii(e.object[e.start]), 'characters', 'It is half of a pair.') from e
     depth = deepest = 0
     for bracket in re.findall(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text):
         depth += (bracket in '[{')-(bracket in ']}')
@@ -93,7 +99,8 @@ def _import(spec:str, # `package.module:Class`
 def _of_file(path:Path)->Document:
     "A schema in a file; its references may lead to files beside it."
     if not path.is_file():
-        close = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob('*.json')], 1) if path.parent.is_dir() else []
+        close = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob('*.json')],
+            1) if path.parent.is_dir() else []
         raise BadValue('schema', str(path), 'a file that exists', f'Did you mean {close[0]!r}?' if close else '')
     return Document(path.stem, _schema(strict_json(path.read_bytes(), str(path.name))), None, path.parent, path.name)
 
@@ -113,7 +120,9 @@ def read(spec:Any, # A dict, a truth value, JSON text, a file, `package.module:C
     if isinstance(spec, Mapping): spec = dict(spec)
     if not isinstance(spec, str): return Document('schema', _schema(spec))
     text = spec.strip()
-    if text.startswith(('{', '[')) or text in ('true', 'false'): return Document('schema', _schema(strict_json(text)))
+    if not text: raise BadValue('schema', spec, 'JSON text, a file, or `package.module:Class`')
+    if text.startswith(('{', '[', '\ufeff')) or text in ('true', 'false'):
+        return Document('schema', _schema(strict_json(text)))
     if re.fullmatch(r'[A-Za-z_]\w*(\.\w+)*:[A-Za-z_][\w.]*', text): return _import(text)
     return _of_file(Path(text).expanduser())
 
@@ -122,11 +131,11 @@ ONE = ('additionalProperties', 'contains', 'not', 'if', 'then', 'else', 'propert
        'unevaluatedProperties', 'additionalItems', 'contentSchema', 'items')
 LISTS = ('allOf', 'anyOf', 'oneOf', 'prefixItems', 'items')
 MAPS = ('properties', 'patternProperties', '$defs', 'definitions', 'dependentSchemas', 'dependencies')
-OTHERS = ('$schema', '$id', 'id', '$ref', '$anchor', '$dynamicRef', '$dynamicAnchor', '$recursiveRef', '$recursiveAnchor', '$comment',
-          '$vocabulary', 'type', 'enum', 'const', 'title', 'description', 'default', 'examples', 'deprecated', 'readOnly', 'writeOnly',
-          'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf', 'minLength', 'maxLength', 'pattern', 'format',
-          'contentEncoding', 'contentMediaType', 'minItems', 'maxItems', 'uniqueItems', 'minContains', 'maxContains',
-          'minProperties', 'maxProperties', 'required', 'dependentRequired')
+OTHERS = frozenset('''$schema $id id $ref $anchor $dynamicRef $dynamicAnchor $recursiveRef $recursiveAnchor $comment
+    $vocabulary type enum const
+    title description default examples deprecated readOnly writeOnly minimum maximum exclusiveMinimum
+    exclusiveMaximum multipleOf minLength maxLength pattern format contentEncoding contentMediaType minItems maxItems
+    uniqueItems minContains maxContains minProperties maxProperties required dependentRequired'''.split())
 OPENAPI = ('nullable', 'discriminator', 'xml', 'example', 'externalDocs', 'propertyOrdering', 'additionalProperty')
 KNOWN = frozenset((*ONE, *LISTS, *MAPS, *OTHERS))
 
@@ -174,7 +183,8 @@ def check_spelling(schema:Any, path:tuple[str, ...]=())->None:
     "A key that is nearly a keyword is an error that names it."
     if not isinstance(schema, dict): return
     for key in schema:
-        if word := misspelt(key): raise BadValue(f'schema at {pointer(path)}', key, 'a keyword of JSON Schema', f'Did you mean {word!r}?')
+        if word := misspelt(key):
+            raise BadValue(f'schema at {pointer(path)}', key, 'a keyword of JSON Schema', f'Did you mean {word!r}?')
     for inner,value in places(schema): check_spelling(value, (*path, *inner))
 
 # %% ../../../nbs/schema/00_documents.ipynb #8c66d5de
@@ -198,14 +208,17 @@ def _meta(schema:Schema, draft:int)->None:
     "A schema that its own meta-schema refuses is an error that names the place."
     import jsonschema_rs
     named = next(url for url,d in DIALECTS.items() if d==draft)
-    try: jsonschema_rs.meta.validate({**schema, '$schema': named+('#' if draft<2019 else '')} if isinstance(schema, dict) else schema)
+    try:
+        jsonschema_rs.meta.validate({**schema, '$schema': named+('#' if draft<2019 else '')}
+            if isinstance(schema, dict) else schema)
     except jsonschema_rs.ValidationError as e:
         path = list(e.instance_path)
         given = schema
         for step in path: given = given[step] # type: ignore[index]
-        allowed: Any = e.message
-        if path and path[-1]=='type' and isinstance(given, str): allowed = TYPES
-        raise BadValue(f'schema at {pointer(path)}', given if len(str(given))<80 else str(given)[:80], allowed) from e
+        short = given if len(str(given))<80 else str(given)[:80]+'…'
+        if path and path[-1]=='type' and isinstance(given, str):
+            raise BadValue(f'schema at {pointer(path)}', given, TYPES) from e
+        raise BadValue(f'schema at {pointer(path)}', short, 'what its meta-schema takes', f'{e.message[:200]}.') from e
 
 TYPES = ('null', 'boolean', 'integer', 'number', 'string', 'array', 'object')
 
@@ -240,7 +253,8 @@ class Bundle:
             if isinstance(name := node.get(key), str): self.anchors[address, name] = node
         if isinstance(name := node.get('$dynamicAnchor'), str): self.dynamic.setdefault(name, []).append(node)
         self.where[id(node)] = address, draft
-        for path,inner in places(node): self.learn(inner, address, draft, path[-1] if path[-1].isidentifier() else label)
+        for path,inner in places(node):
+            self.learn(inner, address, draft, path[-1] if path[-1].isidentifier() else label)
 
 def join(base:str, ref:str)->str:
     "An address relative to another, also for `urn:`."
@@ -253,9 +267,11 @@ def _load(bundle:Bundle, address:str, ref:str)->tuple[Any, int]:
     base = join(bundle.root, '.')
     beside = address[len(base):] if address.startswith(base) else None
     if beside is None or '..' in Path(unquote(beside)).parts:
-        raise BadValue('$ref', ref, 'a place in this schema or a file in its folder', 'Nothing is fetched from elsewhere.')
+        raise BadValue('$ref', ref, 'a place in this schema or a file in its folder',
+            'Nothing is fetched from elsewhere.')
     if bundle.folder is None:
-        raise BadValue('$ref', ref, 'a place in this schema', 'References to files need a schema that is read from a file.')
+        raise BadValue('$ref', ref, 'a place in this schema',
+            'References to files need a schema that is read from a file.')
     path = (bundle.folder/unquote(beside)).resolve()
     if not path.is_relative_to(bundle.folder.resolve()) or not path.is_file():
         raise BadValue('$ref', ref, sorted(p.name for p in bundle.folder.glob('*.json')))
@@ -274,7 +290,9 @@ def _walk(bundle:Bundle, node:Any, draft:int, address:str, fragment:str, ref:str
         step = step.replace('~1', '/').replace('~0', '~')
         if isinstance(node, list) and step.isdigit() and int(step)<len(node): node = node[int(step)]
         elif isinstance(node, dict) and step in node: node = node[step]
-        else: raise BadValue('$ref', ref, sorted(node) if isinstance(node, dict) and len(node)<50 else 'a place that exists')
+        else:
+            raise BadValue('$ref', ref, sorted(node) if isinstance(node, dict) and len(node)<50
+                else 'a place that exists')
         address, draft = bundle.where.get(id(node), (address, draft))
     if not isinstance(node, (dict, bool)): raise BadValue('$ref', ref, 'a place that holds a schema')
     if isinstance(node, dict) and id(node) not in bundle.where: bundle.learn(node, address, draft)
@@ -290,7 +308,8 @@ def resolve(bundle:Bundle, ref:str, address:str)->Any:
     if fragment.startswith('/'): return _walk(bundle, node, draft, target, fragment, ref)
     address = bundle.where[id(node)][0] if id(node) in bundle.where else target
     if (found := bundle.anchors.get((address, unquote(fragment)))) is None:
-        raise BadValue('$ref', ref, sorted(name for where,name in bundle.anchors if where==address) or 'a place that exists')
+        raise BadValue('$ref', ref, sorted(name for where,name in bundle.anchors if where==address)
+            or 'a place that exists')
     return found
 
 def _dynamic(bundle:Bundle, ref:str, address:str)->Any:
@@ -298,10 +317,19 @@ def _dynamic(bundle:Bundle, ref:str, address:str)->Any:
     found = resolve(bundle, ref, address)
     name = ref.partition('#')[2]
     if isinstance(found, dict) and found.get('$dynamicAnchor')==name:
+        if len(bundle.dynamic[name])==1: return found
         outer = bundle.resources[bundle.root][0]
         home = bundle.where[id(outer)][0] if isinstance(outer, dict) else ''
-        return next((n for n in bundle.dynamic[name] if bundle.where[id(n)][0]==home), found)
+        outermost = next((n for n in bundle.dynamic[name] if bundle.where[id(n)][0]==home), None)
+        if outermost is None:
+            raise BadValue('$dynamicRef', ref, 'an anchor of the whole document, where there are several of that name')
+        return outermost
     return found
+
+def _recursive(bundle:Bundle, found:Any)->Any:
+    "The schema of a recursive reference: the whole document, where both say so."
+    outer = bundle.resources[bundle.root][0]
+    return outer if all(isinstance(x, dict) and x.get('$recursiveAnchor') for x in (found, outer)) else found
 
 def refer(bundle:Bundle, target:Any)->Any:
     "A reference to a schema, which will be copied into `$defs`."
@@ -330,11 +358,13 @@ def _spelt(node:dict[str, Any], draft:int)->dict[str, Any]:
         key, value = ('dependentRequired', need) if isinstance(need, list) else ('dependentSchemas', need)
         if isinstance(need, str): key, value = 'dependentRequired', [need]
         out[key] = {**out.get(key, {}), name: value}
-    if draft in (6, 7) and out.get('contentEncoding')=='base64': out['allOf'] = [*out.get('allOf', []), BASE64] # it binds there
+    # it binds there
+    if draft in (6, 7) and out.get('contentEncoding')=='base64': out['allOf'] = [*out.get('allOf', []), BASE64]
     return out
 
 BASE64 = {'pattern': '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$'}
-DROPPED = ('$schema', '$id', 'id', '$anchor', '$dynamicAnchor', '$recursiveAnchor', '$vocabulary', '$comment', '$defs', 'definitions')
+DROPPED = ('$schema', '$id', 'id', '$anchor', '$dynamicAnchor', '$recursiveAnchor', '$vocabulary', '$comment',
+    '$defs', 'definitions')
 
 def modern(bundle:Bundle, node:Any)->Any:
     "A schema and all inside it in 2020-12, each reference to a name in `$defs`."
@@ -345,14 +375,46 @@ def modern(bundle:Bundle, node:Any)->Any:
         if key in DROPPED: continue
         if key in ('$ref', '$dynamicRef', '$recursiveRef'):
             target = _dynamic(bundle, value, address) if key=='$dynamicRef' else resolve(bundle, value, address)
+            if key=='$recursiveRef': target = _recursive(bundle, target)
             if '$ref' not in out: out |= refer(bundle, target)
             else: out['allOf'] = [*out.get('allOf', []), refer(bundle, target)]
-        elif key in MAPS: out[key] = {name: modern(bundle, v) for name,v in value.items()} if key!='dependentRequired' else value
+        elif key in MAPS:
+            out[key] = {name: modern(bundle, v) for name,v in value.items()} if key!='dependentRequired' else value
         elif key in LISTS and isinstance(value, list):
             out[key] = [*out.get(key, []), *(modern(bundle, v) for v in value)]
         elif key in ONE: out[key] = modern(bundle, value)
         else: out[key] = value
     return out
+
+# %% ../../../nbs/schema/00_documents.ipynb #1b9e8aa8
+IN_PLACE = ('allOf', 'anyOf', 'oneOf', 'not', 'if', 'then', 'else', 'dependentSchemas') # They speak of the same value
+
+def _same_value(whole:dict[str, Any], node:Any)->Iterator[Any]:
+    "Schemas that speak of the value that this one speaks of."
+    if not isinstance(node, dict): return
+    if '$ref' in node: yield whole if node['$ref']=='#' else whole['$defs'][node['$ref'].rpartition('/')[2]]
+    yield from (inner for path,inner in places(node) if path[0] in IN_PLACE)
+
+def check_progress(whole:dict[str, Any])->None:
+    "References that go in a circle around one value are an error."
+    done: set[int] = set()
+    on_path: set[int] = set()
+    for start in (whole, *whole.get('$defs', {}).values()):
+        todo = [(start, _same_value(whole, start))]
+        on_path.add(id(start))
+        while todo:
+            node, rest = todo[-1]
+            if (inner := next(rest, None)) is None:
+                done.add(id(node))
+                on_path.discard(id(node))
+                todo.pop()
+            elif id(inner) in on_path:
+                name = next((f'#/$defs/{k}' for k,v in whole.get('$defs', {}).items() if v is inner), '#')
+                raise BadValue('$ref', name, 'a place further inside the value',
+                    'It comes back to itself without progress.')
+            elif id(inner) not in done and isinstance(inner, dict):
+                on_path.add(id(inner))
+                todo.append((inner, _same_value(whole, inner)))
 
 # %% ../../../nbs/schema/00_documents.ipynb #04c90e11
 def bundled(document:Document)->Schema:
@@ -362,7 +424,7 @@ def bundled(document:Document)->Schema:
     check_spelling(schema)
     draft = dialect(schema)
     _meta(schema, draft)
-    bundle = Bundle(document.folder, root='schema:/'+document.file)
+    bundle = Bundle(document.folder, root='https://schema.invalid/'+document.file)
     bundle.resources[bundle.root] = schema, draft
     bundle.learn(schema, bundle.root, draft)
     own = bundle.where[id(schema)][0]
@@ -372,4 +434,6 @@ def bundled(document:Document)->Schema:
     while bundle.waiting:
         name, target = bundle.waiting.pop(0)
         bundle.defs[name] = modern(bundle, target)
-    return out | ({'$defs': bundle.defs} if bundle.defs else {})
+    whole = out | ({'$defs': bundle.defs} if bundle.defs else {})
+    check_progress(whole)
+    return whole

@@ -3,11 +3,14 @@
 # %% ../../../nbs/schema/04_grammar.ipynb #d53171b8
 from __future__ import annotations
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 from ..core.errors import BadValue
-from .compiling.branches import State
+from .compiling.branches import State, kind_of
+from .compiling.numbers import Bound, lcm, spelt
 from .finite import Memory, Survey, automaton, number_expression, able
 from .shapes import Array, Fixed, Number, Object, Text, note, text_expression, trie, written_string
 
@@ -19,7 +22,8 @@ GAP = r'(?: |\n(?: {0,24}|\t{0,8}))?' # Flexible white space: at most one line e
 SEPARATORS = {
     'json': {'{': '"{"', '}': '"}"', '[': '"["', ']': '"]"', ',': '", "', ':': '": "'},
     'compact': {c: f'"{c}"' for c in '{}[],:'},
-    'flexible': {'{': rf'/\{{{GAP}/', '}': rf'/{GAP}\}}/', '[': rf'/\[{GAP}/', ']': rf'/{GAP}\]/', ',': rf'/,{GAP}/', ':': '/: ?/'}}
+    'flexible': {'{': rf'/\{{{GAP}/', '}': rf'/{GAP}\}}/', '[': rf'/\[{GAP}/', ']': rf'/{GAP}\]/', ',': rf'/,{GAP}/',
+        ':': '/: ?/'}}
 NAMES = {'{': 'OPEN', '}': 'CLOSE', '[': 'FIRST', ']': 'LAST', ',': 'COMMA', ':': 'COLON'}
 LARK = 8_000_000 # Characters of a grammar
 
@@ -79,7 +83,7 @@ def write_state(w:Writer, state:State)->None:
     scalars = [scalar(v) for v in listed if not isinstance(v, (dict, list))]
     ways = [w.terminal(f'/{trie(scalars)}/')] if scalars else []
     ways += [fixed(w, v) for v in listed if isinstance(v, (dict, list))]
-    alone = sum(isinstance(x, Number) for x in shapes)==1 and not any(isinstance(v, (int, float)) for v in listed)
+    alone = sum(isinstance(x, Number) for x in shapes)==1 and not any(kind_of(v)=='number' for v in listed)
     for x in shapes:
         if isinstance(x, Text): ways.append(w.terminal(text_expression(x)))
         elif isinstance(x, Number): ways.append(write_number(w, x, place, alone))
@@ -91,31 +95,56 @@ def write_state(w:Writer, state:State)->None:
 def write_number(w:Writer, n:Number, place:str, alone:bool)->str:
     "A number; multiples that no last digits tell are left to llguidance, which knows those from zero on."
     if expression := number_expression(n): return w.terminal(expression)
+    step = lcm(Fraction(x) for x in n.steps)
+    if alone and n.integer is not False and not n.excluded and max(step.numerator, step.denominator)<=5_000:
+        return w.rule(_multiples(w, n, step))
     note(w.survey.notes, 'multipleOf', place, 'these multiples cannot be told by their last digits')
     return w.terminal(number_expression(Number(n.integer, n.lows, n.highs, (), n.excluded)) or '')
+
+def _multiples(w:Writer, n:Number, step:Fraction)->Iterator[str]:
+    "Multiples from zero on, and those below zero as a sign and a multiple above it."
+    low, high = n.lows[0] if n.lows else None, n.highs[0] if n.highs else None
+    what = {'type': 'integer' if n.integer else 'number', 'multipleOf': spelt(step)}
+    def rule(least:Bound, most:Bound|None)->str:
+        ends = {'exclusiveMinimum' if least[1] else 'minimum': format(least[0], 'f')}
+        top = most or (Decimal(10)**15, True)
+        ends['exclusiveMaximum' if top[1] else 'maximum'] = format(top[0], 'f')
+        body = ', '.join(f'"{k}": {v}' for k,v in {**what, **ends}.items() if k!='type')
+        name = f'm{len(w.rules)}'
+        w.rules[name] = f'%json {{"type": "{what["type"]}", {body}}}'
+        return name
+    if high is None or high[0]>0 or high==(0, False):
+        yield rule(max(low, (Decimal(0), False)) if low else (Decimal(0), False), high)
+    if low is None or low[0]<0:
+        least = (-high[0], high[1]) if high and high[0]<0 else (Decimal(0), True)
+        yield f'MINUS {rule(least, (-low[0], low[1]) if low else None)}'
 
 # %% ../../../nbs/schema/04_grammar.ipynb #6cf38f34
 def write_array(w:Writer, a:Array)->str:
     "An array as a rule."
     if a.counts or a.unique: return _remembering(w, a)
     can = w.survey.able
-    fits = next((i for i,state in enumerate(a.prefix) if state not in can), len(a.prefix)) # how far the first members go
+    # how far the first members go
+    fits = next((i for i,state in enumerate(a.prefix) if state not in can), len(a.prefix))
     high = a.high if fits==len(a.prefix) and a.rest in can else min(fits, a.high if a.high is not None else fits)
     first = [w.value(state) for state in a.prefix[:fits if high is None else min(fits, high)]]
     ways = ['FIRST LAST'] if a.low==0 else []
     if first:
         ways += [f'FIRST {_beginning(w, first, max(a.low, 1))} LAST'] if a.low<=len(first) else []
         head = f'FIRST {" COMMA ".join(first)}'
-        if high is None or high>len(first): ways.append(f'{head} {_times(w, f"COMMA {w.value(a.rest)}", max(a.low-len(first), 1), None if high is None else high-len(first))} LAST')
+        if high is None or high>len(first):
+            more = _times(f'COMMA {w.value(a.rest)}', max(a.low-len(first), 1), high, len(first))
+            ways.append(f'{head} {more} LAST')
     elif high is None or high>0:
         item = w.value(a.rest)
-        ways.append(f'FIRST {item} {_times(w, f"COMMA {item}", max(a.low-1, 0), None if high is None else high-1)} LAST')
+        ways.append(f'FIRST {item} {_times(f"COMMA {item}", max(a.low-1, 0), high, 1)} LAST')
     return w.rule(ways)
 
-def _times(w:Writer, what:str, low:int, high:int|None)->str:
-    "Something, so many times."
-    if high==0: return ''
-    return f'({what})'+('*' if (low, high)==(0, None) else f'{{{low},{"" if high is None else high}}}')
+def _times(what:str, low:int, high:int|None, so_far:int)->str:
+    "Something, so many times; the upper bound counts those that came before."
+    if high is not None and high-so_far==0: return ''
+    upper = '' if high is None else high-so_far
+    return f'({what})'+('*' if (low, high)==(0, None) else f'{{{low},{upper}}}')
 
 def _beginning(w:Writer, items:Sequence[str], low:int)->str:
     "The first of these, at least so many: a tree of halves."
@@ -130,29 +159,31 @@ def _beginning(w:Writer, items:Sequence[str], low:int)->str:
 def _remembering(w:Writer, a:Array)->str:
     "An array with a memory: each state of it is a rule, which begins with the state before."
     edges, ends = automaton(w.survey.source, a, w.survey.able.__contains__)
+    begin: Memory = (0, (0,)*len(a.counts), frozenset())
     names: dict[Memory, str] = {}
     for _,_,there in edges: names.setdefault(there, f'a{len(w.rules)}_{len(names)}')
     ways: dict[Memory, list[str]] = {m: [] for m in names}
     for here,label,there in edges:
         item = fixed(w, label.value) if isinstance(label, Fixed) else w.value(label)
         if here in names: ways[there].append(f'{names[here]} COMMA {item}')
-        if here[0]==0 and not here[2]: ways[there].append(item)
+        if here==begin: ways[there].append(item)
     for m,every in ways.items(): w.rule(every, names[m])
-    begin: Memory = (0, (0,)*len(a.counts), frozenset())
     return w.rule([*(['FIRST LAST'] if begin in ends else []), *(f'FIRST {names[m]} LAST' for m in names if m in ends)])
 
 # %% ../../../nbs/schema/04_grammar.ipynb #a044dd78
 def write_object(w:Writer, o:Object, place:str)->str:
     "An object as a rule."
     can = w.survey.able
-    named = [(f'{w.terminal(literal(written_string(k)))} COLON {w.value(state)}', needed) for k,state,needed in o.keys if state in can]
+    named = [(f'{w.terminal(literal(written_string(k)))} COLON {w.value(state)}', needed) for k,state,
+        needed in o.keys if state in can]
     free = [f'{w.terminal(key)} COLON {w.value(state)}' for key,state in o.free if state in can]
     least, high = sum(needed for _,needed in named), o.high
     if high is not None and high>=len(named) and not free: high = None
     if free and (high is None or high>max(least, 1)):
         note(w.survey.notes, 'additionalProperties', place, 'two keys that no schema names may be alike')
     other = w.rule(free) if free else ''
-    if o.low<=least and high is None: return _choices(w, [*named, *([(f'{other} (COMMA {other})*', False)] if free else [])])
+    if o.low<=least and high is None:
+        return _choices(w, [*named, *([(f'{other} (COMMA {other})*', False)] if free else [])])
     if len(named)>64:
         note(w.survey.notes, 'minProperties' if o.low>least else 'maxProperties', place, 'more than 64 keys to count')
         return _choices(w, [*named, *([(f'{other} (COMMA {other})*', False)] if free else [])])
@@ -193,10 +224,10 @@ def _counted(w:Writer, named:list[tuple[str, bool]], other:str, low:int, high:in
     ways = ['OPEN CLOSE'] if low==0 and nothing else []
     ways += [f'OPEN {rule} CLOSE' for n,rule in so_far.items() if n>=low]
     if other:
-        rest = {n: (max(low-n, 1), None if high is None else high-n) for n in so_far}
-        ways += [f'OPEN {so_far[n]} {_times(w, f"COMMA {other}", *r)} CLOSE' for n,r in rest.items() if r[1] is None or r[1]>0]
+        rest = {n: _times(f'COMMA {other}', max(low-n, 1), high, n) for n in so_far if high is None or high>n}
+        ways += [f'OPEN {so_far[n]} {more} CLOSE' for n,more in rest.items()]
         if nothing and (high is None or high>0):
-            ways.append(f'OPEN {other} {_times(w, f"COMMA {other}", max(low-1, 0), None if high is None else high-1)} CLOSE')
+            ways.append(f'OPEN {other} {_times(f"COMMA {other}", max(low-1, 0), high, 1)} CLOSE')
     return w.rule(ways)
 
 # %% ../../../nbs/schema/04_grammar.ipynb #e32aef10
@@ -206,5 +237,6 @@ def write(v:Survey, root:State, separators:str='json')->str:
     lines = [f'start: {w.value(root)}']
     for state in w.todo: write_state(w, state) # grows while it is read
     lines += [f'{name}: {ways}' for name,ways in w.rules.items()]
-    lines += [f'{NAMES[c]}: {spelt}' for c,spelt in SEPARATORS[separators].items()]
+    lines += [f'{NAMES[c]}: {how}' for c,how in SEPARATORS[separators].items()]
+    lines += ['MINUS: "-"'] if any('MINUS' in ways for ways in w.rules.values()) else []
     return '\n'.join([*lines, *(f'{name}: {expression}' for expression,name in w.terminals.items())])

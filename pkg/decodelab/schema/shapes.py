@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 from ..core.errors import BadValue
-from .documents import Schema
+from .documents import Schema, nodes
 from .compiling.branches import Branch, Demand, KINDS, Source, State, branches, kind_of, step, turned_by
-from .compiling.formats import FORMATS
+from .compiling.formats import FORMATS, FREE_FORMATS
 from .patterns import CHAR, Unsupported, point, terminal
 
 # %% auto #0
@@ -66,23 +66,41 @@ Shape = Fixed|Text|Number|Array|Object
 # %% ../../../nbs/schema/02_shapes.ipynb #f6e23e67
 Notes = dict[str, None] # A set that keeps its order
 
-def note(notes:Notes, keyword:str, at:str, why:str)->None: notes[f'{keyword} at {at if at and at[0]=="/" else "/"}: {why}'] = None
+def note(notes:Notes, keyword:str, at:str, why:str)->None:
+    notes[f'{keyword} at {at if at and at[0]=="/" else "/"}: {why}'] = None
 
 def said(s:Source, d:Demand)->Any:
     "What an atom's keyword says."
     return d.value if d.value is not None else s.at(d.at)[d.keyword] # type: ignore[index]
 
-def _least(values:Iterable[int])->int|None: return min(values, default=None)
+COUNTED = 1_000_000 # Characters, members or keys that are counted
+
+def _least(s:Source, atoms:Branch, keyword:str)->int:
+    "The largest of the lower bounds."
+    low = max((int(said(s, d)) for d in atoms if d.keyword==keyword), default=0)
+    if low>COUNTED: raise BadValue(keyword, low, f'at most {COUNTED:,}')
+    return low
+
+def _most(s:Source, atoms:Branch, keyword:str, notes:Notes)->int|None:
+    "The smallest of the upper bounds; one that no text reaches is listed, not counted."
+    high, at = min(((int(said(s, d)), d.at) for d in atoms if d.keyword==keyword), default=(None, ''))
+    if high is None or high<=COUNTED: return high
+    note(notes, keyword, at, f'more than {COUNTED:,} are not counted')
+    return None
 
 def text_shape(s:Source, atoms:Branch, notes:Notes)->Text|None:
     "The demands on a string, as one."
-    low = max((int(said(s, d)) for d in atoms if d.keyword=='minLength'), default=0)
-    high = _least(int(said(s, d)) for d in atoms if d.keyword=='maxLength')
+    low = _least(s, atoms, 'minLength')
+    high = _most(s, atoms, 'maxLength', notes)
     matches, differs, excluded = [], [], []
     for d in atoms:
-        if d.keyword=='format' and said(s, d) not in FORMATS: note(notes, 'format', d.at, f'{said(s, d)!r} is not known here')
+        if d.keyword=='format' and said(s, d) in FREE_FORMATS: continue
+        if d.keyword=='format' and said(s, d) not in FORMATS:
+            note(notes, 'format', d.at, f'{said(s, d)!r} is not known here')
         elif d.keyword in ('pattern', 'format'):
-            try: (matches if d.holds else differs).append(terminal(FORMATS.get(said(s, d), '') if d.keyword=='format' else said(s, d)))
+            try:
+                (matches if d.holds else differs).append(terminal(FORMATS.get(said(s, d), '') if d.keyword=='format'
+                    else said(s, d)))
             except Unsupported as e: note(notes, d.keyword, d.at, str(e))
         elif d.keyword in ('const', 'enum') and not d.holds: excluded += [v for v in values(s, d) if isinstance(v, str)]
     if high is not None and high<low: return None
@@ -93,19 +111,28 @@ def values(s:Source, d:Demand)->list[Any]:
     what = s.at(d.at)[d.keyword] # type: ignore[index]
     return [what] if d.keyword=='const' else what
 
+def note_values(s:Source, atoms:Branch, kind:str, notes:Notes)->None:
+    "A list or an object that a value must not be is not enforced."
+    for d in atoms:
+        if d.keyword in ('const', 'enum') and not d.holds and any(kind_of(v)==kind for v in values(s, d)):
+            note(notes, *turned_by(d.at, d.keyword))
+
 def decimal(x:Any)->Decimal: return Decimal(repr(x))
 
 def number_shape(s:Source, atoms:Branch, notes:Notes)->Number|None:
     "The demands on a number, as one."
     def bounds(plain:str, strict:str)->tuple[tuple[Decimal, bool], ...]:
-        return tuple(dict.fromkeys((decimal(said(s, d)), d.keyword==strict) for d in atoms if d.keyword in (plain, strict)))
+        return tuple(dict.fromkeys((decimal(said(s, d)), d.keyword==strict) for d in atoms
+            if d.keyword in (plain, strict)))
     lows, highs = bounds('minimum', 'exclusiveMinimum'), bounds('maximum', 'exclusiveMaximum')
     low, high = max(lows, default=None), min(highs, key=lambda b: (b[0], not b[1]), default=None)
     whole = {d.value for d in atoms if d.keyword=='integer'}
     steps = tuple(dict.fromkeys(decimal(said(s, d)) for d in atoms if d.keyword=='multipleOf'))
-    out = [decimal(v) for d in atoms if d.keyword in ('const', 'enum') and not d.holds for v in values(s, d) if kind_of(v)=='number']
+    out = [decimal(v) for d in atoms if d.keyword in ('const', 'enum') and not d.holds for v in values(s, d)
+        if kind_of(v)=='number']
     if len(whole)>1 or low and high and (low[0]>high[0] or low[0]==high[0] and (low[1] or high[1])): return None
-    return Number(whole.pop() if whole else None, (low,) if low else (), (high,) if high else (), steps, tuple(dict.fromkeys(out)))
+    return Number(whole.pop() if whole else None, (low,) if low else (), (high,) if high else (), steps,
+        tuple(dict.fromkeys(out)))
 
 # %% ../../../nbs/schema/02_shapes.ipynb #3e082d21
 def _seen(atoms:Branch, scope:str, *keywords:str)->list[Demand]:
@@ -125,8 +152,10 @@ def member(s:Source, atoms:Branch, i:int)->State:
 
 def _evaluated(s:Source, atoms:Branch, scope:str, i:int)->bool:
     "Has another keyword spoken of this member?"
-    schemas: list[Any] = [s.at(d.at) for d in _seen(atoms, scope, 'prefixItems', 'items', 'unevaluatedItems') if (d.keyword, d.at)!=('unevaluatedItems', scope)]
-    return any('items' in x or 'unevaluatedItems' in x or i<len(x.get('prefixItems', ())) for x in schemas)
+    for d in _seen(atoms, scope, 'prefixItems', 'items', 'unevaluatedItems'):
+        if d.keyword=='items' or d.keyword=='unevaluatedItems' and d.at!=scope: return True
+        if d.keyword=='prefixItems' and i<len(said(s, d)): return True
+    return False
 
 def _unevaluated(s:Source, atoms:Branch, d:Demand)->tuple[str, bool]:
     "What a member must be that no other keyword spoke of: also one that `contains` looks for."
@@ -135,6 +164,7 @@ def _unevaluated(s:Source, atoms:Branch, d:Demand)->tuple[str, bool]:
     if not looked: return own, True
     name = '~'+'|'.join((own, *looked))
     s.made[name] = {'anyOf': [{'$ref': '#'+quote(p)} for p in (own, *looked)]}
+    s.made |= {step(name, 'anyOf', i): part for i,part in enumerate(s.made[name]['anyOf'])} # type: ignore[index]
     return name, True
 
 def _true(s:Source, state:Iterable[tuple[str, bool]])->State:
@@ -144,8 +174,8 @@ def _true(s:Source, state:Iterable[tuple[str, bool]])->State:
 # %% ../../../nbs/schema/02_shapes.ipynb #3cd32d22
 def array_shape(s:Source, atoms:Branch, notes:Notes)->Array|None:
     "The demands on an array, as one."
-    low = max((int(said(s, d)) for d in atoms if d.keyword=='minItems'), default=0)
-    high = _least(int(said(s, d)) for d in atoms if d.keyword=='maxItems')
+    low = _least(s, atoms, 'minItems')
+    high = _most(s, atoms, 'maxItems', notes)
     if high is not None and high<low: return None
     first = max((len(said(s, d)) for d in atoms if d.keyword=='prefixItems'), default=0)
     first = max([first, *(d.value[0]+1 for d in atoms if d.keyword=='member')])
@@ -155,33 +185,44 @@ def array_shape(s:Source, atoms:Branch, notes:Notes)->Array|None:
         schema: Any = s.at(d.at)
         if d.keyword=='count': counts.append((frozenset({d.value[0]}), d.value[1], d.value[2]))
         if d.keyword!='contains': continue
-        counts.append((frozenset({(step(d.at, 'contains'), True)}), int(schema.get('minContains', 1)), schema.get('maxContains')))
+        counts.append((frozenset({(step(d.at, 'contains'), True)}), int(schema.get('minContains', 1)),
+            schema.get('maxContains')))
     counts = [c for c in counts if c[1:]!=(0, None)]
-    for d in atoms:
-        if d.keyword in ('const', 'enum') and not d.holds: note(notes, *turned_by(d.at, d.keyword))
-    return Array(tuple(member(s, atoms, i) for i in range(first)), member(s, atoms, 1_000_000), low, high, unique, tuple(counts))
+    note_values(s, atoms, 'array', notes)
+    return Array(tuple(member(s, atoms, i) for i in range(first)), member(s, atoms, 1_000_000), low, high, unique,
+        tuple(counts))
 
 # %% ../../../nbs/schema/02_shapes.ipynb #b3976061
 def matches(s:Source, pattern:str, key:str)->bool:
     "Does a pattern match a key?"
     import jsonschema_rs
-    if (name := 'pattern:'+pattern) not in s.validators: s.validators[name] = jsonschema_rs.Draft202012Validator({'pattern': pattern})
+    if (name := 'pattern:'+pattern) not in s.validators:
+        s.validators[name] = jsonschema_rs.Draft202012Validator({'pattern': pattern})
     return bool(s.validators[name].is_valid(key))
+
+# Of the values of keys
+SPEAKING = ('properties', 'patternProperties', 'additionalProperties', 'unevaluatedProperties', 'child')
 
 def property_state(s:Source, atoms:Branch, key:str|None, matched:frozenset[str])->State:
     "The state of the value of a key: a named one, or (`None`) any that matches these patterns and no other."
-    def spoken(schema:Any)->bool: return key in schema.get('properties', ()) or any(p in matched for p in schema.get('patternProperties', ()))
+    def spoken(schema:Any)->bool:
+        return key in schema.get('properties', ()) or any(p in matched for p in schema.get('patternProperties', ()))
     out: set[tuple[str, bool]] = set()
     for d in atoms:
         schema: Any = s.at(d.at)
         if d.keyword=='properties' and key in schema['properties']: out.add((step(d.at, 'properties', key), True))
-        elif d.keyword=='patternProperties': out |= {(step(d.at, 'patternProperties', p), True) for p in schema['patternProperties'] if p in matched}
-        elif d.keyword=='additionalProperties' and not spoken(schema): out.add((step(d.at, 'additionalProperties'), True))
+        elif d.keyword=='patternProperties':
+            out |= {(step(d.at, 'patternProperties', p), True) for p in schema['patternProperties'] if p in matched}
+        elif d.keyword=='additionalProperties' and not spoken(schema):
+            out.add((step(d.at, 'additionalProperties'), True))
         elif d.keyword=='child' and d.value[0]==key: out.add(d.value[1])
         elif d.keyword=='unevaluatedProperties':
-            seen: list[Any] = [x for x in _seen(atoms, d.at, 'properties', 'patternProperties', 'additionalProperties', 'unevaluatedProperties')]
-            whole = any(x.keyword in ('additionalProperties', 'unevaluatedProperties') and (x.keyword, x.at)!=(d.keyword, d.at) for x in seen)
-            if not whole and not any(spoken(s.at(x.at)) for x in seen): out.add((step(d.at, 'unevaluatedProperties'), True))
+            seen: list[Any] = [x for x in _seen(atoms, d.at, 'properties', 'patternProperties',
+                'additionalProperties', 'unevaluatedProperties')]
+            whole = any(x.keyword in ('additionalProperties', 'unevaluatedProperties')
+                and (x.keyword, x.at)!=(d.keyword, d.at) for x in seen)
+            if not whole and not any(spoken(s.at(x.at)) for x in seen):
+                out.add((step(d.at, 'unevaluatedProperties'), True))
     return _true(s, out)
 
 def _patterns(s:Source, atoms:Branch, notes:Notes)->dict[str, str]:
@@ -201,36 +242,48 @@ def object_shape(s:Source, atoms:Branch, notes:Notes)->Object|None:
     absent = {d.value[0] for d in atoms if d.keyword=='key' and not d.value[1]}
     names = [k for d in atoms if d.keyword=='properties' for k in said(s, d)]
     rule = frozenset((step(d.at, 'propertyNames'), True) for d in atoms if d.keyword=='propertyNames')
-    listed = finite(s, rule) if rule else None
+    listed = finite(s, rule, 'string') if rule else None
     if listed is not None: names += [v for v in listed if isinstance(v, str)]
     patterns = _patterns(s, atoms, notes)
+    speaking = [d for d in atoms if d.keyword in SPEAKING]
+    every = [p for d in atoms if d.keyword=='patternProperties' for p in said(s, d)]
     keys = []
     for k in dict.fromkeys([*names, *needed]):
         if k in absent or not s.holds(rule, k):
             if k in needed: return None
             continue
-        matched = frozenset(p for d in atoms if d.keyword=='patternProperties' for p in said(s, d) if matches(s, p, k))
-        keys.append((k, property_state(s, atoms, k, matched), k in needed))
-    low = max((int(said(s, d)) for d in atoms if d.keyword=='minProperties'), default=0)
-    high = _least(int(said(s, d)) for d in atoms if d.keyword=='maxProperties')
+        matched = frozenset(p for p in every if matches(s, p, k))
+        keys.append((k, property_state(s, speaking, k, matched), k in needed))
+    low = _least(s, atoms, 'minProperties')
+    high = _most(s, atoms, 'maxProperties', notes)
     if high is not None and high<max(low, len(needed)): return None
-    for d in atoms:
-        if d.keyword in ('const', 'enum') and not d.holds: note(notes, *turned_by(d.at, d.keyword))
-    free = () if listed is not None else tuple(free_keys(s, atoms, patterns, [*dict.fromkeys([*names, *needed, *absent])], rule, notes))
+    note_values(s, atoms, 'object', notes)
+    run = max((len(list(group)) for must,group in itertools.groupby(must for _,_,must in keys) if not must), default=0)
+    if run>RUN:
+        raise BadValue('properties', f'{run:,} optional keys in a row', f'at most {RUN}',
+            'A mask looks at all of them at once.')
+    free = () if listed is not None else tuple(free_keys(s, atoms, patterns,
+        [*dict.fromkeys([*names, *needed, *absent])], rule, notes))
     return Object(tuple(keys), free, low, high)
 
-def free_keys(s:Source, atoms:Branch, patterns:dict[str, str], named:list[str], rule:State, notes:Notes)->Iterator[tuple[str, State]]:
+RUN = 400 # Optional keys between two that are needed
+
+def free_keys(s:Source, atoms:Branch, patterns:dict[str, str], named:list[str], rule:State,
+    notes:Notes)->Iterator[tuple[str, State]]:
     "Kinds of keys that no schema names."
-    texts = [shape for shape in shapes_of(s, rule) if isinstance(shape, Text)] if rule else [Text()]
-    notes |= s.notes.get(rule, {}) if rule else {}
+    texts = [shape for shape in shapes_of(s, rule, 'string') if isinstance(shape, Text)] if rule else [Text()]
+    notes |= s.notes[rule, 'string'] if rule else {}
     used = list(patterns)[:5]
-    for p in list(patterns)[5:]: note(notes, 'patternProperties', atoms[0].at, f'{p!r}: only five patterns at one place are told apart')
+    for p in list(patterns)[5:]:
+        note(notes, 'patternProperties', atoms[0].at, f'{p!r}: only five patterns at one place are told apart')
     for signs in itertools.product((False, True), repeat=len(used)):
         matched = frozenset(p for p,sign in zip(used, signs) if sign)
         state = property_state(s, atoms, None, matched)
         if any(s.at(at) is (not sign) for at,sign in state): continue
         yes, no = [patterns[p] for p in matched], [patterns[p] for p in used if p not in matched]
-        for t in texts: yield text_expression(Text(t.low, t.high, (*t.matches, *yes), (*t.differs, *no), (*t.excluded, *named))), state
+        for t in texts:
+            yield text_expression(Text(t.low, t.high, (*t.matches, *yes), (*t.differs, *no),
+                (*t.excluded, *named))), state
 
 # %% ../../../nbs/schema/02_shapes.ipynb #d7a49268
 def trie(words:Iterable[str])->str:
@@ -262,26 +315,31 @@ def written_string(text:str)->str:
 # %% ../../../nbs/schema/02_shapes.ipynb #6d5e03a8
 SHAPE = dict(string=text_shape, number=number_shape, array=array_shape, object=object_shape)
 
-def shapes_of(s:Source, state:State)->tuple[Shape, ...]:
-    "All shapes of a state."
-    if state in s.known: return s.known[state]
+def shapes_of(s:Source, state:State, only:str|None=None)->tuple[Shape, ...]:
+    "All shapes of a state, or those of one type."
+    if (state, only) in s.known: return s.known[state, only]
     found: dict[Shape, None] = {}
     notes: Notes = {}
     if len(state)>200: raise BadValue('schema', f'{len(state)} schemas that speak of one value', 'at most 200')
     todo = [Demand('', at, sign) for at,sign in sorted(state)]
     s.busy.add(state)
-    for kind in KINDS:
+    before, s.work = s.work, 0
+    for kind in KINDS if only is None else (only,):
         for atoms in branches(s, todo, kind): found |= dict.fromkeys(_of_branch(s, state, kind, atoms, notes))
     s.busy.discard(state)
-    s.known[state] = tuple(found)
-    s.notes[state] = notes
-    return s.known[state]
+    s.total += s.work
+    s.work = before
+    s.known[state, only], s.notes[state, only] = tuple(found), notes
+    return s.known[state, only]
+
+VALUES = 40_000 # Of one `enum`
 
 def _of_branch(s:Source, state:State, kind:str, atoms:Branch, notes:Notes)->Iterator[Shape]:
     "The shapes of one branch: listed values that satisfy the whole state, or what its keywords describe."
     listed = [d for d in atoms if d.keyword in ('const', 'enum') and d.holds]
     if listed or kind in ('null', 'boolean'):
         own = values(s, listed[0]) if listed else [None] if kind=='null' else [True, False]
+        if len(own)>VALUES: raise BadValue('enum', f'{len(own):,} values', f'at most {VALUES:,}')
         yield from (Fixed(json.dumps(v, ensure_ascii=False)) for v in own if kind_of(v)==kind and s.holds(state, v))
         return
     fresh: Notes = {}
@@ -291,9 +349,9 @@ def _of_branch(s:Source, state:State, kind:str, atoms:Branch, notes:Notes)->Iter
     notes |= fresh
     yield shape
 
-def finite(s:Source, state:State)->list[Any]|None:
+def finite(s:Source, state:State, only:str|None=None)->list[Any]|None:
     "The values of a state that has only listed ones."
-    every = shapes_of(s, state)
+    every = shapes_of(s, state, only)
     return [v.value for v in every if isinstance(v, Fixed)] if all(isinstance(v, Fixed) for v in every) else None
 
 def possible(s:Source, state:State, depth:int=3)->bool:
@@ -321,4 +379,12 @@ def apart(s:Source, a:str, b:str)->bool:
         if x is not None and y is not None and any(x[k].isdisjoint(y[k]) for k in x.keys() & y.keys()): return True
     return not possible(s, frozenset({(a, True), (b, True)}))
 
-def source_of(schema:Schema)->Source: return Source(schema, apart=apart)
+def source_of(schema:Schema)->Source:
+    "A bundled schema whose patterns can be read."
+    for node in nodes(schema):
+        for pattern in (*([node['pattern']] if 'pattern' in node else []), *node.get('patternProperties', ())):
+            try: terminal(pattern)
+            except Unsupported: pass # listed where it is met
+    out = Source(schema, apart=apart)
+    out.valid('', None) # a validator takes it
+    return out

@@ -11,11 +11,11 @@ import pandas as pd
 from ..gain import ExpectedInformationGainCalculator, Metrics, settled
 from .compare import (SWEEPS, VARIANTS, Comparison, area, at_equal_tokens, front, sweep, sweeps,
                                          with_forecasts)
-from .plane import (CORRECT, REASONING, TOTAL, Curve, cheapest, edge, halves, judged, saving,
+from .plane import (CORRECT, REASONING, TOTAL, Curve, Judged, difference, edge, halves, judge, saving,
                                        targets, trace_calibration)
-from .report import KINDS, SHARES, done, finite, outcome_row, share_right
+from .report import KINDS, SHARES, done, finite, mark_compared, outcome_row, share_right
 from ..stopping.recording import trace
-from ...maths.statistics import Paired, detectable, paired
+from ...maths.statistics import Paired, detectable
 
 # %% auto #0
 __all__ = ['TONES', 'BASES', 'Curves', 'CLAIMS', 'AMORTISED', 'tidy', 'tone', 'interval', 'chosen', 'means', 'in_front', 'reach',
@@ -46,18 +46,17 @@ def interval(p:Paired)->str:
 # %% ../../../../nbs/eig/study/05_compare_report.ipynb #6499e731
 Curves = dict[str,Curve] # By the rule's name
 
-def chosen(curves:Curves, goal:float, column:int=TOTAL)->dict[str,np.ndarray]:
-    "Outcomes of every rule with its threshold chosen on the other half."
-    return {name: judged(c, goal, column) for name,c in curves.items()}
+def chosen(curves:Curves, goal:float, column:int=TOTAL)->dict[str,Judged]:
+    "Every rule at the target, its mixture of thresholds chosen on the other half."
+    return {name: judge(c, goal, column) for name,c in curves.items()}
 
-def means(outcomes:np.ndarray)->dict[str,float]:
+def means(rule:Judged)->dict[str,float]:
     "Accuracy, and mean tokens of each kind."
-    tokens = {kind: outcomes[:,column].mean() for kind,column in KINDS.items()}
-    return dict(accuracy=outcomes[:,CORRECT].mean()) | tokens
+    return dict(accuracy=rule.mean(CORRECT)) | {kind: rule.mean(column) for kind,column in KINDS.items()}
 
-def in_front(outcomes:dict[str,np.ndarray])->list[str]:
-    "Rules that no other beats in both tokens and accuracy."
-    return front({name: (x[:,TOTAL].mean(), x[:,CORRECT].mean()) for name,x in outcomes.items()})
+def in_front(rules:dict[str,Judged])->list[str]:
+    "Rules that no other beats in both tokens and accuracy, to a thousandth of that."
+    return front({name: (x.mean(TOTAL), round(x.mean(CORRECT), 3)) for name,x in rules.items()})
 
 def reach(curves:Curves)->tuple[float,float]:
     "Tokens without reasoning and with all of it: between them areas are taken."
@@ -66,22 +65,22 @@ def reach(curves:Curves)->tuple[float,float]:
 # %% ../../../../nbs/eig/study/05_compare_report.ipynb #eafbf3e9
 def table(curves:Curves, goal:float)->pd.DataFrame:
     "Every rule at the target: accuracy, tokens by kind, against full reasoning and a budget that spends as much."
-    outcomes = chosen(curves, goal)
-    best, by_tokens = in_front(outcomes), sorted(outcomes, key=lambda name: outcomes[name][:,TOTAL].mean())
+    rules = chosen(curves, goal)
+    best, by_tokens = in_front(rules), sorted(rules, key=lambda name: rules[name].mean(TOTAL))
     rows = []
     for name in by_tokens:
-        row = outcome_row(name, outcomes[name])
+        row = outcome_row(name, rules[name].outcomes if name in BASES else rules[name])
         del row['seconds']
-        rows.append({'front': '●' if name in best else ''} | row | _against_bases(curves, name, outcomes[name], goal))
+        rows.append({'front': '●' if name in best else ''} | row | _against_bases(curves, name, rules, goal))
     return pd.DataFrame(rows)
 
-def _against_bases(curves:Curves, name:str, outcomes:np.ndarray, goal:float)->dict:
+def _against_bases(curves:Curves, name:str, rules:dict[str,Judged], goal:float)->dict:
     "A rule against full reasoning and against a budget, and its area."
-    full, equal = curves['full'].outcomes[0], '–'
-    less = '–' if name=='full' else interval(paired(outcomes[:,CORRECT], full[:,CORRECT]))
+    equal = '–'
+    less = '–' if name=='full' else interval(difference(rules[name], rules['full'], CORRECT))
     if name not in (*BASES, 'fixed budget'):
-        difference, tokens = at_equal_tokens(curves[name], curves['fixed budget'], goal)
-        if tokens > 0: equal = interval(difference)
+        more, _, met = at_equal_tokens(curves[name], curves['fixed budget'], goal)
+        if met: equal = interval(more)
     return {'accuracy less full, 95 %': less, 'less a budget of equal tokens, 95 %': equal,
             'area': None if name in BASES else area(curves[name], *reach(curves))}
 
@@ -99,11 +98,9 @@ def claims(traces:dict[int,Sequence[dict]], curves:dict[int,Curves], share:float
 
 def _claim(curves:Curves, rule:str, against:str, column:int, goal:float)->dict:
     s = saving(curves[rule], curves[against], goal, column)
-    equal = [finite(curves[name].at(goal, column)) for name in (rule, against)]
     return dict(rule=rule, against=against, counted='reasoning' if column==REASONING else 'all',
                 tokens=s.tokens[0], other=s.tokens[1], saved=finite(s.saved), low=s.difference.low,
-                high=s.difference.high, accuracy=s.accuracy[0], other_accuracy=s.accuracy[1],
-                equal_accuracy_tokens=equal[0], equal_accuracy_other=equal[1])
+                high=s.difference.high, accuracy=s.accuracy[0], other_accuracy=s.accuracy[1], equal=s.met)
 
 # %% ../../../../nbs/eig/study/05_compare_report.ipynb #14d4a21b
 def more_or_less(a:float, b:float, less:str='less')->str:
@@ -121,10 +118,10 @@ def claims_table(rows:Sequence[dict])->pd.DataFrame:
 
 def _told(r:dict)->str:
     "A claim on one seed."
-    tokens, other, mine, theirs = (r[k] for k in ('tokens', 'other', 'equal_accuracy_tokens', 'equal_accuracy_other'))
-    equal = '–' if not theirs or mine is None else more_or_less(mine, theirs)
-    return (f'{tokens:.1f} against {other:.1f}: {more_or_less(tokens, other)}, '
-            f'{tokens-other:+.1f} [{r["low"]:+.1f}, {r["high"]:+.1f}]; at equal accuracy {equal}')
+    tokens, other, mine, theirs = (r[k] for k in ('tokens', 'other', 'accuracy', 'other_accuracy'))
+    equal = '' if r['equal'] else ', which one of the two does not reach'
+    return (f'{tokens:.1f} against {other:.1f}: {more_or_less(tokens, other)}, {tokens-other:+.1f} '
+            f'[{r["low"]:+.1f}, {r["high"]:+.1f}]; at accuracy {mine:.3f} and {theirs:.3f}{equal}')
 
 # %% ../../../../nbs/eig/study/05_compare_report.ipynb #e3a88e5f
 AMORTISED = ('amortised, probes', 'amortised, hidden state')
@@ -138,23 +135,17 @@ def along(traces:Sequence[dict], curves:Curves, shares:Sequence[float]=SHARES,
                          for share,goal in zip(shares, targets(traces, shares))])
 
 def keeping_accuracy(curves:Curves, loss:float=.01)->pd.DataFrame:
-    "What each rule saves of full reasoning's tokens, its threshold chosen on the other half to lose `loss` at most."
-    full = curves['full'].outcomes[0]
+    "What each rule saves of full reasoning's tokens, its mixture chosen on the other half to lose `loss` on that."
+    full = judge(curves['full'], 1.)
     rows = []
     for name,c in curves.items():
         if name in BASES: continue
-        kept = _keeping(c, full, loss)
-        saved = lambda column: 1-kept[:,column].mean()/full[:,column].mean()
-        rows.append({'rule': name, 'reasoning saved': saved(REASONING), 'all tokens saved': saved(TOTAL),
-                     'accuracy less full, 95 %': interval(paired(kept[:,CORRECT], full[:,CORRECT]))})
+        kept = judge(c, full.spent[:,:,CORRECT]-loss, TOTAL)
+        saved = lambda column: 1-kept.mean(column)/full.mean(column)
+        rows.append({'rule': name if kept.met else f'{name}, which loses more', 'reasoning saved': saved(REASONING),
+                     'all tokens saved': saved(TOTAL),
+                     'accuracy less full, 95 %': interval(difference(kept, full, CORRECT))})
     return pd.DataFrame(sorted(rows, key=lambda r: -r['all tokens saved']))
-
-def _keeping(c:Curve, full:np.ndarray, loss:float)->np.ndarray: # [n, 6]
-    side, out = halves(len(full)), np.empty(full.shape)
-    for half in (0, 1):
-        other = side!=half
-        out[side==half] = c.outcomes[cheapest(c, other, full[other,CORRECT].mean()-loss, TOTAL),side==half]
-    return out
 
 # %% ../../../../nbs/eig/study/05_compare_report.ipynb #b8403fa6
 def parts(traces:Sequence[dict], curves:Curves, goal:float, m:int, gains:dict, skip:Sequence[str],
@@ -167,16 +158,17 @@ def parts(traces:Sequence[dict], curves:Curves, goal:float, m:int, gains:dict, s
     shown = ('own path, L=6', *AMORTISED, 'entropy', 'fixed budget')
     every |= {name: c for name,c in curves.items() if name in shown}
     every |= sweeps(traces, VARIANTS, m, gains, skip, cue_tokens)
-    return _parts_table({name: judged(c, goal, TOTAL) for name,c in every.items()})
+    return _parts_table(chosen(every, goal))
 
-def _parts_table(outcomes:dict[str,np.ndarray])->pd.DataFrame:
+def _parts_table(rules:dict[str,Judged])->pd.DataFrame:
     "Rules against the first one."
-    base, rows = next(iter(outcomes.values())), []
-    for name,x in outcomes.items():
-        d = paired(x[:,TOTAL], base[:,TOTAL])
+    base, rows = next(iter(rules.values())), []
+    for name,x in rules.items():
+        d = difference(x, base, TOTAL)
         less = f'{d.difference:+.1f} [{d.low:+.1f}, {d.high:+.1f}]' if rows else '–'
         kinds = {kind: of for kind,of in means(x).items() if kind!='answer'}
-        rows.append({'rule': name} | kinds | {'all tokens against the first row, 95 %': less})
+        rows.append({'rule': name if x.met else f'{name}, which does not reach it'} | kinds
+                    | {'all tokens against the first row, 95 %': less})
     return pd.DataFrame(rows)
 
 # %% ../../../../nbs/eig/study/05_compare_report.ipynb #7e7505fd
@@ -220,7 +212,7 @@ def _belief_row(traces:Sequence[dict])->dict:
 _DASHES = ('-', '--', ':', '-.', (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (7, 2)))
 
 def plane_figure(curves:Curves, goal:float, seconds:dict[str,tuple[float,float]]|None=None):
-    "All rules: accuracy against all tokens, reasoning tokens and, for those run live at the target, seconds."
+    "Accuracy against all tokens, reasoning tokens and, where run live, seconds; rings mark the two that are compared."
     import matplotlib.pyplot as plt
     fig, axes = plt.subplots(1, 3 if seconds else 2, figsize=(16 if seconds else 11.5, 5), sharey=True)
     for ax,column in zip(axes, (TOTAL, REASONING)): _plane(ax, curves, goal, column)
@@ -239,6 +231,8 @@ def _plane(ax, curves:Curves, goal:float, column:int)->None:
         style = '' if base else '-' if main else next(dashes)
         ax.plot(*edge(c, column), marker='o' if base else '', ls=style, color=tone(name), lw=2.4 if main else 1.2, ms=7,
                 alpha=1 if main else .85, label=name, zorder=3 if main else 2)
+    pair = next(((a, b) for a,b,of in CLAIMS if of==column and a in curves and b in curves), ())
+    if pair: mark_compared(ax, [(judge(curves[name], goal, column), tone(name)) for name in pair], column)
     ax.axhline(goal, color='#c3c9d0', lw=1, ls=':', zorder=0)
     ax.grid(alpha=.2)
 
@@ -256,11 +250,11 @@ _KIND_TONES = {'reasoning': '#33475b', 'answer': '#9fb1c1', 'probe': '#2b7bba', 
 def cost_figure(curves:Curves, goal:float):
     "All tokens at the target, by kind."
     import matplotlib.pyplot as plt
-    rules = sorted(chosen(curves, goal).items(), key=lambda rule: -rule[1][:,TOTAL].mean())
+    rules = sorted(chosen(curves, goal).items(), key=lambda rule: -rule[1].mean(TOTAL))
     fig, ax = plt.subplots(figsize=(9, .33*len(rules)+1.2))
     left = np.zeros(len(rules))
     for kind,colour in _KIND_TONES.items():
-        width = np.array([x[:,KINDS[kind]].mean() for _,x in rules])
+        width = np.array([x.mean(KINDS[kind]) for _,x in rules])
         ax.barh([name for name,_ in rules], width, left=left, color=colour, label=kind)
         left += width
     for i,total in enumerate(left):
@@ -292,8 +286,8 @@ def sensitivity_figure(traces:Sequence[dict], eig:Curve|None, m:int=16, ks:Seque
     return done(fig)
 
 # %% ../../../../nbs/eig/study/05_compare_report.ipynb #a9079069
-_HALVES = ("both rules' thresholds are chosen on one half of the questions and judged on the other, so their "
-           'accuracies differ a little: the table says by how much, and what is left at equal accuracy.')
+_HALVES = ('every rule is a mixture of two neighbouring thresholds that meets the target, chosen on one half of the '
+           'questions and judged on the other; the intervals contain the choice.')
 
 def verdict(rows:Sequence[dict], n:int)->str:
     "The claims in sentences: with one seed its interval, with more how many of them agree."
@@ -304,22 +298,26 @@ def verdict(rows:Sequence[dict], n:int)->str:
 def _sentence(rows:Sequence[dict])->str:
     "One claim over all seeds."
     tokens, other = (np.mean([r[of] for r in rows]) for of in ('tokens', 'other'))
+    apart = sum(not r['equal'] for r in rows)
     below, above = sum(r['high'] < 0 for r in rows), sum(r['low'] > 0 for r in rows)
     kind = 'reasoning ' if rows[0]['counted']=='reasoning' else ''
     return (f'- **{rows[0]["rule"]}** spends {tokens:.1f} {kind}tokens where **{rows[0]["against"]}** spends '
             f'{other:.1f}: {more_or_less(tokens, other, "fewer")}; the interval is below zero in {below} and above it '
-            f'in {above} of {len(rows)} seed{"s" if len(rows) > 1 else ""}.')
+            f'in {above} of {len(rows)} seed{"s" if len(rows) > 1 else ""}{_unequal(apart)}.')
+
+def _unequal(seeds:int)->str:
+    return f', and in {seeds} of them one of the two does not reach the target' if seeds else ''
 
 # %% ../../../../nbs/eig/study/05_compare_report.ipynb #5e9c7e4b
 def metrics(c:Comparison, traces:dict[int,Sequence[dict]], curves:Curves, rows:Sequence[dict], goal:float)->dict:
     "Everything that a later run could be held against."
-    every, outcomes = [t for own in traces.values() for t in own], chosen(curves, goal)
+    every, judged = [t for own in traces.values() for t in own], chosen(curves, goal)
     areas = {name: None if name in BASES else area(curve, *reach(curves)) for name,curve in curves.items()}
-    rules = {name: {of: float(x) for of,x in means(own).items()} | dict(area=areas[name])
-             for name,own in outcomes.items()}
+    rules = {name: {of: float(x) for of,x in means(own).items()} | dict(area=areas[name], equal=own.met)
+             for name,own in judged.items()}
     fits = {kind: dict(r2=g.r2, rows=g.rows, questions=g.questions) for kind,g in c.fitted.items()}
     return dict(n=len(every), seeds=len(traces), goal=goal, calibration_error=trace_calibration(every)[0],
-                detectable=detectable(len(every), .2), rules=rules, front=in_front(outcomes), claims=list(rows),
+                detectable=detectable(len(every), .2), rules=rules, front=in_front(judged), claims=list(rows),
                 fits=fits, accuracy={rule: share_right(every, rule) for rule in ('none', 'full')})
 
 def pooled(curves:dict[int,Curves])->Curves:

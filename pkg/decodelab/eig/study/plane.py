@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from ..stopping.recording import FLOOR
 from .traces import replay, replays
-from ...maths.statistics import Paired, calibration, paired, wilson
+from ...maths.statistics import Paired, calibration, fewest, wilson
 
 # %% auto #0
-__all__ = ['CORRECT', 'REASONING', 'FORECAST', 'PROBE', 'ANSWER', 'TOTAL', 'NAMES', 'grid', 'Curve', 'edge', 'curve', 'cheapest',
-           'halves', 'judged', 'targets', 'Saving', 'saving', 'trace_calibration', 'accuracy_by_share']
+__all__ = ['CORRECT', 'REASONING', 'FORECAST', 'PROBE', 'ANSWER', 'TOTAL', 'NAMES', 'DRAWS', 'grid', 'Curve', 'edge', 'curve',
+           'mixture', 'cheapest', 'halves', 'Judged', 'judge', 'judged', 'difference', 'targets', 'Saving', 'saving',
+           'trace_calibration', 'accuracy_by_share']
 
 # %% ../../../../nbs/eig/study/01_plane.ipynb #0bb7ff71
 CORRECT, REASONING, FORECAST, PROBE, ANSWER, TOTAL = range(6) # Columns of `replay`
@@ -60,6 +61,25 @@ def curve(traces:Sequence[dict], rule:str, thresholds:np.ndarray|None=None)->Cur
     return Curve(rule, tried, replays(traces, rule, tried))
 
 # %% ../../../../nbs/eig/study/01_plane.ipynb #86b614df
+def mixture(value:np.ndarray, # [..., m] what must meet the target at each threshold, in the thresholds' order
+            cost:np.ndarray, # [..., m] what is to be small
+            target:np.ndarray|float, # [...]
+           )->tuple[np.ndarray,np.ndarray,np.ndarray]: # [...] first threshold, weight of the one after it, met
+    "The cheapest mixture of two neighbouring thresholds that meets a target; the nearest threshold where none does."
+    gap = value - np.asarray(target, float)[...,None]
+    nearest = np.lexsort((cost, np.abs(gap)), axis=-1)[...,0]
+    a, b = gap[...,:-1], gap[...,1:]
+    with np.errstate(invalid='ignore', divide='ignore'): w = np.where(a==b, cost[...,1:] < cost[...,:-1], a/(a-b))
+    price = np.where(a*b <= 0, (1-w)*cost[...,:-1] + w*cost[...,1:], np.inf)
+    if not price.shape[-1]: return nearest, np.zeros(nearest.shape), gap[...,0]==0
+    best = price.argmin(-1)
+    met = np.isfinite(np.take_along_axis(price, best[...,None], -1)[...,0])
+    weight = np.take_along_axis(w, best[...,None], -1)[...,0]
+    return np.where(met, best, nearest), np.where(met, weight, 0.), met
+
+# %% ../../../../nbs/eig/study/01_plane.ipynb #366a2651
+DRAWS = 999 # Resamples of questions, on each of which the choice is made anew
+
 def cheapest(c:Curve, half:np.ndarray, target:float, column:int)->int:
     "Index of the threshold that reaches the target here with the fewest tokens; the most accurate one if none does."
     accuracy, tokens = c.outcomes[:,half,CORRECT].mean(1), c.outcomes[:,half,column].mean(1)
@@ -70,11 +90,73 @@ def halves(n:int, seed:int=0)->np.ndarray: # [n], 0 or 1
     "The half that each question is in."
     return np.random.default_rng(seed).permutation(n) % 2
 
+# %% ../../../../nbs/eig/study/01_plane.ipynb #4ffa27fb
+@dataclass(frozen=True)
+class Judged:
+    "A rule at a target."
+    outcomes: np.ndarray # [n, 6] expected outcome of each question, by a mixture it had no part in choosing
+    resampled: np.ndarray # [draws, 6] means over questions drawn anew, the choice repeated
+    met: bool # Whether both halves have a mixture that meets the target
+    spent: np.ndarray # [2, draws+1, 6] means on the half that chose, at its choice: as it is, then of each draw
+
+    def mean(self, column:int)->float: return float(self.outcomes[:,column].mean())
+    def interval(self, column:int, level:float=.95)->tuple[float,float]:
+        "Of the mean, the choice in it; of no use where a half has too few questions."
+        bound = 1. if column==CORRECT else np.inf
+        if len(self.outcomes) < 2*fewest(level): return (0. if column==CORRECT else -bound), bound
+        return tuple(map(float, np.quantile(self.resampled[:,column], [(1-level)/2, (1+level)/2])))
+
+# %% ../../../../nbs/eig/study/01_plane.ipynb #d84209f4
+def _drawn(c:Curve, side:np.ndarray, draws:int, seed:int)->list[np.ndarray]: # two of [draws+1, m, 6]
+    "Means of each half at every threshold: as it is, then with its questions drawn anew."
+    rng, means = np.random.default_rng(seed), []
+    for half in (0, 1):
+        own = c.outcomes[:,side==half].transpose(1, 0, 2)
+        n, m, columns = own.shape
+        counts = np.vstack([np.ones(n), rng.multinomial(n, np.full(n, 1/n), draws)])/n
+        means.append((counts@own.reshape(n, -1)).reshape(-1, m, columns))
+    return means
+
+def _mixed(x:np.ndarray, first:np.ndarray, weight:np.ndarray)->np.ndarray: # x [d, m, 6] → [d, 6]
+    "What a mixture makes of the values at thresholds, row by row."
+    rows, after = np.arange(len(x)), np.minimum(first+1, x.shape[1]-1)
+    return (1-weight)[:,None]*x[rows,first] + weight[:,None]*x[rows,after]
+
+# %% ../../../../nbs/eig/study/01_plane.ipynb #63fc56d6
+def judge(c:Curve,
+          target:float|Sequence[np.ndarray], # The same everywhere, or [draws+1] for each half that chooses
+          column:int=REASONING, # Tokens that are to be few
+          seed:int=0, draws:int=DRAWS,
+          by:int=CORRECT, # What must meet the target; tokens: then accuracy is to be high
+         )->Judged:
+    "A rule at a target: chosen on one half of the questions and judged on the other, with the spread of that."
+    side = halves(c.outcomes.shape[1], seed)
+    means, out = _drawn(c, side, draws, seed), np.empty(c.outcomes.shape[1:])
+    resampled, spent, met = 0., [], True
+    for half in (0, 1): # that is judged
+        other = means[1-half]
+        aim = np.broadcast_to(target if np.isscalar(target) else target[1-half], len(other))
+        first, weight, hit = mixture(other[...,by], other[...,column] if by==CORRECT else -other[...,CORRECT], aim)
+        chosen = np.minimum([first[0], first[0]+1], len(c.thresholds)-1)
+        out[side==half] = np.tensordot([1-weight[0], weight[0]], c.outcomes[chosen][:,side==half], 1)
+        resampled = resampled + (side==half).mean()*_mixed(means[half], first, weight)
+        spent, met = [_mixed(other, first, weight), *spent], met and bool(hit[0])
+    return Judged(out, resampled[1:], met, np.array(spent))
+
 def judged(c:Curve, target:float, column:int=REASONING, seed:int=0)->np.ndarray: # [n, 6]
-    "Outcomes of a rule on every question, with the threshold chosen on the half that the question is not in."
-    side, out = halves(c.outcomes.shape[1], seed), np.empty(c.outcomes.shape[1:])
-    for half in (0, 1): out[side==half] = c.outcomes[cheapest(c, side!=half, target, column),side==half]
-    return out
+    "Expected outcomes of a rule on every question, at a target."
+    return judge(c, target, column, seed).outcomes
+
+# %% ../../../../nbs/eig/study/01_plane.ipynb #60afc1ae
+def difference(a:Judged, b:Judged, column:int, level:float=.95)->Paired:
+    "What one rule spends, or gets right, less the other on the same questions; the choice is in interval and p."
+    d, n = a.resampled[:,column]-b.resampled[:,column], len(a.outcomes)
+    apart = a.outcomes[:,column]-b.outcomes[:,column]
+    tail = (1+min((d <= 0).sum(), (d >= 0).sum()))/(1+len(d))
+    low, high = np.quantile(d, [(1-level)/2, (1+level)/2])
+    bound = 1. if column==CORRECT else np.inf
+    if n < 2*fewest(level): low, high, tail = -bound, bound, .5
+    return Paired(float(apart.mean()), float(low), float(high), float(min(1, 2*tail)), n, int((np.abs(apart) > 1e-12).sum()))
 
 # %% ../../../../nbs/eig/study/01_plane.ipynb #940f9077
 def targets(traces:Sequence[dict], shares:Sequence[float])->list[float]:
@@ -89,16 +171,16 @@ class Saving:
     accuracy: tuple[float,float]
     difference: Paired # Tokens, rule − other
     accuracy_difference: Paired
+    met: bool = True # Whether both have a mixture that meets the target
 
     @property
     def saved(self)->float: return 1-self.tokens[0]/self.tokens[1] if self.tokens[1] else float('nan') # Share
 
 def saving(a:Curve, b:Curve, target:float, column:int=REASONING, seed:int=0)->Saving:
-    "Compare two rules on the same questions at the same target."
-    both = [judged(c, target, column, seed) for c in (a, b)]
-    tokens, correct = [x[:,column] for x in both], [x[:,CORRECT] for x in both]
-    means = lambda pair: (pair[0].mean(), pair[1].mean())
-    return Saving(means(tokens), means(correct), paired(*tokens), paired(*correct))
+    "Compare two rules on the same questions at the same accuracy."
+    x, y = (judge(c, target, column, seed) for c in (a, b))
+    means = lambda of: (x.mean(of), y.mean(of))
+    return Saving(means(column), means(CORRECT), difference(x, y, column), difference(x, y, CORRECT), x.met and y.met)
 
 # %% ../../../../nbs/eig/study/01_plane.ipynb #8fb8c416
 def trace_calibration(traces:Sequence[dict], bins:int=10)->tuple[float,np.ndarray]:

@@ -7,15 +7,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 import numpy as np
 import pandas as pd
-from .plane import (ANSWER, CORRECT, FORECAST, NAMES, PROBE, REASONING, TOTAL, Curve, Saving, curve,
-                                       edge, judged, saving, targets, trace_calibration)
+from .plane import (ANSWER, CORRECT, FORECAST, NAMES, PROBE, REASONING, TOTAL, Curve, Judged, Saving,
+                                       curve, edge, judge, saving, targets, trace_calibration)
 from .traces import replay
 from ...maths.statistics import detectable, wilson
 
 # %% auto #0
 __all__ = ['COLOURS', 'KINDS', 'SHARES', 'live_outcomes', 'all_curves', 'outcome_row', 'main_table', 'show', 'savings', 'finite',
-           'share_right', 'population', 'summary', 'done', 'plane_figure', 'steps_figure', 'calibration_figure', 'case',
-           'worst', 'best', 'compare', 'verdict', 'population_table', 'pick', 'caveats']
+           'share_right', 'population', 'summary', 'done', 'plane_figure', 'mark_compared', 'steps_figure',
+           'calibration_figure', 'case', 'worst', 'best', 'compare', 'verdict', 'population_table', 'pick', 'caveats']
 
 # %% ../../../../nbs/eig/study/02_report.ipynb #c6950514
 COLOURS = {'budget': '#7f8c9b', 'entropy': '#2b7bba', 'eig': '#e4572e', 'full': '#1d2530', 'none': '#b0b8c1'}
@@ -30,12 +30,15 @@ def all_curves(traces:Sequence[dict])->dict[str,Curve]:
     return {rule: curve(traces, rule) for rule in ('budget', 'entropy', 'eig')}
 
 # %% ../../../../nbs/eig/study/02_report.ipynb #c43309ee
-def outcome_row(name:str, outcomes:np.ndarray, seconds:float|None=None)->dict: # outcomes [n, 6]
-    "One row of the main table."
-    right, n = int(outcomes[:,CORRECT].sum()), len(outcomes)
-    low, high = wilson(right, n)
+def outcome_row(name:str, outcomes:np.ndarray|Judged, seconds:float|None=None)->dict: # outcomes [n, 6]
+    "One row of the main table; the interval of a rule at a target contains the choice of its mixture."
+    if isinstance(outcomes, Judged):
+        (low, high), name = outcomes.interval(CORRECT), name if outcomes.met else f'{name}, which it does not reach'
+        outcomes = outcomes.outcomes
+    else: low, high = wilson(int(outcomes[:,CORRECT].sum()), len(outcomes))
     tokens = {kind: outcomes[:,column].mean() for kind,column in KINDS.items()}
-    return {'rule': name, 'accuracy': right/n, '95 %': f'{low:.3f}–{high:.3f}', **tokens, 'seconds': seconds}
+    return {'rule': name, 'accuracy': outcomes[:,CORRECT].mean(), '95 %': f'{low:.3f}–{high:.3f}', **tokens,
+            'seconds': seconds}
 
 def main_table(traces:Sequence[dict], live:Sequence[dict], curves:dict[str,Curve], target:float, lam:float,
                seconds:dict)->pd.DataFrame:
@@ -43,7 +46,7 @@ def main_table(traces:Sequence[dict], live:Sequence[dict], curves:dict[str,Curve
     spent = lambda stage: seconds.get(stage, 0)/len(traces) or None
     return pd.DataFrame([
         outcome_row(NAMES['none'], replay(traces, 'none', 0)),
-        *(outcome_row(f'{NAMES[rule]} (at the target)', judged(c, target)) for rule,c in curves.items()),
+        *(outcome_row(f'{NAMES[rule]} (at the target)', judge(c, target)) for rule,c in curves.items()),
         outcome_row(f'EIG, live at λ = {lam:g}', live_outcomes(live), spent('live')),
         outcome_row(NAMES['full'], replay(traces, 'full', 0), spent('full'))])
 
@@ -88,7 +91,7 @@ def population(traces:Sequence[dict], target_share:float)->dict:
 
 def _against(s:Saving)->dict:
     return dict(eig=s.tokens[0], other=s.tokens[1], saved=finite(s.saved), low=s.difference.low, high=s.difference.high,
-                accuracy=s.accuracy[0], other_accuracy=s.accuracy[1])
+                accuracy=s.accuracy[0], other_accuracy=s.accuracy[1], equal=s.met)
 
 # %% ../../../../nbs/eig/study/02_report.ipynb #4e1e8286
 def summary(traces:Sequence[dict], live:Sequence[dict], target_share:float)->dict:
@@ -124,7 +127,7 @@ def done(fig):
     return fig
 
 def plane_figure(traces:Sequence[dict], live:Sequence[dict], curves:dict[str,Curve], target:float, lam:float):
-    "Accuracy against reasoning tokens, and against all tokens."
+    "Accuracy against reasoning tokens, and against all tokens; rings mark what is compared at the target."
     import matplotlib.pyplot as plt
     fig, axes = plt.subplots(1, 2, figsize=(11.5, 4.6), sharey=True)
     for ax,column in zip(axes, (REASONING, TOTAL)):
@@ -133,12 +136,21 @@ def plane_figure(traces:Sequence[dict], live:Sequence[dict], curves:dict[str,Cur
         now = live_outcomes(live)
         ax.plot(now[:,column].mean(), now[:,CORRECT].mean(), 'D', color=COLOURS['eig'], mec='white', ms=9,
                 label=f'EIG live, λ = {lam:g}')
+        mark_compared(ax, [(judge(c, target, column), COLOURS[c.rule]) for c in curves.values()], column)
         ax.axhline(target, color=_FAINT, lw=1, ls=':', zorder=0)
         ax.grid(alpha=.25)
     axes[0].set(xlabel='reasoning tokens a question', ylabel='accuracy', title='What thinking costs')
     axes[1].set(xlabel='all tokens a question (log scale)', title='What deciding costs too', xscale='log')
     axes[0].legend(frameon=False, loc='lower right')
     return done(fig)
+
+# %% ../../../../nbs/eig/study/02_report.ipynb #f4419fbb
+def mark_compared(ax, rules:Sequence[tuple[Judged,str]], column:int)->None: # Rules at a target, with their colours
+    "Rings where rules are compared, and a line from one to the other."
+    points = [(x.mean(column), x.mean(CORRECT)) for x,_ in rules]
+    ax.plot(*zip(*points), color=_FAINT, lw=1, zorder=3)
+    for (tokens, accuracy),(_,colour) in zip(points, rules):
+        ax.plot(tokens, accuracy, 'o', ms=12, mfc='none', mec=colour, mew=2, zorder=4)
 
 # %% ../../../../nbs/eig/study/02_report.ipynb #d88c9714
 def _edge(ax, c:Curve, column:int)->None:
@@ -252,6 +264,7 @@ def compare(s:Saving, what:str)->str:
     "One comparison in words, with its interval and whether it excludes zero."
     d, share = s.difference, f'{abs(s.saved):.0%} ' if np.isfinite(s.saved) else ''
     clear = '' if d.high < 0 or d.low > 0 else ', not distinguishable from zero'
+    if not s.met: clear += '; one of the two does not reach this accuracy'
     return (f'{share}{"fewer" if d.difference < 0 else "more"} {what} ({s.tokens[0]:.1f} against {s.tokens[1]:.1f}; '
             f'difference {d.difference:+.1f} [{d.low:+.1f}, {d.high:+.1f}]{clear})')
 
@@ -260,9 +273,9 @@ def verdict(traces:Sequence[dict], curves:dict[str,Curve], target:float)->str:
     budget, entropy = (saving(curves['eig'], curves[other], target) for other in ('budget', 'entropy'))
     total = saving(curves['eig'], curves['budget'], target, TOTAL)
     share, n = np.mean([len(set(t['correct'])) > 1 for t in traces]), len(traces)
-    return (f'At the target accuracy {target:.3f} (reached on the other half: EIG {budget.accuracy[0]:.3f}, '
-            f'budget {budget.accuracy[1]:.3f}, entropy {entropy.accuracy[1]:.3f}) EIG spends '
-            f'{compare(budget, "reasoning tokens")} than the best fixed budget, and '
+    return (f'At equal accuracy, {target:.3f} (on the halves that had no part in the choice: EIG {budget.accuracy[0]:.3f}, '
+            f'budget {budget.accuracy[1]:.3f}, entropy {entropy.accuracy[1]:.3f}), EIG spends '
+            f'{compare(budget, "reasoning tokens")} than a fixed budget, and '
             f'{compare(entropy, "reasoning tokens")} than an entropy threshold. '
             f'Counting forecasts and probes it spends {compare(total, "tokens in all")} than the fixed budget. '
             f'With n = {n} the smallest difference of accuracy between two rules that would show is about '

@@ -188,6 +188,9 @@ def noted(cache_hook, asked:Sequence[tuple[dict,str|None]])->None:
     "Keep what requests' own arguments about a schema stand for, of each task."
     if (db := getattr(cache_hook, 'dbdict', None)) is None: return
     own = {(json.dumps(parted(g)[0], sort_keys=True, default=str), task) for g,task in asked}
+    if any('schema_column' in json.loads(text) for text,_ in own):
+        raise BadValue('use_cache', str(db.filename), 'nothing with schema_column',
+                       "lm-eval's keys do not hold the schema that a question brings along.")
     found = {(text, task): held(json.loads(text), task) for text,task in own if text!='{}'}
     new = {k: h.key for k,h in found.items() if h is not None}
     if new: db[SPECS] = db.get(SPECS, {}) | new
@@ -207,7 +210,8 @@ def claimed(cache_hook, name:str, identity:str)->None:
                        f'This one has answers of {whose[0]}.')
     for (text,task),key in db.get(SPECS, {}).items():
         if (h := held(json.loads(text), task)) is None or h.key!=key:
-            raise BadValue('use_cache', file, 'a file of its own for each schema', f'What {text} stands for has changed.')
+            raise BadValue('use_cache', file, 'a file of its own for each schema',
+                           f'What {text} stands for has changed.')
     if (seed := db.get(SEED)) not in (None, Generation().stream()):
         raise BadValue('use_cache', file, 'a file of its own for each --seed',
                        f'This one has samples drawn under seed {seed}.')

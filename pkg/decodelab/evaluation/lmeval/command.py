@@ -6,13 +6,15 @@
 from __future__ import annotations
 import argparse, json, sys
 from collections.abc import Sequence
+from pathlib import Path
 from ...backends.loading import check
 from ...core.errors import DecodelabError, needs
+from .holding import tasks_from
 from .names import HELD, MODELS, register
 from .takeover import as_dict, through_ours
 
 # %% auto #0
-__all__ = ['TAKES_JSON', 'model_named', 'readable', 'as_object', 'evaluate', 'report', 'main']
+__all__ = ['TAKES_JSON', 'model_named', 'readable', 'as_object', 'yaml_folders', 'evaluate', 'report', 'main']
 
 # %% ../../../../nbs/evaluation/lmeval/11_command.ipynb #e8ed1f55
 def model_named(arguments:Sequence[str], # Of the command
@@ -52,6 +54,19 @@ def as_object(values:Sequence[str])->list[str]:
     if not any('{' in v for v in values): return list(values)
     return [json.dumps({k: x for v in values for k,x in as_dict(v).items()})]
 
+# %% ../../../../nbs/evaluation/lmeval/11_command.ipynb #bb87c374
+def yaml_folders(arguments:Sequence[str])->dict[str,Path]:
+    "Of tasks that are given as YAML files, or as a folder of them: the folder of each."
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument('--tasks', '-t', nargs='*', default=[])
+    try: given, _ = parser.parse_known_args(list(arguments))
+    except argparse.ArgumentError: return {}
+    paths = [Path(name) for text in given.tasks for name in text.split(',')]
+    files = [f for p in paths for f in (p.glob('*.yaml') if p.is_dir() else [p]) if f.suffix=='.yaml' and f.is_file()]
+    if not files: return {}
+    from lm_eval.tasks._yaml_loader import load_yaml
+    return {str(load_yaml(f, resolve_func=False).get('task')): f.parent for f in files}
+
 # %% ../../../../nbs/evaluation/lmeval/11_command.ipynb #6c33416d
 def evaluate():
     "lm-eval's command with our models, rules and schemas; what these came to at the end."
@@ -60,7 +75,7 @@ def evaluate():
     sys.argv[1:] = readable(sys.argv[1:])
     from lm_eval.__main__ import cli_evaluate
     register()
-    with through_ours() as done: cli_evaluate()
+    with tasks_from(yaml_folders(sys.argv[1:])), through_ours() as done: cli_evaluate()
     report(done)
 
 def report(done:Sequence[dict])->None:

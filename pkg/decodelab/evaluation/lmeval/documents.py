@@ -20,7 +20,8 @@ from .stopping import Reasoned, thoughts
 from ...schema.constraints import constrain
 from ...schema.extraction import extract
 from ...schema.languages import Language
-from ...schema.reasoning import Reasoned as ThinkingFirst, marker_of, reasoned as thinking_first
+from ...schema.reasoning import Reasoned as ThinkingFirst, marker_of
+from ...schema.reasoning import reasoned as thinking_first
 from ...schema.validation import Verdict, validate
 
 _log = logging.getLogger(__name__)
@@ -69,7 +70,8 @@ def response(w:Written)->Reasoned:
     "A response with its record."
     v, (text, missing) = w.verdict, said(w)
     record = dict(schema=w.held.language.name, mode=w.held.mode, status=v.status, reason=v.reason or missing,
-                  keyword=v.keyword, at=v.at, tokens=w.tokens, thinking=w.thinking, kept=w.kept, tries=w.tries, forced_mark=w.forced or None)
+                  keyword=v.keyword, at=v.at, tokens=w.tokens, thinking=w.thinking, kept=w.kept, tries=w.tries,
+                  forced_mark=w.forced or None)
     if text!=v.text: record['document'] = v.text
     if w.held.language.unenforced: record['unenforced'] = list(w.held.language.unenforced)
     return Reasoned(text, {k: x for k,x in record.items() if x not in (None, '')})
@@ -77,8 +79,7 @@ def response(w:Written)->Reasoned:
 def looked_for(text:str, held:Held)->Written:
     "The document in a text that was generated freely; the text itself where there is none."
     after = text.rpartition(held.reason_first)[2] if isinstance(held.reason_first, str) else text
-    if held.language.kind=='json': v = extract(after, held.language)
-    else: v = validate(after.strip(), held.language)
+    v = extract(after, held.language)
     return Written(held, v if v.status=='valid' else replace(v, text=text))
 
 # %% ../../../../nbs/evaluation/lmeval/05_documents.ipynb #bb93a188
@@ -152,7 +153,9 @@ def _exact(self:Writer, prompts:Sequence[Ids], plans:Sequence[Sampling], helds:S
     if not which: return
     from decodelab.schema.exact_sampling import exact_batch
     groups: dict[Any, list[int]] = {}
-    for i in which: groups.setdefault((helds[i].key, prompts[i], replace(plans[i], first=0, constraint=None)), []).append(i)
+    for i in which:
+        key = helds[i].key, prompts[i], replace(plans[i], first=0, constraint=None)
+        groups.setdefault(key, []).append(i)
     for part in groups.values():
         h, plan, numbers = helds[part[0]], plans[part[0]], [plans[i].first for i in part]
         plan = replace(plan, first=min(numbers), n=max(numbers)-min(numbers)+1)
@@ -174,11 +177,11 @@ def check_exact(held:Held, g:Generation)->None:
 @dataclass(frozen=True)
 class Described:
     "A constraint that another program holds: what it is, without a matcher."
-    language: Language
+    grammar: str
+    language: Language = field(compare=False)
     @property
     def name(self)->str: return self.language.name
-    @property
-    def grammar(self)->str: return self.language.grammar
+    def check(self, text:str)->str: return validate(text, self.language).reason # Of a text that a server gave
     def start(self)->Any: raise ModelError(f'{self.name}: a server holds its own text to it')
     def fill(self, matchers:Sequence[Any], rows:Sequence[int], bits:np.ndarray)->None: self.start()
 
@@ -192,7 +195,7 @@ def _served(self:Writer, prompts:Sequence[Ids], plans:Sequence[Sampling], helds:
     for i,sample in self._thoughts(prompts, plans, helds).items():
         begun[i], thinking[i] = sample, len(sample)-len(prompts[i])
         left[i] = replace(plans[i], max_tokens=max(1, plans[i].max_tokens-thinking[i]))
-    left = [replace(plan, constraint=Described(h.language)) for plan,h in zip(left, helds)]
+    left = [replace(plan, constraint=Described(h.language.grammar, h.language)) for plan,h in zip(left, helds)]
     samples = self.model.sample(begun, left)
     return [replace(read_off(s, plan.constraint, h), thinking=n)
             for (s,),plan,h,n in zip(samples, left, helds, thinking)]

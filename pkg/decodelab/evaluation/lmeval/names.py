@@ -16,7 +16,7 @@ MODELS = {
     'decodelab-gguf': 'DecodelabGGUF', 'decodelab-mlx': 'DecodelabMLX',
     'llama-pajamas-gguf': 'DecodelabGGUF', 'llama-pajamas-mlx': 'DecodelabMLX',
     'schema_constrained': 'SchemaConstrainedLM', 'schema-constrained-llm': 'SchemaConstrainedLM'}
-HELD = tuple(name for name,cls in MODELS.items() if cls=='SchemaConstrainedLM') # lm-eval's Transformers class under a schema
+HELD = tuple(name for name,cls in MODELS.items() if cls=='SchemaConstrainedLM') # lm-eval's own class, under a schema
 SCORING = 'decodelab.evaluation.lmeval.scoring'
 FILTERS = {'json_field': 'JsonField', 'schema_field': 'JsonField'}
 METRICS = ('json_validity', 'schema_validity')
