@@ -68,7 +68,7 @@ def assisted(pair:Any, prompt:Sequence[int], tokens:int, rounds:int)->dict[str, 
     "One row of q* with drafts beside Transformers' assisted generation."
     import torch
     ids = torch.tensor([list(prompt)])
-    how = dict(assistant_model=pair.theta.model, do_sample=True, max_new_tokens=tokens, min_new_tokens=tokens, top_k=0)
+    how = dict(assistant_model=pair.theta.model, do_sample=True, max_new_tokens=tokens, eos_token_id=None, top_k=0)
     def mine(): return pair.generate([prompt], max_new_tokens=tokens, skip_decode=True, draft_tokens='auto')
     def theirs(): return pair.t.model.generate(ids, attention_mask=torch.ones_like(ids), pad_token_id=0, **how)
     seconds = in_turn((mine, theirs), rounds)
