@@ -1,5 +1,5 @@
 "What is read from files: lines end at newlines only, a byte-order mark is no text, and a bad file is one sentence."
-import json, math
+import importlib.util, json, math, os, random
 import pytest
 from hypothesis import given, settings, strategies as st
 from decodelab.core.errors import BadValue, DataError, MissingExtra, ModelError, RunError, needs
@@ -7,7 +7,8 @@ from decodelab.core.files import Journal, bounded, json_lines, read_journal, rea
 from decodelab.core.parameters import Parameters, param, preset, read, read_yaml
 from decodelab.core.runs import Run, chunks
 from decodelab.core.settings import load_settings
-from decodelab.tasks.data import load_questions, read_jsonl
+from decodelab.tasks.data import judge_answer, load_questions, read_jsonl
+from decodelab.tasks.hopeless import hide_quantity
 
 BREAKS = '\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029' # Everything that `str.splitlines` cuts at
 text = st.text(st.one_of(st.characters(codec='utf-8'), st.sampled_from(BREAKS)), min_size=1)
@@ -96,3 +97,78 @@ def test_odd_records_are_one_sentence(tmp_path, line):
     f = tmp_path/'odd.jsonl'
     f.write_text(line+'\n')
     with pytest.raises(DataError, match='line 1'): read_jsonl(f)
+
+# --- generated questions, and questions that nobody can answer ---
+generated = pytest.mark.skipif(not importlib.util.find_spec('reasoning_gym') and not os.environ.get('CI'),
+                               reason='NOT TESTED: pip install "decodelab[tasks]"')
+
+@generated
+def test_generated_questions_are_the_generators_own_and_scored_by_it():
+    import reasoning_gym
+    own = reasoning_gym.create_dataset('chain_sum', seed=0, size=6, min_terms=3, max_terms=3)
+    qs = load_questions('reasoning_gym:chain_sum:min_terms=3,max_terms=3', 6)
+    assert [(q.text, q.answer) for q in qs]==[(e['question'], e['answer']) for e in own]
+    assert qs==load_questions('reasoning_gym:chain_sum:min_terms=3,max_terms=3', 6) and len({q.id for q in qs})==6
+    never = lambda a, b: pytest.fail('the generator decides')
+    for q,e in zip(qs, own):
+        for said in (e['answer'], str(int(e['answer'])+1), '', 'so it is '+e['answer']):
+            assert judge_answer(said, q.answer, q.scorer, never)==(own.score_answer(said, e)==1), said
+    assert not judge_answer(None, '1', qs[0].scorer, never)
+
+@generated
+def test_an_answer_that_is_not_the_one_named_can_be_right():
+    "Countdown: any expression that makes the target from the numbers; a graph: any colouring that is proper."
+    countdown = load_questions('reasoning_gym:countdown', 3)[0]
+    swapped = ' + '.join(reversed(countdown.answer.split(' + '))) # the same sum, written the other way round
+    never = lambda a, b: False
+    assert judge_answer(countdown.answer, countdown.answer, countdown.scorer, never)
+    assert judge_answer(f'({swapped})', countdown.answer, countdown.scorer, never)
+    assert load_questions('reasoning_gym:graph_color', 1)[0].answer=='' # none is named
+
+@generated
+def test_neighbouring_seeds_of_a_generator_have_nothing_in_common():
+    a, b = ({q.text for q in load_questions('reasoning_gym:chain_sum', 200, seed)} for seed in (4, 5))
+    assert len(a & b) <= 2 # two of the shortest sums may come up again
+
+@generated
+@pytest.mark.parametrize('data, says', [
+    ('reasoning_gym:chain_sums', "Did you mean 'chain_sum'"), ('reasoning_gym:', 'generator of reasoning_gym'),
+    ('reasoning_gym:chain_sum:term=2', "Did you mean '"), ('reasoning_gym:chain_sum:min_terms=9', 'max_terms must be'),
+    ('reasoning_gym:chain_sum:min_terms=many', 'options of chain_sum'), ('reasoning_gym:chain_sum:3', 'name=value'),
+    ('reasoning_gym:composite', 'at least one dataset'), ('reasoning_gym:chain_sum:seed=3', 'option of chain_sum')])
+def test_a_generator_that_cannot_be_is_one_sentence(data, says):
+    with pytest.raises(BadValue, match=says) as e: load_questions(data, 2)
+    assert '\n' not in str(e.value) and len(str(e.value)) < 400
+
+def test_a_missing_generator_package_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name, *a: None)
+    with pytest.raises(MissingExtra, match=r'decodelab\[tasks\]'): load_questions('reasoning_gym:chain_sum', 3, seed=9)
+
+TOLD = ['Tom has 5 apples and buys 12 more. How many?', 'A pen costs $3 and a book $8. Both?', '2 + 3 * 4 =',
+        'Ann reads 1,200 pages in 10 days. A day?', 'Which is the capital of France?', 'How many legs have 4 dogs?']
+
+def test_a_share_of_a_files_questions_loses_a_quantity(tmp_path):
+    file = tmp_path/'a.jsonl'
+    file.write_text(''.join(json.dumps(dict(question=q, answer=i))+'\n' for i,q in enumerate(TOLD)))
+    plain = load_questions(str(file), 6)
+    assert {q.text for q in plain}==set(TOLD) and {q.group for q in plain}=={'all'} # nothing unless it is asked for
+    qs = load_questions(str(file), 6, unanswerable=.5)
+    changed = [q for q in qs if q.text not in TOLD]
+    assert len(changed)==3 and {q.group for q in changed}=={'unanswerable'} and qs==load_questions(str(file), 6, unanswerable=.5)
+    assert {q.group for q in qs if q.text in TOLD}=={'answerable'}
+    assert [(q.id, q.answer) for q in qs]==[(q.id, q.answer) for q in plain]
+    with pytest.raises(BadValue, match=r'at most 0.67: 4 of 6 questions hold two quantities'):
+        load_questions(str(file), 6, unanswerable=.9)
+
+@pytest.mark.parametrize('text, may', [
+    (TOLD[0], {'Tom has some apples and buys 12 more. How many?', 'Tom has 5 apples and buys some more. How many?'}),
+    (TOLD[1], {'A pen costs some money and a book $8. Both?', 'A pen costs $3 and a book some money. Both?'}),
+    (TOLD[2], {'_ + 3 * 4 =', '2 + _ * 4 =', '2 + 3 * _ ='}),
+    ('20% of 50 is?', {'some percent of 50 is?', '20% of some is?'}),
+    ('On 3/4 at 10:30, by B2, 2.5 m and 7 m?', {'On 3/4 at 10:30, by B2, some m and 7 m?', 'On 3/4 at 10:30, by B2, 2.5 m and some m?'})])
+def test_what_stands_for_a_quantity(text, may):
+    assert {hide_quantity(text, random.Random(i)) for i in range(40)}==may
+
+def test_the_reference_task_keeps_its_share():
+    assert load_questions('reference', 40, 2)==load_questions('reference', 40, 2, .2)
+    assert sum(q.group=='unanswerable' for q in load_questions('reference', 100, 2)) in range(8, 35)

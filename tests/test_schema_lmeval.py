@@ -249,6 +249,16 @@ def test_mistakes(args, words):
         with pytest.raises(DecodelabError, match=words) as e: cls(**NOWHERE, **args)
         assert 'no/such/folder' not in str(e.value)
 
+@pytest.mark.parametrize('given', [dict(answer_field='answer'), dict(mode='validate'), dict(reason_first=True)])
+def test_arguments_about_no_schema(plain, student, given):
+    from decodelab.core.errors import BadValue
+    for m in (plain, adapter(student)):
+        with pytest.raises(BadValue, match='argument without a schema'): generate(m, ['x'], **given)
+    with pytest.raises(BadValue, match='argument without a schema'):
+        evaluated('schema_constrained', dict(pretrained='/no/such'), ['local_free'], gen_kwargs=given)
+    off = generate(constrained(regex='[0-9]+', mode='validate'), ['1+1='], response_schema=None)
+    assert off==generate(plain, ['1+1=']) # a task may do without the model's
+
 def test_a_name_that_nobody_knows(plain):
     from decodelab.core.errors import BadValue
     with pytest.raises(BadValue, match="Did you mean 'batch_size'"): constrained(batch_sze=3)
@@ -339,6 +349,29 @@ def test_other_runtimes_hold_documents_too(runtime, lm):
     drawn = generate(m, ['x']*3, do_sample=True, temperature=1.5, max_gen_toks=60)
     assert len(set(drawn)) > 1 and all(r['status']=='valid' for r in records(drawn))
     other.close()
+
+class Served:
+    "A model as a server shows it: no distributions, and languages by their description only."
+    def __init__(self, model):
+        from dataclasses import replace
+        self.model, self.capabilities = model, replace(model.capabilities, full_distribution=False)
+    def __getattr__(self, name): return getattr(self.model, name)
+    def sample(self, prompts, plans):
+        from dataclasses import replace
+        from decodelab.schema.constraints import constrain
+        told = [plan.constraint and json.loads(plan.constraint.grammar)['schema'] for plan in plans]
+        held = [told and constrain(self.model, told) for told in told]
+        return self.model.sample(prompts, [replace(p, constraint=c) for p,c in zip(plans, held)])
+
+def test_a_server_is_told_the_language_and_thinks_in_a_request_of_its_own(student, lm):
+    from decodelab.core.errors import BadValue
+    served = adapter(Served(student), response_schema=ANSWER)
+    chat = lm.apply_chat_template([dict(role='user', content='3a+4=? as json')])
+    for kw in (dict(), dict(reason_first=True, max_gen_toks=200)):
+        assert generate(served, [chat, CHAT], **kw)==generate(lm, [chat, CHAT], **kw)
+    hurried, = generate(served, [chat], reason_first=True, max_reasoning_tokens=3)
+    assert hurried.trace['status']=='valid' and hurried.trace['thinking']==4 # and the mark
+    with pytest.raises(BadValue, match='is a server'): generate(served, [chat], mode='exact', do_sample=True)
 
 # Scores
 

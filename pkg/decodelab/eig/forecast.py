@@ -15,7 +15,7 @@ from .frames import Frame, check_frame, check_states
 from .parameters import EIGParameters, as_parameters
 
 # %% auto #0
-__all__ = ['Continuation', 'tokens_of', 'whole_characters', 'cut_steps', 'MonteCarloForecaster']
+__all__ = ['Continuation', 'tokens_of', 'whole_characters', 'cut_steps', 'step_ends', 'MonteCarloForecaster']
 
 # %% ../../../nbs/eig/04_forecast.ipynb #133c0c61
 @dataclass(frozen=True)
@@ -47,18 +47,35 @@ def cut_steps(backend:Backend, # Decodes
     "Generated tokens cut back to whole steps, or at the end of thinking; a single unfinished step is kept as it is."
     body = ids[:-1] if finish=='eos' else ids
     said = backend.decode(body)
+    if frame.step_tokens: return _counted(backend, frame, body, finish=='eos', steps, len(ids))
     text, closed = _steps(frame, said, finish=='eos', steps)
     if text!=said: body = tokens_of(backend, body, text)
     elif finish=='length' and not closed: body = whole_characters(backend, body)
     return Continuation(body, backend.decode(body), closed, len(ids))
 
+def step_ends(frame:Frame, text:str)->list[int]:
+    "Where steps end in a text."
+    return sorted({m.start()+len(end) for end in frame.ends for m in re.finditer(f'(?={re.escape(end)})', text)})
+
 def _steps(frame:Frame, text:str, closed:bool, steps:int|None)->tuple[str,bool]:
     "Text up to its last whole step or to the end of thinking, and whether thinking ended there."
     thinking, mark, _ = text.partition(frame.close) if frame.close else (text, '', '')
-    ends = [m.start()+len(frame.step) for m in re.finditer(f'(?={re.escape(frame.step)})', thinking)]
+    ends = step_ends(frame, thinking)
     if steps and len(ends) >= steps: return thinking[:ends[steps-1]], False
     if closed or mark or not ends: return thinking, bool(closed or mark)
     return thinking[:ends[-1]], False
+
+# %% ../../../nbs/eig/04_forecast.ipynb #db3fccb6
+def _counted(backend:Backend, frame:Frame, body:Ids, ended:bool, steps:int|None, drawn:int)->Continuation:
+    "Tokens cut back to whole steps of `step_tokens`."
+    said = backend.decode(body)
+    thinking, mark, _ = said.partition(frame.close) if frame.close else (said, '', '')
+    kept, size = tokens_of(backend, body, thinking) if mark else body, frame.step_tokens
+    closed, whole = ended or bool(mark), len(kept)//size*size
+    if steps and len(kept) >= steps*size: kept, closed = kept[:steps*size], False
+    elif not closed and whole: kept = kept[:whole]
+    if not closed: kept = whole_characters(backend, kept)
+    return Continuation(kept, backend.decode(kept), closed, drawn)
 
 # %% ../../../nbs/eig/04_forecast.ipynb #98efde9e
 class MonteCarloForecaster:
@@ -66,13 +83,14 @@ class MonteCarloForecaster:
     def __init__(self, backend:Backend, frame:Frame, parameters:EIGParameters|dict|None=None, seed:int=0):
         check_frame(frame)
         self.backend, self.frame, self.parameters, self.seed = backend, frame, as_parameters(parameters), seed
-        self.step_ends = tuple(filter(None, (frame.close, frame.step)))
+        self.step_ends = tuple(filter(None, (frame.close, *frame.ends)))
 
     def _sampling(self, state:Ids, **how)->Sampling:
         "A draw of at most `sample_length` tokens, less where the model's length ends."
         p, room = self.parameters, self.backend.max_length-len(state)-self.frame.answer_tokens-8
+        how = dict(max_tokens=p.sample_length) | how
         return Sampling(temperature=p.temperature, top_p=p.top_p, seed=self.seed, include_stop=True,
-                        max_tokens=max(1, min(p.sample_length, room)), **how)
+                        **how | dict(max_tokens=max(1, min(how['max_tokens'], room))))
 
     def forecast(self, states:Sequence[Ids], n:int, first:int=0)->list[list[Continuation]]:
         "Samples `first` … `first+n-1` at each state."
@@ -85,17 +103,28 @@ class MonteCarloForecaster:
 
 # %% ../../../nbs/eig/04_forecast.ipynb #ad5033b4
 @patch
+def _next(self:MonteCarloForecaster, state:Ids)->Sampling:
+    "A draw of one step."
+    return self._sampling(state, stop=self.step_ends, max_tokens=self._longest())
+
+@patch
+def _longest(self:MonteCarloForecaster)->int:
+    "Tokens of a step, at most."
+    return min(self.frame.step_tokens or self.parameters.sample_length, self.parameters.sample_length)
+
+@patch
 def step(self:MonteCarloForecaster, states:Sequence[Ids])->list[Continuation]:
     "The next step of each state: what the first forecast begins with."
     check_states(self.backend, states)
-    samples = self.backend.sample(states, [self._sampling(state, stop=self.step_ends) for state in states])
+    samples = self.backend.sample(states, [self._next(state) for state in states])
     return [cut_steps(self.backend, self.frame, own[0].ids, own[0].finish) for own in samples]
 
 @patch
 def first_step(self:MonteCarloForecaster, forecast:Continuation)->Continuation:
     "The first step of a forecast."
     one = cut_steps(self.backend, self.frame, forecast.ids, 'stop', 1)
-    last = len(one.ids)==len(forecast.ids) and not one.text.endswith(self.frame.step)
+    whole = len(one.ids) >= self._longest() if self.frame.step_tokens else bool(step_ends(self.frame, one.text))
+    last = len(one.ids)==len(forecast.ids) and not whole
     return Continuation(one.ids, one.text, forecast.closed and last, len(one.ids))
 
 # %% ../../../nbs/eig/04_forecast.ipynb #9cd26d68
@@ -106,7 +135,7 @@ def walk(self:MonteCarloForecaster, states:Sequence[Ids], limits:Sequence[int])-
     out, here = [[] for _ in states], list(map(tuple, states))
     behind = [] # States that the session has run past
     stops = Stops(self.backend, self.step_ends)
-    renewed = lambda i: job_for(self.backend, here[i], self._sampling(here[i], stop=self.step_ends), stops=stops)
+    renewed = lambda i: job_for(self.backend, here[i], self._next(here[i]), stops=stops)
     jobs = [renewed(i) for i in range(len(here))]
     with self.backend.session(here, room=max(limits)) as session:
         for events in decode(session, jobs, self.backend.usage):

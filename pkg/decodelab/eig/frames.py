@@ -4,17 +4,20 @@
 
 # %% ../../../nbs/eig/02_frames.ipynb #5115778a
 from __future__ import annotations
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 import numpy as np
 from ..backends.contract import Backend, Ids
 from ..backends.shipped import ANSWER, CLOSE, OPEN
 from ..core.errors import BadValue
+from ..tasks.data import Example, read_examples
 
 # %% auto #0
-__all__ = ['DELIMITERS', 'Frame', 'Marks', 'mark', 'frame_for', 'check_ids', 'check_frame', 'check_list', 'check_questions',
-           'check_states', 'prompt_ids', 'end_ids', 'token_texts', 'ending']
+__all__ = ['DELIMITERS', 'SENTENCE', 'TRANSITIONS', 'STEPS', 'INSTRUCTION', 'Frame', 'Marks', 'mark', 'frame_for', 'check_ids',
+           'check_frame', 'check_list', 'check_questions', 'check_states', 'prompt_ids', 'end_ids', 'token_texts',
+           'ending', 'step_fields', 'default_instruction', 'frame_of', 'check_room', 'described']
 
 # %% ../../../nbs/eig/02_frames.ipynb #9c8d8975
 @dataclass(frozen=True)
@@ -22,11 +25,17 @@ class Frame:
     "Marks of a chain of thought."
     cue: str # Appended to the reasoning to ask for the answer
     close: str = '' # What the model writes when it has thought enough; empty when it has no such mark
-    step: str = '\n' # Ends a step
+    step: str|tuple[str,...] = '\n' # Ends a step; any of several
     end: str = '' # Ends an answer, besides end-of-text
     lead: str = '' # Appended to a question when there is no chat template
     answer_tokens: int = 24 # Longest answer
     open: str = '' # Begins the thinking where the prompt has not; empty when nothing does
+    step_tokens: int = 0 # A step is so many tokens, whatever is in them; 0: it ends where `step` does
+    instruction: str = '' # Appended to a question
+    examples: tuple[Example,...] = () # Questions with their reasoning and answer, asked before
+
+    @property
+    def ends(self)->tuple[str,...]: return (self.step,) if isinstance(self.step, str) else self.step
 
 # %% ../../../nbs/eig/02_frames.ipynb #f763f038
 @dataclass(frozen=True)
@@ -116,8 +125,20 @@ def prompt_ids(backend:Backend, frame:Frame,
     return (*ids, *backend.encode(frame.open))
 
 def _asked(backend, frame:Frame, question:str)->Ids:
-    if backend.template: return backend.chat([dict(role='user', content=question)])
-    return backend.encode(question+frame.lead)
+    if backend.template: return backend.chat(list(_turns(frame, question)))
+    told = ''.join(e.question+frame.lead+_shown(frame, e)+'\n\n' for e in frame.examples)
+    return backend.encode(told+question+frame.instruction+frame.lead)
+
+def _turns(frame:Frame, question:str)->Iterator[dict]:
+    "The conversation: examples, then the question."
+    for e in frame.examples:
+        yield dict(role='user', content=e.question+frame.instruction)
+        yield dict(role='assistant', content=_shown(frame, e))
+    yield dict(role='user', content=question+frame.instruction)
+
+def _shown(frame:Frame, e:Example)->str:
+    "An example as the model would have written it: reasoning, cue, answer."
+    return f'{frame.open}{e.reasoning}{frame.cue}{e.answer}'
 
 # %% ../../../nbs/eig/02_frames.ipynb #643a32ca
 def end_ids(backend:Backend, frame:Frame)->frozenset[int]:
@@ -137,3 +158,57 @@ def ending(frame:Frame)->str:
     "The part of the cue that ends the thinking, up to the mark's last character; empty where nothing marks it."
     if not frame.close or frame.close not in frame.cue: return ''
     return frame.cue[:frame.cue.index(frame.close)+len(frame.close)]
+
+# %% ../../../nbs/eig/02_frames.ipynb #6160209b
+SENTENCE = ('. ', '! ', '? ', '.\n', '!\n', '?\n', '\n')
+TRANSITIONS = ('Wait', 'Alternatively', 'Hmm')
+STEPS = dict(line='\n', paragraph='\n\n', sentence=SENTENCE, transition=TRANSITIONS)
+
+def step_fields(name:str # `line`, `paragraph`, `sentence`, `transition`, `transition:But,Wait` or `tokens:40`
+               )->dict:
+    "Fields of a frame whose steps are these."
+    kind, _, given = name.partition(':')
+    words = tuple(word.strip() for word in given.split(',') if word.strip())
+    if kind=='transition' and words: return dict(step=words)
+    if kind=='tokens' and given.strip().isdecimal() and int(given): return dict(step=(), step_tokens=int(given))
+    if name in STEPS: return dict(step=STEPS[name])
+    raise BadValue('step', name, [*STEPS, 'transition:Wait,But', 'tokens:40'])
+
+# %% ../../../nbs/eig/02_frames.ipynb #99cc3cd6
+INSTRUCTION = '\n\nThink step by step, then give the final answer.'
+
+def default_instruction(backend:Backend, delimiters:str|Marks|None=None)->str:
+    "For chat models that are not told to think by their template."
+    marked = delimiters is not None or ANSWER in backend.template or mark(backend.template)!='none'
+    return '' if marked or not backend.template else INSTRUCTION
+
+def frame_of(backend:Backend, p, # Parameters with `instruction`, `examples`, `cue`, `step` and `delimiters`
+            )->Frame:
+    "The frame that fits a model, with what parameters say otherwise."
+    instruction = default_instruction(backend, p.delimiters) if p.instruction is None else _after_question(p.instruction)
+    change = dict(instruction=instruction, examples=read_examples(Path(p.examples).expanduser()) if p.examples else ())
+    if p.cue is not None: change['cue'] = p.cue
+    frame = frame_for(backend, p.delimiters, **change, **(step_fields(p.step) if p.step else {}))
+    check_room(backend, frame)
+    return frame
+
+def _after_question(instruction:str)->str: return f'\n\n{instruction.strip()}' if instruction.strip() else ''
+
+# %% ../../../nbs/eig/02_frames.ipynb #4fff2882
+def check_room(backend:Backend, frame:Frame):
+    "A cue that says nothing or ends the text, and a prompt that leaves no room to think, are errors."
+    if not frame.cue.strip(): raise BadValue('cue', frame.cue, 'a text after which the answer stands')
+    if ends := set(backend.encode(frame.cue)) & set(backend.eos_ids):
+        raise BadValue('cue', frame.cue, f'a text without {backend.decode([min(ends)]) or "the end of text"!r}, which ends '
+                       'the text')
+    n, room = len(prompt_ids(backend, frame, '')), backend.max_length-frame.answer_tokens-8
+    what = 'examples' if frame.examples else 'instruction'
+    if n >= room: raise BadValue(what, f'{n} tokens', f'fewer than {room}: the model holds {backend.max_length}, its answer '
+                                 f'takes {frame.answer_tokens}')
+
+def described(frame:Frame)->dict[str,str]:
+    "What a report says of a frame."
+    named = {ends: name for name,ends in STEPS.items()}
+    step = f'{frame.step_tokens} tokens' if frame.step_tokens else named.get(frame.step, ' | '.join(map(repr, frame.ends)))
+    asked = repr(frame.instruction.strip()) if frame.instruction else 'none'
+    return dict(instruction=f'{asked}, {len(frame.examples)} examples', cue=repr(frame.cue), step=step)

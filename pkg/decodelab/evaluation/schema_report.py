@@ -42,6 +42,7 @@ def costs(records:Sequence[dict])->np.ndarray: # [questions] nats; infinite wher
     logs = [[-np.inf if r['log_weight'] is None else r['log_weight'] for r in rs] for rs in questions]
     return np.array([np.log(len(ws))-logsumexp(ws) for ws in logs])
 
+# %% ../../../nbs/evaluation/04_schema_report.ipynb #4baafb75
 def biases(records:Sequence[dict])->np.ndarray: # [questions] nats
     "log E[w] − E[log w] of each question's complete samples."
     logs = [[r['log_weight'] for r in rs if r['log_weight'] is not None] for rs in by_question(records).values()]
@@ -69,6 +70,7 @@ class Row:
     mask_us: float|None # Microseconds of one mask, the median
     mask_share: float|None # Of the stage's seconds, if every mask were waited for
 
+# %% ../../../nbs/evaluation/04_schema_report.ipynb #7e6d463c
 def row_of(mode:str, records:Sequence[dict], seconds:float, masks:np.ndarray=np.empty(0))->Row:
     "Numbers of a mode."
     drawn = [r for r in records if r['finish']!='hopeless']
@@ -96,6 +98,7 @@ def mask_figures(masks:np.ndarray, tokens:float, seconds:float)->tuple[float|Non
     if not len(masks): return None, None
     return float(np.median(masks)*1e6), float(masks.mean()*tokens/max(seconds, 1e-9))
 
+# %% ../../../nbs/evaluation/04_schema_report.ipynb #33a9293a
 def mask_seconds(trials:Trials, mode:str, records:Sequence[dict], most:int=400)->np.ndarray: # [masks] seconds
     "Masks of a mode's samples, filled again one by one."
     out, tasks = [], {t.id: t for t in trials.tasks}
@@ -123,6 +126,7 @@ def interval(x:tuple[float, float, float]|None)->str:
     if x is None: return ''
     return f'{x[0]:.2f}' + (f' [{x[1]:.2f}, {x[2]:.2f}]' if np.isfinite(x[1:]).all() else '')
 
+# %% ../../../nbs/evaluation/04_schema_report.ipynb #f43c636d
 def table(made:Sequence[Row])->pd.DataFrame:
     "The table of modes."
     def some(x, form): return '' if x is None else format(x, form)
@@ -134,6 +138,7 @@ def table(made:Sequence[Row])->pd.DataFrame:
         'tokens': f'{r.tokens:.1f}', 'seconds': f'{r.seconds:.1f}', 'mask, µs': some(r.mask_us, '.0f'),
         'mask share': some(r.mask_share, '.1%')} for r in made])
 
+# %% ../../../nbs/evaluation/04_schema_report.ipynb #714b3e87
 def show(df:pd.DataFrame):
     "A table without row numbers."
     return df.style.hide(axis='index')
@@ -175,6 +180,7 @@ def positions(found:Records):
     some = {mode: held(rs) for mode,rs in found.items() if mode not in ('exact', 'marker')}
     return positions_figure({mode: by_position(ss) for mode,ss in some.items() if ss})
 
+# %% ../../../nbs/evaluation/04_schema_report.ipynb #ad6b1332
 def places(found:Records, model:Causal, most:int=4)->pd.DataFrame:
     "Where each mode was held against the model's will."
     def one(mode:str, f:Forced)->dict[str, Any]:
@@ -183,6 +189,7 @@ def places(found:Records, model:Causal, most:int=4)->pd.DataFrame:
     some = {mode: held(rs) for mode,rs in found.items() if mode not in (*FREE, 'exact', 'marker')}
     return pd.DataFrame([one(mode, f) for mode,ss in some.items() if ss for f in by_field(ss, model)[:most]])
 
+# %% ../../../nbs/evaluation/04_schema_report.ipynb #e187281d
 def dearest(found:Records, model:Causal, mode:str, most:int=3)->Page:
     "The dearest documents of a mode, shaded, one a question."
     best = {r['id']: r for r in sorted(found[mode], key=lambda r: -sum(r['kept'])) if r['kept']} # the dearest last
@@ -200,12 +207,14 @@ def describe(trials:Trials, run:Run)->dict:
             'samples': f'{p.samples} a question, temperature {p.temperature:g}', 'separators': p.separators,
             'longest': f'{p.max_tokens} tokens, reasoning {p.max_reasoning_tokens}'} | origin(run)
 
+# %% ../../../nbs/evaluation/04_schema_report.ipynb #40b1766c
 def right_by_question(records:Sequence[dict], order:Sequence[str])->np.ndarray: # [questions]
     "Share of each question's samples that are right."
     found = by_question(records)
     drawn = [[r for r in found.get(i, []) if r['finish']!='hopeless'] for i in order]
     return np.array([mean_of(rs, lambda r: r['right']==1) for rs in drawn])
 
+# %% ../../../nbs/evaluation/04_schema_report.ipynb #c41a8ea6
 def verdict(found:Records)->str:
     "What each mode did to accuracy, question by question."
     base, lines = 'unconstrained' if 'unconstrained' in found else next(iter(found)), []
@@ -229,6 +238,7 @@ def case(r:dict, question:str)->str:
 
 def badness(r:dict)->tuple: return r['status']=='valid', r['right'], sum(r['kept'])
 
+# %% ../../../nbs/evaluation/04_schema_report.ipynb #dabf7280
 def worst(trials:Trials, found:Records, most:int=2)->str:
     "Of each mode the samples that are furthest from right, one a question: invalid first, the dearest first."
     questions, out = {t.id: t.question for t in trials.tasks}, []
@@ -254,6 +264,7 @@ def caveats(made:Sequence[Row], p:SchemaEvalParameters)->str:
                'beside the forward pass when samples are drawn.')
     return '\n'.join(f'- {line}' for line in out)
 
+# %% ../../../nbs/evaluation/04_schema_report.ipynb #7b4689c8
 def summary(made:Sequence[Row])->dict[str, Any]:
     "For metrics.json."
     return {r.mode: {k: v for k,v in asdict(r).items() if k!='mode'} for r in made}

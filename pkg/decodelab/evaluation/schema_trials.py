@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 from fastcore.basics import patch
 from ..backends.contract import Causal, Ids, Sample, Sampling
-from ..backends.loading import load
 from ..backends.shipped import ANSWER, CLOSE
 from ..core.errors import BadValue, DataError, nearest
 from ..core.parameters import Parameters, param
@@ -41,6 +40,7 @@ MODES = {
     'field': 'held to the schema with a field for reasoning before the others',
 }
 
+# %% ../../../nbs/evaluation/03_schema_trials.ipynb #12d43c57
 class SchemaEvalParameters(Parameters):
     "Parameters of `nbs/schema_eval.ipynb`."
     preset: Literal['quick', 'reason_first', 'reasoning_field'] | None = param(
@@ -73,6 +73,7 @@ def modes_of(text:str)->list[str]:
     if not names: raise BadValue('modes', text, MODES)
     return [name for name in MODES if name in names]
 
+# %% ../../../nbs/evaluation/03_schema_trials.ipynb #ce09052a
 def tasks_of(p:SchemaEvalParameters)->list[JsonTask]:
     "The questions of an evaluation; what cannot be read or asked is an error before a model is loaded."
     name = ('reference' if p.backend.partition(':')[2].startswith('reference') or p.backend.startswith('reference:')
@@ -84,6 +85,7 @@ def tasks_of(p:SchemaEvalParameters)->list[JsonTask]:
     return [JsonTask(q.id, 'file', q.text, language.schema, answer_of(q.answer, f'{name}, question {q.id}'))
             for q in read_jsonl(Path(name).expanduser())[:p.n]]
 
+# %% ../../../nbs/evaluation/03_schema_trials.ipynb #56491930
 def answer_of(text:str, where:str)->Any:
     "The true value of a file's question."
     try: return json.loads(text)
@@ -96,6 +98,7 @@ def check_schema(p:SchemaEvalParameters)->None:
         language_of(json.dumps(task.schema), p.separators)
         if 'field' in modes_of(p.modes): with_reasoning(task.schema)
 
+# %% ../../../nbs/evaluation/03_schema_trials.ipynb #6f8a9797
 @lru_cache(256)
 def language_of(schema:str, separators:str)->Language:
     "A schema's language; each is compiled once."
@@ -142,6 +145,7 @@ def prompts(self:Trials, mode:str, tasks:Sequence[JsonTask])->list[Ids]:
     thoughts = [rows[0] for rows in self.model.sample(asked, plan)]
     return [(*a, *self.model.encode(t.text), *cue) for a,t in zip(asked, thoughts)]
 
+# %% ../../../nbs/evaluation/03_schema_trials.ipynb #ee8a8d1f
 @patch
 def hinted(self:Trials, task:JsonTask)->Ids:
     "A question that asks for reasoning and the marker."
@@ -160,6 +164,7 @@ def read_back(mode:str, trials:Trials, task:JsonTask, sample:Sample, plan:Sampli
     schema = with_reasoning(task.schema, max_length=trials.p.max_reasoning_tokens)
     return validate(text, language_of(json.dumps(schema), trials.p.separators), finish)
 
+# %% ../../../nbs/evaluation/03_schema_trials.ipynb #31223ca2
 def record_of(mode:str, trials:Trials, task:JsonTask, number:int, sample:Sample, plan:Sampling)->dict[str, Any]:
     "What is kept of a sample."
     verdict, notes = read_back(mode, trials, task, sample, plan), sample.notes
@@ -180,6 +185,7 @@ def run(self:Trials, mode:str, tasks:Sequence[JsonTask])->list[dict]:
     return [dict(record_of(mode, self, task, k, s, plan), prompt=list(prompt))
             for task,prompt,plan,samples in zip(tasks, prompts, plans, found) for k,s in enumerate(samples)]
 
+# %% ../../../nbs/evaluation/03_schema_trials.ipynb #d69a237f
 @patch
 def run_exactly(self:Trials, tasks:Sequence[JsonTask], prompts:Sequence[Ids], plans:Sequence[Sampling])->list[dict]:
     "Records of exact samples; a question that was given up has one, with the reason and the bound."
@@ -206,6 +212,7 @@ def records(trials:Trials, run:Run, progress:Callable[[str], Callable])->dict[st
         out[mode] = [r for part in parts for r in part]
     return out
 
+# %% ../../../nbs/evaluation/03_schema_trials.ipynb #97a60e03
 def reread(trials:Trials, r:dict)->dict:
     "A free text's record, its document looked for."
     task = next(t for t in trials.tasks if t.id==r['id'])

@@ -44,7 +44,8 @@ def tail_shape(weights:np.ndarray)->float:
     m = int(min(n/5, 3*n**.5))
     over = ordered[-m:]-ordered[-m-1]
     if over.max() < 1e-9: return float('-inf')
-    return float(genpareto.fit(over[over > 0], floc=0)[0])
+    over = over[over > 0]
+    return float((len(over)*genpareto.fit(over, floc=0)[0] + 10*.5)/(len(over)+10))
 
 # %% ../../../nbs/optimal/06_estimation.ipynb #3c61a138
 @dataclass(frozen=True)

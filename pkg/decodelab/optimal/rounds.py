@@ -20,9 +20,9 @@ from .sessions import Mix, PairSession
 from .vocabularies import student_rows
 
 # %% auto #0
-__all__ = ['MEASURES', 'NOTES', 'Rule', 'LONGEST', 'Row', 'Keep', 'log_drawn', 'under', 'noted', 'numbers', 'drafts', 'judge',
-           'residual', 'decided', 'Way', 'one_round', 'settle', 'decide', 'Pace', 'paced_round', 'Opens',
-           'texts_so_far', 'run', 'go_on']
+__all__ = ['MEASURES', 'NOTES', 'Rule', 'TOGETHER', 'LONGEST', 'Row', 'Keep', 'log_drawn', 'under', 'noted', 'Way', 'numbers',
+           'drafts', 'judge', 'residual', 'decided', 'one_round', 'settle', 'decide', 'take', 'keep_rows', 'Pace',
+           'paced_round', 'Opens', 'texts_so_far', 'run', 'go_on']
 
 # %% ../../../nbs/optimal/02_rounds.ipynb #28c04e5d
 MEASURES = tuple(f.name for f in fields(Tilted) if f.name not in ('log_q', 'steps'))
@@ -72,8 +72,15 @@ def noted(tilted:Tilted, theta:torch.Tensor, t:torch.Tensor, tokens:torch.Tensor
     columns = [*(getattr(tilted, name) for name in MEASURES), tilted.kl_diff, drawn, *weights]
     return torch.stack([c.double() for c in columns], 1).cpu().numpy()
 
-# %% ../../../nbs/optimal/02_rounds.ipynb #cc8aa0f0
+# %% ../../../nbs/optimal/02_rounds.ipynb #a0226203
 Rule = Literal['shared', 'residual']
+
+@dataclass(frozen=True)
+class Way:
+    "How rows are drawn."
+    plan: Sampling
+    rule: Rule = 'shared'
+    keep: Keep = Keep()
 
 def numbers(rows:Sequence[Row], ahead:int=0, use:int=0)->np.ndarray: # [B]
     "The uniform number of each row's next token but `ahead`; `use` 0 draws, 1 and 2 belong to the residual rule."
@@ -99,30 +106,25 @@ def judge(session:PairSession, tokens:torch.Tensor, pending:Sequence[int]|None)-
     first = torch_of(session.t.logprobs)[:,None]
     return torch.cat([first, torch_of(session.t.extend(blocks))], 1) if tokens.shape[1] else first
 
-# %% ../../../nbs/optimal/02_rounds.ipynb #79c7bde9
-def residual(p:torch.Tensor, q:torch.Tensor, drafted:torch.Tensor, rows:Sequence[Row])->torch.Tensor: # [B]
-    "The drafted token where it is accepted, else one of (q−p)₊."
+# %% ../../../nbs/optimal/02_rounds.ipynb #c94e24c8
+def residual(p:torch.Tensor, q:torch.Tensor, drafted:torch.Tensor, chances:Sequence[np.ndarray])->torch.Tensor: # [n]
+    "The drafted token where it is accepted, else one of (q−p)₊; one of q where nothing was drafted (-1)."
     at = drafted[:,None].to(q.device)
-    ratio = (q.gather(1, at)/p.gather(1, at).clamp(min=1e-300)).squeeze(1)
-    stays = torch.as_tensor(numbers(rows, use=1), device=q.device) < ratio
-    more = (q-p).clamp(min=0)
+    ratio = (q.gather(1, at.clamp(min=0))/p.gather(1, at.clamp(min=0)).clamp(min=1e-300)).squeeze(1)
+    stays = (torch.as_tensor(chances[1], device=q.device) < ratio) & (at.squeeze(1) >= 0)
+    more = torch.where(at >= 0, (q-p).clamp(min=0), q)
     more = torch.where(more.sum(1, keepdim=True) > 0, more, q)
-    return torch.where(stays, at.squeeze(1), invert(more, numbers(rows, use=2)))
+    return torch.where(stays, at.squeeze(1), invert(more, chances[2]))
 
-def decided(shown:torch.Tensor, own:torch.Tensor, drafted:torch.Tensor|None, rows:Sequence[Row], plan:Sampling,
-            rule:Rule)->torch.Tensor: # [B]
-    "The tokens of the output; nothing is drafted where a round ends."
-    if rule=='shared' or drafted is None or plan.temperature==0: return draw(shown, numbers(rows), plan)
-    return residual(filtered(own, plan), filtered(shown, plan), drafted, rows)
+def decided(shown:torch.Tensor, own:torch.Tensor, drafted:torch.Tensor, rows:Sequence[Row],
+            way:Way)->torch.Tensor: # [n]
+    "The tokens of the output at some places of each row, row by row."
+    m, plan = len(shown)//len(rows), way.plan
+    chances = [np.stack([numbers(rows, j, use) for j in range(m)], 1).ravel() for use in (0, 1, 2)]
+    if way.rule=='shared' or plan.temperature==0: return draw(shown, chances[0], plan)
+    return residual(filtered(own, plan), filtered(shown[:,:own.shape[1]], plan), drafted, chances)
 
-# %% ../../../nbs/optimal/02_rounds.ipynb #f1a33cc5
-@dataclass(frozen=True)
-class Way:
-    "How rows are drawn."
-    plan: Sampling
-    rule: Rule = 'shared'
-    keep: Keep = Keep()
-
+# %% ../../../nbs/optimal/02_rounds.ipynb #00c04a1e
 def one_round(session:PairSession, rows:Sequence[Row], way:Way, k:int, pending:Sequence[int]|None,
              )->tuple[float, float]: # Seconds of the student and of the teacher
     "Take one to k+1 tokens in each row; `pending` is each row's newest token, which no session has seen."
@@ -135,38 +137,55 @@ def one_round(session:PairSession, rows:Sequence[Row], way:Way, k:int, pending:S
     settle(session.mix, rows, way, own, theirs, tokens)
     return seconds
 
+# %% ../../../nbs/optimal/02_rounds.ipynb #c213dd1d
+TOGETHER = 1<<22 # Numbers of the places that are looked at together, before it is known which of them count
+
 def settle(mix:Mix, rows:Sequence[Row], way:Way, own:Sequence[torch.Tensor], theirs:torch.Tensor,
            tokens:torch.Tensor)->None:
     "Draw from q* along the drafts, each row as far as the two agree."
     k, going = tokens.shape[1], list(range(len(rows)))
+    drafted = torch.nn.functional.pad(tokens, (0, 1), value=-1) # nothing is drafted where a round ends
+    wide = max(1, TOGETHER//(len(rows)*theirs.shape[-1]))
     for row in rows: row.rounds += 1
-    for i in range(k+1):
-        part = [rows[r] for r in going]
-        drafted = tokens[going,i] if i < k else None
-        new = decide(mix, own[i][going], theirs[going,i], drafted, part, way)
-        if drafted is None: return
-        for row,agree in zip(part, hits := (new==drafted).tolist()):
-            row.drafted += 1
-            row.accepted += agree
-        going = [r for r,agree in zip(going, hits) if agree and not rows[r].job.finish]
+    for i in range(0, k+1, wide):
+        part, some = [rows[r] for r in going], torch.stack([o[going] for o in own[i:i+wide]], 1)
+        agree = decide(mix, some, theirs[going,i:i+wide], drafted[going,i:i+wide], part, way)
+        going = [r for r,on in zip(going, agree) if on]
         if not going: return
 
-def decide(mix:Mix, own:torch.Tensor, theirs:torch.Tensor, drafted:torch.Tensor|None, rows:Sequence[Row], way:Way,
-          )->torch.Tensor: # [B] on the CPU
-    "Draw one token of q* in each row and note it."
-    theta, t = mix.rows(own, theirs)
-    tilted = mix.tilted_rows(theta, t, [not row.job.ids for row in rows])
+def decide(mix:Mix, own:torch.Tensor, theirs:torch.Tensor, drafted:torch.Tensor, rows:Sequence[Row], way:Way,
+          )->list[bool]: # Of each row, whether its drafts held to the end
+    "Draw from q* at some places [n, m] of each row, and take what holds."
+    n, m = drafted.shape
+    theta, t = mix.rows(own.flatten(0, 1), theirs.flatten(0, 1))
+    tilted = mix.tilted_rows(theta, t, [not row.job.ids and not j for row in rows for j in range(m)])
     shown = mix.shown(tilted, own)
-    new = decided(shown, theta, drafted, rows, way.plan, way.rule)
-    notes, under_q = noted(tilted, theta, t, new, way.plan), shown.gather(1, new[:,None]).squeeze(1).tolist()
-    for i,(row,token) in enumerate(zip(rows, new.tolist())):
-        row.job.take(token, under_q[i])
-        row.notes.append(notes[i])
-        if way.keep.logits:
-            row.theta.append(theta[i].cpu())
-            row.t.append(t[i].cpu())
-        if way.keep.q: row.q.append(tilted.log_q[i].exp().float().cpu())
-    return new.cpu()
+    new = decided(shown, theta, drafted.flatten(), rows, way)
+    notes, under_q = noted(tilted, theta, t, new, way.plan), shown.gather(1, new[:,None]).view(n, m).tolist()
+    tokens, found = new.view(n, m).tolist(), notes.reshape(n, m, -1)
+    rest = [take(row, *x) for row,*x in zip(rows, tokens, drafted.tolist(), under_q, found)]
+    for i,row in enumerate(rows): keep_rows(row, way.keep, slice(i*m, i*m+rest[i][0]), theta, t, tilted)
+    return [on for _,on in rest]
+
+# %% ../../../nbs/optimal/02_rounds.ipynb #b205bebd
+def take(row:Row, tokens:Sequence[int], drafted:Sequence[int], logprobs:Sequence[float], notes:np.ndarray,
+        )->tuple[int, bool]: # How many tokens; whether drafts go on
+    "Take drawn tokens as far as they were drafted, and the one that was not."
+    for j,(token,draft) in enumerate(zip(tokens, drafted)):
+        row.job.take(token, logprobs[j])
+        row.notes.append(notes[j])
+        if draft >= 0:
+            row.drafted += 1
+            row.accepted += token==draft
+        if token!=draft or row.job.finish: return j+1, False
+    return len(tokens), True
+
+def keep_rows(row:Row, keep:Keep, at:slice, theta:torch.Tensor, t:torch.Tensor, tilted:Tilted)->None:
+    "Keep rows of the vocabulary's size, where they are asked for."
+    if keep.logits:
+        row.theta += theta[at].cpu().unbind(0)
+        row.t += t[at].cpu().unbind(0)
+    if keep.q: row.q += tilted.log_q[at].exp().float().cpu().unbind(0)
 
 # %% ../../../nbs/optimal/02_rounds.ipynb #3850abda
 LONGEST = 16 # Tokens of a draft

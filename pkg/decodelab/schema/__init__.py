@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "arrivals", "Fan", "fan_of", "Draw", "mass_interval", "Hopeless", "Exact", "exact_batch", "exact", "Work",
         "every_node", "sample_of"],
     "extraction": ["extract"],
-    "field_logprobs": ["fields", "grammar_of", "text_tokens"],
+    "field_logprobs": ["fields"],
     "languages": ["Language", "compile"],
     "pictures": ["STYLE", "HARD", "Token", "shown", "tokens_of", "shade", "tip", "token_html", "key_html", "Page",
         "document", "shaded", "positions_figure", "field_rows"],
@@ -21,6 +21,5 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "with_reasoning", "begun"],
     "tokens": ["KEPT", "Vocabulary", "vocabulary_of", "beginnings", "goes_beyond", "sure_tokens", "Pieces", "made",
         "tokens_of", "grammar_tokenizer", "missing"],
-    "validation": ["LONE", "QUICK", "SURROGATE", "Verdict", "cut_short", "Fault", "strict", "depth", "faulty",
-        "as_language", "validate"],
+    "validation": ["Verdict", "Fault", "strict", "depth", "validate"],
 })

@@ -78,6 +78,7 @@ def token_paths(model:Causal, constraint:Constraint, texts:Sequence[bytes], most
                            'canonical=True takes one for each text.')
     return out
 
+# %% ../../../nbs/schema/11_answering.ipynb #9cf90170
 def _after(matcher:Any, token:int)->Any:
     "The matcher one token later."
     new = matcher.fork()
@@ -103,6 +104,7 @@ def _row(*cells:str)->str:
     style = 'text-align:left;vertical-align:top;padding:2px 10px 2px 0;color:inherit;background:transparent'
     return '<tr style="background:transparent">' + ''.join(f'<td style="{style}">{c}</td>' for c in cells) + '</tr>'
 
+# %% ../../../nbs/schema/11_answering.ipynb #8dbf3a93
 def _table(rows:Sequence[str], caption:str)->str:
     style = 'border-collapse:collapse;color:inherit;background:transparent'
     head = f'<caption style="text-align:left;color:inherit">{escape(caption)}</caption>'
@@ -134,6 +136,7 @@ class Answer:
                                                            *map(_field_row, self.fields)],
                               'Probabilities under the schema')
 
+# %% ../../../nbs/schema/11_answering.ipynb #ac6ba5f3
 def _field_row(f:Field)->str:
     "A field, its probability, and what else there was."
     p = next((np.exp(a.logprob) for a in f.alternatives if f.exact and a.text==f.text), np.exp(f.held))
@@ -150,6 +153,7 @@ class Unanswered(ModelError):
         super().__init__(message)
         self.verdict, self.sample = verdict, sample
 
+# %% ../../../nbs/schema/11_answering.ipynb #8e9c50ce
 def answer(model:Causal,
            question:str|list[dict]|Ids, # A text, messages of a chat, or a prompt's tokens
            Model:Any, # A pydantic class, a dict, a file, or any language
@@ -172,6 +176,7 @@ def answer(model:Causal,
         found = _fields_of(model, (*prompt, *before), _rest(sample, len(before), ids), language) if ids else []
     return Answer(verdict.value, text, tuple(found), verdict, sample, reasoning)
 
+# %% ../../../nbs/schema/11_answering.ipynb #f1b063a4
 def _fields_of(model:Causal, prompt:Ids, sample:Sample, language:Language)->list[Field]:
     "The fields, where the model shows its distributions: a server gives an object only."
     return fields(model, prompt, sample, language) if model.capabilities.full_distribution else []
@@ -179,6 +184,8 @@ def _fields_of(model:Causal, prompt:Ids, sample:Sample, language:Language)->list
 # %% ../../../nbs/schema/11_answering.ipynb #4ebbb525
 def prompt_of(model:Causal, question:str|list[dict]|Ids, language:Language|None=None)->Ids:
     "The tokens of a question, by the chat template where the model has one; with the schema behind it if asked."
+    if not isinstance(question, (str, Sequence)) or any(isinstance(m, dict) and 'content' not in m for m in question):
+        raise BadValue('question', question, 'a text, messages with role and content, or tokens')
     given = [dict(role='user', content=question)] if isinstance(question, str) else question
     messages = [dict(m) for m in given if isinstance(m, dict)]
     if not messages: return tuple(int(i) for i in given if not isinstance(i, dict))
@@ -187,6 +194,7 @@ def prompt_of(model:Causal, question:str|list[dict]|Ids, language:Language|None=
     ids = tuple(model.encode('\n\n'.join(m['content'] for m in messages)+'\n'))
     return (model.bos_id, *ids) if model.adds_bos and model.bos_id is not None else ids
 
+# %% ../../../nbs/schema/11_answering.ipynb #167ed5c9
 def described(language:Language)->str:
     "What a model is told about a language."
     if language.kind=='json':
@@ -195,6 +203,7 @@ def described(language:Language)->str:
     if language.kind=='choices': return f'Answer with one of: {", ".join(plain["choices"])}'
     return f'Answer with a text of this {language.kind}:\n{plain[language.kind]}'
 
+# %% ../../../nbs/schema/11_answering.ipynb #4dcad350
 def _constraint(model:Causal, language:Language, reason_first:int|Callable[[Causal, Language], Any])->Any:
     "The language alone, or behind free words."
     from decodelab.schema.reasoning import reasoned
@@ -219,6 +228,7 @@ def _parted(model:Causal, constraint:Any, sample:Sample)->tuple[str, Ids, Ids, s
     whole = sum(sizes[at:])==len(text) # else a token writes both the marker and the document
     return parts.reasoning, ids[:at], ids[at:] if whole else (), parts.document
 
+# %% ../../../nbs/schema/11_answering.ipynb #5b355252
 def _rest(sample:Sample, start:int, ids:Ids)->Sample:
     "The document's part of a sample."
     notes = {name: values[start:start+len(ids)] for name,values in sample.notes.items()}

@@ -159,7 +159,8 @@ def inner(s:Source, shape:Shape, place:str)->Iterator[tuple[State, str]]:
         yield from ((state, f'{place}/properties/{key}') for key,state,_ in shape.keys)
         yield from ((state, f'{place}/additionalProperties') for _,state in shape.free)
     elif isinstance(shape, Array):
-        for i in range(len(shape.prefix)+1):
+        longest = len(shape.prefix) if shape.high is None else min(len(shape.prefix), shape.high-1)
+        for i in range(longest+1):
             where = f'{place}/prefixItems/{i}' if i<len(shape.prefix) else f'{place}/items'
             yield from ((state, where) for _,state in ways(s, shape, i))
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from ..core.errors import BadValue
 from .documents import Schema, nodes
 from .compiling.branches import Branch, Demand, KINDS, Source, State, branches, kind_of, step, turned_by
-from .compiling.formats import FORMATS
+from .compiling.formats import FORMATS, FREE_FORMATS
 from .patterns import CHAR, Unsupported, point, terminal
 
 # %% auto #0
@@ -94,6 +94,7 @@ def text_shape(s:Source, atoms:Branch, notes:Notes)->Text|None:
     high = _most(s, atoms, 'maxLength', notes)
     matches, differs, excluded = [], [], []
     for d in atoms:
+        if d.keyword=='format' and said(s, d) in FREE_FORMATS: continue
         if d.keyword=='format' and said(s, d) not in FORMATS:
             note(notes, 'format', d.at, f'{said(s, d)!r} is not known here')
         elif d.keyword in ('pattern', 'format'):

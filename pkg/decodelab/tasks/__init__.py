@@ -5,8 +5,11 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "chains": ["PASSES", "ERRORS", "QUESTION", "OPEN", "CLOSE", "ANSWER", "END", "PAD", "SPECIALS", "FORMS", "MARK",
         "LENGTHS", "FILLER", "apply", "step", "Chain", "as_text", "offer", "Chains", "held_out", "draw_chain", "hide",
         "draw_options", "draw", "evaluation_set", "line", "noisy", "conclusion", "one_pass", "reasoning"],
-    "data": ["Question", "final_answer", "check_text", "read_record", "read_jsonl", "reference_questions",
-        "load_questions"],
+    "data": ["SHARE", "Question", "final_answer", "check_text", "read_object", "read_record", "read_jsonl", "Example",
+        "read_examples", "reference_questions", "make_hopeless", "judge_answer", "generated_questions",
+        "file_questions", "load_questions"],
+    "generators": ["SOURCE", "APART", "options_of", "generator", "Generated", "generate", "score", "is_right"],
+    "hopeless": ["quantities", "hide_quantity"],
     "json_tasks": ["PURCHASE", "PURCHASES", "CALL", "CALLS", "LETTER", "CHOICES", "NUMBER", "PAIR", "SETS", "JsonTask",
         "record", "purchases", "tool", "calls", "lettered_tasks", "reference_tasks", "leaves", "plain", "right_fields"],
 })

@@ -32,7 +32,8 @@ class FitParameters(Parameters):
     data: str = param('reference', '`reference`, `reference:long`, or a JSONL file; its answers are not looked at.')
     n: int = param(300, 'Questions.', ge=20, le=1_000_000)
     seed: int = param(100_000, 'Of questions and draws; take another than you evaluate with.', ge=0, le=2**31-1)
-    unanswerable: float = param(.2, 'Share of reference questions that nobody can answer.', ge=0, le=1)
+    unanswerable: float|None = param(None, 'Share of questions that nobody can answer; .2 of the reference task by '
+                                     'default, none of other data.', ge=0, le=1)
     horizon: int = param(6, 'Steps L over which the drop is counted.', 'steps', ge=1, le=1000)
     beam_size: int = param(8, 'Answer candidates.', ge=1, le=20)
     temperature: float = param(1., 'Of the reasoning.', ge=.1, le=2)
@@ -141,11 +142,12 @@ def _blank(kind:Kind, horizon:int, backend:Backend, x:np.ndarray, said:list[str]
 # %% ../../../../nbs/eig/stopping/09_fitting.ipynb #0749c026
 def observe(backend:Backend, questions:Sequence[Question], p:FitParameters, hidden:bool=False, chunk:int=64,
             progress:Callable|None=None, # Told questions done and all
+            frame:Frame|None=None, # By default what fits the model
            )->list[dict]:
     "Think every question through and probe every boundary."
     if hidden: check_hidden(backend)
     common = EIGParameters(beam_size=p.beam_size, temperature=p.temperature, top_p=p.top_p)
-    calculator, traces = recording.recorder(backend, frame_for(backend), common, p.seed), []
+    calculator, traces = recording.recorder(backend, frame or frame_for(backend), common, p.seed), []
     for i in range(0, len(questions), chunk):
         traces += _observed(calculator, questions[i:i+chunk], p.max_tokens, hidden)
         if progress: progress(len(traces), len(questions))

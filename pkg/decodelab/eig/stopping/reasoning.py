@@ -6,10 +6,11 @@
 from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Protocol
 from ...backends.contract import Backend, Ids, Sample, Sampling
 from ...core.errors import BadValue
-from ...tasks.data import Question
+from ...tasks.data import Question, judge_answer
 from ..answers import normalise, same
 from ..forecast import Continuation, MonteCarloForecaster
 from ..frames import Frame, check_questions, end_ids, prompt_ids
@@ -56,6 +57,7 @@ class Thought:
     pending: str = '' # A prompt that the next step will begin with
     room: int = 1024 # Reasoning tokens at most
     said: str = '' # What was generated as the answer, ended or not
+    inside: bool = False # Thinking ended inside its last step: no rule is asked after it
 
     @property
     def reasoning(self)->str: return ''.join(b.step for b in self.boundaries)
@@ -75,6 +77,7 @@ def take(backend:Backend, thought:Thought, step:Continuation, drawn_ahead:bool=F
     "Add a step to a thought, as much of it as there is room for."
     kept = _cut(backend, step, max(0, thought.left))
     thought.ids, thought.closed = (*thought.ids, *kept.ids), kept.closed
+    thought.inside = kept.closed and bool(kept.ids)
     thought.cost += Cost(reasoning=len(kept.ids), forecast=drawn_ahead*(len(step.ids)-len(kept.ids)))
     if kept.ids or thought.pending:
         thought.boundaries.append(Boundary(len(thought.ids)-thought.prompt, thought.pending+kept.text))
@@ -96,7 +99,7 @@ def give_up_step(thought:Thought):
 def insert_prompt(thought:Thought, text:str, ids:Ids):
     "Put a continuation prompt where thinking would have ended."
     give_up_step(thought)
-    thought.ids, thought.closed = (*thought.ids, *ids), False
+    thought.ids, thought.closed, thought.inside = (*thought.ids, *ids), False, False
     thought.rounds, thought.pending = thought.rounds+1, text
     thought.cost += Cost(reasoning=len(ids))
 
@@ -219,12 +222,13 @@ def _begun(backend, frame:Frame, prompt:Ids, most:int)->Thought:
 def record(question:Question, thought:Thought, normaliser:Callable=normalise)->dict:
     "One question's thought for samples.jsonl."
     q, t = question, thought
-    right = t.answer is not None and same(t.answer, q.answer, normaliser)
-    return dict(id=q.id, group=q.group, question=q.text, truth=q.answer, ids=list(t.ids[t.prompt:]),
+    right = judge_answer(t.answer, q.answer, q.scorer, partial(same, normaliser=normaliser))
+    told = dict(id=q.id, group=q.group, question=q.text, truth=q.answer, ids=list(t.ids[t.prompt:]),
                 steps=[b.step for b in t.boundaries], tokens=[b.tokens for b in t.boundaries],
-                closed=t.closed, cause=t.cause, answer=t.answer, correct=int(right),
+                closed=t.closed, asked=len(t.boundaries)-t.inside, cause=t.cause, answer=t.answer, correct=int(right),
                 cost=dict(asdict(t.cost), total=t.cost.total),
                 decisions=[_decision(b.decision) for b in t.boundaries if b.decision])
+    return told | (dict(scorer=q.scorer) if q.scorer else {})
 
 def _decision(d:Decision)->dict:
     return dict(cause=d.cause, entropy=d.posterior.entropy if d.posterior else None,

@@ -5,6 +5,7 @@
 # %% ../../../../nbs/eig/stopping/05_recording.ipynb #ad6ec7e3
 from __future__ import annotations
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import isfinite
 from ...backends.contract import Backend, Ids
 from ...core.errors import BadValue
@@ -14,6 +15,7 @@ from ..gain import Decision, ExpectedInformationGainCalculator, Metrics, settled
 from ..parameters import EIGParameters
 from .probes import next_tokens, trial_answers
 from .rules import Probe
+from ...tasks.data import judge_answer
 
 # %% auto #0
 __all__ = ['FLOOR', 'SURE', 'RISK', 'Found', 'recorder', 'trace']
@@ -63,7 +65,7 @@ def _candidates(calculator, states:Sequence[Sequence[Ids]])->list[Found]:
     flat, cost = iter(flat), iter(cost)
     return [([next(flat) for _ in own], [int(next(cost)) for _ in own]) for own in states]
 
-_KEPT = ('id', 'group', 'question', 'truth', 'steps', 'tokens', 'closed') # Of a thought's record
+_KEPT = ('id', 'group', 'question', 'truth', 'steps', 'tokens', 'closed', 'scorer', 'asked') # Of a thought's record
 
 # %% ../../../../nbs/eig/stopping/05_recording.ipynb #1de21492
 def _described(calculator, thought:dict, candidates:list, cost:list, normaliser)->dict:
@@ -72,9 +74,10 @@ def _described(calculator, thought:dict, candidates:list, cost:list, normaliser)
     beliefs = [estimator.posterior(cs) if cs else None for cs in candidates]
     greedy = [next((c for c in cs if c.greedy), None) for cs in candidates]
     answers = [c.text.strip() if c else '' for c in greedy]
-    longest, truth = estimator.frame.answer_tokens, thought['truth']
-    return {k: thought[k] for k in _KEPT} | dict(
-        answer=answers, correct=[int(same(a, truth, normaliser)) for a in answers],
+    longest, truth, scorer = estimator.frame.answer_tokens, thought['truth'], thought.get('scorer', '')
+    right = lambda a: judge_answer(a, truth, scorer, partial(same, normaliser=normaliser))
+    return {k: thought[k] for k in _KEPT if k in thought} | dict(
+        answer=answers, correct=[int(right(a)) for a in answers],
         entropy=[b.entropy if b else None for b in beliefs],
         confidence=[b.of(normaliser(a)) if b else 0. for b,a in zip(beliefs, answers)],
         p_truth=[b.of(normaliser(truth)) if b else 0. for b in beliefs],

@@ -83,7 +83,8 @@ def recorded_gain(trace:dict, i:int, rule:StoppingRule)->Gain|None:
 def asked_boundaries(trace:dict, step:str='\n', # Ends a step
                     )->int:
     "How many boundaries a rule can be asked at: not after a last step that the model ended its thinking in."
-    n = len(trace['tokens'])
+    if 'asked' in trace: return trace['asked']
+    n = len(trace['tokens']) # a trace of an older run
     return n-1 if n > 1 and trace['closed'] and not trace['steps'][-1].endswith(step) else n
 
 # %% ../../../../nbs/eig/stopping/06_replay.ipynb #984aab3c

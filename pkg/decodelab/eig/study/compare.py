@@ -15,7 +15,7 @@ from ...backends.contract import Backend
 from ...core.errors import BadValue
 from ...core.parameters import param
 from ...core.runs import Run
-from ..frames import frame_for
+from ..frames import frame_of
 from ..parameters import EIGEvalParameters, EIGParameters
 from ..stopping.fitting import FitParameters, add_hidden, fit_gain, observe
 from ..stopping.learnt import FittedGain, rules
@@ -191,7 +191,7 @@ def others(p:EIGCompareParameters)->list[Question]:
 class Comparison:
     "Backend and parameters of one comparison."
     def __init__(self, backend:Backend, p:EIGCompareParameters):
-        self.backend, self.p, self.frame = backend, p, frame_for(backend)
+        self.backend, self.p, self.frame = backend, p, frame_of(backend, p)
         self.common = EIGParameters(**{k: getattr(p, k) for k in EIGParameters.model_fields})
         self.cue_tokens = len(backend.encode(self.frame.cue))
         self.kinds = ('probes', 'hidden') if backend.capabilities.hidden_states else ('probes',)
@@ -202,7 +202,7 @@ class Comparison:
     def setup(self, seed:int, questions:Sequence[Question]|None=None)->SetUp:
         "The stages at one seed."
         asked = self.questions(seed) if questions is None else questions
-        return SetUp(self.backend, asked, self.p.model_copy(update=dict(seed=seed)))
+        return SetUp(self.backend, asked, self.p.model_copy(update=dict(seed=seed)), self.frame)
     def fit(self, run:Run, progress:Callable|None=None)->dict[str,Path]: return fit_gains(self, run, progress)
     def traces(self, run:Run, progress:Callable|None=None)->dict[int,list[dict]]:
         "Thoughts with beliefs and gains at their boundaries, by seed."
@@ -222,7 +222,7 @@ def fit_gains(c:Comparison, run:Run, progress:Callable|None=None)->dict[str,Path
     p = c.p
     given = {k: getattr(p, k) for k in FitParameters.model_fields if k in type(p).model_fields}
     chosen = FitParameters(**given | dict(n=p.fit_n, seed=fit_seed(p)))
-    traces = observe(c.backend, others(p), chosen, 'hidden' in c.kinds, p.chunk, progress)
+    traces = observe(c.backend, others(p), chosen, 'hidden' in c.kinds, p.chunk, progress, c.frame)
     c.fitted = {kind: fit_gain(traces, kind, p.horizon, c.backend) for kind in c.kinds}
     return {kind: _saved(gain, run.folder/f'gain-{kind}.json') for kind,gain in c.fitted.items()}
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from fastcore.basics import patch
 from ...backends.contract import Backend
 from ...core.runs import Run, chunks
-from ..frames import Frame, frame_for
+from ..frames import Frame, described, frame_of
 from ..gain import Decision, Metrics, count, remember
 from ..parameters import EIGEvalParameters, EIGParameters
 from ..stopping.live import EIG, Scaler
@@ -25,7 +25,7 @@ class SetUp:
     "Backend, questions and parameters of one evaluation."
     def __init__(self, backend:Backend, questions:Sequence[Question], p:EIGEvalParameters, frame:Frame|None=None):
         self.backend, self.questions, self.p = backend, list(questions), p
-        self.frame = frame or frame_for(backend)
+        self.frame = frame or frame_of(backend, p)
         self.parameters = EIGParameters(**{k: getattr(p, k) for k in EIGParameters.model_fields})
         self.seconds = [] # Of the live decisions of this process, as `Metrics` has them
 
@@ -95,6 +95,7 @@ def describe(s:SetUp, run:Run)->dict:
     return {
         'model': f'{p.backend} ({run.info["models"].get(p.backend, "")[:8]})',
         'questions': f'{len(s.questions)} of {p.data}: {shares}',
+        **described(s.frame),
         'EIG': f'λ {p.lambda_cost:g} nats, {p.beam_size} candidates, {drawn}',
         'seed': p.seed,
         'machine': f'{machine["processor"]}, {machine["cpus"]} cpus',

@@ -68,4 +68,5 @@ def _uuids()->dict[str, str]:
     return {'uuid': f'{h}{{8}}-{h}{{4}}-{h}{{4}}-{h}{{4}}-{h}{{12}}',
             **{f'uuid{v}': f'{h}{{8}}-{h}{{4}}-{v}{h}{{3}}-[89abAB]{h}{{3}}-{h}{{12}}' for v in range(1, 9)}}
 
+FREE_FORMATS = {'binary', 'byte', 'password', 'int32', 'int64', 'float', 'double', 'textarea', 'markdown'} # Any text
 FORMATS = {name: f'^{pattern}$' for name,pattern in _formats().items()}
