@@ -267,7 +267,7 @@ def test_no_parameters_are_the_defaults(student, eig):
 @pytest.mark.parametrize('states, words', [
     ('abc', 'states: got'), (None, 'states: got'), ([[-1]], 'a token of state 0'),
     ([[1], [10**9]], 'a token of state 1'),
-    ([5], 'state 0'), ([[]], 'state 0'), ([[.5]], 'state 0')])
+    ([5], 'state 0'), ([[[]]], 'state 0'), ([[.5]], 'state 0')])
 def test_states_that_are_none(student, eig, states, words):
     forecaster, estimator, _ = eig
     for ask in (lambda: forecaster.forecast(states, 1), lambda: forecaster.step(states),

@@ -85,11 +85,11 @@ def _frame_of(marks:Marks, chats:bool)->Frame:
 
 # %% ../../../nbs/eig/02_frames.ipynb #69fb0815
 def check_ids(backend:Backend, ids:Any, what:str)->None:
-    "A sequence of the model's tokens, at least one."
+    "A sequence of the model's tokens."
     try: found = np.asarray(ids)
-    except ValueError: found = np.zeros(0)
-    if found.ndim!=1 or not len(found) or found.dtype.kind not in 'iu':
-        raise BadValue(what, str(ids)[:60], 'token ids, at least one')
+    except ValueError: found = np.zeros((0, 0)) # ragged
+    if found.ndim!=1 or len(found) and found.dtype.kind not in 'iu':
+        raise BadValue(what, str(ids)[:60], 'token ids')
     size = backend.vocab_size or np.inf # a server may not say
     wrong = found[(found < 0) | (found >= size)]
     if len(wrong): raise BadValue(f'a token of {what}', int(wrong[0]), f'0 to {size-1}')
@@ -108,7 +108,8 @@ def check_questions(backend:Backend, questions:Any)->None:
     check_list(questions, 'questions', 'texts, or of prompts in tokens')
     for number, question in enumerate(questions):
         if not isinstance(question, str): check_ids(backend, question, f'question {number}')
-        elif not question.strip(): raise BadValue(f'question {number}', question, 'a text, or token ids')
+        if not len(question.strip() if isinstance(question, str) else question):
+            raise BadValue(f'question {number}', question, 'a text, or token ids, at least one')
 
 def check_states(backend:Backend, states:Any)->None:
     "States of reasoning: prompts and thoughts, as tokens."
