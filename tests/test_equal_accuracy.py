@@ -1,7 +1,7 @@
 "Rules at equal accuracy: mixtures against closed forms, and intervals against the truth they are to cover."
 import numpy as np, pytest
 from decodelab.eig.study.compare import at_equal_tokens
-from decodelab.eig.study.plane import ANSWER, CORRECT, REASONING, TOTAL, Curve, difference, judge, mixture, saving
+from decodelab.eig.study.plane import CORRECT, REASONING, TOTAL, Curve, difference, judge, mixture, saving
 
 def known(n, thresholds, tokens):
     "Question i is right from the threshold (i+½)/n on; every question costs `tokens(threshold)`."

@@ -79,7 +79,8 @@ def test_the_defaults_are_the_models_own(student):
 
 def test_instruction_and_examples_are_asked_in_order(student, tmp_path):
     file = tmp_path/'shots.jsonl'
-    shots = [dict(question='1+1=?', answer='one and one\n#### 2'), dict(question='2+2=?', answer=4, reasoning='twice two')]
+    shots = [dict(question='1+1=?', answer='one and one\n#### 2'),
+             dict(question='2+2=?', answer=4, reasoning='twice two')]
     file.write_text(''.join(json.dumps(s)+'\n' for s in shots))
     frame = ask(student, instruction=' Give one digit. ', examples=str(file))
     text = student.decode(prompt_ids(student, frame, '3a+4=?'))
@@ -101,15 +102,18 @@ def test_bad_examples_are_one_sentence(student, tmp_path, content, says):
 
 @pytest.mark.parametrize('given, says', [
     (dict(cue='</think><|answer|><|end|>'), 'cue: .*ends the text'), (dict(cue=''), 'cue: got'),
-    (dict(cue=' \n'), 'after which the answer stands'), (dict(instruction='think '*2000), 'instruction: got .*fewer than'),
-    (dict(step='sentense'), "Did you mean 'sentence'"), (dict(step='tokens:0'), 'step: got'), (dict(step='tokens:x'), 'step: got'),
+    (dict(cue=' \n'), 'after which the answer stands'),
+    (dict(instruction='think '*2000), 'instruction: got .*fewer than'),
+    (dict(step='sentense'), "Did you mean 'sentence'"), (dict(step='tokens:0'), 'step: got'),
+    (dict(step='tokens:x'), 'step: got'),
     (dict(step='paragraph:3'), 'step: got'), (dict(delimiters='thinks'), "Did you mean 'think'")])
 def test_what_cannot_be_asked_is_one_sentence(student, given, says):
     with pytest.raises(BadValue, match=says) as e: ask(student, **given)
     assert len(str(e.value)) < 13_000
 
 def test_a_report_says_how_it_asked(command, outputs):
-    r = command('decodelab', 'run', 'eig_eval', '-p', 'n', '4', '-p', 'step', 'tokens:4', '-p', 'instruction', 'One digit.',
+    r = command('decodelab', 'run', 'eig_eval', '-p', 'n', '4', '-p', 'step', 'tokens:4', '-p',
+                'instruction', 'One digit.',
                 '-p', 'mc_samples', '2', '-p', 'sample_length', '16', check=False)
     assert r.returncode==0, r.stderr
     report = next(outputs.glob('eig_eval/*/report.ipynb')).read_text()

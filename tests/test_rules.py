@@ -144,7 +144,8 @@ def test_certaindex_and_convergence():
     )  # a a b: 1/3; a b a: 2/3
     assert stop('answer_convergence', 7, make)==1 and stop('answer_convergence', 7, make, consecutive=3)==6
     say = lambda *said: State(tokens=(0, 1, 2), steps=('',)*3,
-                              probes=tuple(tried(.9, said=x, answer=x.split()[0], boundary=i) for i,x in enumerate(said)))
+                              probes=tuple(tried(.9, said=x, answer=x.split()[0], boundary=i)
+                                           for i,x in enumerate(said)))
     assert go('certaindex', say('1', '2', '3')) # the released server's function ends on these
     assert not go('certaindex', say('3', '3', '3')) and not go('answer_convergence', say('1', '3', '3'))
     for word in ('Wait', 'hold on', 'but', 'Okay', 'no', 'Hmm', 'now'): # `now` holds `no`: anywhere in the text
@@ -198,7 +199,8 @@ def test_code_stop_confidence_leaves_out_first_and_last_token():
     "Released: exp(Σ_(1<j<n) log p_j / (n−1)); without a token between them it would be 1 whatever they are."
     assert inner_confidence(tried(.1, .8, .5, .2))==pytest.approx((.8*.5)**(1/3))
     assert inner_confidence(tried(.1, .8, .5, .2), skip=0)==pytest.approx((.1*.8*.5)**(1/4))
-    assert inner_confidence(tried(.5, .4))==pytest.approx(.2) and inner_confidence(tried(.5, .4), 0)==pytest.approx(.5**.5)
+    assert inner_confidence(tried(.5, .4))==pytest.approx(.2)
+    assert inner_confidence(tried(.5, .4), skip=0)==pytest.approx(.5**.5)
 
 def test_code_stop_counts_drops_an_old_one_more():
     "D_t = Σ 1[c_i < c_(i−1)]·(1 + ln(n_t/n_i)), 0 below three probes, and thinking is given up above 2."

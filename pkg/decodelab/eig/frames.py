@@ -185,7 +185,8 @@ def default_instruction(backend:Backend, delimiters:str|Marks|None=None)->str:
 def frame_of(backend:Backend, p, # Parameters with `instruction`, `examples`, `cue`, `step` and `delimiters`
             )->Frame:
     "The frame that fits a model, with what parameters say otherwise."
-    instruction = default_instruction(backend, p.delimiters) if p.instruction is None else _after_question(p.instruction)
+    given, default = p.instruction, default_instruction(backend, p.delimiters)
+    instruction = default if given is None else _after_question(given)
     change = dict(instruction=instruction, examples=read_examples(Path(p.examples).expanduser()) if p.examples else ())
     if p.cue is not None: change['cue'] = p.cue
     frame = frame_for(backend, p.delimiters, **change, **(step_fields(p.step) if p.step else {}))
@@ -199,16 +200,17 @@ def check_room(backend:Backend, frame:Frame):
     "A cue that says nothing or ends the text, and a prompt that leaves no room to think, are errors."
     if not frame.cue.strip(): raise BadValue('cue', frame.cue, 'a text after which the answer stands')
     if ends := set(backend.encode(frame.cue)) & set(backend.eos_ids):
-        raise BadValue('cue', frame.cue, f'a text without {backend.decode([min(ends)]) or "the end of text"!r}, which ends '
-                       'the text')
+        raise BadValue('cue', frame.cue, f'a text without {backend.decode([min(ends)])!r}, which ends the text')
     n, room = len(prompt_ids(backend, frame, '')), backend.max_length-frame.answer_tokens-8
     what = 'examples' if frame.examples else 'instruction'
-    if n >= room: raise BadValue(what, f'{n} tokens', f'fewer than {room}: the model holds {backend.max_length}, its answer '
-                                 f'takes {frame.answer_tokens}')
+    if n < room: return
+    raise BadValue(what, f'{n} tokens', f'fewer than {room}: the model holds {backend.max_length}, its answer takes '
+                   f'{frame.answer_tokens}')
 
 def described(frame:Frame)->dict[str,str]:
     "What a report says of a frame."
     named = {ends: name for name,ends in STEPS.items()}
-    step = f'{frame.step_tokens} tokens' if frame.step_tokens else named.get(frame.step, ' | '.join(map(repr, frame.ends)))
+    step = named.get(frame.step, ' | '.join(map(repr, frame.ends)))
+    if frame.step_tokens: step = f'{frame.step_tokens} tokens'
     asked = repr(frame.instruction.strip()) if frame.instruction else 'none'
     return dict(instruction=f'{asked}, {len(frame.examples)} examples', cue=repr(frame.cue), step=step)

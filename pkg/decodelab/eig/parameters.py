@@ -46,18 +46,18 @@ class EIGEvalParameters(EIGParameters):
         None, 'Preset of `params/eig/`; what is given by name wins over it.')
     backend: str = param('reference:student', 'Runtime and model, e.g. `hf:path/to/folder`.')
     data: str = param(
-        'reference', '`reference`, `reference:long`, `reasoning_gym:chain_sum` (any generator), or a JSONL file of question and answer '
-        '(GSM8K as it is).')
+        'reference', '`reference`, `reference:long`, `reasoning_gym:chain_sum` (any generator), or a JSONL file of '
+        'question and answer (GSM8K as it is).')
     n: int = param(192, 'Questions.', ge=2, le=1_000_000)
     seed: int = param(0, 'Of questions and of all draws.', ge=0, le=2**31-1)
-    unanswerable: float|None = param(None, 'Share of questions without one of their quantities, which nobody can answer; '
-                                     '.2 of the reference task by default, none of other data.', ge=0, le=1)
+    unanswerable: float|None = param(None, 'Share of questions without one of their quantities, which nobody can '
+                                     'answer; .2 of the reference task by default, none of other data.', ge=0, le=1)
     delimiters: str|None = param(None, 'How thinking is marked: think, s1, harmony, mistral or none; by default as the '
                                  'chat template says.')
     instruction: str|None = param(None, 'Appended to every question; by default chat models that no template tells to '
                                   'think are told so, others nothing.')
-    examples: str|None = param(None, 'JSONL file of questions with reasoning and answers (GSM8K’s layout) that are asked '
-                               'and answered before each question.')
+    examples: str|None = param(None, 'JSONL file of questions with reasoning and answers (GSM8K’s layout) that are '
+                               'asked and answered before each question.')
     cue: str|None = param(None, 'After which an answer stands; by default what fits the chat template.')
     step: str|None = param(None, 'What ends a step: line (the default), paragraph, sentence, transition, '
                            'transition:Wait,But, or tokens:40.')

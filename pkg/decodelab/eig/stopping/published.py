@@ -24,8 +24,8 @@ _SKIP = ('Tokens of a trial that its confidence leaves out, from its beginning; 
 
 class DEERParameters(Probing):
     threshold: float = param(.95, 'Confidence of the trial answer at which thinking ends.', 'probability', ge=0, le=1)
-    form: Literal['arithmetic','qwen3'] = param('arithmetic', 'Mean of the tokens’ probabilities; `qwen3`: the geometric '
-                                                'one, of a trial that ended.')
+    form: Literal['arithmetic','qwen3'] = param('arithmetic', 'Mean of the tokens’ probabilities; `qwen3`: the '
+                                                'geometric one, of a trial that ended.')
     trials: int = param(10, 'Trial answers at most.', ge=1, le=1_000_000)
     skip: int = param(1, _SKIP, 'tokens', ge=0, le=100)
     marks: str = param('', 'Regular expression of transition words, e.g. `\\b(wait|alternatively|hmm)\\b`; empty: '

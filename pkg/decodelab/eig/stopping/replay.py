@@ -43,8 +43,8 @@ def _hidden(trace:dict, i:int)->np.ndarray:
 def _of(trace:dict, kind:str, i:int):
     "What was recorded besides the belief."
     if kind in trace: return trace[kind][i]
-    raise BadValue('traces', f'no {kind} of question {trace.get("id")}', 'traces that hold it, as `recording.trace` makes '
-                   'them', 'Those of older runs hold beliefs alone: record them anew.')
+    raise BadValue('traces', f'no {kind} of question {trace.get("id")}', 'traces that hold it, as `recording.trace` '
+                   'makes them', 'Those of older runs hold beliefs alone: record them anew.')
 
 # %% ../../../../nbs/eig/stopping/06_replay.ipynb #5c99ce07
 def _next_token(trace:dict, i:int)->Probe|None:

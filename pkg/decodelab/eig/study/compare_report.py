@@ -11,7 +11,7 @@ import pandas as pd
 from ..gain import ExpectedInformationGainCalculator, Metrics, settled
 from .compare import (SWEEPS, VARIANTS, Comparison, area, at_equal_tokens, front, sweep, sweeps,
                                          with_forecasts)
-from .plane import (CORRECT, REASONING, TOTAL, Curve, Judged, difference, edge, halves, judge, saving,
+from .plane import (CORRECT, REASONING, TOTAL, Curve, Judged, difference, edge, judge, saving,
                                        targets, trace_calibration)
 from .report import KINDS, SHARES, done, finite, mark_compared, outcome_row, share_right
 from ..stopping.recording import trace

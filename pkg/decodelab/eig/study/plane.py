@@ -156,7 +156,8 @@ def difference(a:Judged, b:Judged, column:int, level:float=.95)->Paired:
     low, high = np.quantile(d, [(1-level)/2, (1+level)/2])
     bound = 1. if column==CORRECT else np.inf
     if n < 2*fewest(level): low, high, tail = -bound, bound, .5
-    return Paired(float(apart.mean()), float(low), float(high), float(min(1, 2*tail)), n, int((np.abs(apart) > 1e-12).sum()))
+    flips = int((np.abs(apart) > 1e-12).sum())
+    return Paired(float(apart.mean()), float(low), float(high), float(min(1, 2*tail)), n, flips)
 
 # %% ../../../../nbs/eig/study/01_plane.ipynb #940f9077
 def targets(traces:Sequence[dict], shares:Sequence[float])->list[float]:
