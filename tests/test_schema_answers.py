@@ -186,6 +186,8 @@ def test_errors_of_answers_say_what_to_do(student):
     for wrong in (42, 'nothing.json', {'type': 'wrong'}, str):
         with pytest.raises((BadValue, ModelError)): answer(student, '1+1', wrong)
     with pytest.raises(BadValue, match='reason_first'): answer(student, '1+1', SMALL, reason_first=-1)
+    for wrong in (5, None, [dict(role='user')]):
+        with pytest.raises(BadValue, match='question'): answer(student, wrong, SMALL)
 
 def test_markup_of_a_model_is_shown_not_obeyed(student):
     language = compile(both(**{'<b>': {'enum': ['<script>alert(1)</script>']}}))
@@ -223,3 +225,15 @@ def test_canonical_beliefs_need_likelihoods_only():
     for text in one.texts:
         assert abs(one[text]-toy.score([((0,), (*toy.encode(text),
                                                 5))])[0].logprob) < 1e-12 and one[text] <= every[text]
+
+def test_nested_lists_and_what_may_be_missing(student):
+    from typing import Literal
+    from pydantic import BaseModel
+    class Item(BaseModel):
+        kind: Literal['a', 'b']
+        n: bool|None = None
+    class Many(BaseModel):
+        items: list[Item]
+    found = answer(student, '1+1', Many, max_tokens=400, temperature=1., seed=1)
+    assert isinstance(found.value.items[0], Item) and found.fields[0].pointer=='/items/0/kind'
+    for f in found.fields: assert f.exact and f.text in {a.text for a in f.alternatives}

@@ -249,6 +249,16 @@ def test_mistakes(args, words):
         with pytest.raises(DecodelabError, match=words) as e: cls(**NOWHERE, **args)
         assert 'no/such/folder' not in str(e.value)
 
+@pytest.mark.parametrize('given', [dict(answer_field='answer'), dict(mode='validate'), dict(reason_first=True)])
+def test_arguments_about_no_schema(plain, student, given):
+    from decodelab.core.errors import BadValue
+    for m in (plain, adapter(student)):
+        with pytest.raises(BadValue, match='argument without a schema'): generate(m, ['x'], **given)
+    with pytest.raises(BadValue, match='argument without a schema'):
+        evaluated('schema_constrained', dict(pretrained='/no/such'), ['local_free'], gen_kwargs=given)
+    off = generate(constrained(regex='[0-9]+', mode='validate'), ['1+1='], response_schema=None)
+    assert off==generate(plain, ['1+1=']) # a task may do without the model's
+
 def test_a_name_that_nobody_knows(plain):
     from decodelab.core.errors import BadValue
     with pytest.raises(BadValue, match="Did you mean 'batch_size'"): constrained(batch_sze=3)

@@ -299,7 +299,8 @@ def test_schema_eval_separators_cost_the_answer(tmp_path, monkeypatch):
     assert rows['exact'].cost[0]==pytest.approx(rows['constrain'].cost[0], abs=.03)
 
 BAD = [(dict(modes='constrain,exactly'), "Did you mean 'exact'"),
-       (dict(data='extractions'), "Did you mean 'extraction'"), (dict(data='tests/work.py'), 'schema_spec'), (dict(modes=','), 'modes')]
+       (dict(data='extractions'), "Did you mean 'extraction'"),
+       (dict(data='tests/work.py'), 'schema_spec'), (dict(modes=','), 'modes')]
 
 @pytest.mark.parametrize('given,says', BAD)
 def test_schema_eval_checks_before_anything_heavy(given, says):

@@ -3056,6 +3056,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                               'decodelab/evaluation/lmeval/holding.py'),
                                                      'decodelab.evaluation.lmeval.holding.check_field': ( 'evaluation/lmeval/holding.html#check_field',
                                                                                                           'decodelab/evaluation/lmeval/holding.py'),
+                                                     'decodelab.evaluation.lmeval.holding.check_named': ( 'evaluation/lmeval/holding.html#check_named',
+                                                                                                          'decodelab/evaluation/lmeval/holding.py'),
                                                      'decodelab.evaluation.lmeval.holding.column': ( 'evaluation/lmeval/holding.html#column',
                                                                                                      'decodelab/evaluation/lmeval/holding.py'),
                                                      'decodelab.evaluation.lmeval.holding.file_spec': ( 'evaluation/lmeval/holding.html#file_spec',

@@ -184,6 +184,8 @@ def _fields_of(model:Causal, prompt:Ids, sample:Sample, language:Language)->list
 # %% ../../../nbs/schema/11_answering.ipynb #4ebbb525
 def prompt_of(model:Causal, question:str|list[dict]|Ids, language:Language|None=None)->Ids:
     "The tokens of a question, by the chat template where the model has one; with the schema behind it if asked."
+    if not isinstance(question, (str, Sequence)) or any(isinstance(m, dict) and 'content' not in m for m in question):
+        raise BadValue('question', question, 'a text, messages with role and content, or tokens')
     given = [dict(role='user', content=question)] if isinstance(question, str) else question
     messages = [dict(m) for m in given if isinstance(m, dict)]
     if not messages: return tuple(int(i) for i in given if not isinstance(i, dict))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from ...core.errors import BadValue, DataError
 from .documents import Validity
-from .holding import OWN, SOURCES, held, merged, parted, tasks_from
+from .holding import OWN, SOURCES, check_named, held, merged, parted, tasks_from
 from .names import HELD, MODELS, register
 
 _log = logging.getLogger(__name__)
@@ -151,7 +151,10 @@ def check_schemas(model:object, model_args:str|dict|None, gen_kwargs:str|dict|No
     args = as_dict(model_args) if isinstance(model, str) else getattr(model, 'holding', {})
     gen = as_dict(gen_kwargs)
     foreign = isinstance(model, str) and model not in MODELS and model not in STANDS_IN
-    if foreign or not holds(args, gen, *tasks.values()): return not foreign and holds(args, gen)
+    if foreign: return False
+    if not holds(args, gen, *tasks.values()):
+        if isinstance(model, str) and model in MODELS: check_named(parted(gen)[0], args)
+        return False
     base = {k: v for k,v in args.items() if k in OWN}
     held(base)
     for task,own in (tasks or {'': {}}).items():
