@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 import numpy as np
 from fastcore.basics import patch
-from .contract import Blocks, Capabilities, Ids, Sample, Sampling, Scored, Usage, check_length, samplings
+from .contract import Blocks, Capabilities, Ids, Sample, Sampling, Scored, Usage
+from .contract import check_length, samplings
 from .decoding import generate, stream as stream_of
 from .planner import Trie, build
 from ..core.errors import BadValue, ModelError
