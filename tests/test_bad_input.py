@@ -226,3 +226,141 @@ def test_the_runtimes_share_one_way_to_chat():
     for module, name in (('hf', 'HF'), ('mlx', 'MLX'), ('vllm', 'VLLM')):
         model = getattr(importlib.import_module(f'decodelab.backends.{module}'), name)
         assert model.chat is Tokenized.chat and model.chat_text is Tokenized.chat_text
+
+# Calls from a notebook.
+
+@pytest.fixture(scope='module')
+def eig(student):
+    from decodelab.eig import AnswerPosteriorEstimator, MonteCarloForecaster
+    from decodelab.eig.frames import frame_for
+    frame = frame_for(student)
+    return MonteCarloForecaster(student, frame), AnswerPosteriorEstimator(student, frame, None), frame
+
+@pytest.mark.parametrize('questions, words', [
+    ('a3+4=?', 'questions: got'), (None, 'questions: got'), (b'abc', 'questions: got'), (5, 'questions: got'),
+    (dict(a=1), 'questions: got'), ([None], 'question 0'), ([''], 'question 0'), (['a3+4=?',
+    [-1]], 'a token of question 1'),
+    ([[10**6]], '0 to 261'), ([[]], 'question 0'), ([[1.5]], 'question 0'), ([['a']], 'question 0'),
+    ([[[1], [2, 3]]], 'question 0'),
+    ([[True]], 'question 0'), ([[262]], '0 to 261')])
+def test_questions_that_are_none(student, questions, words):
+    from decodelab.eig import expected_information_gain_reasoning as go
+    with pytest.raises(DecodelabError, match=words): go(student, questions, None)
+
+@pytest.mark.parametrize('parameters, words', [
+    ('fast', 'parameters: got'), (5, 'parameters: got'), ([], 'parameters: got'), (dict(lamda_cost=1), "'lambda_cost'"),
+    (dict(beam_size=0), 'beam_size'), (dict(temperature='hot'), 'temperature')])
+def test_parameters_that_are_none(student, eig, parameters, words):
+    from decodelab.eig import AnswerPosteriorEstimator, MonteCarloForecaster
+    from decodelab.eig import expected_information_gain_reasoning as go
+    for ask in (lambda: go(student, ['a3+4=?'], parameters), lambda: MonteCarloForecaster(student, eig[2], parameters),
+                lambda: AnswerPosteriorEstimator(student, eig[2], parameters)):
+        with pytest.raises(DecodelabError, match=words): ask()
+
+def test_no_parameters_are_the_defaults(student, eig):
+    from decodelab.eig import EIGParameters, expected_information_gain_reasoning as go
+    assert eig[0].parameters==eig[1].parameters==EIGParameters()
+    small = dict(beam_size=2, mc_samples=1, sample_length=8)
+    one, = go(student, ['a3+4=?'], small, max_tokens=24)[0]
+    assert one.ids==go(student, ['a3+4=?'], EIGParameters(**small), max_tokens=24)[0][0].ids
+
+@pytest.mark.parametrize('states, words', [
+    ('abc', 'states: got'), (None, 'states: got'), ([[-1]], 'a token of state 0'),
+    ([[1], [10**9]], 'a token of state 1'),
+    ([5], 'state 0'), ([[[]]], 'state 0'), ([[.5]], 'state 0')])
+def test_states_that_are_none(student, eig, states, words):
+    forecaster, estimator, _ = eig
+    for ask in (lambda: forecaster.forecast(states, 1), lambda: forecaster.step(states),
+    lambda: estimator.candidates(states)):
+        with pytest.raises(DecodelabError, match=words): ask()
+    assert forecaster.step([])==[] and estimator.candidates([])[0]==[]
+
+def test_other_arguments_that_are_none(student, eig):
+    from decodelab.eig import AnswerPosteriorEstimator, MonteCarloForecaster
+    from decodelab.eig import expected_information_gain_reasoning as go
+    for ask, words in ((lambda: MonteCarloForecaster(student, None), 'frame: got None'),
+                       (lambda: AnswerPosteriorEstimator(student, 'think'), 'frame'),
+                       (lambda: go(student, ['a'], None, max_tokens=-1), 'max_tokens'),
+                       (lambda: go(student, ['a'], None, max_tokens='9'), 'max_tokens'),
+                       (lambda: go(student, ['a'], None, seed=2**70), 'seed'),
+                       (lambda: go(student, ['a'], None, seed='x'), 'seed'),
+                       (lambda: eig[1].candidates([[1]], width=0), 'width')):
+        with pytest.raises(DecodelabError, match=words): ask()
+
+@pytest.mark.parametrize('given', [
+    dict(n=0), dict(n=1.5), dict(n=True), dict(first=-1), dict(max_tokens='3'), dict(max_tokens=2**70),
+    dict(temperature='1'),
+    dict(temperature=None), dict(temperature=float('nan')), dict(temperature=-1), dict(top_p='0.9'), dict(top_k=1.5),
+    dict(min_p=None), dict(seed=2**70), dict(seed=2**63), dict(seed=1.5), dict(seed='3'), dict(seed=None),
+    dict(seed=True),
+    dict(stop='a'), dict(stop_ids=3), dict(stop_ids=(1.5,)), dict(stop_ids=(-1,)), dict(stop_ids=[1]),
+    dict(constraint='x')])
+def test_a_sampling_that_is_none_is_named(given):
+    from decodelab.backends import Sampling
+    with pytest.raises(DecodelabError, match=f'{next(iter(given))}: got'): Sampling(**given)
+
+def test_what_numpy_counts_is_counted(student):
+    import numpy as np
+    from decodelab.backends import Sampling
+    plan = dict(max_tokens=np.int64(3), seed=np.uint32(7), temperature=np.float32(1), n=np.int32(2),
+    stop_ids=(np.int64(3),))
+    same = dict(max_tokens=3, seed=7, n=2, stop_ids=(3,))
+    one, two = (student.sample([(1, 2)], Sampling(**how)) for how in (plan, same))
+    assert [s.ids for s in one[0]]==[s.ids for s in two[0]]
+    assert Sampling(seed=2**63-1) and Sampling(seed=-2**63)
+
+@pytest.mark.parametrize('seed', ['1180591620717411303424', '-1', '1.5', 'x', 'true', '9223372036854775808'])
+def test_seeds_of_generation_under_lm_eval(seed):
+    pytest.importorskip('lm_eval')
+    from decodelab.core.parameters import read
+    from decodelab.evaluation.lmeval.generation import Generation
+    given = int(seed) if seed.lstrip('-').isdigit() else seed
+    with pytest.raises(DecodelabError, match='seed: got'): read(Generation, dict(seed=given))
+
+@pytest.mark.parametrize('mark', ['-1', '+999', ' 999 ', '', ' ', -1, 262, 1.5, True, '99999999999999999999',
+[5], b'x'])
+def test_marks_of_the_end_of_thinking_that_are_none(student, mark):
+    pytest.importorskip('lm_eval')
+    from decodelab.evaluation.lmeval.model import end_mark
+    with pytest.raises(DecodelabError, match='think_end_token: got'): end_mark(mark, student)
+
+def test_marks_of_the_end_of_thinking(student):
+    pytest.importorskip('lm_eval')
+    from decodelab.evaluation.lmeval.model import end_mark
+    assert [end_mark(m, student) for m in (None, '</think>', '12', 12, '-', '1.5x')]==[None, '</think>',
+    12, 12, '-', '1.5x']
+
+# Parameter files.
+
+GROWN = [f'{b}: &{b} [{",".join(["*"+a]*10)}]\n' for a,b in zip('abcdefgh', 'bcdefghi')]
+ALIASES = 'a: &a [x,x,x,x,x,x,x,x,x,x]\n'+''.join(GROWN)
+ODD_YAML = {
+    'n: !!python/object/apply:os.system ["true"]': 'tag', 'n: !!python/name:os.system': 'tag', 'n: !foo 3': 'tag',
+    'n: !!binary "é"': 'not YAML', 'n: !!timestamp junk': 'not YAML', 'n: !!bool maybe': 'maybe',
+    'n: !!int ""': 'not YAML',
+    'n: !!int abc': 'abc', 'n: !!float abc': 'abc', 'n: !!omap 3': 'not YAML', 'n: !!pairs [a]': 'not YAML',
+    'n: !!seq 3': 'not YAML',
+    '\tn: 3': 'line 1', 'n:\n\tm: 1': 'line 2', 'n: 1\nseed: 2\nn: 3': 'n is given twice', '<<: 3\nn: 3': 'not YAML',
+    'n: &a [*a]': 'holds itself', 'n: &a {b: *a}': 'holds itself', 'n: *nope': 'nope',
+    ALIASES: 'values',
+    'n: '+'['*3000+']'*3000: 'not YAML', 'n: '+'9'*5000: 'not YAML', '? [1]\n: 3': 'not YAML',
+    'n: 1\n---\nn: 2': 'another document, line 2',
+    '%YAML 9.9\n---\nn: 3': 'not YAML', 'n: "\x01"': 'not YAML', 'n: =': 'tag', '[1, 2]': 'names and values',
+    '3': 'names and values',
+    '3: 4': 'no name', 'n: [1, 2': 'not YAML'}
+
+@pytest.mark.parametrize('text', ODD_YAML)
+def test_parameter_files_that_are_none(tmp_path, text):
+    from decodelab.core.parameters import read_yaml
+    from decodelab.core import DataError
+    (tmp_path/'p.yaml').write_text(text, encoding='utf-8')
+    start = time.time()
+    with pytest.raises(DataError, match=ODD_YAML[text]) as told: read_yaml(tmp_path/'p.yaml')
+    assert 'p.yaml' in str(told.value) and len(str(told.value).splitlines())==1 and time.time()-start < 30
+
+def test_parameter_files_that_are_odd_and_right(tmp_path):
+    from decodelab.core.parameters import read_yaml
+    text = '\ufeffbase: &b {n: 3}\nmore:\n  <<: *b\n  seed: 1\nwhen: 2001-01-01\nagain: [*b, *b]\n'
+    (tmp_path/'p.yaml').write_text(text)
+    assert read_yaml(tmp_path/'p.yaml')==dict(base=dict(n=3), more=dict(n=3, seed=1), when='2001-01-01',
+    again=[dict(n=3)]*2)

@@ -210,10 +210,11 @@ def test_a_cut_object_is_truncated_and_nothing_is_pretended(student, smol):
 def test_one_value_with_flexible_spaces_is_no_flood(student, smol):
     schema = dict(type='object', properties=dict(a=dict(enum=['only'])), required=['a'], additionalProperties=False)
     for model in (student, smol):
-        grammar = constrain(model, compile(schema, separators='flexible'))
-        for s, in model.sample([model.encode('Q')]*4, [Sampling(constraint=grammar, max_tokens=24, seed=i) for i in range(4)]):
-            assert s.text.count('\n')+s.text.count(' ') <= 16
-            assert s.finish=='length' or json.loads(s.text)==dict(a='only')
+        plans = [Sampling(constraint=constrain(model, compile(schema, separators='flexible')), max_tokens=limit, seed=i)
+                 for i in range(4) for limit in (12, 120)]
+        for plan,(s,) in zip(plans, model.sample([model.encode('Q')]*8, plans)):
+            assert s.text.count('\n') <= 4 and s.finish==('eos' if s.ids[-1] in model.eos_ids else 'length')
+            if plan.max_tokens==120: assert json.loads(s.text)==dict(a='only')
 
 def test_stop_strings_do_not_cut_and_stop_tokens_end_a_complete_text_only(student):
     grammar, newline = constrain(student, dict(const='a1b')), student.encode('1')[0]
@@ -285,3 +286,106 @@ def test_an_abandoned_loop_leaves_no_thread_with_its_matchers(student):
         loop.close()
     job.matcher.rewind(len(job.matcher.ids))
     assert job.matcher.forced()
+
+@pytest.fixture(scope='module', params=['gguf', 'mlx', 'vllm'])
+def runtime(request):
+    "The reference student on another runtime."
+    pytest.importorskip(dict(gguf='llama_cpp', mlx='mlx_lm', vllm='vllm')[request.param])
+    model = load(f'{request.param}:reference:student')
+    yield model
+    model.close()
+
+def test_other_runtimes_draw_what_transformers_draws(runtime, student):
+    "64 different schemas in one batch: the same documents, kept mass and weights, on the same weights."
+    schemas = [*objects(60), SHAPE, LIST, dict(const='x'), dict(type='boolean')]
+    prompt = student.encode('Q: ')
+    assert runtime.encode('Q: ')==prompt
+    plans = [[Sampling(constraint=constrain(m, s), max_tokens=40, seed=i, temperature=1.2) for i,s in enumerate(schemas)]
+             for m in (runtime, student)]
+    ours, theirs = (m.sample([prompt]*64, p) for m,p in zip((runtime, student), plans))
+    alike = [a.ids==b.ids and a.finish==b.finish for (a,),(b,) in zip(ours, theirs)]
+    assert sum(alike) >= 63 # a float's near tie
+    for (a,),(b,),same in zip(ours, theirs, alike):
+        assert len(a.ids)==len(a.logprobs)==len(a.notes['kept'])==len(a.notes['log_weight'])
+        if same:
+            assert np.abs(a.notes['kept']-b.notes['kept']).max() < 2e-3
+            assert np.abs(a.notes['log_weight']-b.notes['log_weight']).max() < 2e-3
+        if a.finish=='eos': json.loads(a.text)
+    assert sum(s.finish=='eos' for s, in ours) > 50
+
+def test_other_runtimes_stream_and_count(runtime):
+    plan, prompt = Sampling(constraint=constrain(runtime, SHAPE), max_tokens=60, seed=3), runtime.encode('Why? ')
+    runtime.usage.reset()
+    text = ''.join(runtime.stream(prompt, plan))
+    assert runtime.usage.decoded > len(text) and json.loads(text)['answer'] in ('yes', 'no', 'perhaps')
+    assert text==runtime.sample([prompt], plan)[0][0].text
+
+def test_forced_tokens_change_nothing_on_other_runtimes(runtime, monkeypatch):
+    prompts = [runtime.encode(f'Q{i}: ') for i in range(6)]
+    plans = [Sampling(constraint=constrain(runtime, s), max_tokens=40, seed=i) for i,s in enumerate([SHAPE, LIST, *objects(4)])]
+    ours = runtime.sample(prompts, plans)
+    unforced(monkeypatch)
+    for (a,),(b,) in zip(ours, runtime.sample(prompts, plans)):
+        assert a.ids==b.ids and a.finish==b.finish and np.abs(a.notes['kept']-b.notes['kept']).max() < 2e-3
+
+def test_remembering_changes_nothing(student):
+    prompts = [student.encode(f'Q{i}: ') for i in range(4)]
+    plans = [Sampling(constraint=constrain(student, SHAPE), max_tokens=40, seed=i) for i in range(4)]
+    plain = student.sample(prompts, plans)
+    with student.remembering(): kept = [student.sample(prompts, plans) for _ in range(2)]
+    for again in kept: assert [s.ids for s, in again]==[s.ids for s, in plain]
+
+def test_vllm_takes_back_what_preemption_undoes(student):
+    pytest.importorskip('vllm')
+    from decodelab.backends.vllm_hook import take_back
+    plan = Sampling(constraint=constrain(student, SHAPE), max_tokens=90, seed=1)
+    s, = student.sample([(65,)], plan)[0]
+    job, fresh = (job_for(student, (65,), plan) for _ in range(2))
+    for i,x in enumerate(s.ids): job.take(x, s.logprobs[i], s.notes['kept'][i], 0.)
+    for i,x in enumerate(s.ids[:9]): fresh.take(x, s.logprobs[i], s.notes['kept'][i], 0.)
+    assert job.finish=='eos'
+    take_back(job, 9)
+    assert job.finish is None and job.ids==fresh.ids and len(job.kept)==len(job.weights)==9
+    assert bits_of(job.matcher, student.vocab_size)==bits_of(fresh.matcher, student.vocab_size)
+
+@pytest.fixture(scope='module')
+def made_up(tmp_path_factory):
+    "A small model with random weights, as a folder."
+    from transformers import LlamaConfig, LlamaForCausalLM
+    from decodelab.backends.shipped import tokenizer
+    torch.manual_seed(0)
+    config = LlamaConfig(hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2, vocab_size=300,
+                         num_key_value_heads=2, max_position_embeddings=1024, bos_token_id=None, eos_token_id=261, pad_token_id=256)
+    folder = tmp_path_factory.mktemp('made_up')
+    LlamaForCausalLM(config).float().save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return load(f'hf:{folder}', device='cpu')
+
+def check_documents(model, each):
+    import pathlib
+    from decodelab.lab.schema_bench import schemas_in, validity
+    schemas = schemas_in(str(pathlib.Path(__file__).with_name('schemas_of_every_kind.py')))
+    counts = validity(model, schemas, each*len(schemas), rows=256, tokens=60)
+    print(counts.line(model.name))
+    assert len(schemas) >= 60 and not counts.refused and not counts.wrong, counts.examples
+    assert counts.valid > .3*counts.total
+
+@pytest.mark.parametrize('which', ['made_up', 'student'])
+def test_documents_are_valid_or_cut(which, request):
+    "Sampled hot over schemas of every kind, each held against two validators; a padded head allows nothing."
+    check_documents(request.getfixturevalue(which), 3)
+
+def test_documents_of_other_runtimes_are_valid_or_cut(runtime): check_documents(runtime, 3 if 'vllm' in runtime.name else 1)
+
+def test_the_bench_says_what_it_measured():
+    from click.testing import CliRunner
+    from decodelab.lab.cli import main
+    def ran(*args): return CliRunner().invoke(main, ['bench', 'schema', *args])
+    out = ran('--backend', 'reference:student', '--rows', '1,4', '--rounds', '1', '--tokens', '8', '--shape', 'choice').output
+    assert out.count('constrained/free')==2 and 'mask p50' in out and 'xgrammar' in out and 'covered of' in out
+    for args,names in ((('--rows', 'x'), 'rows'), (('--shape', 'strngs'), 'strings'), (('--backend', 'nope:x'), 'nope'),
+                       (('--backend', 'reference:student', '--no-peers', '--validity', '4', '--schemas', 'no'), 'no')):
+        bad = ran(*args)
+        assert bad.exit_code==2 and names in bad.output+(bad.stderr or ''), bad.output
+    out = ran('--backend', 'reference:student', '--validity', '40').output
+    assert '40 documents' in out and '0 otherwise' in out

@@ -154,20 +154,21 @@ def test_weights_lead_to_the_teacher_the_student_and_the_mixture():
 
 @pytest.mark.parametrize('target', ['teacher', 'student', 'mixture'])
 def test_intervals_hold_the_exact_mean(target):
-    "Of 60 runs at 90 %, about 54 intervals hold the sum over all texts."
+    "Of 40 runs at 90 %, about 36 intervals hold the sum over all texts."
     model = pair(alpha_method='fixed', fixed_alpha=.4)
     if target=='mixture':
         rows = exact(model, (0,), (1,), 3)
         z = sum(p*math.exp(log_z) for p,log_z in rows.values())
         truth = sum(p*math.exp(log_z) for ids,(p,log_z) in rows.items() if ids[0]==1)/z
     else: truth = float(np.exp((model.t.logprobs((1,)) if target=='teacher' else model.theta.logprobs((0,)))[1]))
-    hits = 0
-    for seed in range(60):
+    hits, doubted = 0, 0
+    for seed in range(40):
         out = model.generate([(0,)]*150, [(1,)]*150, max_new_tokens=3, seed=seed)
         found = estimate(out, [ids[0]==1 for ids in texts(out)], target, confidence=.9)
         hits += found.low <= truth <= found.high
-        assert not found.warning and 0 < found.effective <= 150 and (target=='mixture' or .5 < found.reached < 2)
-    assert hits >= 46
+        doubted += bool(found.warning)
+        assert 0 < found.effective <= 150 and (target=='mixture' or .5 < found.reached < 2)
+    assert hits >= 30 and doubted <= 5
 
 def test_estimates_that_cannot_be_trusted_say_so():
     model = pair(alpha_method='fixed', fixed_alpha=0.)
@@ -225,8 +226,12 @@ def test_ids_may_be_permuted_and_heads_padded():
         out = OptimalSamplingModel(theta, teacher).generate([(0,), (1, 2)], max_new_tokens=20, seed=1, draft_tokens=2)
         assert texts(out)==texts(plain)
         assert torch.allclose(out.alpha_values, plain.alpha_values, equal_nan=True, atol=1e-5)
-    out = OptimalSamplingModel(padded(theta, 3), t).generate([(0,), (1, 2)], max_new_tokens=20, seed=1)
+    wide = OptimalSamplingModel(padded(theta, 3), padded(moved, 5))
+    out = wide.generate([(0,), (1, 2)], max_new_tokens=20, seed=1, return_logits=True, return_q_star_probs=True)
     assert texts(out)==texts(plain) and list(back[order])==[0, 1, 2, 3]
+    assert out.q_star_probs.shape[2]==7 and (out.q_star_probs[0,0,4:]==0).all()
+    assert (out.logits['t'][0,0,4:]==-math.inf).all() and wide.next_logprobs([(0,)]).shape==(1, 7)
+    wide.generate([(0,), (1, 2)], max_new_tokens=9, draft_tokens=2, draft_rule='residual')
 
 def test_ends_of_text_go_by_their_role():
     "A teacher that ends with another token: its mass is that of the student's end."

@@ -1,7 +1,8 @@
 "Fields, alternatives and answers against enumeration, on Toy and on the reference student."
 import json
+from contextlib import nullcontext
 import numpy as np, pytest
-from decodelab.backends.contract import Sampling
+from decodelab.backends.contract import Capabilities, Sample, Sampling
 from decodelab.backends.drawing import allowed
 from decodelab.backends.toy import Toy
 from decodelab.core.errors import BadValue, ModelError
@@ -185,6 +186,8 @@ def test_errors_of_answers_say_what_to_do(student):
     for wrong in (42, 'nothing.json', {'type': 'wrong'}, str):
         with pytest.raises((BadValue, ModelError)): answer(student, '1+1', wrong)
     with pytest.raises(BadValue, match='reason_first'): answer(student, '1+1', SMALL, reason_first=-1)
+    for wrong in (5, None, [dict(role='user')]):
+        with pytest.raises(BadValue, match='question'): answer(student, wrong, SMALL)
 
 def test_markup_of_a_model_is_shown_not_obeyed(student):
     language = compile(both(**{'<b>': {'enum': ['<script>alert(1)</script>']}}))
@@ -195,3 +198,42 @@ def test_samples_are_extracted_as_they_were_validated(student):
     language = compile(SMALL)
     plan = Sampling(n=10, constraint=constrain(student, language), max_tokens=60)
     for s in student.sample([student.encode('x')], plan)[0]: assert extract('So: '+s.text, language).text==s.text
+
+class Served:
+    "What a server is to its caller: texts and likelihoods, no distributions."
+    capabilities, name, max_length = Capabilities(full_distribution=False), 'served', 99
+    template, adds_bos, bos_id = '', False, None
+    def __init__(self, text, finish='eos', toy=None): self.text, self.finish, self.toy = text, finish, toy
+    def __getattr__(self, name): return getattr(self.toy, name)
+    def remembering(self): return nullcontext()
+    def encode(self, text): return tuple(text.encode())
+    def sample(self, prompts, plan): return [[Sample((1, 2), self.text, np.zeros(2), self.finish)]]
+
+def test_a_server_gives_an_object_without_fields():
+    found = answer(Served('{"answer": 8, "ok": null}'), 'x', SMALL)
+    assert found.value=={'answer': 8, 'ok': None} and found.fields==()
+    with pytest.raises(Unanswered, match='minimum at /answer'): answer(Served('{"answer": 1, "ok": null}', 'stop'),
+                                                                       'x', SMALL)
+    with pytest.raises(BadValue, match='served is a server'): answer(Served(''), 'x', SMALL, reason_first=8)
+
+def test_canonical_beliefs_need_likelihoods_only():
+    toy = Toy.random(['a', 'b', 'aa', 'ab', '.', '$'], seed=5)
+    class Scoring(Served):
+        def encode(self, text): return toy.encode(text)
+    every, = alternatives(toy, [(0,)], 'choice:a,aa,ab')
+    one, = alternatives(Scoring('', toy=toy), [(0,)], 'choice:a,aa,ab', canonical=True)
+    for text in one.texts:
+        assert abs(one[text]-toy.score([((0,), (*toy.encode(text),
+                                                5))])[0].logprob) < 1e-12 and one[text] <= every[text]
+
+def test_nested_lists_and_what_may_be_missing(student):
+    from typing import Literal
+    from pydantic import BaseModel
+    class Item(BaseModel):
+        kind: Literal['a', 'b']
+        n: bool|None = None
+    class Many(BaseModel):
+        items: list[Item]
+    found = answer(student, '1+1', Many, max_tokens=400, temperature=1., seed=1)
+    assert isinstance(found.value.items[0], Item) and found.fields[0].pointer=='/items/0/kind'
+    for f in found.fields: assert f.exact and f.text in {a.text for a in f.alternatives}

@@ -79,7 +79,8 @@ def test_the_interval_of_the_mass_covers_it():
     plan = Sampling(n=1, max_tokens=5, constraint=language(toy, 5))
     _, mass = brute(toy, (3,), plan)
     for seed in range(200):
-        _, low, high = exact(toy, (3,), Sampling(n=12, max_tokens=5, seed=seed, constraint=plan.constraint), rows=1).mass
+        some = Sampling(n=12, max_tokens=5, seed=seed, constraint=plan.constraint)
+        _, low, high = exact(toy, (3,), some, rows=1).mass
         hits += low-1e-9 <= mass <= high+1e-9
     assert hits >= 180, hits
 
@@ -194,7 +195,8 @@ def test_hopeless_languages_say_their_price(student):
     with pytest.raises(Hopeless, match=r'tries=3.*P\(L\) is at most .* nats or more.*price'):
         exact(student, asked(student), Sampling(n=2, constraint=held, max_tokens=60), tries=3)
     good = constrain(student, compile(DIGIT))
-    bad, fine = exact_batch(student, [asked(student)]*2, [Sampling(constraint=c, max_tokens=60) for c in (held, good)], tries=3)
+    plans = [Sampling(constraint=c, max_tokens=60) for c in (held, good)]
+    bad, fine = exact_batch(student, [asked(student)]*2, plans, tries=3)
     assert bad.error and not bad.samples and bad.bound < 1e-3 and len(fine.samples)==1 and not fine.error
 
 def test_no_mass_at_all_is_said():

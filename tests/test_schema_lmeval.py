@@ -249,6 +249,16 @@ def test_mistakes(args, words):
         with pytest.raises(DecodelabError, match=words) as e: cls(**NOWHERE, **args)
         assert 'no/such/folder' not in str(e.value)
 
+@pytest.mark.parametrize('given', [dict(answer_field='answer'), dict(mode='validate'), dict(reason_first=True)])
+def test_arguments_about_no_schema(plain, student, given):
+    from decodelab.core.errors import BadValue
+    for m in (plain, adapter(student)):
+        with pytest.raises(BadValue, match='argument without a schema'): generate(m, ['x'], **given)
+    with pytest.raises(BadValue, match='argument without a schema'):
+        evaluated('schema_constrained', dict(pretrained='/no/such'), ['local_free'], gen_kwargs=given)
+    off = generate(constrained(regex='[0-9]+', mode='validate'), ['1+1='], response_schema=None)
+    assert off==generate(plain, ['1+1=']) # a task may do without the model's
+
 def test_a_name_that_nobody_knows(plain):
     from decodelab.core.errors import BadValue
     with pytest.raises(BadValue, match="Did you mean 'batch_size'"): constrained(batch_sze=3)
@@ -340,6 +350,29 @@ def test_other_runtimes_hold_documents_too(runtime, lm):
     assert len(set(drawn)) > 1 and all(r['status']=='valid' for r in records(drawn))
     other.close()
 
+class Served:
+    "A model as a server shows it: no distributions, and languages by their description only."
+    def __init__(self, model):
+        from dataclasses import replace
+        self.model, self.capabilities = model, replace(model.capabilities, full_distribution=False)
+    def __getattr__(self, name): return getattr(self.model, name)
+    def sample(self, prompts, plans):
+        from dataclasses import replace
+        from decodelab.schema.constraints import constrain
+        told = [plan.constraint and json.loads(plan.constraint.grammar)['schema'] for plan in plans]
+        held = [told and constrain(self.model, told) for told in told]
+        return self.model.sample(prompts, [replace(p, constraint=c) for p,c in zip(plans, held)])
+
+def test_a_server_is_told_the_language_and_thinks_in_a_request_of_its_own(student, lm):
+    from decodelab.core.errors import BadValue
+    served = adapter(Served(student), response_schema=ANSWER)
+    chat = lm.apply_chat_template([dict(role='user', content='3a+4=? as json')])
+    for kw in (dict(), dict(reason_first=True, max_gen_toks=200)):
+        assert generate(served, [chat, CHAT], **kw)==generate(lm, [chat, CHAT], **kw)
+    hurried, = generate(served, [chat], reason_first=True, max_reasoning_tokens=3)
+    assert hurried.trace['status']=='valid' and hurried.trace['thinking']==4 # and the mark
+    with pytest.raises(BadValue, match='is a server'): generate(served, [chat], mode='exact', do_sample=True)
+
 # Scores
 
 def test_fields_and_metrics():
@@ -370,12 +403,12 @@ def samples(folder):
     return {name: [json.loads(x) for x in found] for name,found in lines.items()}
 def results(folder): return json.loads(next(folder.rglob('results_*.json')).read_text())
 
-def test_the_command_as_typed(tmp_path):
+def test_the_command_as_typed(tmp_path, monkeypatch):
     "Two tasks, one with a schema of its own beside its YAML; twice with one cache, then under another schema."
-    args = ['--model', 'schema_constrained', '--tasks', 'local_free,local_schema,local_letters', '--limit', '5',
+    typed = ['--model', 'schema_constrained', '--tasks', 'local_free,local_schema,local_letters', '--limit', '5',
             '--log_samples', '--use_cache', str(tmp_path/'cache')]
     model = f'pretrained={STUDENT},response_schema={TASKS/"schema"/"answer.json"},device=cpu,batch_size=4'
-    said = run(tmp_path, *args, '--model_args', model, '--output_path', str(tmp_path/'a'))
+    said = run(tmp_path, *typed, '--model_args', model, '--output_path', str(tmp_path/'a'))
     assert 'schema (constrain): 10 of 10 responses are valid' in said and 'local_schema: 5 of 5 valid' in said
     told = results(tmp_path/'a')
     assert told['config']['decodelab_schema']['valid']==10 and told['config']['decodelab_schema']['removed_nats'] > 0
@@ -385,25 +418,48 @@ def test_the_command_as_typed(tmp_path):
     found = samples(tmp_path/'a')
     for s in found['samples_local_schema']:
         assert s['trace'][0]['status']=='valid' and s['filtered_resps'][0]==str(json.loads(s['resps'][0][0])['answer'])
-    again = run(tmp_path, *args, '--model_args', model, '--output_path', str(tmp_path/'b'))
-    assert 'Requests remaining: 0' in again and 'Requests remaining: 5' not in again
-    first, second = (samples(tmp_path/x)['samples_local_free'] for x in 'ab')
-    assert [s['trace'] for s in first]==[s['trace'] for s in second]
-    assert '10 of 10 responses are valid' in again # answers from a cache are counted too
+    args = dict(pretrained=str(STUDENT), response_schema=str(TASKS/'schema'/'answer.json'), device='cpu', batch_size=4)
+    from decodelab.evaluation import SchemaConstrainedLM
+    monkeypatch.setattr(SchemaConstrainedLM, '_drawn', None) # nothing is drawn again
+    monkeypatch.chdir(ROOT)
+    again = evaluated('schema_constrained', args, ['local_free', 'local_schema'], limit=5,
+                      use_cache=str(tmp_path/'cache'))
+    for task in ('local_free', 'local_schema'):
+        assert [s['trace'] for s in again['samples'][task]]==[s['trace'] for s in found[f'samples_{task}']]
+    assert again['config']['decodelab_schema']['valid']==10 # answers from a cache are counted too
     other = f'pretrained={STUDENT}' + ',response_schema={"type": "integer", "maximum": 9},device=cpu'
-    assert 'a file of its own for each model and schema' in run(tmp_path, *args, '--model_args', other, '--output_path',
-                                                                              str(tmp_path/'c'), ok=False)
+    last = run(tmp_path, *typed, '--model_args', other, '--output_path', str(tmp_path/'c'), ok=False).splitlines()[-1]
+    assert last.startswith('decodelab-eval: ') and 'a file of its own for each model and schema' in last
 
-def test_a_run_of_hf_with_a_schema_in_its_yaml_is_served_by_ours(tmp_path):
-    said = run(tmp_path, '--model', 'hf', '--model_args', f'pretrained={STUDENT}', '--tasks', 'local_twice',
-               '--limit', '3', '--device', 'cpu', '--log_samples', '--output_path', str(tmp_path/'a'),
-               '--apply_chat_template',
-               '--system_instruction', 'Sums.', '--num_fewshot', '0')
-    assert 'model hf with a schema: served by schema_constrained' in said and '9 of 9 responses are valid' in said
-    drawn = [s['resps'][0] for s in samples(tmp_path/'a')['samples_local_twice']]
-    assert all(len(r)==3 for r in drawn) and any(len(set(r)) > 1 for r in drawn)
+def evaluated(model, model_args, tasks, **kw):
+    "A run of local tasks in this process."
+    from lm_eval.tasks import TaskManager
+    from decodelab.evaluation.lmeval.takeover import simple_evaluate
+    manager = TaskManager(include_path=str(TASKS/'schema'), include_defaults=False)
+    return simple_evaluate(model, model_args, tasks=tasks, task_manager=manager, bootstrap_iters=0, **kw)
+
+def test_a_run_of_hf_with_a_schema_in_its_yaml_is_served_by_ours(caplog, monkeypatch):
     import re
+    monkeypatch.chdir(ROOT)
+    with caplog.at_level(logging.WARNING):
+        out = evaluated('hf', dict(pretrained=str(STUDENT)), ['local_twice'], limit=3, device='cpu',
+                        apply_chat_template=True, system_instruction='Sums.', num_fewshot=0)
+    assert any('model hf with a schema: served by schema_constrained' in r.message for r in caplog.records)
+    assert out['config']['decodelab_schema']['valid']==out['config']['decodelab_schema']['responses']==9
+    drawn = [s['resps'][0] for s in out['samples']['local_twice']]
+    assert all(len(r)==3 for r in drawn) and any(len(set(r)) > 1 for r in drawn)
     assert all(re.fullmatch('[0-9]{1,3}', x) for r in drawn for x in r)
+
+def test_an_existing_task_is_scored_by_a_field(monkeypatch):
+    "A task that knows nothing of schemas; an answer that is right for sure."
+    monkeypatch.chdir(ROOT)
+    schema = json.dumps(dict(type='object', properties=dict(answer=dict(const='144')), required=['answer']))
+    for model,args in (('schema_constrained', WHERE), ('decodelab', dict(backend='reference:student', device='cpu'))):
+        out = evaluated(model, dict(args), ['local_free'], limit=2,
+                        gen_kwargs=dict(response_schema=schema, answer_field='answer'))
+        assert [s['exact_match'] for s in out['samples']['local_free']]==[1, 0]
+        assert [s['resps'][0][0] for s in out['samples']['local_free']]==['144', '144']
+        assert [t['document'] for s in out['samples']['local_free'] for t in s['trace']]==['{"answer": "144"}']*2
 
 @pytest.mark.parametrize('model', ['schema_constrained', 'hf', 'decodelab-hf'])
 @pytest.mark.parametrize('gen,words', [
@@ -440,11 +496,15 @@ def test_the_schema_of_a_task_is_checked_before_a_model_is_loaded(tmp_path):
     with pytest.raises(DecodelabError, match='gone.json'):
         simple_evaluate('schema_constrained', 'pretrained=/no/such', tasks=['local_schema'], task_manager=manager)
 
-def test_the_command_says_a_mistake_in_one_line(tmp_path):
-    said = run(tmp_path, '--model', 'schema_constrained', '--model_args', f'pretrained={STUDENT}', '--device', 'cpu',
-               '--tasks', 'local_free', '--gen_kwargs', 'response_shema={"type": "integer", "minimum": 0}', ok=False)
-    last = said.splitlines()[-1]
-    assert last.startswith('decodelab-eval: ') and "Did you mean 'response_schema'" in last
+def test_the_schema_of_a_metric_is_checked_before_a_model_is_loaded(tmp_path):
+    from lm_eval.tasks import TaskManager
+    from decodelab.core.errors import DecodelabError
+    from decodelab.evaluation.lmeval.takeover import simple_evaluate
+    text = (TASKS/'schema'/'free.yaml').read_text().replace('schema/answer.json', 'schema/gone.json')
+    (tmp_path/'t.yaml').write_text(text)
+    manager = TaskManager(include_path=str(tmp_path), include_defaults=False)
+    with pytest.raises(DecodelabError, match='gone.json'):
+        simple_evaluate('hf', 'pretrained=/no/such', tasks=['local_free'], task_manager=manager)
 
 def test_both_adapters_take_batch_size_and_device_among_the_models_arguments(student):
     from decodelab.evaluation.lmeval.adapter import Decodelab

@@ -8,8 +8,8 @@ from decodelab.backends.toy import Toy
 from decodelab.core.errors import BadValue
 from decodelab.schema import compile, constrain
 from decodelab.schema.exact_sampling import exact
-from decodelab.schema.pricing import (by_field, enumerated, exact_price, log_weights, places_of, price, spans, weighted_mean,
-                                      weights)
+from decodelab.schema.pricing import (by_field, enumerated, exact_price, log_weights, places_of, price, spans,
+                                      weighted_mean, weights)
 from decodelab.schema.reasoning import Marker, Reasoned, reasoned, with_reasoning
 
 DIGIT = {'type': 'object', 'properties': {'answer': {'enum': list(range(10))}}, 'required': ['answer'],
@@ -63,7 +63,8 @@ def test_price_equals_enumeration_on_the_student(student):
     m, w = np.exp([x for _,x,_ in law]), np.exp([x for _,_,x in law])
     found = exact_price(enumerated(student, asked(student), plan))
     assert len(law)==10 and found.mass==pytest.approx(m@w, abs=1e-6)
-    assert found.cost==pytest.approx(-np.log(m@w), abs=1e-5) and found.bias==pytest.approx(np.log(m@w)-m@np.log(w), abs=1e-5)
+    assert found.cost==pytest.approx(-np.log(m@w), abs=1e-5)
+    assert found.bias==pytest.approx(np.log(m@w)-m@np.log(w), abs=1e-5)
 
 def test_sampled_price_covers_the_exact_one(student):
     plan = Sampling(n=400, max_tokens=60, temperature=1.5, constraint=constrain(student, compile(DIGIT)))
@@ -118,7 +119,8 @@ def test_samples_without_weights_have_no_price(plan):
 def test_no_samples_have_no_price():
     with pytest.raises(BadValue, match='at least one'): log_weights([])
 
-TEXTS = ['{"a": [1, {"b": "x, y"}], "c/d": {"e~": null}}', '[]', '"x"', '{"a": "\\" }", "b": tr', '[[1],[2,[3]]]', '', '{"é": 1}']
+TEXTS = ['{"a": [1, {"b": "x, y"}], "c/d": {"e~": null}}', '[]', '"x"', '{"a": "\\" }", "b": tr', '[[1],[2,[3]]]', '',
+         '{"é": 1}']
 
 @pytest.mark.parametrize('text', TEXTS)
 def test_spans_cover_the_text_and_name_its_values(text):
@@ -132,13 +134,15 @@ def test_spans_cover_the_text_and_name_its_values(text):
             step = step.replace('~1', '/').replace('~0', '~')
             at = at[int(step)] if isinstance(at, list) else at[step]
         if s.part=='value': assert json.loads(text[s.start:s.end])==at
-        if s.part=='key': assert json.loads(text[s.start:s.end])==s.pointer.split('/')[-1].replace('~1', '/').replace('~0', '~')
+        last = s.pointer.split('/')[-1].replace('~1', '/').replace('~0', '~')
+        if s.part=='key': assert json.loads(text[s.start:s.end])==last
 
 def test_forced_fields_are_named(student):
     "The student has never seen the field `sure`: that is where the mask takes."
     schema = {'type': 'object', 'properties': {'answer': {'enum': list(range(10))}, 'sure': {'type': 'boolean'}},
               'required': ['answer', 'sure'], 'additionalProperties': False}
-    samples = student.sample([asked(student)], Sampling(n=6, max_tokens=60, constraint=constrain(student, compile(schema))))[0]
+    plan = Sampling(n=6, max_tokens=60, constraint=constrain(student, compile(schema)))
+    samples = student.sample([asked(student)], plan)[0]
     found = by_field(samples, student)
     assert found[0].pointer in ('', '/sure') and found[0].nats > 5 > sum(f.nats for f in found if f.pointer=='/answer')
     total = np.mean([-s.notes['kept'].sum() for s in samples])
@@ -147,8 +151,8 @@ def test_forced_fields_are_named(student):
 def test_places_of_multibyte_texts():
     toy = Toy(['{"', 'é', '":', ' "日', '本"', '}', '$'], lambda c: np.full(7, 1/7))
     s = Sample((0, 1, 2, 3, 4, 5, 6), '{"é": "日本"}', np.zeros(7), 'eos')
-    assert places_of(s, toy.token_bytes())==[('', 'frame'), ('/é', 'key'), ('/é', 'key'), ('', 'frame'), ('/é', 'value'),
-                                             ('', 'frame'), ('', 'end')]
+    assert places_of(s, toy.token_bytes())==[('', 'frame'), ('/é', 'key'), ('/é', 'key'), ('', 'frame'),
+                                             ('/é', 'value'), ('', 'frame'), ('', 'end')]
 
 # Reasoning
 
@@ -190,7 +194,8 @@ def test_reasoning_is_free_and_the_document_valid(student):
 
 def test_a_marker_that_never_comes_is_forced(student):
     held = reasoned(student, DIGIT, marker='So the answer is: ', max_reasoning_tokens=20)
-    s = student.sample([student.chat([dict(role='user', content='2a*7b+9=? as json')])], Sampling(max_tokens=90, constraint=held))[0][0]
+    prompt = student.chat([dict(role='user', content='2a*7b+9=? as json')])
+    s = student.sample([prompt], Sampling(max_tokens=90, constraint=held))[0][0]
     parts = held.split(s)
     assert parts.forced and parts.tokens==20+len('So the answer is: ') and json.loads(parts.document)
     assert re.search(r'So the answer is:\s+\{"answer"', s.text)
@@ -238,7 +243,8 @@ def test_the_end_before_a_document_only_where_it_is_asked_for():
 @pytest.mark.parametrize('change', [dict(marker=''), dict(max_reasoning_tokens=0), dict(gap=-1)])
 def test_odd_rules_are_refused(change):
     toy = overhanging()
-    with pytest.raises(BadValue): Reasoned(**dict(document=Choices(((3,),), toy.eos_ids), marker='A:', model=toy) | change)
+    given = dict(document=Choices(((3,),), toy.eos_ids), marker='A:', model=toy)
+    with pytest.raises(BadValue): Reasoned(**given | change)
 
 def test_exact_samples_of_reasoning_and_document(student):
     held = reasoned(student, DIGIT)
@@ -270,8 +276,59 @@ def test_reasoning_on_other_runtimes(student, runtime):
     model = load(f'{runtime}:reference:student')
     held = reasoned(model, DIGIT, max_reasoning_tokens=30)
     prompt = model.chat([dict(role='user', content='2a*7b+9=? as json')])
-    here = student.sample([prompt], Sampling(n=3, max_tokens=120, constraint=reasoned(student, DIGIT, max_reasoning_tokens=30)))
+    ours = reasoned(student, DIGIT, max_reasoning_tokens=30)
+    here = student.sample([prompt], Sampling(n=3, max_tokens=120, constraint=ours))
     there = model.sample([prompt], Sampling(n=3, max_tokens=120, constraint=held))
     assert all(json.loads(held.split(s).document) for s in there[0])
     assert sum(a.text==b.text for a,b in zip(here[0], there[0])) >= 2
     model.close()
+
+# The experiment
+
+def test_schema_eval_separators_cost_the_answer(tmp_path, monkeypatch):
+    "The separator trap, as the experiment shows it: the default schema costs nothing, compact separators nearly all."
+    from decodelab.backends import load
+    from decodelab.evaluation.schema_report import row_of
+    from decodelab.evaluation.schema_trials import SchemaEvalParameters, Trials, tasks_of
+    p = SchemaEvalParameters(n=40, samples=2, modes='unconstrained,constrain,compact,exact')
+    trials = Trials(load(p.backend), tasks_of(p), p)
+    rows = {mode: row_of(mode, trials.run(mode, trials.tasks), 1.) for mode in p.modes.split(',')}
+    assert rows['constrain'].accuracy >= rows['unconstrained'].accuracy-.02 >= .88 and rows['constrain'].valid==1
+    assert rows['exact'].accuracy >= rows['unconstrained'].accuracy-.02 and rows['exact'].tries < 1.5
+    assert rows['compact'].accuracy < .15 and rows['compact'].cost[0] > 10 > .2 > rows['constrain'].cost[0]
+    assert rows['exact'].cost[0]==pytest.approx(rows['constrain'].cost[0], abs=.03)
+
+BAD = [(dict(modes='constrain,exactly'), "Did you mean 'exact'"),
+       (dict(data='extractions'), "Did you mean 'extraction'"),
+       (dict(data='tests/work.py'), 'schema_spec'), (dict(modes=','), 'modes')]
+
+@pytest.mark.parametrize('given,says', BAD)
+def test_schema_eval_checks_before_anything_heavy(given, says):
+    from decodelab.core.errors import DecodelabError
+    from decodelab.evaluation.schema_trials import SchemaEvalParameters, check_schema
+    with pytest.raises(DecodelabError, match=says): check_schema(SchemaEvalParameters(**given))
+
+def test_everyday_tasks_are_documents_of_their_schemas():
+    import jsonschema_rs
+    from decodelab.tasks.json_tasks import json_tasks, right_fields
+    for task in json_tasks('everyday', 100)+json_tasks('reference', 30):
+        assert jsonschema_rs.is_valid(task.schema, task.answer) and right_fields(task.answer, task.answer)==1
+        if task.kind=='extraction': assert task.answer['name'] in task.question
+        compile(with_reasoning(dict(task.schema)))
+
+def test_own_data_and_schema(tmp_path):
+    from decodelab.evaluation.schema_trials import SchemaEvalParameters, tasks_of
+    (tmp_path/'q.jsonl').write_text(json.dumps(dict(question='How many?', answer='{"answer": 3}'))+'\n')
+    task, = tasks_of(SchemaEvalParameters(data=str(tmp_path/'q.jsonl'), schema_spec=json.dumps(DIGIT)))
+    assert task.answer==dict(answer=3) and task.schema['properties']
+
+def test_pictures_show_what_was_taken(student):
+    from decodelab.schema.pictures import shaded, tokens_of
+    held = constrain(student, compile(DIGIT, separators='compact'))
+    s = student.sample([asked(student)], Sampling(max_tokens=60, constraint=held))[0][0]
+    tokens = tokens_of(s, student, asked(student))
+    assert ''.join(t.text for t in tokens[:-1])==s.text and any(t.against and t.kept < .5 for t in tokens)
+    page = shaded(s, student, [asked(student)])._repr_html_()
+    assert page.count('class="t') == len(s.ids) and 'http' not in page and '<script' not in page
+    evil = Sample((0, 1), '<u>"', np.zeros(2), 'eos', dict(kept=np.zeros(2)))
+    assert '<u>' not in shaded(evil, Toy(['<u>"', '$'], None)).html

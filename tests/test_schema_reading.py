@@ -269,3 +269,58 @@ def test_pydantic_is_strict():
     assert v.status=='invalid' and v.at=='/age' and 'must not be negative' in v.reason
     assert validate('{"name": "Ann", "age": "3"}', language).keyword=='type'
     assert validate('{"name": "Ann", "age": 3.0}', language).status=='invalid'
+
+ANSWER = {'type': 'object', 'properties': {'answer': {'type': 'integer'}}, 'required': ['answer']}
+FOUND = ['json{"answer": 4}', '<answer>{"answer": 4}</answer>', 'It\'s {"answer": 4}, isn\'t it?', '{{"answer": 4}}',
+         '\ufeff{"answer": 4}',
+         '\\boxed{{"answer": 4}}', '~~~json\n{"answer": 4}\n~~~', '<think>{"answer": 1</think>{"answer": 4}',
+         '| {"answer": 4} |',
+         '<|message|>{"answer": 4}<|end|>', 'if (x) { y = {"answer": 4}; }',
+         'Format: {"answer": <int>}\n\n{"answer": 4}', '{"answer": 4}}',
+         '{"answer": ...} -> {"answer": 4}', '{"answer": 4}\x00', 'In Python: {"answer": 4}["answer"] == 4',
+         '{"answer": 4} {"answer":',
+         'The {"answer": "four"} is {"answer": 4}', '{"answer": 4} not {"answer": "four"}',
+         'a {"b": [1, 2} {"answer": 4}',
+         '<thinking>{"answer": 5}</thinking>\n{"answer": 4}',
+         '```json\n{"answer": 3,\n```\nagain:\n```json\n{"answer": 4}\n```']
+NOT_FOUND = {'{"answer": 4,\n```': 'syntax', '<think>{"answer": 4}</think>': 'missing',
+             '<think>{"answer": 4} so': 'thought',
+             '{"answer" = 4}': 'syntax', '{"answer":\xa04}': 'space', 'dict(answer=4)': 'missing',
+             '{"result": {"answer": 4}}': 'required',
+             '{result: {"answer": 4}}': 'key', '{"answer": 4, ...}': 'number', '{"answer": 0x10}': 'syntax',
+             '{"answer": "4"}': 'type',
+             '{"answer": 4, "answer": 5}': 'duplicateKey', '"{\\"answer\\": 4}"': 'missing',
+             '[{"answer": 4}': 'unfinished', '': 'missing',
+             '{"why": "he said "hi" {"answer": 4}", "answer": 4}': 'syntax',
+             '{"why": "two\nlines {x}", "answer": 4}': 'control',
+             '{"a": {"answer": 4}': 'unfinished', '{"x": "unclosed} {"answer": 4}': 'syntax',
+             '[[["{"answer": 4}"]]]': 'syntax'}
+
+@pytest.mark.parametrize('text', FOUND)
+def test_answers_as_people_and_models_write_them(text): assert extract(text, ANSWER).text=='{"answer": 4}'
+
+@pytest.mark.parametrize('text,keyword', NOT_FOUND.items())
+def test_what_is_no_answer_says_why(text, keyword):
+    v = extract(text, ANSWER, 'eos')
+    assert not v and v.keyword==keyword and v.value is None and v.reason, v
+
+WORDED = [('choice:A,B,C', 'The answer is B.', 'B'), ('choice:A,B,C', 'A good answer: **C**', 'C'), ('choice:A,B,C',
+                                                                                                     'ABC', None),
+          ('choice:yes,no,yes sir', 'yes sir!', 'yes sir'), ('choice:yes,no', 'nope', None), ('integer',
+                                                                                              'So 4 + 5 = 9.', '9'),
+          ('integer', '3.5', None), ('number', 'about 2.50 kg', '2.50'), ('words:2', 'blue sky', 'blue sky'),
+          ('regex:[a-z]+[0-9]', 'hm, x1.', 'x1'),
+          ('choice:A,B,C', '<think>A or B?</think>C', 'C'), ('choice:A,B,C', '<think>A', None), ('choice:A,B,C', '',
+                                                                                                 None),
+          ('regex:(a+)+b', 'a'*5000, None)]
+
+@pytest.mark.parametrize('spec,text,want', WORDED, ids=str)
+def test_answers_of_plain_languages(spec, text, want):
+    v = extract(text, spec)
+    assert (v.text if v else None)==want and (not v or text[v.start:].startswith(v.text))
+
+def test_texts_that_may_go_on_are_truncated():
+    for spec,text,want in [('choice:a,ab', 'a', 'truncated'), ('choice:a,ab', 'ab', 'valid'), ('yes_no', 'ye',
+                                                                                               'truncated'),
+                           ('yes_no', 'yx', 'invalid')]:
+        assert validate(text, spec, 'length').status==want, text

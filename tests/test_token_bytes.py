@@ -115,3 +115,35 @@ def test_a_grammar_is_held_over_sentencepiece():
     matcher.accept(model.encode('a b')[1:])
     matcher.accept(allow[:1])
     assert matcher.done and matcher.complete
+
+def test_an_end_of_text_is_no_text_whatever_its_tokenizer_says():
+    from tokenizers import AddedToken
+    from decodelab.schema.tokens import vocabulary_of
+    tokenizer = sentencepiece_like()
+    tokenizer.add_tokens([AddedToken('{end}', normalized=False)])
+    model = Made('plain end', tokenizer)
+    end = tokenizer.convert_tokens_to_ids('{end}')
+    model.eos_ids = (2, end, 10**6)
+    words = vocabulary_of(model)
+    assert words.end_ids==(2, end) and words.tokens[end]==b'' and end in words.special_ids
+    assert model.token_bytes()[end]==b'{end}'
+
+def test_every_end_of_text_is_set_where_a_document_is_complete():
+    import numpy as np
+    from decodelab.schema import compile
+    from decodelab.schema.constraints import Grammar
+    from decodelab.schema.tokens import made, vocabulary_of
+    model = Made('sp', sentencepiece_like(), more=2)
+    model.eos_ids = (2, 1, len(model.tokenizer)+1)
+    grammar = Grammar(compile('choice:ab,a'), *made(vocabulary_of(model)))
+    matcher, bits = grammar.start(), np.zeros((1, -(-model.vocab_size//32)), np.int32)
+    def allow():
+        grammar.fill([matcher], [0], bits)
+        return set(np.flatnonzero(np.unpackbits(bits.view(np.uint8), bitorder='little')).tolist())
+    assert not allow() & set(model.eos_ids) and not matcher.complete
+    matcher.accept(model.encode('a')[1:])
+    assert allow() >= set(model.eos_ids) and matcher.complete and not matcher.done and not matcher.forced()
+    matcher.accept(model.encode('ab')[2:])
+    assert allow()==set(model.eos_ids) and matcher.done
+    matcher.rewind(1)
+    assert matcher.complete and not matcher.done and len(allow()) > 3

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, fields
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from ..core.errors import BadValue, ModelError
@@ -86,11 +87,22 @@ class Sampling:
 def _bounds(s:Sampling)->dict[str, tuple[bool, str]]:
     "Of each field, whether it is within its bounds, and what they are."
     texts = isinstance(s.stop, tuple) and all(isinstance(x, str) and x for x in s.stop)
+    ids = isinstance(s.stop_ids, tuple) and all(_whole(i, 0) for i in s.stop_ids)
     language = s.constraint is None or hasattr(s.constraint, 'fill')
-    return dict(n=(s.n >= 1, 'at least 1'), max_tokens=(s.max_tokens >= 1, 'at least 1'),
-                temperature=(0 <= s.temperature <= 100, '0 to 100'), top_p=(0 < s.top_p <= 1, 'more than 0, at most 1'),
-                top_k=(s.top_k >= 0, '0 (off) or more'), min_p=(0 <= s.min_p <= 1, '0 to 1'),
-                stop=(texts, 'a tuple of non-empty strings'), constraint=(language, 'a Constraint, or None'))
+    return dict(n=(_whole(s.n, 1), 'a whole number, at least 1'),
+                first=(_whole(s.first, 0), 'a whole number, at least 0'),
+                max_tokens=(_whole(s.max_tokens, 1), 'a whole number, at least 1'),
+                temperature=(_real(s.temperature) and 0 <= s.temperature <= 100, '0 to 100'),
+                top_p=(_real(s.top_p) and 0 < s.top_p <= 1, 'more than 0, at most 1'),
+                top_k=(_whole(s.top_k, 0), 'a whole number, 0 (off) or more'),
+                min_p=(_real(s.min_p) and 0 <= s.min_p <= 1, '0 to 1'),
+                seed=(_whole(s.seed, -1<<63), 'a whole number of at most 64 bits'),
+                stop=(texts, 'a tuple of non-empty strings'), stop_ids=(ids, 'a tuple of token ids'),
+                constraint=(language, 'a Constraint, or None'))
+
+def _real(value:Any)->bool: return isinstance(value, Real) and not isinstance(value, bool)
+def _whole(value:Any, least:int)->bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and least <= int(value) < 1<<63
 
 # %% ../../../nbs/backends/00_contract.ipynb #d63db6c6
 @dataclass

@@ -222,7 +222,7 @@ def allowed(bits:np.ndarray, # int32 [B, ceil(V/32)]
     "Packed bits as booleans; what lies beyond the vocabulary is left out."
     return np.unpackbits(bits.view(np.uint8), axis=-1, bitorder='little', count=vocab_size).view(bool)
 
-@lru_cache(256)
+@lru_cache(128)
 def side(packed:bytes, vocab_size:int)->tuple[np.ndarray, bool]:
     "Tokens that one row of bits allows, or those that it does not, whichever are fewer; and whether it allows them."
     keep = allowed(np.frombuffer(packed, np.int32), vocab_size)

@@ -143,13 +143,14 @@ def draw(server:Server, prompts:Sequence[Ids], plans:Sequence[Sampling])->list[l
     prompts = [prompt_for(server, prompt, plan) for prompt, plan in zip(prompts, plans, strict=True)]
     jobs = [(prompt, plan, plan.first+j) for prompt, plan in zip(prompts, plans) for j in range(plan.n)]
     bodies = [request_for(server, *job) for job in jobs]
-    wanted:dict[str,set[Sampling]] = {}
-    for body, (_, plan, _) in zip(bodies, jobs): wanted.setdefault(to_json(body), set()).add(plan)
-    def read(answer:dict, body:dict)->tuple[dict[Sampling,Sample],int]:
-        drawn = {plan: server.dialect.sample(answer, plan) for plan in wanted[to_json(body)]}
-        return {plan: checked(server.dialect, sample, plan) for plan, sample in drawn.items()}, kept(answer)
+    wanted:dict[str,list[Sampling]] = {}
+    for body, (_, plan, _) in zip(bodies, jobs):
+        if plan not in (known := wanted.setdefault(to_json(body), [])): known.append(plan)
+    def read(answer:dict, body:dict)->tuple[list[tuple[Sampling,Sample]],int]:
+        drawn = [(plan, server.dialect.sample(answer, plan)) for plan in wanted[to_json(body)]]
+        return [(plan, checked(server.dialect, sample, plan)) for plan, sample in drawn], kept(answer)
     answers = server.http.many(server.dialect.where, bodies, read)
-    drawn = iter([samples[plan] for (samples, _), (_, plan, _) in zip(answers, jobs)])
+    drawn = iter([next(s for p, s in samples if p==plan) for (samples, _), (_, plan, _) in zip(answers, jobs)])
     out = [[next(drawn) for _ in range(plan.n)] for plan in plans]
     count(server, prompts, [(len(prompt), hit) for (prompt, _, _), (_, hit) in zip(jobs, answers)], begun)
     for plan, samples in zip(plans, out): server.usage.count(plan.kind, sum(len(sample.ids) for sample in samples))

@@ -4,6 +4,7 @@
 
 # %% ../../../nbs/core/03_parameters.ipynb #c431d3d0
 from __future__ import annotations
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -14,8 +15,8 @@ from .errors import BadValue, DataError, DecodelabError, nearest
 from .files import read_text
 
 # %% auto #0
-__all__ = ['BadParameters', 'Parameters', 'param', 'choices', 'allowed', 'unit_of', 'Plain', 'read_yaml', 'explain', 'read',
-           'preset', 'table']
+__all__ = ['UNREADABLE', 'MOST', 'BadParameters', 'Parameters', 'param', 'choices', 'allowed', 'unit_of', 'Plain', 'check_size',
+           'why_unreadable', 'read_yaml', 'explain', 'read', 'preset', 'table']
 
 # %% ../../../nbs/core/03_parameters.ipynb #65193fe6
 class BadParameters(DecodelabError, ValueError):
@@ -70,12 +71,38 @@ class Plain(yaml.SafeLoader):
     yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag,pattern in found if tag!='tag:yaml.org,2002:timestamp']
         for first,found in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+    def construct_mapping(self, node:Any, deep:bool=False)->dict:
+        "A name that is given twice is an error: who reads the file cannot know which one counts."
+        names = [key.value for key,_ in node.value if isinstance(key, yaml.ScalarNode) and key.value!='<<']
+        twice = [name for name,n in Counter(names).items() if n > 1]
+        if twice: raise yaml.constructor.ConstructorError(None, None, f'{twice[0]} is given twice', node.start_mark)
+        return super().construct_mapping(node, deep)
+
+UNREADABLE = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) # By odd tags, depths
+MOST = 10_000 # Values of a parameter file, those of its aliases counted wherever they stand
+
+def check_size(out:Any)->None:
+    "Aliases may repeat a value within itself, or thousands of times."
+    left, count = [out], 0
+    while left:
+        value, count = left.pop(), count+1
+        if count > MOST: raise ValueError(f'more than {MOST} values, or one that holds itself')
+        if isinstance(value, dict): left += [*value, *value.values()]
+        elif isinstance(value, (list, tuple, set)): left += value
+
+def why_unreadable(error:Exception)->str:
+    "An error of the YAML reader in one line."
+    problem, mark = getattr(error, 'problem', None), getattr(error, 'problem_mark', None)
+    if problem: return problem + (f', line {mark.line+1}' if mark else '')
+    return (str(error).splitlines() or [''])[0] or type(error).__name__
 
 def read_yaml(path:Path)->dict[str,Any]:
     "A YAML file of parameters."
     what = f'parameter file {path}'
-    try: out = yaml.load(read_text(path, what), Loader=Plain)
-    except (yaml.YAMLError, ValueError) as e: raise DataError(f'{what}: not YAML: {str(e).splitlines()[0]}') from None
+    try:
+        out = yaml.load(read_text(path, what), Loader=Plain)
+        check_size(out)
+    except UNREADABLE as e: raise DataError(f'{what}: not YAML: {why_unreadable(e)}') from None
     if out is None: return {}
     if not isinstance(out, dict): raise DataError(f'{what}: expected names and values, got {type(out).__name__}')
     if odd := [name for name in out if not isinstance(name, str)]: raise DataError(f'{what}: {odd[0]!r} is no name')

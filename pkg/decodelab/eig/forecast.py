@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from fastcore.basics import patch
 from ..backends.contract import Backend, Finish, Ids, Sampling
 from ..backends.decoding import Stops, decode, job_for
-from .frames import Frame
-from .parameters import EIGParameters
+from .frames import Frame, check_frame, check_states
+from .parameters import EIGParameters, as_parameters
 
 # %% auto #0
 __all__ = ['Continuation', 'tokens_of', 'whole_characters', 'cut_steps', 'step_ends', 'MonteCarloForecaster']
@@ -80,8 +80,9 @@ def _counted(backend:Backend, frame:Frame, body:Ids, ended:bool, steps:int|None,
 # %% ../../../nbs/eig/04_forecast.ipynb #98efde9e
 class MonteCarloForecaster:
     "Draws continuations of the reasoning at many states at once."
-    def __init__(self, backend:Backend, frame:Frame, parameters:EIGParameters=EIGParameters(), seed:int=0):
-        self.backend, self.frame, self.parameters, self.seed = backend, frame, parameters, seed
+    def __init__(self, backend:Backend, frame:Frame, parameters:EIGParameters|dict|None=None, seed:int=0):
+        check_frame(frame)
+        self.backend, self.frame, self.parameters, self.seed = backend, frame, as_parameters(parameters), seed
         self.step_ends = tuple(filter(None, (frame.close, *frame.ends)))
 
     def _sampling(self, state:Ids, **how)->Sampling:
@@ -93,6 +94,7 @@ class MonteCarloForecaster:
 
     def forecast(self, states:Sequence[Ids], n:int, first:int=0)->list[list[Continuation]]:
         "Samples `first` … `first+n-1` at each state."
+        check_states(self.backend, states)
         steps = self.parameters.lookahead
         stop = self.step_ends if steps==1 else tuple(filter(None, (self.frame.close,)))
         plans = [self._sampling(state, n=n, first=first, stop=stop, kind='forecast') for state in states]
@@ -113,6 +115,7 @@ def _longest(self:MonteCarloForecaster)->int:
 @patch
 def step(self:MonteCarloForecaster, states:Sequence[Ids])->list[Continuation]:
     "The next step of each state: what the first forecast begins with."
+    check_states(self.backend, states)
     samples = self.backend.sample(states, [self._next(state) for state in states])
     return [cut_steps(self.backend, self.frame, own[0].ids, own[0].finish) for own in samples]
 

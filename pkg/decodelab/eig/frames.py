@@ -7,15 +7,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+import numpy as np
 from ..backends.contract import Backend, Ids
 from ..backends.shipped import ANSWER, CLOSE, OPEN
 from ..core.errors import BadValue
 from ..tasks.data import Example, read_examples
 
 # %% auto #0
-__all__ = ['DELIMITERS', 'SENTENCE', 'TRANSITIONS', 'STEPS', 'INSTRUCTION', 'Frame', 'Marks', 'mark', 'frame_for', 'prompt_ids',
-           'end_ids', 'token_texts', 'ending', 'step_fields', 'default_instruction', 'frame_of', 'check_frame',
-           'described']
+__all__ = ['DELIMITERS', 'SENTENCE', 'TRANSITIONS', 'STEPS', 'INSTRUCTION', 'Frame', 'Marks', 'mark', 'frame_for', 'check_ids',
+           'check_frame', 'check_list', 'check_questions', 'check_states', 'prompt_ids', 'end_ids', 'token_texts',
+           'ending', 'step_fields', 'default_instruction', 'frame_of', 'check_room', 'described']
 
 # %% ../../../nbs/eig/02_frames.ipynb #9c8d8975
 @dataclass(frozen=True)
@@ -82,6 +84,38 @@ def _frame_of(marks:Marks, chats:bool)->Frame:
     return Frame(cue, marks.close, end='\n', lead=lead, open=marks.open)
 
 # %% ../../../nbs/eig/02_frames.ipynb #69fb0815
+def check_ids(backend:Backend, ids:Any, what:str)->None:
+    "A sequence of the model's tokens."
+    try: found = np.asarray(ids)
+    except ValueError: found = np.zeros((0, 0)) # ragged
+    if found.ndim!=1 or len(found) and found.dtype.kind not in 'iu':
+        raise BadValue(what, str(ids)[:60], 'token ids')
+    size = backend.vocab_size or np.inf # a server may not say
+    wrong = found[(found < 0) | (found >= size)]
+    if len(wrong): raise BadValue(f'a token of {what}', int(wrong[0]), f'0 to {size-1}')
+
+def check_frame(frame:Any)->None:
+    "A frame says how a model thinks; nothing does so by default."
+    if not isinstance(frame, Frame): raise BadValue('frame', frame, 'a Frame, as `frame_for(backend)` gives it')
+
+def check_list(given:Any, what:str, of:str)->None:
+    "A list, where one thing alone is easily given."
+    if isinstance(given, (str, bytes, dict)) or not isinstance(given, Sequence):
+        raise BadValue(what, str(given)[:60], f'a list of {of}')
+
+def check_questions(backend:Backend, questions:Any)->None:
+    "Texts, or prompts that are written already; several."
+    check_list(questions, 'questions', 'texts, or of prompts in tokens')
+    for number, question in enumerate(questions):
+        if not isinstance(question, str): check_ids(backend, question, f'question {number}')
+        if not len(question.strip() if isinstance(question, str) else question):
+            raise BadValue(f'question {number}', question, 'a text, or token ids, at least one')
+
+def check_states(backend:Backend, states:Any)->None:
+    "States of reasoning: prompts and thoughts, as tokens."
+    check_list(states, 'states', 'token sequences')
+    for number, state in enumerate(states): check_ids(backend, state, f'state {number}')
+
 def prompt_ids(backend:Backend, frame:Frame,
                question:str|Sequence[int], # Its text, or the tokens of a prompt that is written already
               )->Ids:
@@ -156,13 +190,13 @@ def frame_of(backend:Backend, p, # Parameters with `instruction`, `examples`, `c
     change = dict(instruction=instruction, examples=read_examples(Path(p.examples).expanduser()) if p.examples else ())
     if p.cue is not None: change['cue'] = p.cue
     frame = frame_for(backend, p.delimiters, **change, **(step_fields(p.step) if p.step else {}))
-    check_frame(backend, frame)
+    check_room(backend, frame)
     return frame
 
 def _after_question(instruction:str)->str: return f'\n\n{instruction.strip()}' if instruction.strip() else ''
 
 # %% ../../../nbs/eig/02_frames.ipynb #4fff2882
-def check_frame(backend:Backend, frame:Frame):
+def check_room(backend:Backend, frame:Frame):
     "A cue that says nothing or ends the text, and a prompt that leaves no room to think, are errors."
     if not frame.cue.strip(): raise BadValue('cue', frame.cue, 'a text after which the answer stands')
     if ends := set(backend.encode(frame.cue)) & set(backend.eos_ids):

@@ -4,11 +4,12 @@
 
 # %% ../../../nbs/eig/00_parameters.ipynb #8c331407
 from __future__ import annotations
-from typing import Literal
-from ..core.parameters import Parameters, param
+from typing import Any, Literal
+from ..core.errors import BadValue
+from ..core.parameters import Parameters, param, read
 
 # %% auto #0
-__all__ = ['EIGParameters', 'EIGEvalParameters']
+__all__ = ['EIGParameters', 'as_parameters', 'EIGEvalParameters']
 
 # %% ../../../nbs/eig/00_parameters.ipynb #f56ae926
 class EIGParameters(Parameters):
@@ -30,6 +31,14 @@ class EIGParameters(Parameters):
     adaptive: bool = param(True, 'Stop drawing forecasts once the interval of the gain excludes λ.')
     length_normalise: bool = param(
         False, 'Divide log-probabilities of answers by their length; beliefs are then no proper probabilities.')
+
+def as_parameters(given:Any)->Parameters: # Theirs, or those of a rule that has the same fields
+    "Parameters as they are, from a dict, or the defaults for `None`."
+    if given is None: return EIGParameters()
+    if isinstance(given, dict): return read(EIGParameters, given)
+    if not isinstance(given, Parameters):
+        raise BadValue('parameters', given, 'EIGParameters, a dict of some of them, or None for the defaults')
+    return given
 
 class EIGEvalParameters(EIGParameters):
     "Parameters of `nbs/eig_eval.ipynb`."

@@ -6,12 +6,14 @@
 from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 import numpy as np
 from fastcore.basics import patch
 from ..backends.contract import Backend, Ids, Scored
 from .answers import Candidate, classes, normalise
-from .frames import Frame, end_ids
-from .parameters import EIGParameters
+from .frames import Frame, check_frame, check_states, end_ids
+from .parameters import EIGParameters, as_parameters
+from ..core.errors import BadValue
 from ..maths.information import entropy, softmax
 
 # %% auto #0
@@ -133,14 +135,18 @@ def belief(logprobs:np.ndarray, # [n] log-probability of each candidate
 # %% ../../../nbs/eig/03_posterior.ipynb #cab4410f
 class AnswerPosteriorEstimator:
     "Beliefs about the answer at many states at once."
-    def __init__(self, backend:Backend, frame:Frame, parameters:EIGParameters=EIGParameters(),
+    def __init__(self, backend:Backend, frame:Frame, parameters:EIGParameters|dict|None=None,
                  normaliser:Callable=normalise):
-        self.backend, self.frame, self.parameters, self.normaliser = backend, frame, parameters, normaliser
+        check_frame(frame)
+        self.backend, self.frame, self.normaliser = backend, frame, normaliser
+        self.parameters:Any = as_parameters(parameters)
         self.cue, self.ends = backend.encode(frame.cue), end_ids(backend, frame)
 
     def candidates(self, states:Sequence[Ids], width:int|None=None)->tuple[list[list[Candidate]], np.ndarray]:
         "Candidates at each state and the probe tokens they cost, the cue's included."
-        if not states: return [], np.zeros(0, int)
+        check_states(self.backend, states)
+        if width is not None and width < 1: raise BadValue('width of the beams', width, 'at least 1')
+        if not len(states): return [], np.zeros(0, int)
         prefixes, width = [(*s, *self.cue) for s in states], width or self.parameters.beam_size
         found, spent, size = [], [], self._at_once(prefixes, width)
         for i in range(0, len(states), size):

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 from fastcore.basics import patch
 from ..backends.contract import Causal, Ids, Sample, Sampling
-from ..backends.loading import load
 from ..backends.shipped import ANSWER, CLOSE
 from ..core.errors import BadValue, DataError, nearest
 from ..core.parameters import Parameters, param
@@ -36,11 +35,12 @@ MODES = {
     'validate': 'the same texts, the document looked for in them',
     'constrain': 'held to the schema by masks',
     'compact': 'held to the schema with compact separators',
-    'exact': 'samples of p(· | schema) itself',
+    'exact': 'samples of the model\'s own distribution given the schema',
     'marker': 'free reasoning up to a marker, then held',
     'field': 'held to the schema with a field for reasoning before the others',
 }
 
+# %% ../../../nbs/evaluation/03_schema_trials.ipynb #12d43c57
 class SchemaEvalParameters(Parameters):
     "Parameters of `nbs/schema_eval.ipynb`."
     preset: Literal['quick', 'reason_first', 'reasoning_field'] | None = param(
@@ -59,7 +59,8 @@ class SchemaEvalParameters(Parameters):
     max_tokens: int = param(96, 'Longest document.', 'tokens', ge=4, le=100_000)
     max_reasoning_tokens: int = param(160, 'Longest reasoning; then the marker is forced.', 'tokens', ge=1, le=100_000)
     thoughts: bool = param(True, 'On the reference task, answers follow the model\'s own full reasoning.')
-    tries: int = param(300, 'Rejected texts in a row after which exact sampling gives up on a question.', ge=1, le=10**9)
+    tries: int = param(
+        300, 'Rejected texts in a row after which exact sampling gives up on a question.', ge=1, le=1_000_000_000)
     seed: int = param(0, 'Of questions and of all draws.', ge=0, le=2**31-1)
     chunk: int = param(16, 'Questions that move together.', ge=1, le=4096)
 
@@ -72,6 +73,7 @@ def modes_of(text:str)->list[str]:
     if not names: raise BadValue('modes', text, MODES)
     return [name for name in MODES if name in names]
 
+# %% ../../../nbs/evaluation/03_schema_trials.ipynb #ce09052a
 def tasks_of(p:SchemaEvalParameters)->list[JsonTask]:
     "The questions of an evaluation; what cannot be read or asked is an error before a model is loaded."
     name = ('reference' if p.backend.partition(':')[2].startswith('reference') or p.backend.startswith('reference:')
@@ -83,17 +85,20 @@ def tasks_of(p:SchemaEvalParameters)->list[JsonTask]:
     return [JsonTask(q.id, 'file', q.text, language.schema, answer_of(q.answer, f'{name}, question {q.id}'))
             for q in read_jsonl(Path(name).expanduser())[:p.n]]
 
+# %% ../../../nbs/evaluation/03_schema_trials.ipynb #56491930
 def answer_of(text:str, where:str)->Any:
     "The true value of a file's question."
     try: return json.loads(text)
     except ValueError: raise DataError(f'{where}: the answer must be JSON, got {text[:60]!r}') from None
 
-def check_schema(p:SchemaEvalParameters)->dict:
-    "Modes, questions and schemas are good, and the model is whole."
+def check_schema(p:SchemaEvalParameters)->None:
+    "Modes, questions and schemas are good; no model is needed."
     modes_of(p.modes)
-    for task in tasks_of(p): language_of(json.dumps(task.schema), p.separators)
-    return {}
+    for task in tasks_of(p):
+        language_of(json.dumps(task.schema), p.separators)
+        if 'field' in modes_of(p.modes): with_reasoning(task.schema)
 
+# %% ../../../nbs/evaluation/03_schema_trials.ipynb #6f8a9797
 @lru_cache(256)
 def language_of(schema:str, separators:str)->Language:
     "A schema's language; each is compiled once."
@@ -140,6 +145,7 @@ def prompts(self:Trials, mode:str, tasks:Sequence[JsonTask])->list[Ids]:
     thoughts = [rows[0] for rows in self.model.sample(asked, plan)]
     return [(*a, *self.model.encode(t.text), *cue) for a,t in zip(asked, thoughts)]
 
+# %% ../../../nbs/evaluation/03_schema_trials.ipynb #ee8a8d1f
 @patch
 def hinted(self:Trials, task:JsonTask)->Ids:
     "A question that asks for reasoning and the marker."
@@ -158,6 +164,7 @@ def read_back(mode:str, trials:Trials, task:JsonTask, sample:Sample, plan:Sampli
     schema = with_reasoning(task.schema, max_length=trials.p.max_reasoning_tokens)
     return validate(text, language_of(json.dumps(schema), trials.p.separators), finish)
 
+# %% ../../../nbs/evaluation/03_schema_trials.ipynb #31223ca2
 def record_of(mode:str, trials:Trials, task:JsonTask, number:int, sample:Sample, plan:Sampling)->dict[str, Any]:
     "What is kept of a sample."
     verdict, notes = read_back(mode, trials, task, sample, plan), sample.notes
@@ -178,6 +185,7 @@ def run(self:Trials, mode:str, tasks:Sequence[JsonTask])->list[dict]:
     return [dict(record_of(mode, self, task, k, s, plan), prompt=list(prompt))
             for task,prompt,plan,samples in zip(tasks, prompts, plans, found) for k,s in enumerate(samples)]
 
+# %% ../../../nbs/evaluation/03_schema_trials.ipynb #d69a237f
 @patch
 def run_exactly(self:Trials, tasks:Sequence[JsonTask], prompts:Sequence[Ids], plans:Sequence[Sampling])->list[dict]:
     "Records of exact samples; a question that was given up has one, with the reason and the bound."
@@ -185,7 +193,8 @@ def run_exactly(self:Trials, tasks:Sequence[JsonTask], prompts:Sequence[Ids], pl
     for task,prompt,plan,e in zip(tasks, prompts, plans, exact_batch(self.model, prompts, plans, self.p.tries)):
         told = dict(prompt=list(prompt), mass=e.mass, bound=e.bound, tries=len(e.accepted), found=e.found)
         out += [dict(record_of('exact', self, task, k, s, plan), **told) for k,s in enumerate(e.samples)]
-        none = dict(text='', finish='hopeless', status='none', right=0., tokens=0, ids=[], logprobs=[], kept=[], log_weight=None)
+        none = dict(text='', finish='hopeless', status='none', right=0., tokens=0, ids=[], logprobs=[], kept=[],
+                    log_weight=None)
         if e.error: out.append(dict(id=task.id, kind=task.kind, mode='exact', sample=len(e.samples),
                                     reason=str(e.error), **none, **told))
     return out
@@ -203,6 +212,7 @@ def records(trials:Trials, run:Run, progress:Callable[[str], Callable])->dict[st
         out[mode] = [r for part in parts for r in part]
     return out
 
+# %% ../../../nbs/evaluation/03_schema_trials.ipynb #97a60e03
 def reread(trials:Trials, r:dict)->dict:
     "A free text's record, its document looked for."
     task = next(t for t in trials.tasks if t.id==r['id'])

@@ -10,7 +10,8 @@ from ..core.errors import BadValue, DecodelabError, nearest
 
 # %% auto #0
 __all__ = ['Group', 'main', 'values', 'ended', 'run', 'resume', 'ls', 'show', 'watch', 'publish', 'params', 'checked', 'convert',
-           'fitted', 'said', 'fit_gain', 'bench', 'bench_draw', 'bench_score', 'bench_schema', 'bench_quick']
+           'fitted', 'said', 'fit_gain', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema',
+           'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
@@ -205,6 +206,17 @@ def bench_draw(rows, vocabulary, top_p, rounds):
     "One token of many rows, against sorting every row and against log_softmax."
     from decodelab.lab import bench as measured
     for line in measured.draw_lines(measured.bench_draw(rounds, rows, vocabulary, top_p)): click.echo(line)
+
+# %% ../../../nbs/lab/09_cli.ipynb #0b71e0a1
+@bench.command('optimal')
+@click.option('--pair', 'pairs', multiple=True, type=click.Choice(['reference', 'random']), help='Both by default.')
+@click.option('--rows', multiple=True, default=(1, 8, 32), show_default=True, type=click.IntRange(1))
+@click.option('--tokens', default=64, show_default=True, type=click.IntRange(2), help='New tokens in each row.')
+@click.option('--rounds', default=3, show_default=True, type=click.IntRange(1), help='Measured rounds.')
+def bench_optimal(pairs, rows, tokens, rounds):
+    "Sampling between two models, against its two bare passes, plain and with drafts."
+    from decodelab.lab.pairs import report_pairs
+    for line in report_pairs(pairs or ('reference', 'random'), rows, tokens, rounds): click.echo(line)
 
 # %% ../../../nbs/lab/09_cli.ipynb #59d85ae5
 @bench.command('score')

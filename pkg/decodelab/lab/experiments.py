@@ -20,8 +20,9 @@ from ..tasks.data import load_questions
 
 # %% auto #0
 __all__ = ['EXPERIMENTS', 'WORDS', 'Experiment', 'contents', 'check_backend', 'check_questions', 'check_comparison',
-           'check_quick', 'experiment', 'value_of', 'takes_text_only', 'typed', 'from_pairs', 'resolve', 'start',
-           'read_notebook', 'cells_hash', 'experiment_of', 'notebook_hash', 'quiet_errors', 'begin', 'end']
+           'check_quick', 'check_schemas', 'experiment', 'value_of', 'takes_text_only', 'typed', 'from_pairs',
+           'resolve', 'start', 'read_notebook', 'cells_hash', 'experiment_of', 'notebook_hash', 'quiet_errors', 'begin',
+           'end']
 
 # %% ../../../nbs/lab/00_experiments.ipynb #2f6ef9c2
 @dataclass(frozen=True)
@@ -72,12 +73,19 @@ def check_quick(p)->dict:
         if p.data=='built-in': built_in(kind, p.n, p.seed)
     return {spec: check_backend(spec) for spec in (p.backend, p.against) if spec}
 
+def check_schemas(p)->dict:
+    "Modes, questions and schemas are good, and the model is whole."
+    from decodelab.evaluation.schema_trials import check_schema
+    check_schema(p)
+    return {p.backend: check_backend(p.backend)}
+
 # %% ../../../nbs/lab/00_experiments.ipynb #14d15b12
 EXPERIMENTS = {e.name: e for e in (
     Experiment('eig_eval', 'decodelab.eig.parameters:EIGEvalParameters', 'eig', check_questions),
     Experiment('eig_compare', 'decodelab.eig.study.compare:EIGCompareParameters', 'eig', check_comparison),
     Experiment('reference_models', 'decodelab.reference.training:TrainingParameters'),
     Experiment('backend_benchmark', 'decodelab.evaluation.quick:QuickParameters', check=check_quick),
+    Experiment('schema_eval', 'decodelab.evaluation.schema_trials:SchemaEvalParameters', 'schema', check_schemas),
 )}
 
 def experiment(name:str)->Experiment:

@@ -330,7 +330,7 @@ def _keyword(error:Any)->str:
     return next((str(x) for x in reversed(list(error.schema_path)) if not isinstance(x, int)), 'false')
 
 # %% ../../../nbs/lab/11_schema_bench.ipynb #47954293
-def validity(backend:Backend, schemas:Mapping[str, Any], n:int, rows:int=128, tokens:int=160, temperature:float=1.5,
+def validity(backend:Backend, schemas:Mapping[str, Any], n:int, rows:int=256, tokens:int=100, temperature:float=1.5,
              seed:int=0, progress:Callable[[int, int], None]|None=None)->Counts:
     "Sample `n` documents over schemas in turn, `rows` at a time."
     from decodelab.backends.contract import Sampling

@@ -77,11 +77,13 @@ class SamplingOutput:
         return self.diagnostics[name].sum(1)
 
 # %% ../../../nbs/optimal/03_output.ipynb #505ffc86
-def stacked(rows:Sequence[Sequence[torch.Tensor]], width:int, like:int)->torch.Tensor: # [B, width, V]
-    "Rows of the vocabulary's size in a block, NaN where a text had ended."
+def stacked(rows:Sequence[Sequence[torch.Tensor]], width:int, like:int,
+            beyond:float=-torch.inf)->torch.Tensor: # [B, width, V]
+    "Rows of the vocabulary's size in a block, `beyond` where the head is only padding, NaN where a text had ended."
     out = torch.full((len(rows), width, like), torch.nan)
     for i,row in enumerate(rows):
-        for j,values in enumerate(row): out[i,j] = values
+        out[i,:len(row)] = beyond
+        for j,values in enumerate(row): out[i,j,:len(values)] = values
     return out
 
 def work(rows:Sequence[Row], lengths:Sequence[int])->dict[str, float]:
@@ -102,8 +104,9 @@ def output(rows:Sequence[Row], # In the order of the prompts
     mask = torch.arange(width)[None] < torch.tensor([len(row.job.ids) for row in rows])[:,None]
     notes = [np.array(row.notes).reshape(len(row.notes), len(NOTES)) for row in rows]
     named = {name: positions([n[:,i] for n in notes], width) for i,name in enumerate(NOTES)}
-    block: Any = lambda name: stacked([getattr(row, name) for row in rows], width, vocab_size)
+    def block(name:str, *beyond:float)->torch.Tensor:
+        return stacked([getattr(row, name) for row in rows], width, vocab_size, *beyond)
     return SamplingOutput(texts, ids, mask, named['alpha'], named['ess_ratio'], named if diagnostics else None,
                           dict(theta=block('theta'), t=block('t')) if rows[0].theta else None,
-                          block('q') if rows[0].q else None, tuple(row.job.finish or 'length' for row in rows),
+                          block('q', 0.) if rows[0].q else None, tuple(row.job.finish or 'length' for row in rows),
                           work(rows, lengths), rows[0].job.plan)

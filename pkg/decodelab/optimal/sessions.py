@@ -28,8 +28,8 @@ class Mix:
     first_by_teacher: bool = False # The teacher alone draws the first token
     by_teacher: tuple[int, ...] = () # Tokens that have the teacher's probability; q* shares out what is left
 
-    def rows(self, theta:Any, t:Any)->tuple[torch.Tensor, torch.Tensor]: # [B, V] each
-        "Rows of both in the student's ids, on the student's device."
+    def rows(self, theta:Any, t:Any)->tuple[torch.Tensor, torch.Tensor]: # [B, width] each
+        "Rows of both in the student's ids, on the student's device, without padding."
         ours = torch_of(theta)
         return student_rows(ours, self.vocabulary), teacher_rows(torch_of(t).to(ours.device), self.vocabulary)
     def tilted(self, theta:Any, t:Any, first:Sequence[bool]|None=None)->Tilted:
@@ -48,7 +48,9 @@ class Mix:
         "q* as it is before a loop tempers it."
         log_q, power = tilted.log_q, self.temperature or 1.
         if power!=1: log_q = (log_q*power).log_softmax(-1)
-        return log_q.to(torch_of(like).dtype)
+        log_q = log_q.to(torch_of(like).dtype)
+        more = torch_of(like).shape[-1]-log_q.shape[-1]
+        return torch.nn.functional.pad(log_q, (0, more), value=-torch.inf) if more else log_q
 
 # %% ../../../nbs/optimal/01_sessions.ipynb #11406cfa
 def handed(log_q:torch.Tensor, t:torch.Tensor, tokens:Sequence[int], temperature:float)->torch.Tensor: # [B, V]

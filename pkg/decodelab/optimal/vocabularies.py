@@ -47,10 +47,13 @@ class Vocabulary:
     ours: np.ndarray # [V of the teacher] the student's id of each of the teacher's, -1 where it has none
     ends: tuple[Ids, Ids]|None = None # Ends of text of both, where they are not the same tokens
     @property
+    def width(self)->int:
+        "Ids up to which there are tokens of both; beyond it is padding."
+        return max(int(np.flatnonzero(self.theirs >= 0)[-1]), *(self.ends[0] if self.ends else (0,)))+1
+    @property
     def same(self)->bool:
-        "Whether an id means the same in both, and both heads are as wide."
-        whole = self.theirs.shape==self.ours.shape and self.ends is None
-        return whole and bool((self.theirs==np.arange(len(self.theirs))).all())
+        "Whether an id means the same in both, as far as both have tokens."
+        return self.ends is None and bool((self.theirs[:self.width]==np.arange(self.width)).all())
 
 def vocabulary(theta:Causal, t:Causal)->Vocabulary:
     "How the ids of a student and its teacher belong together; foreign tokenizers are an error."
@@ -85,17 +88,18 @@ def end_mass(logp:torch.Tensor, ends:Sequence[int])->torch.Tensor: # [B]
     return logp[:,list(ends)].logsumexp(-1)
 
 def teacher_rows(logp:torch.Tensor, # [B, V of the teacher]
-                 v:Vocabulary)->torch.Tensor: # [B, V]
+                 v:Vocabulary)->torch.Tensor: # [B, width]
     "The teacher's rows in the student's ids."
     import torch
-    if v.same: return logp
-    theirs = torch.from_numpy(v.theirs).to(logp.device)
+    if v.same: return logp[:,:v.width]
+    theirs = torch.from_numpy(v.theirs[:v.width]).to(logp.device)
     out = torch.where(theirs >= 0, logp[:,theirs.clamp(min=0)], -torch.inf)
     return out if v.ends is None else _one_end(out, end_mass(logp, v.ends[1]), v.ends[0])
 
-def student_rows(logp:torch.Tensor, v:Vocabulary)->torch.Tensor: # [B, V]
+def student_rows(logp:torch.Tensor, v:Vocabulary)->torch.Tensor: # [B, width]
     "The student's rows, with one end of text where the two models have different ones."
-    return logp if v.ends is None else _one_end(logp.clone(), end_mass(logp, v.ends[0]), v.ends[0])
+    if v.ends is None: return logp[:,:v.width]
+    return _one_end(logp[:,:v.width].clone(), end_mass(logp, v.ends[0]), v.ends[0])
 
 def _one_end(logp:torch.Tensor, mass:torch.Tensor, ends:Ids)->torch.Tensor:
     logp[:,list(ends)] = -float('inf')

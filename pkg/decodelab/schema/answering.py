@@ -11,15 +11,15 @@ from html import escape
 from typing import Any
 import numpy as np
 from scipy.special import logsumexp
-from ..backends.contract import Causal, Constraint, Ids, Sample, Sampling
+from ..backends.contract import Causal, Constraint, Ids, Sample, Sampling, TextModel
 from ..core.errors import BadValue, ModelError
-from .constraints import Grammar, constrain
+from .constraints import constrain
 from .field_logprobs import Field, alternatives_at, bits_of, fields, grammar_of
 from .languages import Language, compile
 from .validation import Verdict, byte_matcher, cut_short, validate
 
 # %% auto #0
-__all__ = ['Distribution', 'alternatives', 'token_paths', 'Answer', 'Unanswered', 'answer', 'prompt_of', 'described']
+__all__ = ['Distribution', 'alternatives', 'Answer', 'Unanswered', 'answer']
 
 # %% ../../../nbs/schema/11_answering.ipynb #70920d73
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Distribution:
         rows = [_row(f'<code>{escape(cut_short(t))}</code>', _bar(x)) for x,t in p[:20]]
         return _table(rows, f'{len(p)} texts, P(L) = {np.exp(self.coverage):.3g}')
 
-# %% ../../../nbs/schema/11_answering.ipynb #3686136c
-def alternatives(model:Causal,
+# %% ../../../nbs/schema/11_answering.ipynb #8b33b404
+def alternatives(model:Causal, # With `canonical` any model that scores
                  prefixes:Sequence[Ids],
                  language:Any, # A constraint of the model, a `Language`, or what `compile` takes; finite
                  most:int=4096, # Texts, and ways to write them, at most
@@ -49,10 +49,10 @@ def alternatives(model:Causal,
                  canonical:bool=False, # Only the tokens that the tokenizer makes of a text
                 )->list[Distribution]:
     "For each prefix the exact distribution over the texts of a language."
-    constraint = grammar_of(model, language)
-    texts = alternatives_at(byte_matcher(constraint.language), most, text=True)
-    if texts is None: raise BadValue('language', constraint.language.name, f'one of at most {most} texts')
-    paths = {t: [_encoded(model, t)] for t in texts} if canonical else token_paths(model, constraint, texts, most)
+    held = language.language if hasattr(language, 'fill') else compile(language)
+    texts = alternatives_at(byte_matcher(held), most, text=True)
+    if texts is None: raise BadValue('language', held.name, f'one of at most {most} texts')
+    paths = encoded(model, texts) if canonical else token_paths(model, grammar_of(model, language), texts, most)
     closes = [tuple(e) for e in ends] if ends is not None else [(e,) for e in model.eos_ids]
     flat = [(i, (*path, *close)) for i,t in enumerate(texts) for path in paths[t] for close in closes]
     pairs = [(tuple(p) or (model.prefix_id,), c) for p in prefixes for _,c in flat]
@@ -60,7 +60,7 @@ def alternatives(model:Causal,
     owner, names = np.array([i for i,_ in flat]), tuple(t.decode() for t in texts)
     return [Distribution(names, np.array([logsumexp(row[owner==i]) for i in range(len(texts))])) for row in scores]
 
-# %% ../../../nbs/schema/11_answering.ipynb #fae8230a
+# %% ../../../nbs/schema/11_answering.ipynb #d96cfaf6
 def token_paths(model:Causal, constraint:Constraint, texts:Sequence[bytes], most:int)->dict[bytes, list[Ids]]:
     "Every way to write each text of a finite language in tokens that the mask allows."
     pieces, ends = model.token_bytes(), set(model.eos_ids)
@@ -78,20 +78,22 @@ def token_paths(model:Causal, constraint:Constraint, texts:Sequence[bytes], most
                            'canonical=True takes one for each text.')
     return out
 
+# %% ../../../nbs/schema/11_answering.ipynb #9cf90170
 def _after(matcher:Any, token:int)->Any:
     "The matcher one token later."
     new = matcher.fork()
     new.accept([token])
     return new
 
-def _encoded(model:Causal, text:bytes)->Ids:
-    "The tokens that the tokenizer makes of a text."
-    ids, pieces = tuple(model.encode(text.decode())), model.token_bytes()
-    if b''.join(pieces[i] for i in ids)!=text:
+def encoded(model:TextModel, texts:Sequence[bytes])->dict[bytes, list[Ids]]:
+    "The tokens that the tokenizer makes of each text."
+    out = {t: [tuple(model.encode(t.decode()))] for t in texts}
+    for text,(ids,) in out.items():
+        if model.decode(ids)==text.decode(): continue
         raise ModelError(f'{model.name}: the tokenizer changes {text.decode()!r}; canonical=False works by bytes')
-    return ids
+    return out
 
-# %% ../../../nbs/schema/11_answering.ipynb #4bd9b85f
+# %% ../../../nbs/schema/11_answering.ipynb #6a7546bd
 def _bar(p:float, width:int=120)->str:
     "A probability as a bar with its number."
     track = f'display:inline-block;width:{width}px;height:.7em;background:rgba(128,128,128,.22);border-radius:2px'
@@ -102,6 +104,7 @@ def _row(*cells:str)->str:
     style = 'text-align:left;vertical-align:top;padding:2px 10px 2px 0;color:inherit;background:transparent'
     return '<tr style="background:transparent">' + ''.join(f'<td style="{style}">{c}</td>' for c in cells) + '</tr>'
 
+# %% ../../../nbs/schema/11_answering.ipynb #8dbf3a93
 def _table(rows:Sequence[str], caption:str)->str:
     style = 'border-collapse:collapse;color:inherit;background:transparent'
     head = f'<caption style="text-align:left;color:inherit">{escape(caption)}</caption>'
@@ -133,6 +136,7 @@ class Answer:
                                                            *map(_field_row, self.fields)],
                               'Probabilities under the schema')
 
+# %% ../../../nbs/schema/11_answering.ipynb #ac6ba5f3
 def _field_row(f:Field)->str:
     "A field, its probability, and what else there was."
     p = next((np.exp(a.logprob) for a in f.alternatives if f.exact and a.text==f.text), np.exp(f.held))
@@ -149,6 +153,7 @@ class Unanswered(ModelError):
         super().__init__(message)
         self.verdict, self.sample = verdict, sample
 
+# %% ../../../nbs/schema/11_answering.ipynb #8e9c50ce
 def answer(model:Causal,
            question:str|list[dict]|Ids, # A text, messages of a chat, or a prompt's tokens
            Model:Any, # A pydantic class, a dict, a file, or any language
@@ -168,13 +173,19 @@ def answer(model:Causal,
         reasoning, before, ids, text = _parted(model, constraint, sample)
         verdict = validate(text, language, sample.finish)
         if not verdict: raise Unanswered(_complaint(model, prompt, verdict, max_tokens), verdict, sample)
-        held = constraint if isinstance(constraint, Grammar) else constrain(model, language)
-        found = fields(model, (*prompt, *before), _rest(sample, len(before), ids), held) if ids else []
+        found = _fields_of(model, (*prompt, *before), _rest(sample, len(before), ids), language) if ids else []
     return Answer(verdict.value, text, tuple(found), verdict, sample, reasoning)
 
-# %% ../../../nbs/schema/11_answering.ipynb #3b877b07
+# %% ../../../nbs/schema/11_answering.ipynb #f1b063a4
+def _fields_of(model:Causal, prompt:Ids, sample:Sample, language:Language)->list[Field]:
+    "The fields, where the model shows its distributions: a server gives an object only."
+    return fields(model, prompt, sample, language) if model.capabilities.full_distribution else []
+
+# %% ../../../nbs/schema/11_answering.ipynb #4ebbb525
 def prompt_of(model:Causal, question:str|list[dict]|Ids, language:Language|None=None)->Ids:
     "The tokens of a question, by the chat template where the model has one; with the schema behind it if asked."
+    if not isinstance(question, (str, Sequence)) or any(isinstance(m, dict) and 'content' not in m for m in question):
+        raise BadValue('question', question, 'a text, messages with role and content, or tokens')
     given = [dict(role='user', content=question)] if isinstance(question, str) else question
     messages = [dict(m) for m in given if isinstance(m, dict)]
     if not messages: return tuple(int(i) for i in given if not isinstance(i, dict))
@@ -183,6 +194,7 @@ def prompt_of(model:Causal, question:str|list[dict]|Ids, language:Language|None=
     ids = tuple(model.encode('\n\n'.join(m['content'] for m in messages)+'\n'))
     return (model.bos_id, *ids) if model.adds_bos and model.bos_id is not None else ids
 
+# %% ../../../nbs/schema/11_answering.ipynb #167ed5c9
 def described(language:Language)->str:
     "What a model is told about a language."
     if language.kind=='json':
@@ -191,27 +203,32 @@ def described(language:Language)->str:
     if language.kind=='choices': return f'Answer with one of: {", ".join(plain["choices"])}'
     return f'Answer with a text of this {language.kind}:\n{plain[language.kind]}'
 
+# %% ../../../nbs/schema/11_answering.ipynb #4dcad350
 def _constraint(model:Causal, language:Language, reason_first:int|Callable[[Causal, Language], Any])->Any:
     "The language alone, or behind free words."
     from decodelab.schema.reasoning import reasoned
     if callable(reason_first): return reason_first(model, language)
     if not isinstance(reason_first, int) or reason_first < 0: raise BadValue('reason_first', reason_first,
                                                                              'tokens, 0 or more')
-    return reasoned(model, language, max_reasoning_tokens=int(reason_first)) if reason_first else constrain(model,
-                                                                                                            language)
+    if not reason_first: return constrain(model, language)
+    if not model.capabilities.full_distribution:
+        raise BadValue('reason_first', reason_first, '0', f'{model.name} is a server.')
+    return reasoned(model, language, max_reasoning_tokens=int(reason_first))
 
-# %% ../../../nbs/schema/11_answering.ipynb #b88ca911
+# %% ../../../nbs/schema/11_answering.ipynb #ec9c6054
 def _parted(model:Causal, constraint:Any, sample:Sample)->tuple[str, Ids, Ids, str]:
     "Of a sample its reasoning, the tokens before the document, the tokens of the document, and the document."
     ids = sample.ids[:-1] if sample.finish=='eos' else sample.ids
-    if isinstance(constraint, Grammar): return '', (), ids, sample.text
+    if not hasattr(constraint, 'split'): return '', (), ids, sample.text
     parts, at = constraint.split(sample), 0
     text = parts.document.encode()
-    sizes = [len(model.token_bytes()[i]) for i in ids]
+    pieces = model.token_bytes()
+    sizes = [len(pieces[i]) for i in ids]
     while at < len(ids) and sum(sizes[at:]) > len(text): at += 1
     whole = sum(sizes[at:])==len(text) # else a token writes both the marker and the document
     return parts.reasoning, ids[:at], ids[at:] if whole else (), parts.document
 
+# %% ../../../nbs/schema/11_answering.ipynb #5b355252
 def _rest(sample:Sample, start:int, ids:Ids)->Sample:
     "The document's part of a sample."
     notes = {name: values[start:start+len(ids)] for name,values in sample.notes.items()}

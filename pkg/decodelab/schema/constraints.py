@@ -56,9 +56,10 @@ class Grammar:
     def start(self)->GrammarMatcher: return GrammarMatcher(self, self.beginning.deep_copy())
     def fill(self, matchers:Sequence[Any], rows:Sequence[int], bits:np.ndarray)->None:
         "Set what each matcher allows in its row of `bits`; their grammars may differ."
-        from llguidance.numpy import fill_next_token_bitmask_par
+        from llguidance.numpy import fill_next_token_bitmask, fill_next_token_bitmask_par
         for m in matchers: m.check() # an errored matcher would allow the end of text
-        fill_next_token_bitmask_par(executor(), [(m.state, int(r)) for m,r in zip(matchers, rows)], bits)
+        if len(matchers)==1: fill_next_token_bitmask(matchers[0].state, bits, int(rows[0])) # no thread to wake
+        else: fill_next_token_bitmask_par(executor(), [(m.state, int(r)) for m,r in zip(matchers, rows)], bits)
         for m in matchers: m.check()
     def check(self, text:str)->str:
         "What is wrong with a finished text; empty when it is of the language."
@@ -165,10 +166,12 @@ def fault(language:Language, text:str)->str: # Empty when the text is of the lan
     state.consume_tokens(written)
     return '' if state.is_accepting() else f'not a whole text of {language.name}'
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Described:
     "A constraint that a server holds: what it is, without a matcher."
     language: Language
+    def __eq__(self, other:object)->bool: return isinstance(other, Described) and self.grammar==other.grammar
+    def __hash__(self)->int: return hash(self.grammar)
     @property
     def name(self)->str: return self.language.name
     @property

@@ -11,12 +11,13 @@ from urllib.parse import unquote, urljoin
 from ..core.errors import BadValue, ModelError
 
 # %% auto #0
-__all__ = ['DEPTH', 'SIZE', 'Schema', 'strict_json', 'Document', 'read', 'bundled']
+__all__ = ['strict_json', 'Document', 'read', 'bundled']
 
-# %% ../../../nbs/schema/00_documents.ipynb #aa49c325
+# %% ../../../nbs/schema/00_documents.ipynb #e33c25e8
 DEPTH, SIZE = 200, 4_000_000 # Levels of brackets, and bytes, beyond which a schema is refused
 Schema = dict[str, Any]|bool
 
+# %% ../../../nbs/schema/00_documents.ipynb #8160eeb4
 def _unique(pairs:list[tuple[str, Any]])->dict[str, Any]:
     "An object whose keys all differ."
     out = dict(pairs)
@@ -35,7 +36,8 @@ def strict_json(text:str|bytes, # The document
     try:
         if isinstance(text, bytes): text = text.decode()
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_constant)
-    except UnicodeDecodeError as e: raise BadValue(what, e.object[e.start:e.start+4], 'UTF-8', f'Byte {e.start}.') from e
+    except UnicodeDecodeError as e:
+        raise BadValue(what, e.object[e.start:e.start+4], 'UTF-8', f'Byte {e.start}.') from e
     except json.JSONDecodeError as e:
         near = e.doc[max(e.pos-10, 0):e.pos+10]
         raise BadValue(what, near, 'JSON', f'{e.msg} at line {e.lineno}, column {e.colno}.') from e
@@ -47,10 +49,12 @@ def _plain(value:Any, # What a caller gave
           )->Any: # The same as JSON, not deeper than `DEPTH`
     "A copy that shares nothing with the caller's; what JSON cannot say is an error."
     try: text = json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as e: raise BadValue('schema', type(value).__name__, 'what JSON can say', f'{e}.') from e
+    except (TypeError, ValueError, RecursionError) as e:
+        raise BadValue('schema', type(value).__name__, 'what JSON can say', f'{e}.') from e
     if len(text)>SIZE: raise BadValue('schema', f'{len(text):,} characters', f'at most {SIZE:,}')
     try: json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError as e: raise BadValue('schema', ascii(e.object[e.start]), 'characters', 'It is half of a pair.') from e
+    except UnicodeEncodeError as e:
+        raise BadValue('schema', ascii(e.object[e.start]), 'characters', 'It is half of a pair.') from e
     depth = deepest = 0
     for bracket in re.findall(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text):
         depth += (bracket in '[{')-(bracket in ']}')
@@ -95,7 +99,8 @@ def _import(spec:str, # `package.module:Class`
 def _of_file(path:Path)->Document:
     "A schema in a file; its references may lead to files beside it."
     if not path.is_file():
-        close = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob('*.json')], 1) if path.parent.is_dir() else []
+        close = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob('*.json')],
+            1) if path.parent.is_dir() else []
         raise BadValue('schema', str(path), 'a file that exists', f'Did you mean {close[0]!r}?' if close else '')
     return Document(path.stem, _schema(strict_json(path.read_bytes(), str(path.name))), None, path.parent, path.name)
 
@@ -116,7 +121,8 @@ def read(spec:Any, # A dict, a truth value, JSON text, a file, `package.module:C
     if not isinstance(spec, str): return Document('schema', _schema(spec))
     text = spec.strip()
     if not text: raise BadValue('schema', spec, 'JSON text, a file, or `package.module:Class`')
-    if text.startswith(('{', '[', '\ufeff')) or text in ('true', 'false'): return Document('schema', _schema(strict_json(text)))
+    if text.startswith(('{', '[', '\ufeff')) or text in ('true', 'false'):
+        return Document('schema', _schema(strict_json(text)))
     if re.fullmatch(r'[A-Za-z_]\w*(\.\w+)*:[A-Za-z_][\w.]*', text): return _import(text)
     return _of_file(Path(text).expanduser())
 
@@ -125,11 +131,11 @@ ONE = ('additionalProperties', 'contains', 'not', 'if', 'then', 'else', 'propert
        'unevaluatedProperties', 'additionalItems', 'contentSchema', 'items')
 LISTS = ('allOf', 'anyOf', 'oneOf', 'prefixItems', 'items')
 MAPS = ('properties', 'patternProperties', '$defs', 'definitions', 'dependentSchemas', 'dependencies')
-OTHERS = ('$schema', '$id', 'id', '$ref', '$anchor', '$dynamicRef', '$dynamicAnchor', '$recursiveRef', '$recursiveAnchor', '$comment',
-          '$vocabulary', 'type', 'enum', 'const', 'title', 'description', 'default', 'examples', 'deprecated', 'readOnly', 'writeOnly',
-          'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf', 'minLength', 'maxLength', 'pattern', 'format',
-          'contentEncoding', 'contentMediaType', 'minItems', 'maxItems', 'uniqueItems', 'minContains', 'maxContains',
-          'minProperties', 'maxProperties', 'required', 'dependentRequired')
+OTHERS = frozenset('''$schema $id id $ref $anchor $dynamicRef $dynamicAnchor $recursiveRef $recursiveAnchor $comment
+    $vocabulary type enum const
+    title description default examples deprecated readOnly writeOnly minimum maximum exclusiveMinimum
+    exclusiveMaximum multipleOf minLength maxLength pattern format contentEncoding contentMediaType minItems maxItems
+    uniqueItems minContains maxContains minProperties maxProperties required dependentRequired'''.split())
 OPENAPI = ('nullable', 'discriminator', 'xml', 'example', 'externalDocs', 'propertyOrdering', 'additionalProperty')
 KNOWN = frozenset((*ONE, *LISTS, *MAPS, *OTHERS))
 
@@ -177,7 +183,8 @@ def check_spelling(schema:Any, path:tuple[str, ...]=())->None:
     "A key that is nearly a keyword is an error that names it."
     if not isinstance(schema, dict): return
     for key in schema:
-        if word := misspelt(key): raise BadValue(f'schema at {pointer(path)}', key, 'a keyword of JSON Schema', f'Did you mean {word!r}?')
+        if word := misspelt(key):
+            raise BadValue(f'schema at {pointer(path)}', key, 'a keyword of JSON Schema', f'Did you mean {word!r}?')
     for inner,value in places(schema): check_spelling(value, (*path, *inner))
 
 # %% ../../../nbs/schema/00_documents.ipynb #8c66d5de
@@ -201,13 +208,16 @@ def _meta(schema:Schema, draft:int)->None:
     "A schema that its own meta-schema refuses is an error that names the place."
     import jsonschema_rs
     named = next(url for url,d in DIALECTS.items() if d==draft)
-    try: jsonschema_rs.meta.validate({**schema, '$schema': named+('#' if draft<2019 else '')} if isinstance(schema, dict) else schema)
+    try:
+        jsonschema_rs.meta.validate({**schema, '$schema': named+('#' if draft<2019 else '')}
+            if isinstance(schema, dict) else schema)
     except jsonschema_rs.ValidationError as e:
         path = list(e.instance_path)
         given = schema
         for step in path: given = given[step] # type: ignore[index]
         short = given if len(str(given))<80 else str(given)[:80]+'…'
-        if path and path[-1]=='type' and isinstance(given, str): raise BadValue(f'schema at {pointer(path)}', given, TYPES) from e
+        if path and path[-1]=='type' and isinstance(given, str):
+            raise BadValue(f'schema at {pointer(path)}', given, TYPES) from e
         raise BadValue(f'schema at {pointer(path)}', short, 'what its meta-schema takes', f'{e.message[:200]}.') from e
 
 TYPES = ('null', 'boolean', 'integer', 'number', 'string', 'array', 'object')
@@ -243,7 +253,8 @@ class Bundle:
             if isinstance(name := node.get(key), str): self.anchors[address, name] = node
         if isinstance(name := node.get('$dynamicAnchor'), str): self.dynamic.setdefault(name, []).append(node)
         self.where[id(node)] = address, draft
-        for path,inner in places(node): self.learn(inner, address, draft, path[-1] if path[-1].isidentifier() else label)
+        for path,inner in places(node):
+            self.learn(inner, address, draft, path[-1] if path[-1].isidentifier() else label)
 
 def join(base:str, ref:str)->str:
     "An address relative to another, also for `urn:`."
@@ -256,9 +267,11 @@ def _load(bundle:Bundle, address:str, ref:str)->tuple[Any, int]:
     base = join(bundle.root, '.')
     beside = address[len(base):] if address.startswith(base) else None
     if beside is None or '..' in Path(unquote(beside)).parts:
-        raise BadValue('$ref', ref, 'a place in this schema or a file in its folder', 'Nothing is fetched from elsewhere.')
+        raise BadValue('$ref', ref, 'a place in this schema or a file in its folder',
+            'Nothing is fetched from elsewhere.')
     if bundle.folder is None:
-        raise BadValue('$ref', ref, 'a place in this schema', 'References to files need a schema that is read from a file.')
+        raise BadValue('$ref', ref, 'a place in this schema',
+            'References to files need a schema that is read from a file.')
     path = (bundle.folder/unquote(beside)).resolve()
     if not path.is_relative_to(bundle.folder.resolve()) or not path.is_file():
         raise BadValue('$ref', ref, sorted(p.name for p in bundle.folder.glob('*.json')))
@@ -277,7 +290,9 @@ def _walk(bundle:Bundle, node:Any, draft:int, address:str, fragment:str, ref:str
         step = step.replace('~1', '/').replace('~0', '~')
         if isinstance(node, list) and step.isdigit() and int(step)<len(node): node = node[int(step)]
         elif isinstance(node, dict) and step in node: node = node[step]
-        else: raise BadValue('$ref', ref, sorted(node) if isinstance(node, dict) and len(node)<50 else 'a place that exists')
+        else:
+            raise BadValue('$ref', ref, sorted(node) if isinstance(node, dict) and len(node)<50
+                else 'a place that exists')
         address, draft = bundle.where.get(id(node), (address, draft))
     if not isinstance(node, (dict, bool)): raise BadValue('$ref', ref, 'a place that holds a schema')
     if isinstance(node, dict) and id(node) not in bundle.where: bundle.learn(node, address, draft)
@@ -293,7 +308,8 @@ def resolve(bundle:Bundle, ref:str, address:str)->Any:
     if fragment.startswith('/'): return _walk(bundle, node, draft, target, fragment, ref)
     address = bundle.where[id(node)][0] if id(node) in bundle.where else target
     if (found := bundle.anchors.get((address, unquote(fragment)))) is None:
-        raise BadValue('$ref', ref, sorted(name for where,name in bundle.anchors if where==address) or 'a place that exists')
+        raise BadValue('$ref', ref, sorted(name for where,name in bundle.anchors if where==address)
+            or 'a place that exists')
     return found
 
 def _dynamic(bundle:Bundle, ref:str, address:str)->Any:
@@ -305,7 +321,8 @@ def _dynamic(bundle:Bundle, ref:str, address:str)->Any:
         outer = bundle.resources[bundle.root][0]
         home = bundle.where[id(outer)][0] if isinstance(outer, dict) else ''
         outermost = next((n for n in bundle.dynamic[name] if bundle.where[id(n)][0]==home), None)
-        if outermost is None: raise BadValue('$dynamicRef', ref, 'an anchor of the whole document, where there are several of that name')
+        if outermost is None:
+            raise BadValue('$dynamicRef', ref, 'an anchor of the whole document, where there are several of that name')
         return outermost
     return found
 
@@ -341,11 +358,13 @@ def _spelt(node:dict[str, Any], draft:int)->dict[str, Any]:
         key, value = ('dependentRequired', need) if isinstance(need, list) else ('dependentSchemas', need)
         if isinstance(need, str): key, value = 'dependentRequired', [need]
         out[key] = {**out.get(key, {}), name: value}
-    if draft in (6, 7) and out.get('contentEncoding')=='base64': out['allOf'] = [*out.get('allOf', []), BASE64] # it binds there
+    # it binds there
+    if draft in (6, 7) and out.get('contentEncoding')=='base64': out['allOf'] = [*out.get('allOf', []), BASE64]
     return out
 
 BASE64 = {'pattern': '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$'}
-DROPPED = ('$schema', '$id', 'id', '$anchor', '$dynamicAnchor', '$recursiveAnchor', '$vocabulary', '$comment', '$defs', 'definitions')
+DROPPED = ('$schema', '$id', 'id', '$anchor', '$dynamicAnchor', '$recursiveAnchor', '$vocabulary', '$comment',
+    '$defs', 'definitions')
 
 def modern(bundle:Bundle, node:Any)->Any:
     "A schema and all inside it in 2020-12, each reference to a name in `$defs`."
@@ -359,7 +378,8 @@ def modern(bundle:Bundle, node:Any)->Any:
             if key=='$recursiveRef': target = _recursive(bundle, target)
             if '$ref' not in out: out |= refer(bundle, target)
             else: out['allOf'] = [*out.get('allOf', []), refer(bundle, target)]
-        elif key in MAPS: out[key] = {name: modern(bundle, v) for name,v in value.items()} if key!='dependentRequired' else value
+        elif key in MAPS:
+            out[key] = {name: modern(bundle, v) for name,v in value.items()} if key!='dependentRequired' else value
         elif key in LISTS and isinstance(value, list):
             out[key] = [*out.get(key, []), *(modern(bundle, v) for v in value)]
         elif key in ONE: out[key] = modern(bundle, value)
@@ -390,7 +410,8 @@ def check_progress(whole:dict[str, Any])->None:
                 todo.pop()
             elif id(inner) in on_path:
                 name = next((f'#/$defs/{k}' for k,v in whole.get('$defs', {}).items() if v is inner), '#')
-                raise BadValue('$ref', name, 'a place further inside the value', 'It comes back to itself without progress.')
+                raise BadValue('$ref', name, 'a place further inside the value',
+                    'It comes back to itself without progress.')
             elif id(inner) not in done and isinstance(inner, dict):
                 on_path.add(id(inner))
                 todo.append((inner, _same_value(whole, inner)))

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import Any
 import numpy as np
 from fastcore.basics import patch
 from scipy.special import logsumexp
@@ -36,6 +35,7 @@ class Row:
     @property
     def bytes(self)->int: return self.tokens.nbytes + self.shares.nbytes + self.logprobs.nbytes
 
+# %% ../../../nbs/schema/12_exact_sampling.ipynb #6c6281a1
 def row_of(logp:np.ndarray, # [V] under the model itself
            allow:np.ndarray, # bool [V]
            plan:Sampling, last:np.ndarray|None=None, # bool [V], where only these may still come in time
@@ -70,6 +70,7 @@ class Node:
     row: Row|None = None # `None` before it was run, or forgotten to save memory
     below: dict[int, Node] = field(default_factory=dict)
 
+# %% ../../../nbs/schema/12_exact_sampling.ipynb #d3085b11
 def lower(node:Node|None)->None:
     "Work out the bound of a node anew, and of those above: sums of what is left, so that no difference rounds it away."
     while node is not None:
@@ -97,14 +98,6 @@ class Tree:
         self.accepted: list[bool] = [] # Of each try
         self.cut = self.runs = self.bytes = 0 # Tries that ran out of tokens; nodes run; size of rows
 
-    def child(self, node:Node, token:int, share:float, logprob:float)->Node:
-        "The node of a token after another node."
-        if token not in node.below:
-            log_mass = node.log_mass + float(np.log(share))
-            node.below[token] = Node((*node.path, token), node, share, logprob, log_mass)
-            node.rest = rest_of(node, share)
-        return node.below[token]
-
     def learn(self, node:Node, logp:np.ndarray, allow:np.ndarray, complete:bool, now:int)->None:
         "Note a node's distribution and what its mask allows; a row that was forgotten changes no bound."
         last = self.ends & complete if len(node.path)==self.limit-1 else None
@@ -120,6 +113,16 @@ class Tree:
     def bound(self)->float: return self.root.bound
     @property
     def found(self)->float: return float(np.exp(logsumexp(list(self.documents.values())))) if self.documents else 0.
+
+# %% ../../../nbs/schema/12_exact_sampling.ipynb #5e7741bb
+@patch
+def child(self:Tree, node:Node, token:int, share:float, logprob:float)->Node:
+    "The node of a token after another node."
+    if token not in node.below:
+        log_mass = node.log_mass + float(np.log(share))
+        node.below[token] = Node((*node.path, token), node, share, logprob, log_mass)
+        node.rest = rest_of(node, share)
+    return node.below[token]
 
 # %% ../../../nbs/schema/12_exact_sampling.ipynb #64731b58
 def rest_of(node:Node, share:float)->float:
@@ -145,6 +148,7 @@ class Place:
         self.path = path
         return self.matcher
 
+# %% ../../../nbs/schema/12_exact_sampling.ipynb #c13b73ee
 def run_nodes(model:Causal, wanted:Sequence[tuple[Tree, Node, Place]], now:int, rows:int)->None:
     "Run nodes that are wanted, each once, and let their trees learn."
     for part in (wanted[i:i+rows] for i in range(0, len(wanted), rows)):
@@ -162,6 +166,7 @@ def node_key(key:int, path:Ids)->int:
     h = hashlib.blake2b(key.to_bytes(8, 'little') + np.array(path, '<i4').tobytes(), digest_size=8)
     return int.from_bytes(h.digest(), 'little')
 
+# %% ../../../nbs/schema/12_exact_sampling.ipynb #16cedf06
 def arrivals(node:Node, row:Row, key:int,
              log_time:float, # When the first text below the node arrives
             )->tuple[np.ndarray, bool]: # [a] log-times; whether a removed token is first
@@ -188,6 +193,7 @@ class Fan:
     log_times: list[float]
     total: int # Children in all
 
+# %% ../../../nbs/schema/12_exact_sampling.ipynb #d2d352be
 def fan_of(node:Node, log_time:float, key:int, size:int=32)->tuple[Fan, bool]:
     "The first children of a node, and whether a removed token comes before all of them."
     assert node.row is not None
@@ -235,11 +241,13 @@ def open(self:Draw, node:Node, log_time:float, now:int)->None:
         self.begin(now)
     self.push(fan, 0)
 
+# %% ../../../nbs/schema/12_exact_sampling.ipynb #005f4894
 @patch
 def widened(self:Draw, fan:Fan)->Fan|None:
     "A fan with more of its children, eightfold; `None` where its node's row was forgotten."
     return fan_of(fan.node, fan.log_time, self.key, 8*len(fan.tokens))[0] if fan.node.row is not None else None
 
+# %% ../../../nbs/schema/12_exact_sampling.ipynb #f1537f9f
 @patch
 def advance(self:Draw, now:int)->Node|None:
     "Go on until a node must be run, which is given back, or the sample is found, or nothing is left."
@@ -270,6 +278,7 @@ def step(self:Draw)->Node|None:
         if node.bound > 0: self.waiting = (node, log_time)
     return None
 
+# %% ../../../nbs/schema/12_exact_sampling.ipynb #78168d1a
 @patch
 def take(self:Draw, fan:Fan, i:int)->None:
     "The earliest text of the language is the sample."
@@ -297,6 +306,7 @@ def mass_interval(bounds:np.ndarray, # [n] A when each try began
 class Hopeless(ModelError):
     "A language that the model hardly ever speaks: exact samples would take too many tries."
 
+# %% ../../../nbs/schema/12_exact_sampling.ipynb #deab98b1
 @dataclass(frozen=True)
 class Exact:
     "Samples of p(· | L), and what the tries tell of P(L)."
@@ -335,6 +345,7 @@ def texts(self:Exact)->dict[str, int]:
     for s in self.samples: out[s.text] = out.get(s.text, 0)+1
     return dict(sorted(out.items(), key=lambda pair: -pair[1]))
 
+# %% ../../../nbs/schema/12_exact_sampling.ipynb #402e2d32
 @patch
 def _repr_markdown_(self:Exact)->str:
     value, low, high = self.mass
@@ -357,6 +368,7 @@ def exact_batch(model:Causal, prompts:Sequence[Ids], plans:Sampling|Sequence[Sam
     with model.remembering(): work.go()
     return [work.result(tree) for tree in trees]
 
+# %% ../../../nbs/schema/12_exact_sampling.ipynb #297f6ae3
 def exact(model:Causal, prompt:Ids, plan:Sampling, tries:int=2000, rows:int=32, memory:int=1<<30)->Exact:
     "Samples of p(· | L) for one prompt; a language that the model hardly ever speaks is `Hopeless`."
     out = exact_batch(model, [prompt], plan, tries, rows, memory)[0]
@@ -405,6 +417,7 @@ def advanced(self:Work, live:list[Draw])->tuple[list[Draw], list[tuple[Draw, Nod
     waiting = [(draw, node) for draw,node in waiting if draw.tree not in self.errors]
     return [draw for draw,_ in waiting], waiting
 
+# %% ../../../nbs/schema/12_exact_sampling.ipynb #fd5653e9
 @patch
 def fail(self:Work, tree:Tree)->None:
     "A prompt whose samples are too dear."
@@ -427,6 +440,7 @@ def forget(self:Work)->None:
         tree.bytes -= node.row.bytes if node.row else 0
         node.row = None
 
+# %% ../../../nbs/schema/12_exact_sampling.ipynb #01606840
 def every_node(root:Node)->Iterator[Node]:
     "A node and all nodes below it."
     todo = [root]
@@ -435,6 +449,7 @@ def every_node(root:Node)->Iterator[Node]:
         todo += node.below.values()
         yield node
 
+# %% ../../../nbs/schema/12_exact_sampling.ipynb #8151077f
 @patch
 def result(self:Work, tree:Tree)->Exact:
     "What one prompt got."

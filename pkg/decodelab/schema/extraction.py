@@ -16,18 +16,19 @@ from .validation import as_language, fault_of, faulty, is_cut, read, validate
 # %% auto #0
 __all__ = ['extract']
 
-# %% ../../../nbs/schema/09_extraction.ipynb #78c5c49a
-FOREIGN_KEY = r"(?:'(?:[^'\\\n]|\\.){0,200}'|[A-Za-z_$][\w$]{0,100}|-?[0-9]{1,30})\s{0,9}:(?!:)"
+# %% ../../../nbs/schema/09_extraction.ipynb #6acd1553
+FOREIGN_KEY = (r"(?:'(?:[^'\\\n]|\\.){0,200}'|[A-Za-z_$][\w$]{0,100}|-?[0-9]{1,30})\s{0,9}:(?!:)"
+               r'|"(?:[^"\\\n]|\\.){0,200}"\s{0,9}(?:=|;)')
 FOREIGN_ITEM = r"(?:'(?:[^'\\\n]|\\.){0,200}'|NaN|-?Infinity|None|True|False|undefined)\s{0,9}[,\]]"
 CURLY, REMARK = '[“‘„][^”’\n]{0,200}[”’]', r'(?://|/\*|#\s)'
 FOREIGN = rf'(?:\{{{SPACE}(?:{FOREIGN_KEY}|{CURLY}\s?:|{REMARK})|\[{SPACE}(?:{FOREIGN_ITEM}|{CURLY}\s?[,\]]|{REMARK}))'
 NATIVE = rf'(?:\{{(?={SPACE}(?:["}}]|\Z))|\[(?={SPACE}(?:["\[\]{{0-9]|-[0-9]|true\b|false\b|null\b|\Z)))'
 THOUGHT = r'(?P<thought></think(?:ing)?>)'
-OUTSIDE = re.compile(rf'{THOUGHT}|(?P<open>{NATIVE}|(?={FOREIGN})[\[{{])')
+OUTSIDE = re.compile(rf'{THOUGHT}|(?P<open>(?={FOREIGN})[\[{{]|{NATIVE})')
 SLIP = re.compile(FOREIGN)
 
 # %% ../../../nbs/schema/09_extraction.ipynb #b95dff63
-INSIDE = re.compile(rf'{THOUGHT}|(?P<fence>^[ \t]*(?:```|~~~))|(?P<open>{NATIVE}|(?={FOREIGN})[\[{{])|(?P<brace>[\[{{])'
+INSIDE = re.compile(rf'{THOUGHT}|(?P<fence>^[ \t]*(?:```|~~~))|(?P<open>(?={FOREIGN})[\[{{]|{NATIVE})|(?P<brace>[\[{{])'
                     r'|(?P<close>[\]}])|(?P<quote>"|\')', re.M)
 QUOTED = re.compile(r'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"|\'[^\'\\\n]*+(?:\\.[^\'\\\n]*+)*+\'(?=\s{0,9}[,:}\]])')
 LINES = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.S)
@@ -35,6 +36,7 @@ INTERVAL = re.compile(rf'\[{SPACE}{NUMBER}{SPACE},{SPACE}(?:{NUMBER}{SPACE})?[^\
 AS_VALUE = {'{': re.compile(r'["\']\s{0,99}:\s{0,99}\Z'), '[': re.compile(r'[,\[]\s{0,99}\Z')}
 LED_TO = re.compile(r'\s*+[^\W\d_:][^:(]*+:?\s*+')
 
+# %% ../../../nbs/schema/09_extraction.ipynb #2a000556
 @dataclass(slots=True)
 class Broken:
     "A bracket of a document that broke."
@@ -42,6 +44,7 @@ class Broken:
     mark: int # Documents found before it
     foreign: bool = False # Its keys have no double quotes
 
+# %% ../../../nbs/schema/09_extraction.ipynb #e4cc4b58
 @dataclass
 class Scan:
     "What one pass over a text finds."
@@ -63,6 +66,7 @@ def scan(text:str)->Scan:
     s.found = sorted(s.found+s.fresh)
     return s
 
+# %% ../../../nbs/schema/09_extraction.ipynb #acf59d8a
 def _step(s:Scan, m:re.Match[str])->int:
     "Take what the search stopped at; where to go on."
     what = m.lastgroup
@@ -74,6 +78,7 @@ def _step(s:Scan, m:re.Match[str])->int:
     if what=='thought': s.thought = m.end()
     return m.end()
 
+# %% ../../../nbs/schema/09_extraction.ipynb #12552ea3
 def _push(s:Scan, kind:str, foreign:bool=False)->None:
     s.broken.append(Broken(kind, len(s.found), foreign))
     s.open[kind] += 1
@@ -83,6 +88,7 @@ def _abandon(s:Scan)->None:
     s.broken.clear()
     s.open = {'{': 0, '[': 0}
 
+# %% ../../../nbs/schema/09_extraction.ipynb #87ba526f
 def _close(s:Scan, kind:str)->None:
     "A broken bracket is closed: what was found inside was a part of it."
     while s.open[kind]:
@@ -92,6 +98,7 @@ def _close(s:Scan, kind:str)->None:
             del s.found[last.mark:]
             return
 
+# %% ../../../nbs/schema/09_extraction.ipynb #6acf7749
 def _string(s:Scan, at:int)->int:
     "Skip a string inside a broken document; a quote without a partner on its line is a plain character."
     m = QUOTED.match(s.text, at) if at >= s.torn else None
@@ -117,6 +124,7 @@ def _document(s:Scan, start:int)->int:
     torn = LINES.match(s.text, r.end) if BODY.match(s.text, r.end) and r.end >= s.torn else None # of several lines
     return torn.end() if torn else max(r.end, start+1)
 
+# %% ../../../nbs/schema/09_extraction.ipynb #99b803e0
 def _is_part(s:Scan, start:int)->bool:
     "Whether what begins here stands in a broken document where a value would."
     return bool(s.broken) and AS_VALUE[s.broken[-1].kind].search(s.text, max(0, start-200), start) is not None
@@ -128,6 +136,7 @@ def _is_led_to(s:Scan, start:int)->bool:
     words = before[max(map(before.rfind, ',;"\'{}[]\n'))+1:]
     return bool(words.strip()) and LED_TO.fullmatch(words) is not None
 
+# %% ../../../nbs/schema/09_extraction.ipynb #bbf25109
 def _begun(text:str, r:Reading)->bool:
     "Whether what was read before it broke can only be meant as a document."
     if INTERVAL.match(text, r.stack[-1].start): return False
@@ -145,6 +154,7 @@ SCALARS = re.compile(rf'(?P<string>{STRING})|(?P<torn>{BODY.pattern})'
 KINDS = {str: 'string', bool: 'boolean', int: 'number', float: 'number', type(None): 'null', dict: 'object',
          list: 'array'}
 
+# %% ../../../nbs/schema/09_extraction.ipynb #a60c0e73
 def root_kinds(schema:Any, whole:Any=None, depth:int=0)->set[str]:
     "What a schema says outright that its documents are."
     if not isinstance(schema, dict) or depth > 20: return set()
@@ -157,6 +167,7 @@ def root_kinds(schema:Any, whole:Any=None, depth:int=0)->set[str]:
         for branch in part: kinds |= root_kinds(branch, whole, depth+1)
     return kinds | root_kinds(_referred(schema.get('$ref'), whole), whole, depth+1)
 
+# %% ../../../nbs/schema/09_extraction.ipynb #353d8525
 def _referred(ref:Any, whole:Any)->Any:
     "What a reference inside the document points at."
     if not isinstance(ref, str) or not ref.startswith('#'): return None
@@ -194,11 +205,18 @@ def extract(text:str, # As generated
     if language is not None and language.kind!='json': return _extract_words(text, language, finish)
     s = scan(text)
     kinds = root_kinds(language.schema) - {'object', 'array'} if language is not None else set()
+    if not s.thought and OPEN_THOUGHT.match(text): return _unspoken(text, finish)
     spans = [x for x in s.found if x[0] >= s.thought]
-    if not spans and max([s.cut, *s.slips[-1:]]) < s.thought: spans = s.found
     if good := _last_valid(text, spans, language, finish): return good
     plain = scalars(text, kinds, s) if kinds else []
     return _last_valid(text, plain, language, finish) or _why_none(text, s, spans or plain, language, finish)
+
+# %% ../../../nbs/schema/09_extraction.ipynb #0b3d4bfc
+OPEN_THOUGHT = re.compile(r'\s*<think(?:ing)?>')
+
+def _unspoken(text:str, finish:Finish|None)->Verdict:
+    "The verdict on a text that never comes out of its thought."
+    return Verdict('none' if finish=='eos' else 'truncated', text, None, 'the text ends inside a thought', 'thought')
 
 # %% ../../../nbs/schema/09_extraction.ipynb #b4251cad
 def _judge(text:str, at:tuple[int, int], language:Language|None, finish:Finish|None)->Verdict:
@@ -210,6 +228,7 @@ def _judge(text:str, at:tuple[int, int], language:Language|None, finish:Finish|N
         return Verdict('invalid', part, None, 'the schema itself in place of an answer', 'echo', '', at[0])
     return replace(v, start=at[0])
 
+# %% ../../../nbs/schema/09_extraction.ipynb #91700d59
 def _last_valid(text:str, spans:Sequence[tuple[int, int]], language:Language|None, finish:Finish|None)->Verdict|None:
     "The last of these that is valid; of equal texts one is looked at."
     seen: set[str] = set()
@@ -222,11 +241,13 @@ def _last_valid(text:str, spans:Sequence[tuple[int, int]], language:Language|Non
 # %% ../../../nbs/schema/09_extraction.ipynb #7d871cfb
 def _why_none(text:str, s:Scan, spans:Sequence[tuple[int, int]], language:Language|None, finish:Finish|None)->Verdict:
     "The verdict on a text without a valid document: of the newest that was meant as one."
-    newest, slip = spans[-1] if spans else (-1, -1), s.slips[-1] if s.slips else -1
-    if s.cut > max(newest[0], slip): return _judge(text, (s.cut, len(text)), language, finish)
+    newest, slip = spans[-1] if spans else (-1, -1), max(s.slips[-1:], default=-1)
+    if slip < s.thought: slip = -1
+    if s.cut >= s.thought and s.cut > max(newest[0], slip): return _judge(text, (s.cut, len(text)), language, finish)
     if newest[0] > slip: return _judge(text, newest, language, finish)
     if slip < 0:
-        reason = 'there is no text' if not text.strip() else 'there is no JSON document in the text'
+        where = 'after the thought' if s.thought else 'in the text'
+        reason = f'there is no JSON document {where}' if text.strip() else 'there is no text'
         return Verdict('truncated' if finish=='length' else 'none', text, None, reason, 'missing')
     fault = fault_of(text[slip:]) or Fault('syntax', 0, '', 'this is not JSON')
     return replace(faulty(text, fault, finish, text, slip), status='none', start=0)
@@ -239,13 +260,16 @@ def _extract_words(text:str, language:Language, finish:Finish|None)->Verdict:
         v = replace(validate(text[slice(*at)], language, finish if at[1]==len(text) else None), start=at[0])
         if v: return v
         first = first or v
-    if first is None or first.status=='truncated': return first or Verdict('none', text, None, 'there is no text',
-                                                                           'missing')
+    if first is None and text.strip(): return _unspoken(text, finish)
+    if first is None: return Verdict('none', text, None, 'there is no text', 'missing')
+    if first.status=='truncated': return first
     return Verdict('none', text, None, first.reason, language.kind)
 
+# %% ../../../nbs/schema/09_extraction.ipynb #b083a319
 def _places(text:str, language:Language)->Iterator[tuple[int, int]]:
     "Where an answer may stand, most likely first."
     start = max((m.end() for m in re.finditer(THOUGHT, text)), default=0)
+    if not start and OPEN_THOUGHT.match(text): return
     if (whole := text[start:]).strip(): yield _trimmed(text, start, len(text))
     if language.kind=='choices':
         yield from _choices(text, start, json.loads(language.grammar)['choices'])
@@ -256,6 +280,7 @@ def _places(text:str, language:Language)->Iterator[tuple[int, int]]:
         word = m[0].strip('.,;:!?()[]{}"\'`*$')
         if word: yield start+m.start()+(i := m[0].index(word)), start+m.start()+i+len(word)
 
+# %% ../../../nbs/schema/09_extraction.ipynb #09670787
 def _trimmed(text:str, a:int, b:int)->tuple[int, int]:
     "A span without the white space at its ends."
     return b-len(text[a:b].lstrip()), a+len(text[a:b].rstrip())

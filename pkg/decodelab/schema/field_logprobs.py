@@ -20,7 +20,7 @@ from .validation import END, Frame, byte_matcher, can_follow, cut_short, path_of
 if TYPE_CHECKING: from llguidance import LLMatcher
 
 # %% auto #0
-__all__ = ['fields', 'grammar_of', 'text_tokens']
+__all__ = ['fields']
 
 # %% ../../../nbs/schema/10_field_logprobs.ipynb #5729267e
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Value:
     start: int # Bytes of the document
     end: int
 
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #63742501
 def values_of(document:bytes)->list[Value]:
     "The values of a document, in order."
     text, found = document.decode(errors='replace'), []
@@ -50,6 +51,7 @@ def is_whole(value:bytes)->bool:
     body = value[:-1]
     return len(value) > 1 and value.endswith(b'"') and (len(body)-len(body.rstrip(b'\\'))) % 2==0
 
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #f6abe20b
 def after_byte(matcher:LLMatcher, byte:int)->LLMatcher:
     "A copy that has read one more byte."
     new = matcher.deep_copy()
@@ -70,6 +72,7 @@ def alternatives_at(matcher:LLMatcher, most:int=256, text:bool=False)->list[byte
             elif text or value or byte not in b' \t\n\r': going.append((after_byte(here, byte), value+bytes([byte])))
     return sorted(found) if not going and len(found) <= most else None
 
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #58df6a53
 def _ends_number(value:bytes, byte:int)->bool:
     return value[:1] in (b'-', *(b'%d' % i for i in range(10))) and byte not in NUMERIC
 
@@ -81,6 +84,7 @@ class Alternative:
     logprob: float # Under the mask, given the document before it; over all alternatives these sum to one
     model: float # Under the model itself: log-mass, from the border, of the tokens that make it certain
 
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #2076efa4
 @dataclass(frozen=True)
 class Field:
     "A value of a document, and what the model thought of it."
@@ -108,6 +112,7 @@ class Path:
     model: float = 0. # Log-probabilities so far
     held: float = 0.
 
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #caed95e1
 @dataclass
 class Spread:
     "The alternatives of one value, while their mass is gathered."
@@ -116,7 +121,11 @@ class Spread:
     choices: list[bytes]|None # `None` where the value is open
     text: bool # The value is the whole text, up to its end
     start: Path
-    mass: dict[bytes, list[tuple[float, float]]] = field(default_factory=dict) # (model, held) of each path
+    mass: dict[bytes, tuple[float, float]] = field(default_factory=dict) # (model, held), added up over paths
+    rest: float = -np.inf # Under the mask, on first tokens of an open value that are not listed
+    def add(self, choice:bytes, model:float, held:float)->None:
+        was = self.mass.get(choice, (-np.inf, -np.inf))
+        self.mass[choice] = float(np.logaddexp(was[0], model)), float(np.logaddexp(was[1], held))
 
     def left(self, data:bytes, ended:bool=False)->list[bytes]|None:
         "Alternatives that these bytes may become, or are; `None`: not yet at the value."
@@ -134,15 +143,27 @@ def follow(s:Spread, path:Path, row:np.ndarray, bits:np.ndarray, pieces:Sequence
     "Take the distribution after a path; the paths from there that are still undecided."
     tokens, undecided = np.flatnonzero(bits & (row > -np.inf)), []
     logp = row[tokens].astype(np.float64)
-    kept = logsumexp(logp) if len(logp) else 0.
+    kept = np.logaddexp.reduce(logp) if len(logp) else 0.
+    if s.choices is None and len(path.data) >= len(s.given): tokens, logp = _likeliest(s, path, tokens, logp, kept)
     for token,x in zip(tokens.tolist(), logp.tolist()):
         data, model, held = path.data+pieces[token], path.model+x, path.held+x-kept
         left = s.left(data, token in ends)
         if left is None or len(left) > 1:
             undecided.append(Path((*path.ids, token), _one_on(path, token), data, model, held))
-        elif left: s.mass.setdefault(left[0], []).append((model, held))
+        elif left: s.add(left[0], model, held)
     return undecided
 
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #0cdea1bd
+LISTED = 64 # First tokens of an open value that are told apart
+
+def _likeliest(s:Spread, path:Path, tokens:np.ndarray, logp:np.ndarray, kept:float)->tuple[np.ndarray, np.ndarray]:
+    "The most probable tokens; the others go into the rest."
+    order = np.argsort(-logp)
+    others = logp[order[LISTED:]]
+    if len(others): s.rest = np.logaddexp(s.rest, path.held+np.logaddexp.reduce(others)-kept)
+    return tokens[order[:LISTED]], logp[order[:LISTED]]
+
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #ae0842e1
 def _one_on(path:Path, token:int)->Any:
     "Where the grammar stands one token later."
     matcher = path.matcher.fork()
@@ -159,6 +180,7 @@ def gather(model:Causal, constraint:Constraint, spreads:Sequence[Spread])->None:
         bits = bits_of(constraint, [path.matcher for _,path in going], model.vocab_size)
         going = [(s, new) for (s,path),row,b in zip(going, rows, bits) for new in follow(s, path, row, b, pieces, ends)]
 
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #6090e8ac
 def bits_of(constraint:Constraint, matchers:Sequence[Any], vocab_size:int)->Iterator[np.ndarray]: # bool [V] each
     "What each matcher allows."
     bits = np.full((len(matchers), -(-vocab_size//32)), -1, np.int32)
@@ -181,7 +203,8 @@ def fields(model:Causal,
     "Each value of a document with its log-probability and its alternatives, in the order of the document."
     constraint = grammar_of(model, language)
     prompt, ids = tuple(prompt_ids) or (model.prefix_id,), text_tokens(model, sample)
-    pieces = [model.token_bytes()[i] for i in ids]
+    table = model.token_bytes()
+    pieces = [table[i] for i in ids]
     d = Document(b''.join(pieces), np.cumsum([0, *map(len, pieces)]), constraint.language.kind!='json')
     spreads = _spreads(constraint, prompt, ids, d, most)
     with model.remembering():
@@ -189,6 +212,7 @@ def fields(model:Causal,
         gather(model, constraint, spreads)
     return [_field(v, s, d, logp, held, top) for v,s in zip(d.values, spreads)]
 
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #97e0b5e4
 def grammar_of(model:Causal, language:Any)->Grammar:
     "A constraint of a model from whatever was given."
     if isinstance(language, Grammar): return language
@@ -217,6 +241,7 @@ class Document:
             out[(self.borders[:-1] < v.end) & (self.borders[1:] > v.start)] = i
         return out
 
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #364a4878
 def _spreads(constraint:Grammar, prompt:Ids, ids:Ids, d:Document, most:int)->list[Spread]:
     "For each value its border, and what the grammar allows there; both walks go once through the document."
     bytewise, tokenwise, seen, taken, out = byte_matcher(constraint.language), constraint.start(), 0, 0, []
@@ -231,6 +256,7 @@ def _spreads(constraint:Grammar, prompt:Ids, ids:Ids, d:Document, most:int)->lis
         out.append(Spread((*prompt, *ids[:border]), given, choices, d.text, Path((), tokenwise.fork(), b'')))
     return out
 
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #cb03a239
 def _check(language:Language, d:Document)->None:
     "A text that the language does not begin with is an error."
     text = d.data.decode(errors='ignore')
@@ -253,6 +279,7 @@ def token_logprobs(model:Causal, prompt:Ids, ids:Ids, sample:Sample|Ids, constra
     logp, held = np.array(out, np.float64).reshape(-1, 2).T
     return logp, held
 
+# %% ../../../nbs/schema/10_field_logprobs.ipynb #f4256495
 def _field(v:Value, s:Spread, d:Document, logp:np.ndarray, held:np.ndarray, top:int)->Field:
     "What was gathered about one value."
     mine, text = d.owners()==d.values.index(v), d.data[v.start:v.end].decode(errors='replace')
@@ -262,8 +289,7 @@ def _field(v:Value, s:Spread, d:Document, logp:np.ndarray, held:np.ndarray, top:
 
 def _alternatives(s:Spread, top:int)->tuple[Alternative, ...]:
     "Gathered mass as a distribution, most probable first."
-    sums = {data: logsumexp(np.array(mass), axis=0) for data,mass in s.mass.items()}
-    total = logsumexp([held for _,held in sums.values()]) if sums else 0.
-    ranked = sorted(sums.items(), key=lambda x: -x[1][1])
+    total = np.logaddexp.reduce([s.rest, *(held for _,held in s.mass.values())])
+    ranked = sorted(s.mass.items(), key=lambda x: -x[1][1])
     return tuple(Alternative(data.decode(errors='replace'), float(held-total), float(model))
                  for data,(model,held) in (ranked if s.choices is not None else ranked[:top]))

@@ -38,7 +38,8 @@ def nothing(expression:str)->bool:
     "Does an expression of terminals match no text at all?"
     from llguidance import LLMatcher
     m = LLMatcher(byte_tokenizer(), LLMatcher.grammar_from_lark(f'start: T\nT: {expression}'), log_level=0)
-    if m.is_error(): raise BadValue('grammar', expression[:60], 'what llguidance can compile', m.get_error().splitlines()[0])
+    if m.is_error():
+        raise BadValue('grammar', expression[:60], 'what llguidance can compile', m.get_error().splitlines()[0])
     m.compute_bitmask() # an error where nothing can begin
     return bool(m.is_error())
 
@@ -118,7 +119,8 @@ def automaton(s:Source, a:Array, can:Callable[[State], bool])->tuple[list[Edge],
         here = (i, counts, used) = todo.pop()
         if a.high is not None and i>=a.high: continue
         for signs,label,after in _steps(s, a, i, used):
-            new = tuple(c+sign if high is not None else min(c+sign, low) for c,sign,(_,low,high) in zip(counts, signs, a.counts))
+            new = tuple(c+sign if high is not None else min(c+sign, low) for c,sign,
+                (_,low,high) in zip(counts, signs, a.counts))
             if any(high is not None and c>high for c,(_,_,high) in zip(new, a.counts)): continue
             if not isinstance(label, Fixed) and not can(label): continue
             there = (min(i+1, limit), new, after)
@@ -157,7 +159,8 @@ def inner(s:Source, shape:Shape, place:str)->Iterator[tuple[State, str]]:
         yield from ((state, f'{place}/properties/{key}') for key,state,_ in shape.keys)
         yield from ((state, f'{place}/additionalProperties') for _,state in shape.free)
     elif isinstance(shape, Array):
-        for i in range(len(shape.prefix)+1):
+        longest = len(shape.prefix) if shape.high is None else min(len(shape.prefix), shape.high-1)
+        for i in range(longest+1):
             where = f'{place}/prefixItems/{i}' if i<len(shape.prefix) else f'{place}/items'
             yield from ((state, where) for _,state in ways(s, shape, i))
 
@@ -187,7 +190,8 @@ def _grow(v:Survey)->None:
     "Add states until no more have a finite document."
     left = list(v.shapes)[::-1]
     while True:
-        new = [state for state in left if any(able(v, shape) for shape in v.shapes[state]) and not v.able.add(state)] # type: ignore[func-returns-value]
+        new = [state for state in left if any(able(v, shape) for shape in v.shapes[state])
+            and not v.able.add(state)] # type: ignore[func-returns-value]
         if not new: return
         left = [state for state in left if state not in v.able]
 
@@ -195,10 +199,12 @@ def able(v:Survey, shape:Shape)->bool:
     "Has a shape a finite document, as far as is known?"
     if isinstance(shape, Object):
         if not all(state in v.able for _,state,needed in shape.keys if needed): return False
-        return any(state in v.able for _,state in shape.free) or sum(state in v.able for _,state,_ in shape.keys)>=shape.low
+        return any(state in v.able for _,state in shape.free) or sum(state in v.able for _,state,
+            _ in shape.keys)>=shape.low
     if not isinstance(shape, Array): return True
     if shape.counts or shape.unique: return bool(automaton(v.source, shape, v.able.__contains__)[1])
-    return all(state in v.able for state in shape.prefix[:shape.low]) and (shape.low<=len(shape.prefix) or shape.rest in v.able)
+    return all(state in v.able for state in shape.prefix[:shape.low]) and (shape.low<=len(shape.prefix)
+        or shape.rest in v.able)
 
 # %% ../../../nbs/schema/03_finite.ipynb #babd8eb4
 def needs_of(v:Survey, shape:Shape)->Iterator[State]:
@@ -215,7 +221,11 @@ def refuse(v:Survey, root:State)->None:
     while True:
         further = next((x for shape in v.shapes[state] for x in needs_of(v, shape)), None)
         place = v.places[state] or '/'
-        if further is None: raise BadValue(f'schema at {place}', 'no value', 'a schema that some value satisfies', 'Nothing can satisfy all that is said here.')
-        if further in seen: raise BadValue(f'schema at {v.places[further] or "/"}', 'no finite document', 'a schema with one', 'It needs itself inside itself.')
+        if further is None:
+            raise BadValue(f'schema at {place}', 'no value', 'a schema that some value satisfies',
+                'Nothing can satisfy all that is said here.')
+        if further in seen:
+            raise BadValue(f'schema at {v.places[further] or "/"}', 'no finite document', 'a schema with one',
+                'It needs itself inside itself.')
         seen.append(further)
         state = further

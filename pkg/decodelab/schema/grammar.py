@@ -22,7 +22,8 @@ GAP = r'(?: |\n(?: {0,24}|\t{0,8}))?' # Flexible white space: at most one line e
 SEPARATORS = {
     'json': {'{': '"{"', '}': '"}"', '[': '"["', ']': '"]"', ',': '", "', ':': '": "'},
     'compact': {c: f'"{c}"' for c in '{}[],:'},
-    'flexible': {'{': rf'/\{{{GAP}/', '}': rf'/{GAP}\}}/', '[': rf'/\[{GAP}/', ']': rf'/{GAP}\]/', ',': rf'/,{GAP}/', ':': '/: ?/'}}
+    'flexible': {'{': rf'/\{{{GAP}/', '}': rf'/{GAP}\}}/', '[': rf'/\[{GAP}/', ']': rf'/{GAP}\]/', ',': rf'/,{GAP}/',
+        ':': '/: ?/'}}
 NAMES = {'{': 'OPEN', '}': 'CLOSE', '[': 'FIRST', ']': 'LAST', ',': 'COMMA', ':': 'COLON'}
 LARK = 8_000_000 # Characters of a grammar
 
@@ -112,32 +113,38 @@ def _multiples(w:Writer, n:Number, step:Fraction)->Iterator[str]:
         name = f'm{len(w.rules)}'
         w.rules[name] = f'%json {{"type": "{what["type"]}", {body}}}'
         return name
-    if high is None or high[0]>0 or high==(0, False): yield rule(max(low, (Decimal(0), False)) if low else (Decimal(0), False), high)
+    if high is None or high[0]>0 or high==(0, False):
+        yield rule(max(low, (Decimal(0), False)) if low else (Decimal(0), False), high)
     if low is None or low[0]<0:
-        yield f'MINUS {rule((-high[0], high[1]) if high and high[0]<0 else (Decimal(0), True), (-low[0], low[1]) if low else None)}'
+        least = (-high[0], high[1]) if high and high[0]<0 else (Decimal(0), True)
+        yield f'MINUS {rule(least, (-low[0], low[1]) if low else None)}'
 
 # %% ../../../nbs/schema/04_grammar.ipynb #6cf38f34
 def write_array(w:Writer, a:Array)->str:
     "An array as a rule."
     if a.counts or a.unique: return _remembering(w, a)
     can = w.survey.able
-    fits = next((i for i,state in enumerate(a.prefix) if state not in can), len(a.prefix)) # how far the first members go
+    # how far the first members go
+    fits = next((i for i,state in enumerate(a.prefix) if state not in can), len(a.prefix))
     high = a.high if fits==len(a.prefix) and a.rest in can else min(fits, a.high if a.high is not None else fits)
     first = [w.value(state) for state in a.prefix[:fits if high is None else min(fits, high)]]
     ways = ['FIRST LAST'] if a.low==0 else []
     if first:
         ways += [f'FIRST {_beginning(w, first, max(a.low, 1))} LAST'] if a.low<=len(first) else []
         head = f'FIRST {" COMMA ".join(first)}'
-        if high is None or high>len(first): ways.append(f'{head} {_times(w, f"COMMA {w.value(a.rest)}", max(a.low-len(first), 1), None if high is None else high-len(first))} LAST')
+        if high is None or high>len(first):
+            more = _times(f'COMMA {w.value(a.rest)}', max(a.low-len(first), 1), high, len(first))
+            ways.append(f'{head} {more} LAST')
     elif high is None or high>0:
         item = w.value(a.rest)
-        ways.append(f'FIRST {item} {_times(w, f"COMMA {item}", max(a.low-1, 0), None if high is None else high-1)} LAST')
+        ways.append(f'FIRST {item} {_times(f"COMMA {item}", max(a.low-1, 0), high, 1)} LAST')
     return w.rule(ways)
 
-def _times(w:Writer, what:str, low:int, high:int|None)->str:
-    "Something, so many times."
-    if high==0: return ''
-    return f'({what})'+('*' if (low, high)==(0, None) else f'{{{low},{"" if high is None else high}}}')
+def _times(what:str, low:int, high:int|None, so_far:int)->str:
+    "Something, so many times; the upper bound counts those that came before."
+    if high is not None and high-so_far==0: return ''
+    upper = '' if high is None else high-so_far
+    return f'({what})'+('*' if (low, high)==(0, None) else f'{{{low},{upper}}}')
 
 def _beginning(w:Writer, items:Sequence[str], low:int)->str:
     "The first of these, at least so many: a tree of halves."
@@ -167,14 +174,16 @@ def _remembering(w:Writer, a:Array)->str:
 def write_object(w:Writer, o:Object, place:str)->str:
     "An object as a rule."
     can = w.survey.able
-    named = [(f'{w.terminal(literal(written_string(k)))} COLON {w.value(state)}', needed) for k,state,needed in o.keys if state in can]
+    named = [(f'{w.terminal(literal(written_string(k)))} COLON {w.value(state)}', needed) for k,state,
+        needed in o.keys if state in can]
     free = [f'{w.terminal(key)} COLON {w.value(state)}' for key,state in o.free if state in can]
     least, high = sum(needed for _,needed in named), o.high
     if high is not None and high>=len(named) and not free: high = None
     if free and (high is None or high>max(least, 1)):
         note(w.survey.notes, 'additionalProperties', place, 'two keys that no schema names may be alike')
     other = w.rule(free) if free else ''
-    if o.low<=least and high is None: return _choices(w, [*named, *([(f'{other} (COMMA {other})*', False)] if free else [])])
+    if o.low<=least and high is None:
+        return _choices(w, [*named, *([(f'{other} (COMMA {other})*', False)] if free else [])])
     if len(named)>64:
         note(w.survey.notes, 'minProperties' if o.low>least else 'maxProperties', place, 'more than 64 keys to count')
         return _choices(w, [*named, *([(f'{other} (COMMA {other})*', False)] if free else [])])
@@ -215,10 +224,10 @@ def _counted(w:Writer, named:list[tuple[str, bool]], other:str, low:int, high:in
     ways = ['OPEN CLOSE'] if low==0 and nothing else []
     ways += [f'OPEN {rule} CLOSE' for n,rule in so_far.items() if n>=low]
     if other:
-        rest = {n: (max(low-n, 1), None if high is None else high-n) for n in so_far}
-        ways += [f'OPEN {so_far[n]} {_times(w, f"COMMA {other}", *r)} CLOSE' for n,r in rest.items() if r[1] is None or r[1]>0]
+        rest = {n: _times(f'COMMA {other}', max(low-n, 1), high, n) for n in so_far if high is None or high>n}
+        ways += [f'OPEN {so_far[n]} {more} CLOSE' for n,more in rest.items()]
         if nothing and (high is None or high>0):
-            ways.append(f'OPEN {other} {_times(w, f"COMMA {other}", max(low-1, 0), None if high is None else high-1)} CLOSE')
+            ways.append(f'OPEN {other} {_times(f"COMMA {other}", max(low-1, 0), high, 1)} CLOSE')
     return w.rule(ways)
 
 # %% ../../../nbs/schema/04_grammar.ipynb #e32aef10

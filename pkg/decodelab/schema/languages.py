@@ -10,7 +10,6 @@ from html import escape
 from pathlib import Path
 from typing import Any, Literal
 from ..core.errors import BadValue
-from .compiling.numbers import number
 from .documents import Document, bundled, read
 from .finite import matcher, nothing, refuse, survey
 from .grammar import SEPARATORS, write
@@ -35,7 +34,8 @@ class Language:
     def _repr_markdown_(self)->str:
         "Name, kind, and what is not enforced."
         weak = '\n'.join(f'- `{u}`' for u in self.unenforced)
-        return f'**{escape(self.name)}** ({self.kind})\n\n'+(f'checked afterwards, not enforced:\n\n{weak}' if weak else 'enforced in full')
+        return f'**{escape(self.name)}** ({self.kind})\n\n'+(f'checked afterwards, not enforced:\n\n{weak}' if weak
+            else 'enforced in full')
 
 # %% ../../../nbs/schema/05_languages.ipynb #0ed1c73c
 ROOT = frozenset({('', True)}) # The state of a whole document
@@ -46,7 +46,9 @@ def try_out(lark:str)->None:
     for byte in (None, ord('{'), ord('"')):
         if byte is not None and not m.try_consume_tokens([byte]): break
         m.compute_bitmask()
-        if m.is_error(): raise BadValue('schema', 'a grammar with too many ways to go on', 'a smaller one', m.get_error().splitlines()[0])
+        if m.is_error():
+            raise BadValue('schema', 'a grammar with too many ways to go on', 'a smaller one',
+                m.get_error().splitlines()[0])
 
 @lru_cache(maxsize=256)
 def _compiled(text:str, # The bundled schema
@@ -65,19 +67,22 @@ def _json(document:Document, separators:str)->Language:
     schema = bundled(document)
     text = json.dumps(schema, ensure_ascii=False)
     lark, unenforced = _compiled(text, separators)
-    return Language(document.name, 'json', _described(kind='json', schema=schema, separators=separators), lark, schema, document.model, unenforced)
+    return Language(document.name, 'json', _described(kind='json', schema=schema, separators=separators), lark,
+        schema, document.model, unenforced)
 
 # %% ../../../nbs/schema/05_languages.ipynb #3867feaa
 def of_choices(choices:list[str], name:str)->Language:
     "One of several texts."
     every = list(dict.fromkeys(c.strip() for c in choices))
-    if not any(every) or '' in every: raise BadValue(name, ','.join(choices), 'one or more choices between commas, none empty')
+    if not any(every) or '' in every:
+        raise BadValue(name, ','.join(choices), 'one or more choices between commas, none empty')
     return Language(name, 'choices', _described(kind='choices', choices=every), f'start: T\nT: /{trie(every)}/')
 
 def of_regex(regex:str, name:str='')->Language:
     "The texts that a regular expression matches as a whole."
     try: expression = terminal(regex, in_json=False, search=False)
-    except Unsupported as e: raise BadValue('regex', regex, 'what a token mask can follow', f'Here it cannot: {e}.') from e
+    except Unsupported as e:
+        raise BadValue('regex', regex, 'what a token mask can follow', f'Here it cannot: {e}.') from e
     if nothing(expression): raise BadValue('regex', regex, 'a regex that matches some text')
     lark = f'start: T\nT: {expression}'
     if matcher(lark).is_accepting(): raise BadValue('regex', regex, 'a regex that does not match the empty text')
@@ -89,7 +94,8 @@ def of_lark(text:str)->Language:
     if '\n' not in text and ':' not in text and len(text)<500:
         if not path.is_file(): raise BadValue('lark', text, 'a file that exists, or a grammar with a rule `start: …`')
         return replace(of_lark(path.read_text()), name=path.stem)
-    if not re.search(r'^\??start\s*:', text, re.M): raise BadValue('lark', text[:60], 'a grammar with a rule `start: …`')
+    if not re.search(r'^\??start\s*:', text, re.M):
+        raise BadValue('lark', text[:60], 'a grammar with a rule `start: …`')
     m = matcher(text)
     m.compute_bitmask()
     if m.is_error(): raise BadValue('lark', text[:60], 'a grammar that some text satisfies')
@@ -101,19 +107,20 @@ WORD = r"[\p{L}\p{N}]+(?:['’\-][\p{L}\p{N}]+)*" # A bare word: letters and dig
 def of_words(spec:str)->Language:
     "Up to so many bare words (`words:3`, `words:2-4`), or one of the words listed."
     m = re.fullmatch(r'(?:(\d{1,3})-)?(\d{1,3})', spec.strip())
-    if not m and ',' in spec or re.fullmatch(r'\w+', spec) and not spec.isdigit(): return of_choices(spec.split(','), f'words:{spec}')
+    if not m and ',' in spec or re.fullmatch(r'\w+', spec) and not spec.isdigit():
+        return of_choices(spec.split(','), f'words:{spec}')
     low, high = (int(m[1] or 1), int(m[2])) if m else (0, 0)
-    if not 1<=low<=high: raise BadValue('words', spec, 'how many (words:3, words:2-4), or the words themselves (words:red,blue)')
+    if not 1<=low<=high:
+        raise BadValue('words', spec, 'how many (words:3, words:2-4), or the words themselves (words:red,blue)')
     return of_regex(f'{WORD}(?: {WORD}){{{low-1},{high-1}}}', f'words:{spec}')
 
-def of_number(integer:bool)->Language:
-    "A number as text."
-    name, expression = 'integer' if integer else 'number', number(True if integer else None)
-    return Language(name, 'lark', _described(kind='lark', lark=f'start: T\nT: {expression}'), f'start: T\nT: {expression}')
+INTEGER = '0|-?[1-9][0-9]{0,17}' # Neither minus zero nor zeros in front
+DECIMAL = r'(?:0|-?[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?|-0\.0{0,16}[1-9][0-9]{0,16}'
 
 PLAIN: dict[str, Callable[[str], Language]] = {
-    'integer': lambda _: of_number(True), 'number': lambda _: of_number(False),
-    'yes_no': lambda _: of_choices(['yes', 'no'], 'yes_no'), 'choice': lambda a: of_choices(a.split(','), f'choice:{a}'),
+    'integer': lambda _: of_regex(INTEGER, 'integer'), 'number': lambda _: of_regex(DECIMAL, 'number'),
+    'yes_no': lambda _: of_choices(['yes', 'no'], 'yes_no'), 'choice': lambda a: of_choices(a.split(','),
+        f'choice:{a}'),
     'words': lambda a: of_words(a or '5'), 'regex': of_regex, 'lark': of_lark}
 WITH = {'choice': 'choice:A,B', 'regex': 'regex:[a-z]+', 'lark': 'lark:FILE', 'json': 'json:FILE'} # What must follow
 
@@ -126,9 +133,11 @@ def compile(spec:Any, # A schema: dict, JSON text, file, `package.module:Class` 
     if isinstance(spec, Language): return spec
     if separators not in SEPARATORS: raise BadValue('separators', separators, list(SEPARATORS))
     language = _plain(spec) if isinstance(spec, str) else None
-    if language is None: language = _json(read(spec[5:] if isinstance(spec, str) and spec.startswith('json:') else spec), separators)
+    if language is None:
+        language = _json(read(spec[5:] if isinstance(spec, str) and spec.startswith('json:') else spec), separators)
     if strict and language.unenforced:
-        raise BadValue('strict', f'{len(language.unenforced)} keywords that the grammar cannot hold', 'none', '; '.join(language.unenforced)+'.')
+        raise BadValue('strict', f'{len(language.unenforced)} keywords that the grammar cannot hold', 'none',
+            '; '.join(language.unenforced)+'.')
     return language
 
 def _plain(spec:str)->Language|None:
@@ -136,6 +145,8 @@ def _plain(spec:str)->Language|None:
     name, colon, rest = spec.partition(':')
     if name in PLAIN and (colon or name not in WITH): return PLAIN[name](rest)
     if spec.strip() in WITH: raise BadValue('language', spec, f'{WITH[spec.strip()]}')
-    looks = re.search(r'[/\\.{}\[\]"\s]', name) or Path(spec).expanduser().exists() or name=='json' or spec in ('true', 'false')
+    looks = re.search(r'[/\\.{}\[\]"\s]', name) or Path(spec).expanduser().exists() or name=='json' or spec in (
+        'true', 'false')
     if looks or colon and '.' in name or colon and re.fullmatch(r'[A-Z]\w*', rest): return None
-    raise BadValue('language', name, [*PLAIN, 'json', 'text'] if False else [*PLAIN, 'json'], 'Or a schema: a dict, JSON text, a file, `package.module:Class`.')
+    raise BadValue('language', name, [*PLAIN, 'json'],
+        'Or a schema: a dict, JSON text, a file, `package.module:Class`.')

@@ -53,7 +53,8 @@ def quoted(chars:Chars)->str:
     plain = bracket(chars)
     if not special: return plain
     spelt = rf'\\(?:{"|".join(_escaped_as(special))})'
-    if not chars.negated and not chars.properties and all(b<128 and all(c in ESCAPES for c in range(a, b+1)) for a,b in chars.ranges):
+    if not chars.negated and not chars.properties and all(b<128 and all(c in ESCAPES for c in range(a, b+1)) for a,
+        b in chars.ranges):
         return spelt
     if plain[0]!='[': return spelt
     return rf'(?:[{plain}&&{PLAIN}]|{spelt})'
@@ -79,7 +80,8 @@ LINE = ((10, 10), (13, 13), (0x2028, 0x2029))
 CONTROL = {'t': 9, 'n': 10, 'v': 11, 'f': 12, 'r': 13, '0': 0}
 CATEGORIES = dict(Letter='L', Uppercase_Letter='Lu', Lowercase_Letter='Ll', Mark='M', Number='N', Decimal_Number='Nd',
                   Punctuation='P', Symbol='S', Separator='Z', Other='C', digit='Nd', punct='P')
-ONES = {'L', 'Lu', 'Ll', 'Lt', 'Lm', 'Lo', 'M', 'Mn', 'Mc', 'Me', 'N', 'Nd', 'Nl', 'No', 'P', 'Pc', 'Pd', 'Ps', 'Pe', 'Pi', 'Pf', 'Po',
+ONES = {'L', 'Lu', 'Ll', 'Lt', 'Lm', 'Lo', 'M', 'Mn', 'Mc', 'Me', 'N', 'Nd', 'Nl', 'No', 'P', 'Pc', 'Pd', 'Ps', 'Pe',
+    'Pi', 'Pf', 'Po',
         'S', 'Sm', 'Sc', 'Sk', 'So', 'Z', 'Zs', 'Zl', 'Zp', 'C', 'Cc', 'Cf'}
 
 # %% ../../../nbs/schema/01_patterns.ipynb #22fe4c88
@@ -92,7 +94,8 @@ class Reader:
         if not self.pattern.startswith(text, self.at): return False
         self.at += len(text)
         return True
-    def wrong(self, why:str)->BadValue: return BadValue('pattern', self.pattern, 'a regular expression', f'{why} at position {self.at}.')
+    def wrong(self, why:str)->BadValue:
+        return BadValue('pattern', self.pattern, 'a regular expression', f'{why} at position {self.at}.')
     def match(self, regex:str)->re.Match[str]|None:
         "Go past what matches, if it comes next."
         found = re.compile(regex).match(self.pattern, self.at)
@@ -295,7 +298,8 @@ def terminal(pattern:str, # A regular expression as JavaScript reads it
     "What a pattern matches, as llguidance reads it."
     if len(pattern)>LIMIT: raise Unsupported(f'it is longer than {LIMIT:,} characters')
     tree = parse(pattern)
-    if size(tree)>LIMIT: raise Unsupported(f'its counts stand for {size(tree):,} characters; at most {LIMIT:,} are followed')
+    if size(tree)>LIMIT:
+        raise Unsupported(f'its counts stand for {size(tree):,} characters; at most {LIMIT:,} are followed')
     branches = [branch(b, in_json, search) for b in flat(tree)]
     if len(branches)>200: raise Unsupported('more than 200 branches with anchors')
     out = ' | '.join(b if ' ' not in b else f'({b})' for b in branches)

@@ -31,6 +31,7 @@ def shown(text:str)->str:
     "A token as a person can see it."
     return text.replace('\n', '↵').replace('\t', '⇥').replace(' ', '␣') or '∅'
 
+# %% ../../../nbs/schema/14_pictures.ipynb #84a13040
 def tokens_of(sample:Sample, model:Causal, prompt:Ids|None=None)->list[Token]:
     "Tokens of a constrained sample; with its prompt, each with the model's own favourite."
     kept = np.exp(sample.notes.get('kept', np.zeros(len(sample.ids)))).tolist()
@@ -50,7 +51,8 @@ border-bottom:2px solid transparent;box-shadow:inset -1px 0 rgba(128,128,128,.3)
 .dl-doc span.t.hard{border-bottom-color:rgb(var(--hue))}
 .dl-doc span.t:hover,.dl-doc span.t:focus{outline:1.5px solid currentColor;z-index:3}
 .dl-doc span.t:hover::after,.dl-doc span.t:focus::after{content:attr(data-tip);position:absolute;left:0;top:100%;
-z-index:4;background:#1f2328;color:#f6f8fa;font:12px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;white-space:pre;padding:.4em .7em;
+z-index:4;background:#1f2328;color:#f6f8fa;font:12px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;
+white-space:pre;padding:.4em .7em;
 border-radius:4px;border:1px solid #6e7781;pointer-events:none;margin-top:3px}
 .dl-doc span.t.right:hover::after,.dl-doc span.t.right:focus::after{left:auto;right:0}
 .dl-doc .end{opacity:.6;font-size:.85em}
@@ -60,6 +62,7 @@ background:rgba(217,72,15,var(--a));border:1px solid rgba(128,128,128,.45)}
 .dl-key i.hard{border-bottom:2px solid rgb(217,72,15)}
 </style>'''
 
+# %% ../../../nbs/schema/14_pictures.ipynb #8b7840cb
 HARD = .99 # A token is underlined where the mask took more than this
 
 def shade(removed:float)->float:
@@ -74,6 +77,7 @@ def tip(t:Token)->str:
     if t.favourite is not None: lines.append(f'favourite  {shown(t.favourite)}' + (' (not this)' if t.against else ''))
     return '\n'.join(lines)
 
+# %% ../../../nbs/schema/14_pictures.ipynb #9d2d4d5f
 def token_html(t:Token, last:bool, at:float)->str:
     "One token as HTML; the end of text is named."
     removed = 1-min(t.kept, 1.)
@@ -103,6 +107,7 @@ def document(tokens:Sequence[Token], ended:bool=True)->str:
         column = 0 if '\n' in t.text else column+len(t.text)
     return f'<div class="dl-doc">{"".join(out)}</div>'
 
+# %% ../../../nbs/schema/14_pictures.ipynb #68111d33
 def shaded(samples:Sequence[Sample]|Sample, model:Causal,
            prompts:Sequence[Ids]=(), # One each, or one for all: then tokens have the model's favourites
            titles:Sequence[str]=())->Page:
@@ -111,7 +116,7 @@ def shaded(samples:Sequence[Sample]|Sample, model:Causal,
     each: list[Ids|None] = list(prompts) if len(prompts)==len(many) else [next(iter(prompts), None)]*len(many)
     parts = []
     for i,(s,p) in enumerate(zip(many, each)):
-        nats = f'{-float(s.notes["kept"].sum()):.2f} nats taken' if 'kept' in s.notes else 'no mask'
+        nats = f'{abs(float(s.notes["kept"].sum())):.2f} nats taken' if 'kept' in s.notes else 'no mask'
         title = ' · '.join([*titles[i:i+1], nats, s.finish])
         text = document(tokens_of(s, model, p), s.finish=='eos')
         parts.append(f'<div class="dl-key"><b>{escape(title)}</b></div>{text}')
@@ -134,6 +139,7 @@ def positions_figure(tables:Mapping[str, np.ndarray]): # Of each name `by_positi
     plt.close(figure)
     return figure
 
+# %% ../../../nbs/schema/14_pictures.ipynb #1cdfb2bd
 def field_rows(fields:Sequence[Forced], most:int=8)->list[dict[str, Any]]:
     "The dearest places of a language's documents, as rows of a table."
     return [{'where': f.pointer or '(root)', 'part': f.part, 'nats a text': round(f.nats, 3), 'texts': f.samples,

@@ -33,6 +33,7 @@ def log_weights(samples:Sequence[Sample])->np.ndarray: # [n], -inf where a text 
             'Weights belong to samples drawn under a constraint without top_p, top_k and min_p.')
     return np.array([float(s.notes['log_weight'].sum()) if complete(s) else -np.inf for s in samples])
 
+# %% ../../../nbs/schema/13_pricing.ipynb #f758b572
 def weights(samples:Sequence[Sample])->np.ndarray: # [n], sum 1
     "Self-normalised importance weights: masked samples with these stand for samples of p(· | L)."
     logs = log_weights(samples)
@@ -52,6 +53,7 @@ class Mean:
     high: float
     effective: float # Sample size
 
+# %% ../../../nbs/schema/13_pricing.ipynb #65f599e4
 def weighted_mean(samples:Sequence[Sample], values:Sequence[float]|Callable[[Sample], float], seed:int=0)->Mean:
     "Self-normalised mean; the interval is a bootstrap of samples, weights and values together."
     found = np.array([values(s) for s in samples] if callable(values) else values, float)
@@ -78,6 +80,7 @@ class Span:
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"?', re.S)
 _SCALAR = re.compile(r'[^\s,\]\[{}:"]+')
 
+# %% ../../../nbs/schema/13_pricing.ipynb #59535d29
 def spans(text:str)->list[Span]:
     "Places of a JSON text, in order, without gaps; a text that was cut off is read as far as it goes."
     out: list[Span] = []
@@ -105,6 +108,7 @@ def pointer_of(stack:Sequence[Sequence])->str:
     "JSON pointer of where the innermost container stands (RFC 6901)."
     return ''.join('/'+str(here).replace('~', '~0').replace('/', '~1') for _,here in stack if here is not None)
 
+# %% ../../../nbs/schema/13_pricing.ipynb #ceb1bba9
 def shift(stack:list[list], mark:str, key_next:bool)->bool:
     "Follow a bracket or separator; whether a key comes next."
     if mark=='{': stack.append([True, None])
@@ -124,6 +128,7 @@ def token_starts(sample:Sample, token_bytes:Sequence[bytes])->list[int]: # [T] c
     characters = np.cumsum([(byte & 0xC0)!=0x80 for byte in data]) if data else np.zeros(0, int)
     return [int(characters[p-1]) if p else 0 for p in places]
 
+# %% ../../../nbs/schema/13_pricing.ipynb #c9c8ed89
 @dataclass(frozen=True)
 class Forced:
     "What masks took from one place of a language's documents."
@@ -144,6 +149,7 @@ def places_of(sample:Sample, token_bytes:Sequence[bytes])->list[tuple[str, str]]
         out.append(('', 'end') if over else (found[k].pointer, found[k].part))
     return out
 
+# %% ../../../nbs/schema/13_pricing.ipynb #15c67140
 def by_field(samples:Sequence[Sample], model:Causal)->list[Forced]:
     "Where the model was held against its will, the dearest place first."
     pieces, taken = model.token_bytes(), {}
@@ -156,6 +162,7 @@ def by_field(samples:Sequence[Sample], model:Causal)->list[Forced]:
         out.append(Forced(pointer, part, mean, len({number for _,number,_ in found}), token, most))
     return sorted(out, key=lambda f: -f.nats)
 
+# %% ../../../nbs/schema/13_pricing.ipynb #a32816bb
 def by_position(samples:Sequence[Sample])->np.ndarray: # [longest, 2]: mean nats taken, and samples that reach so far
     "What masks took at each token of the text."
     longest = max(len(s.ids) for s in samples)
@@ -201,6 +208,7 @@ def price(samples:Sequence[Sample], # Masked, without filters
                  float(np.mean([len(s.ids) for s in samples])), by_position(samples),
                  by_field(samples, model) if model else [])
 
+# %% ../../../nbs/schema/13_pricing.ipynb #b93730f6
 def _figures(logs:np.ndarray, done:np.ndarray, w:np.ndarray, seed:int)->tuple[tuple, tuple]:
     "P(L) and bias with their intervals; (0, 1) and (0, ∞) where the samples are too few for one."
     if not done.any(): return (0., 0., 1.), (np.nan, 0., np.inf)
@@ -216,6 +224,7 @@ def _figures(logs:np.ndarray, done:np.ndarray, w:np.ndarray, seed:int)->tuple[tu
     (low, high), (least, most) = [(float(a), float(b)) for a,b in drawn]
     return (mass, low, min(high, 1.)), (max(bias, 0.), max(least, 0.), most)
 
+# %% ../../../nbs/schema/13_pricing.ipynb #a33a76e4
 @patch
 def _repr_markdown_(self:Price)->str:
     def with_interval(x): return f'{x[0]:.4g} [{x[1]:.4g}, {x[2]:.4g}]'
@@ -235,6 +244,7 @@ class Document:
     log_weight: float # Log-mass that the mask leaves along it: masked sampling draws it at log_mass − log_weight
     kept: np.ndarray # [T] of its parts, under the model itself
 
+# %% ../../../nbs/schema/13_pricing.ipynb #ef364849
 def enumerated(model:Causal, prompt:Ids, plan:Sampling,
                nodes:int=20_000, # At most so many prefixes; a larger language is an error
                rows:int=64)->list[Document]:
@@ -275,6 +285,7 @@ class ExactPrice:
     distance: float # Total variation between the two, over documents by their text
     shares: dict[str, tuple[float, float]] # Of each document, its probability under p(· | L) and under the mask
 
+# %% ../../../nbs/schema/13_pricing.ipynb #23496e17
 def exact_price(documents:Sequence[Document])->ExactPrice:
     "The price of a language from everything in it."
     mass, weight = (np.array([getattr(d, name) for d in documents]) for name in ('log_mass', 'log_weight'))

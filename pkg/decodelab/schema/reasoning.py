@@ -20,7 +20,7 @@ from .constraints import constrain
 from .languages import Language, compile
 
 # %% auto #0
-__all__ = ['Marker', 'Reasoned', 'Standing', 'ReasonedMatcher', 'marker_of', 'reasoned', 'Parts', 'with_reasoning']
+__all__ = ['Marker', 'Reasoned', 'Standing', 'ReasonedMatcher', 'marker_of', 'reasoned', 'Parts', 'with_reasoning', 'begun']
 
 # %% ../../../nbs/schema/15_reasoning.ipynb #6cdd2fa5
 @dataclass(frozen=True)
@@ -99,6 +99,7 @@ class Standing:
     gap: int = 0 # Tokens of white space behind the marker
     fed: int = 0 # Tokens that the document's matcher has read
 
+# %% ../../../nbs/schema/15_reasoning.ipynb #1e27f9a8
 class ReasonedMatcher:
     "Where a row stands between reasoning and document."
     def __init__(self, rule:Reasoned, path:list[Standing], inner:Matcher|None=None):
@@ -136,6 +137,7 @@ def after(self:ReasonedMatcher, token:int)->Standing:
     self.inner.accept([token])
     return Standing('document', fed=now.fed+1)
 
+# %% ../../../nbs/schema/15_reasoning.ipynb #3632e89c
 @patch
 def begin(self:ReasonedMatcher, over:bytes)->Standing:
     "Begin the document, with what a token wrote of it behind the marker."
@@ -143,6 +145,7 @@ def begin(self:ReasonedMatcher, over:bytes)->Standing:
     if ids: self.inner.accept(ids)
     return Standing('document' if ids or not self.rule.gap else 'gap', fed=len(ids or ()))
 
+# %% ../../../nbs/schema/15_reasoning.ipynb #963113ee
 @patch
 def rewind(self:ReasonedMatcher, n:int)->None:
     "Forget the newest n tokens."
@@ -160,6 +163,7 @@ def rest(self:Reasoned, matched:int)->Ids:
     ids = self.model.encode(text)
     return tuple(ids if self.model.decode(ids)==text else self.model.encode(self.marker))
 
+# %% ../../../nbs/schema/15_reasoning.ipynb #0ad6059f
 @patch
 def beginning(self:Reasoned, over:bytes)->Ids|None:
     "Tokens of the document for what stands behind the marker in its last token; `None` where no document begins so."
@@ -185,6 +189,7 @@ def free(self:Reasoned, matched:int, width:int)->np.ndarray: # int32 [width]
         self.cache[key] = ~no
     return self.cache[key]
 
+# %% ../../../nbs/schema/15_reasoning.ipynb #7d2d02d6
 @patch
 def blank_bits(self:Reasoned, width:int)->np.ndarray: # int32 [width]
     "White space."
@@ -193,6 +198,7 @@ def blank_bits(self:Reasoned, width:int)->np.ndarray: # int32 [width]
         set_bits(self.cache['blanks', width], self.blanks)
     return self.cache['blanks', width]
 
+# %% ../../../nbs/schema/15_reasoning.ipynb #7444ab3c
 @patch
 def fill(self:Reasoned, matchers:Sequence[Any], rows:Sequence[int], bits:np.ndarray)->None:
     "Set in `bits` what each matcher allows in its row; their rules may differ."
@@ -230,6 +236,7 @@ class Parts:
     tokens: int # Of the reasoning and its marker
     forced: bool # The marker did not come by itself
 
+# %% ../../../nbs/schema/15_reasoning.ipynb #bcb6fce3
 @patch
 def split(self:Reasoned, sample:Sample)->Parts:
     "A sample's reasoning and its document."
@@ -252,11 +259,19 @@ def with_reasoning(spec:Any, # A schema of an object, as `compile` takes it
     "The schema with a required text before its other fields."
     language = spec if isinstance(spec, Language) else compile(spec)
     schema = deepcopy(language.schema) if isinstance(language.schema, dict) else {}
-    if isinstance(ref := schema.get('$ref'), str) and ref.startswith('#/$defs/'):
-        schema = schema['$defs'][ref.removeprefix('#/$defs/')] | {'$defs': schema['$defs']}
-    properties = schema.get('properties')
-    if not isinstance(properties, dict): raise BadValue('schema', language.name, 'an object with properties')
-    if name in properties: raise BadValue('name of the reasoning field', name, 'one that the schema does not have yet')
     words = {'type': 'string', 'minLength': 1, 'maxLength': max_length}
-    required = [name, *schema.get('required', [])]
-    return schema | {'properties': {name: words, **properties}, 'required': required}
+    return begun(schema, schema.get('$defs', {}), name, words, language.name)
+
+# %% ../../../nbs/schema/15_reasoning.ipynb #f8235264
+def begun(schema:dict, definitions:dict, name:str, words:dict, what:str)->dict:
+    "A schema of objects, or of one of several objects, with a field before the others."
+    if isinstance(ref := schema.get('$ref'), str) and ref.removeprefix('#/$defs/') in definitions:
+        rest = {k: x for k,x in schema.items() if k!='$ref'}
+        return begun(rest | definitions[ref.removeprefix('#/$defs/')], definitions, name, words, what)
+    for several in ('anyOf', 'oneOf'):
+        if several in schema and 'properties' not in schema:
+            return schema | {several: [begun(dict(s), definitions, name, words, what) for s in schema[several]]}
+    properties = schema.get('properties')
+    if not isinstance(properties, dict): raise BadValue('schema', what, 'an object with properties, or several')
+    if name in properties: raise BadValue('name of the reasoning field', name, 'one that the schema does not have yet')
+    return schema | {'properties': {name: words, **properties}, 'required': [name, *schema.get('required', [])]}

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from ..core.errors import BadValue
 from .documents import Schema, nodes
 from .compiling.branches import Branch, Demand, KINDS, Source, State, branches, kind_of, step, turned_by
-from .compiling.formats import FORMATS
+from .compiling.formats import FORMATS, FREE_FORMATS
 from .patterns import CHAR, Unsupported, point, terminal
 
 # %% auto #0
@@ -66,7 +66,8 @@ Shape = Fixed|Text|Number|Array|Object
 # %% ../../../nbs/schema/02_shapes.ipynb #f6e23e67
 Notes = dict[str, None] # A set that keeps its order
 
-def note(notes:Notes, keyword:str, at:str, why:str)->None: notes[f'{keyword} at {at if at and at[0]=="/" else "/"}: {why}'] = None
+def note(notes:Notes, keyword:str, at:str, why:str)->None:
+    notes[f'{keyword} at {at if at and at[0]=="/" else "/"}: {why}'] = None
 
 def said(s:Source, d:Demand)->Any:
     "What an atom's keyword says."
@@ -93,9 +94,13 @@ def text_shape(s:Source, atoms:Branch, notes:Notes)->Text|None:
     high = _most(s, atoms, 'maxLength', notes)
     matches, differs, excluded = [], [], []
     for d in atoms:
-        if d.keyword=='format' and said(s, d) not in FORMATS: note(notes, 'format', d.at, f'{said(s, d)!r} is not known here')
+        if d.keyword=='format' and said(s, d) in FREE_FORMATS: continue
+        if d.keyword=='format' and said(s, d) not in FORMATS:
+            note(notes, 'format', d.at, f'{said(s, d)!r} is not known here')
         elif d.keyword in ('pattern', 'format'):
-            try: (matches if d.holds else differs).append(terminal(FORMATS.get(said(s, d), '') if d.keyword=='format' else said(s, d)))
+            try:
+                (matches if d.holds else differs).append(terminal(FORMATS.get(said(s, d), '') if d.keyword=='format'
+                    else said(s, d)))
             except Unsupported as e: note(notes, d.keyword, d.at, str(e))
         elif d.keyword in ('const', 'enum') and not d.holds: excluded += [v for v in values(s, d) if isinstance(v, str)]
     if high is not None and high<low: return None
@@ -117,14 +122,17 @@ def decimal(x:Any)->Decimal: return Decimal(repr(x))
 def number_shape(s:Source, atoms:Branch, notes:Notes)->Number|None:
     "The demands on a number, as one."
     def bounds(plain:str, strict:str)->tuple[tuple[Decimal, bool], ...]:
-        return tuple(dict.fromkeys((decimal(said(s, d)), d.keyword==strict) for d in atoms if d.keyword in (plain, strict)))
+        return tuple(dict.fromkeys((decimal(said(s, d)), d.keyword==strict) for d in atoms
+            if d.keyword in (plain, strict)))
     lows, highs = bounds('minimum', 'exclusiveMinimum'), bounds('maximum', 'exclusiveMaximum')
     low, high = max(lows, default=None), min(highs, key=lambda b: (b[0], not b[1]), default=None)
     whole = {d.value for d in atoms if d.keyword=='integer'}
     steps = tuple(dict.fromkeys(decimal(said(s, d)) for d in atoms if d.keyword=='multipleOf'))
-    out = [decimal(v) for d in atoms if d.keyword in ('const', 'enum') and not d.holds for v in values(s, d) if kind_of(v)=='number']
+    out = [decimal(v) for d in atoms if d.keyword in ('const', 'enum') and not d.holds for v in values(s, d)
+        if kind_of(v)=='number']
     if len(whole)>1 or low and high and (low[0]>high[0] or low[0]==high[0] and (low[1] or high[1])): return None
-    return Number(whole.pop() if whole else None, (low,) if low else (), (high,) if high else (), steps, tuple(dict.fromkeys(out)))
+    return Number(whole.pop() if whole else None, (low,) if low else (), (high,) if high else (), steps,
+        tuple(dict.fromkeys(out)))
 
 # %% ../../../nbs/schema/02_shapes.ipynb #3e082d21
 def _seen(atoms:Branch, scope:str, *keywords:str)->list[Demand]:
@@ -177,34 +185,44 @@ def array_shape(s:Source, atoms:Branch, notes:Notes)->Array|None:
         schema: Any = s.at(d.at)
         if d.keyword=='count': counts.append((frozenset({d.value[0]}), d.value[1], d.value[2]))
         if d.keyword!='contains': continue
-        counts.append((frozenset({(step(d.at, 'contains'), True)}), int(schema.get('minContains', 1)), schema.get('maxContains')))
+        counts.append((frozenset({(step(d.at, 'contains'), True)}), int(schema.get('minContains', 1)),
+            schema.get('maxContains')))
     counts = [c for c in counts if c[1:]!=(0, None)]
     note_values(s, atoms, 'array', notes)
-    return Array(tuple(member(s, atoms, i) for i in range(first)), member(s, atoms, 1_000_000), low, high, unique, tuple(counts))
+    return Array(tuple(member(s, atoms, i) for i in range(first)), member(s, atoms, 1_000_000), low, high, unique,
+        tuple(counts))
 
 # %% ../../../nbs/schema/02_shapes.ipynb #b3976061
 def matches(s:Source, pattern:str, key:str)->bool:
     "Does a pattern match a key?"
     import jsonschema_rs
-    if (name := 'pattern:'+pattern) not in s.validators: s.validators[name] = jsonschema_rs.Draft202012Validator({'pattern': pattern})
+    if (name := 'pattern:'+pattern) not in s.validators:
+        s.validators[name] = jsonschema_rs.Draft202012Validator({'pattern': pattern})
     return bool(s.validators[name].is_valid(key))
 
-SPEAKING = ('properties', 'patternProperties', 'additionalProperties', 'unevaluatedProperties', 'child') # Of the values of keys
+# Of the values of keys
+SPEAKING = ('properties', 'patternProperties', 'additionalProperties', 'unevaluatedProperties', 'child')
 
 def property_state(s:Source, atoms:Branch, key:str|None, matched:frozenset[str])->State:
     "The state of the value of a key: a named one, or (`None`) any that matches these patterns and no other."
-    def spoken(schema:Any)->bool: return key in schema.get('properties', ()) or any(p in matched for p in schema.get('patternProperties', ()))
+    def spoken(schema:Any)->bool:
+        return key in schema.get('properties', ()) or any(p in matched for p in schema.get('patternProperties', ()))
     out: set[tuple[str, bool]] = set()
     for d in atoms:
         schema: Any = s.at(d.at)
         if d.keyword=='properties' and key in schema['properties']: out.add((step(d.at, 'properties', key), True))
-        elif d.keyword=='patternProperties': out |= {(step(d.at, 'patternProperties', p), True) for p in schema['patternProperties'] if p in matched}
-        elif d.keyword=='additionalProperties' and not spoken(schema): out.add((step(d.at, 'additionalProperties'), True))
+        elif d.keyword=='patternProperties':
+            out |= {(step(d.at, 'patternProperties', p), True) for p in schema['patternProperties'] if p in matched}
+        elif d.keyword=='additionalProperties' and not spoken(schema):
+            out.add((step(d.at, 'additionalProperties'), True))
         elif d.keyword=='child' and d.value[0]==key: out.add(d.value[1])
         elif d.keyword=='unevaluatedProperties':
-            seen: list[Any] = [x for x in _seen(atoms, d.at, 'properties', 'patternProperties', 'additionalProperties', 'unevaluatedProperties')]
-            whole = any(x.keyword in ('additionalProperties', 'unevaluatedProperties') and (x.keyword, x.at)!=(d.keyword, d.at) for x in seen)
-            if not whole and not any(spoken(s.at(x.at)) for x in seen): out.add((step(d.at, 'unevaluatedProperties'), True))
+            seen: list[Any] = [x for x in _seen(atoms, d.at, 'properties', 'patternProperties',
+                'additionalProperties', 'unevaluatedProperties')]
+            whole = any(x.keyword in ('additionalProperties', 'unevaluatedProperties')
+                and (x.keyword, x.at)!=(d.keyword, d.at) for x in seen)
+            if not whole and not any(spoken(s.at(x.at)) for x in seen):
+                out.add((step(d.at, 'unevaluatedProperties'), True))
     return _true(s, out)
 
 def _patterns(s:Source, atoms:Branch, notes:Notes)->dict[str, str]:
@@ -241,24 +259,31 @@ def object_shape(s:Source, atoms:Branch, notes:Notes)->Object|None:
     if high is not None and high<max(low, len(needed)): return None
     note_values(s, atoms, 'object', notes)
     run = max((len(list(group)) for must,group in itertools.groupby(must for _,_,must in keys) if not must), default=0)
-    if run>RUN: raise BadValue('properties', f'{run:,} optional keys in a row', f'at most {RUN}', 'A mask looks at all of them at once.')
-    free = () if listed is not None else tuple(free_keys(s, atoms, patterns, [*dict.fromkeys([*names, *needed, *absent])], rule, notes))
+    if run>RUN:
+        raise BadValue('properties', f'{run:,} optional keys in a row', f'at most {RUN}',
+            'A mask looks at all of them at once.')
+    free = () if listed is not None else tuple(free_keys(s, atoms, patterns,
+        [*dict.fromkeys([*names, *needed, *absent])], rule, notes))
     return Object(tuple(keys), free, low, high)
 
 RUN = 400 # Optional keys between two that are needed
 
-def free_keys(s:Source, atoms:Branch, patterns:dict[str, str], named:list[str], rule:State, notes:Notes)->Iterator[tuple[str, State]]:
+def free_keys(s:Source, atoms:Branch, patterns:dict[str, str], named:list[str], rule:State,
+    notes:Notes)->Iterator[tuple[str, State]]:
     "Kinds of keys that no schema names."
     texts = [shape for shape in shapes_of(s, rule, 'string') if isinstance(shape, Text)] if rule else [Text()]
     notes |= s.notes[rule, 'string'] if rule else {}
     used = list(patterns)[:5]
-    for p in list(patterns)[5:]: note(notes, 'patternProperties', atoms[0].at, f'{p!r}: only five patterns at one place are told apart')
+    for p in list(patterns)[5:]:
+        note(notes, 'patternProperties', atoms[0].at, f'{p!r}: only five patterns at one place are told apart')
     for signs in itertools.product((False, True), repeat=len(used)):
         matched = frozenset(p for p,sign in zip(used, signs) if sign)
         state = property_state(s, atoms, None, matched)
         if any(s.at(at) is (not sign) for at,sign in state): continue
         yes, no = [patterns[p] for p in matched], [patterns[p] for p in used if p not in matched]
-        for t in texts: yield text_expression(Text(t.low, t.high, (*t.matches, *yes), (*t.differs, *no), (*t.excluded, *named))), state
+        for t in texts:
+            yield text_expression(Text(t.low, t.high, (*t.matches, *yes), (*t.differs, *no),
+                (*t.excluded, *named))), state
 
 # %% ../../../nbs/schema/02_shapes.ipynb #d7a49268
 def trie(words:Iterable[str])->str:

@@ -45,7 +45,9 @@ def vocabulary_of(model:Causal)->Vocabulary:
     "A model's vocabulary; a model with no end of text cannot end a document."
     if not model.eos_ids: raise ModelError(f'{model.name}: names no end of text, so no document could end')
     ends = tuple(i for i in model.eos_ids if 0 <= i < model.vocab_size)
-    return Vocabulary(model.name, model.token_bytes(), ends, sorted({*model.special_ids, *ends}))
+    special = {*model.special_ids, *ends} # an end of text is no text, even where its tokenizer says that it is
+    pieces = [b'' if i in special else piece for i,piece in enumerate(model.token_bytes())]
+    return Vocabulary(model.name, pieces, ends, sorted(special))
 
 # %% ../../../nbs/schema/06_tokens.ipynb #564c5a1a
 def beginnings(words:Vocabulary, forced:bytes)->list[int]:

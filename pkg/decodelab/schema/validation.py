@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 # %% auto #0
-__all__ = ['LONE', 'QUICK', 'SURROGATE', 'Verdict', 'cut_short', 'Fault', 'strict', 'depth', 'faulty', 'as_language', 'validate']
+__all__ = ['Verdict', 'Fault', 'strict', 'depth', 'validate']
 
 # %% ../../../nbs/schema/08_validation.ipynb #e24096dc
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Verdict:
     start: int = 0 # Where the document begins in the text that was searched
     def __bool__(self)->bool: return self.status=='valid'
 
+# %% ../../../nbs/schema/08_validation.ipynb #72a23158
 def cut_short(text:str, length:int=80)->str:
     "A text that fits a sentence."
     return text if len(text) <= length else f'{text[:length-20]}… ({len(text):,} characters)'
@@ -66,6 +67,7 @@ class Frame:
     count: int = 0 # Values in it so far; runs that were taken at once are not counted
     key: tuple[int, int] = (0, 0) # Where its newest key stands
 
+# %% ../../../nbs/schema/08_validation.ipynb #c7092c71
 @dataclass(frozen=True)
 class Reading:
     "How far a value could be read."
@@ -90,6 +92,7 @@ def read(text:str, at:int=0, visit:Visit|None=None)->Reading:
         state = _advance(stack, what, m, at)
     return Reading(at, 'done', ())
 
+# %% ../../../nbs/schema/08_validation.ipynb #24a3fcad
 def _advance(stack:list[Frame], what:str, m:re.Match[str], at:int)->str:
     "Note a token; what may come next."
     if what=='open':
@@ -120,7 +123,7 @@ def place(text:str, at:int)->str:
 # %% ../../../nbs/schema/08_validation.ipynb #f3643750
 SLIPS = [('trailingComma', r'[\]}]', 'a comma before the closing bracket'),
          ('comment', r'//|/\*|#', 'JSON has no comments'),
-         ('quotes', r'[\'‘’“”`]', 'strings stand between double quotes'),
+         ('quotes', r'[\'‘’“”]|`(?!``)', 'strings stand between double quotes'),
          ('nonFinite', r'[-+]?(?:NaN|Infinity|inf|nan)\b', 'JSON has no such number'),
          ('literal', r'(?:True|False|None|undefined|nil)\b', 'JSON knows true, false and null'),
          ('number', r'[-+.]?\d|\.|-|[eE][-+]?\d', 'not how JSON writes a number'),
@@ -130,6 +133,7 @@ SLIPS = [('trailingComma', r'[\]}]', 'a comma before the closing bracket'),
 EXPECTED = {'value': 'a value', 'item': 'a value', 'first': 'a value or ]', 'key': 'a key and a colon',
             'key0': 'a key and a colon, or }', 'after[': ', or ]', 'after{': ', or }'}
 
+# %% ../../../nbs/schema/08_validation.ipynb #94b92d26
 def slip(text:str, at:int, state:str)->tuple[str, str]:
     "The keyword and the sentence of what cannot stand here."
     if state in ('value', 'key', 'key0', 'first', 'item') and text[at:at+1]=='"': return _bad_string(text, at, state)
@@ -150,6 +154,7 @@ def _bad_string(text:str, at:int, state:str)->tuple[str, str]:
 
 BODY = re.compile(STRING[:-1]) # A string but for its closing quote
 
+# %% ../../../nbs/schema/08_validation.ipynb #87ac9daa
 def _string_stop(text:str, at:int)->int:
     "Where the string that begins here stops being one."
     m = BODY.match(text, at)
@@ -164,6 +169,7 @@ ENDS = {'value': OPEN_VALUE, 'item': OPEN_VALUE, 'first': OPEN_VALUE, 'key': OPE
         'after[': '', 'after{': ''}
 CUT = {state: re.compile(rf'{SPACE}{body}\Z') for state,body in ENDS.items()}
 
+# %% ../../../nbs/schema/08_validation.ipynb #18f299f3
 def is_cut(text:str, r:Reading)->bool:
     "Whether a reading stopped for no other reason than that the text ends."
     if r.state in CUT and CUT[r.state].match(text, r.end): return True
@@ -183,12 +189,14 @@ class Fault:
 class _Found(Exception):
     "The first fault of a text."
 
+# %% ../../../nbs/schema/08_validation.ipynb #4c6f49ad
 def _finite(number:str)->bool:
     "Whether a double can hold it."
     return len(number) < 300 and 'e' not in number and 'E' not in number or math.isfinite(float(number))
 
 LONE = re.compile(r'[\ud800-\udfff]')
 
+# %% ../../../nbs/schema/08_validation.ipynb #44d851e1
 @dataclass
 class _Checks:
     "What is looked at in each token."
@@ -220,6 +228,7 @@ def _solid(text:str, at:int)->int:
     while at < len(text) and text[at] in ' \t\n\r': at += 1
     return at
 
+# %% ../../../nbs/schema/08_validation.ipynb #1e11fc74
 def fault_of(text:str)->Fault|None:
     "The first thing that keeps a text from being strict JSON; `unfinished` where it only ends too early."
     if text.startswith('\ufeff'): return Fault('bom', 0, '', 'a byte order mark before the document')
@@ -236,7 +245,7 @@ def fault_of(text:str)->Fault|None:
     if keyword in ('control', 'escape'): at = _string_stop(text, at)
     return Fault(keyword, at, pointer, sentence)
 
-# %% ../../../nbs/schema/08_validation.ipynb #458383ac
+# %% ../../../nbs/schema/08_validation.ipynb #1993f4e6
 def _once(pairs:list[tuple[str, Any]])->dict:
     "An object; a key that stands twice is doubtful."
     out = dict(pairs)
@@ -248,6 +257,7 @@ def _double(number:str)->float:
     if math.isinf(value := float(number)): raise ValueError('beyond a double')
     return value
 
+# %% ../../../nbs/schema/08_validation.ipynb #b2e6b93e
 def _whole(number:str)->int:
     "An integer; one beyond a double is doubtful."
     if not _finite(number): raise ValueError('beyond a double')
@@ -258,6 +268,7 @@ def _doubtful(word:str)->Any: raise ValueError(f'JSON has no {word}')
 QUICK = json.JSONDecoder(object_pairs_hook=_once, parse_float=_double, parse_int=_whole, parse_constant=_doubtful)
 SURROGATE = re.compile(r'\\u[dD][89a-fA-F]|[\ud800-\udfff]')
 
+# %% ../../../nbs/schema/08_validation.ipynb #85b213fd
 def strict(text:str)->tuple[Any, Fault|None]:
     "What a text says, or what keeps it from being strict JSON."
     if (SURROGATE.search(text) or depth(text) > DEPTH) and (fault := fault_of(text)): return None, fault
@@ -284,12 +295,14 @@ def _validator(held:_Schema)->Draft202012Validator:
     from jsonschema_rs import Draft202012Validator
     return Draft202012Validator(held.schema, validate_formats=True)
 
+# %% ../../../nbs/schema/08_validation.ipynb #e41e5373
 def _nearest(error:ValidationError)->ValidationError|None:
     "Of a union's alternatives the failure deepest inside the instance."
     inner = [e for branch in getattr(error.kind, 'context', ()) for e in branch]
     deep = max(inner, key=lambda e: len(e.instance_path), default=None)
     return deep if deep is not None and len(deep.instance_path) > len(error.instance_path) else None
 
+# %% ../../../nbs/schema/08_validation.ipynb #69eeb677
 def schema_fault(value:Any, language:Language)->tuple[str, str, str]|None: # Keyword, pointer, sentence
     "What the schema of a language finds wrong with a value."
     from jsonschema_rs import ValidationError
@@ -327,6 +340,7 @@ def byte_tokenizer()->LLTokenizer:
     from llguidance import LLTokenizer, TokenizerWrapper
     return LLTokenizer(TokenizerWrapper(Bytes()), n_vocab=257, eos_token=256)
 
+# %% ../../../nbs/schema/08_validation.ipynb #9a1f21d6
 @lru_cache(64)
 def _beginning(lark:str)->LLMatcher:
     "Where every text of a grammar begins."
@@ -348,6 +362,7 @@ def can_follow(matcher:LLMatcher)->list[int]:
     bits = np.unpackbits(np.frombuffer(matcher.compute_bitmask(), np.uint8), bitorder='little')
     return np.flatnonzero(bits[:257]).tolist()
 
+# %% ../../../nbs/schema/08_validation.ipynb #c5cfb4ae
 def walked(text:str, language:Language)->tuple[int, bool, bool]: # Bytes that fit, may it end there, must it end there
     "How far the grammar of a language goes along with a text."
     matcher, ids = byte_matcher(language), list(text.encode(errors='surrogatepass'))
@@ -361,6 +376,7 @@ def _whole_regex(regex:str)->Draft202012Validator|None:
     try: return Draft202012Validator({'pattern': rf'\A(?:{regex})\z'}, pattern_options=RegexOptions())
     except (ValidationError, ValueError): return None
 
+# %% ../../../nbs/schema/08_validation.ipynb #9bb1f339
 def by_regex(text:str, regex:str)->bool|None:
     "Whether a whole text is of a regex; `None` where the other engine cannot say."
     validator = _whole_regex(regex)
@@ -375,10 +391,10 @@ def in_words(text:str, language:Language)->tuple[bool, str]: # Whether it is of 
     found = by_regex(text, plain['regex']) if language.kind=='regex' else None
     fit, ends, _ = walked(text, language)
     where = place(text, len(text.encode(errors='surrogatepass')[:fit].decode(errors='ignore')))
-    sentence = f'{cut_short(text)!r} leaves the {language.kind} at {where}'
+    sentence = f'{cut_short(text)!r} leaves {language.name} at {where}'
     return ends if found is None else found, sentence if fit < len(text) else f'{cut_short(text)!r} is not finished'
 
-# %% ../../../nbs/schema/08_validation.ipynb #fff2985b
+# %% ../../../nbs/schema/08_validation.ipynb #c08f974b
 def faulty(text:str, fault:Fault, finish:Finish|None=None, whole:str='', start:int=0)->Verdict:
     "The verdict on a text that is not strict JSON; `whole` is what it was found in, from `start`."
     cut = fault.keyword=='unfinished' and finish!='eos' or fault.keyword=='empty' and finish=='length'
@@ -389,6 +405,7 @@ def as_language(given:Any)->Language|None:
     "A language, or what `compile` makes of anything else; `None` stays."
     return given if given is None or isinstance(given, Language) else compile(given)
 
+# %% ../../../nbs/schema/08_validation.ipynb #9d716fe2
 def validate(text:str, # As generated
              language:Any, # A `Language`, or what `compile` takes; `None`: any JSON
              finish:Finish|None=None, # Why the text ended, where that is known

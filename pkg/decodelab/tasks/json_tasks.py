@@ -33,8 +33,10 @@ def record(properties:Mapping[str, Any])->dict[str, Any]:
 # %% ../../../nbs/tasks/02_json_tasks.ipynb #0947c799
 PURCHASE = record({'name': {'type': 'string', 'minLength': 1, 'maxLength': 40}, 'amount': {'type': 'number'},
                    'date': {'type': 'string', 'format': 'date'}})
-_SHOWN = '{"name": "Nora Quist", "amount": 7.25, "date": "2019-01-30"}'
-_EXTRACT = f'Extract who paid, how much, and when, as JSON like this: {_SHOWN}. Answer with the JSON alone.'
+_EXTRACT = ('Extract who paid, how much, and when, as JSON. Answer with the JSON alone.\n\n'
+            'Text: Nora Quist paid 7.25 for tea on 30 January 2019.\n'
+            'JSON: {"name": "Nora Quist", "amount": 7.25, "date": "2019-01-30"}\n\n'
+            'Text: %s\nJSON:')
 PURCHASES = (
     ('On 3 March 2021 Ada Byron paid 12.5 pounds for a lamp.', 'Ada Byron', 12.5, '2021-03-03'),
     ('Tomas Lind bought a bicycle for 340 euros on 2022-07-19.', 'Tomas Lind', 340, '2022-07-19'),
@@ -58,8 +60,9 @@ PURCHASES = (
     ('David Mbeki paid the plumber 135.50 on 25 March 2023.', 'David Mbeki', 135.5, '2023-03-25'),
 )
 
+# %% ../../../nbs/tasks/02_json_tasks.ipynb #cabcb8cf
 def purchases()->list[JsonTask]:
-    return [JsonTask(f'extraction-{i}', 'extraction', f'{_EXTRACT}\n\n{text}', PURCHASE, dict(name=n, amount=a, date=d))
+    return [JsonTask(f'extraction-{i}', 'extraction', _EXTRACT % text, PURCHASE, dict(name=n, amount=a, date=d))
             for i,(text,n,a,d) in enumerate(PURCHASES)]
 
 # %% ../../../nbs/tasks/02_json_tasks.ipynb #6fbec0be
@@ -70,8 +73,10 @@ def tool(name:str, **arguments:Any)->dict[str, Any]:
 _WORD, _UNIT = {'type': 'string', 'minLength': 1, 'maxLength': 30}, {'enum': ['km', 'miles']}
 CALL = {'anyOf': [tool('weather', city=_WORD), tool('timer', minutes={'type': 'integer', 'minimum': 1, 'maximum': 180}),
                   tool('convert', value={'type': 'number'}, to=_UNIT)]}
-_CALL = ('Tools: weather (city), timer (minutes), convert (value, to: km or miles). Answer with one call as JSON '
-         'like this: {"tool": "weather", "arguments": {"city": "Oslo"}}.')
+_CALL = ('Tools: weather (city), timer (minutes), convert (value, to: km or miles). Answer with one call as JSON.\n\n'
+         'Request: Is it cold in Oslo?\nJSON: {"tool": "weather", "arguments": {"city": "Oslo"}}\n\n'
+         'Request: Ring in 5 minutes.\nJSON: {"tool": "timer", "arguments": {"minutes": 5}}\n\n'
+         'Request: %s\nJSON:')
 CALLS = (
     ('What is the weather in Lisbon?', 'weather', dict(city='Lisbon')),
     ('Set a timer for 12 minutes.', 'timer', dict(minutes=12)),
@@ -85,13 +90,16 @@ CALLS = (
     ('How warm is it in Hanoi?', 'weather', dict(city='Hanoi')),
 )
 
+# %% ../../../nbs/tasks/02_json_tasks.ipynb #8f7eb96e
 def calls()->list[JsonTask]:
-    return [JsonTask(f'tools-{i}', 'tools', f'{_CALL}\n\n{text}', CALL, dict(tool=name, arguments=arguments))
+    return [JsonTask(f'tools-{i}', 'tools', _CALL % text, CALL, dict(tool=name, arguments=arguments))
             for i,(text,name,arguments) in enumerate(CALLS)]
 
 # %% ../../../nbs/tasks/02_json_tasks.ipynb #e19bbbde
 LETTER = record({'answer': {'enum': ['A', 'B', 'C', 'D']}})
-_LETTER = 'Answer with the letter of the right option as JSON like this: {"answer": "B"}.'
+_LETTER = ('Answer with the letter of the right option as JSON.\n\n'
+           'Question: Which of these is a fruit?\nA. stone\nB. apple\nC. chair\nD. cloud\nJSON: {"answer": "B"}\n\n'
+           'Question: %s\nJSON:')
 CHOICES = (
     ('Which animal barks?', ('cat', 'dog', 'hen', 'cow'), 'B'),
     ('What is 2 + 3?', ('4', '6', '5', '8'), 'C'),
@@ -105,11 +113,12 @@ CHOICES = (
     ('Which of these is a metal?', ('wood', 'glass', 'iron', 'paper'), 'C'),
 )
 
+# %% ../../../nbs/tasks/02_json_tasks.ipynb #b08ffb0b
 def lettered_tasks()->list[JsonTask]:
     out = []
     for i,(text,options,letter) in enumerate(CHOICES):
         lines = '\n'.join(f'{name}. {option}' for name,option in zip('ABCD', options))
-        out.append(JsonTask(f'letters-{i}', 'letters', f'{_LETTER}\n\n{text}\n{lines}', LETTER, dict(answer=letter)))
+        out.append(JsonTask(f'letters-{i}', 'letters', _LETTER % f'{text}\n{lines}', LETTER, dict(answer=letter)))
     return out
 
 # %% ../../../nbs/tasks/02_json_tasks.ipynb #89900c3b
@@ -125,6 +134,7 @@ def reference_tasks(n:int, seed:int)->list[JsonTask]:
 
 SETS = ('reference', 'extraction', 'tools', 'letters', 'everyday')
 
+# %% ../../../nbs/tasks/02_json_tasks.ipynb #f21235d5
 def json_tasks(name:str, n:int, seed:int=0)->list[JsonTask]:
     "At most `n` tasks of a set; `everyday` is all but the reference task."
     if name not in SETS: raise BadValue('JSON tasks', name, SETS)
@@ -146,6 +156,7 @@ def plain(value:Any)->Any:
     if isinstance(value, str): return value.strip().casefold()
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
+# %% ../../../nbs/tasks/02_json_tasks.ipynb #b5e3f8fd
 def right_fields(value:Any, answer:Any)->float:
     "Share of the true answer's fields that a value has right; fields beyond the answer's are not asked about."
     truth, found = leaves(answer), leaves(value)

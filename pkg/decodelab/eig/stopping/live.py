@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from ...backends.contract import Backend, Ids
 from ...core.errors import ModelError
-from ...core.parameters import Parameters, read
+from ...core.parameters import Parameters
 from ..answers import normalise
-from ..frames import Frame, frame_for
+from ..frames import Frame, check_questions, frame_for
 from ..gain import Decision, ExpectedInformationGainCalculator, Metrics, count, remember
-from ..parameters import EIGParameters
+from ..parameters import EIGParameters, as_parameters
 from ..posterior import Posterior
 from .learnt import rules
 from .probes import PROBERS, Look
@@ -66,7 +66,7 @@ class Memory:
 class Scaler:
     "A registered rule over a batch of live questions."
     def __init__(self, backend:Backend, scale_func_name:str,
-                 common:EIGParameters=EIGParameters(), # How steps are drawn and answers probed
+                 common:EIGParameters|dict|None=None, # How steps are drawn and answers probed
                  frame:Frame|None=None, seed:int=0, normaliser:Callable=normalise, clock:Callable=time.perf_counter,
                  forced:bool=False, # Ask the rule also where the model has ended its thinking
                  min_tokens:int=0, # No question stops before so many reasoning tokens
@@ -74,6 +74,7 @@ class Scaler:
                  metrics:Metrics|None=None, # A run's, to be added to; by default new ones, the newest from now on
                  **parameters): # The rule's own
         self.backend, self.name, self.rule = backend, scale_func_name, rules[scale_func_name].item
+        common = as_parameters(common)
         self.parameters = p = rule_parameters(backend, scale_func_name, common, parameters)
         self.limit, self.min_tokens, self.wait = self.rule.limit and self.rule.limit(p), min_tokens, wait
         self.forced, self.memories = forced or min_tokens > 0, {}
@@ -179,10 +180,10 @@ def _after_forecasts(verdict:Verdict, why:str, posterior:Posterior, drawn:Decisi
 EIG = 'expected_information_gain_reasoning'
 
 def expected_information_gain_reasoning(backend:Backend, questions:Sequence[str],
-                                        parameters:EIGParameters|dict=EIGParameters(), seed:int=0,
+                                        parameters:EIGParameters|dict|None=None, seed:int=0,
                                         frame:Frame|None=None, normaliser:Callable=normalise,
                                         max_tokens:int=1024)->tuple[list[Thought],Metrics]:
     "Reason about questions with the EIG rule; returns the thoughts and this call's `Metrics`."
-    if isinstance(parameters, dict): parameters = read(EIGParameters, parameters)
-    driver = Scaler(backend, EIG, parameters, frame, seed, normaliser)
+    check_questions(backend, questions)
+    driver = Scaler(backend, EIG, as_parameters(parameters), frame, seed, normaliser)
     return reason(backend, questions, driver, driver.forecaster, max_tokens), driver.metrics

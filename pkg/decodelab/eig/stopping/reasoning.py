@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Protocol
 from ...backends.contract import Backend, Ids, Sample, Sampling
+from ...core.errors import BadValue
 from ...tasks.data import Question, judge_answer
 from ..answers import normalise, same
 from ..forecast import Continuation, MonteCarloForecaster
-from ..frames import Frame, end_ids, prompt_ids
+from ..frames import Frame, check_questions, end_ids, prompt_ids
 from ..gain import Decision
 
 # %% auto #0
@@ -199,6 +200,9 @@ def reason(backend:Backend,
            asking:Asking|None=None, # How answers are asked for; by the frame's cue by default
           )->list[Thought]:
     "Reason about all questions together until the rule, the model or `max_tokens` stops each; then answer."
+    check_questions(backend, questions)
+    if not isinstance(max_tokens, int) or isinstance(max_tokens, bool) or max_tokens < 0:
+        raise BadValue('max_tokens', max_tokens, 'a whole number, at least 0')
     frame = forecaster.frame
     most = max_tokens if rule is None or rule.limit is None else min(rule.limit, max_tokens)
     thoughts = [_begun(backend, frame, prompt_ids(backend, frame, question), most) for question in questions]

@@ -14,7 +14,7 @@ from ...core.errors import BadValue, needs
 from ...core.files import digest
 from .documents import Validity, Writer, check_exact, looked_for, response
 from .generation import Generation
-from .holding import Held, held, merged, parted
+from .holding import Held, check_named, held, merged, parted
 from .likelihoods import Rolling
 from .names import register
 from .stopping import (Scaling, Tally, after_thinking, arguments, asked, batches, reasoned,
@@ -113,6 +113,7 @@ def asked_of(lm, requests:Sequence[Instance])->tuple[list[dict],list[Held|None]]
     rests, helds, known = [], [], {}
     for r in requests:
         own, rest = parted(r.args[1])
+        check_named(own, lm.holding)
         own = merged(lm.holding, own)
         key = str((own, r.task_name, r.doc.get(own.get('schema_column')) if isinstance(r.doc, dict) else None))
         if key not in known: known[key] = held(own, r.task_name, r.doc)

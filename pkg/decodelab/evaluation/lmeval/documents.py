@@ -177,11 +177,11 @@ def check_exact(held:Held, g:Generation)->None:
 @dataclass(frozen=True)
 class Described:
     "A constraint that another program holds: what it is, without a matcher."
-    language: Language
+    grammar: str
+    language: Language = field(compare=False)
     @property
     def name(self)->str: return self.language.name
-    @property
-    def grammar(self)->str: return self.language.grammar
+    def check(self, text:str)->str: return validate(text, self.language).reason # Of a text that a server gave
     def start(self)->Any: raise ModelError(f'{self.name}: a server holds its own text to it')
     def fill(self, matchers:Sequence[Any], rows:Sequence[int], bits:np.ndarray)->None: self.start()
 
@@ -195,7 +195,7 @@ def _served(self:Writer, prompts:Sequence[Ids], plans:Sequence[Sampling], helds:
     for i,sample in self._thoughts(prompts, plans, helds).items():
         begun[i], thinking[i] = sample, len(sample)-len(prompts[i])
         left[i] = replace(plans[i], max_tokens=max(1, plans[i].max_tokens-thinking[i]))
-    left = [replace(plan, constraint=Described(h.language)) for plan,h in zip(left, helds)]
+    left = [replace(plan, constraint=Described(h.language.grammar, h.language)) for plan,h in zip(left, helds)]
     samples = self.model.sample(begun, left)
     return [replace(read_off(s, plan.constraint, h), thinking=n)
             for (s,),plan,h,n in zip(samples, left, helds, thinking)]

@@ -29,7 +29,7 @@ class Arguments(Parameters):
     top_p: float|None = param(None, 'Smallest set of tokens with this probability.', gt=0, le=1)
     top_k: int|None = param(None, 'Most probable tokens kept; 0 and -1 keep all.', ge=-1)
     min_p: float|None = param(None, "Share of the most probable token's probability.", ge=0, le=1)
-    seed: int|None = param(None, "Of the samples; lm-eval's third --seed by default.", ge=0)
+    seed: int|None = param(None, "Of the samples; lm-eval's third --seed by default.", ge=0, le=2**63-1)
     num_beams: int|None = param(None, 'Beams are not offered: 1.', ge=1, le=1)
     repetition_penalty: float|None = param(None, 'Penalties are not offered: 1.', ge=1, le=1)
 

@@ -20,8 +20,8 @@ from .stopping import OURS
 from ...schema.languages import Language, compile, of_choices
 
 # %% auto #0
-__all__ = ['OWN', 'OTHERS', 'SOURCES', 'GRAMMARS', 'SchemaArguments', 'parted', 'merged', 'tasks_from', 'placed', 'file_spec',
-           'lark_of', 'source', 'column', 'Held', 'held', 'check_field']
+__all__ = ['OWN', 'OTHERS', 'SOURCES', 'GRAMMARS', 'SchemaArguments', 'parted', 'check_named', 'merged', 'tasks_from', 'placed',
+           'file_spec', 'lark_of', 'source', 'column', 'Held', 'held', 'check_field']
 
 # %% ../../../../nbs/evaluation/lmeval/04_holding.ipynb #03a6de29
 _SCHEMA = "JSON Schema: a file, JSON text, or a dict. In a task's YAML a file beside it too."
@@ -63,6 +63,13 @@ def parted(given:Mapping[str,Any], # Arguments of a model or of a generation
         near = difflib.get_close_matches(name, [*OWN, *OTHERS], n=1, cutoff=.75)
         if near and near[0] in OWN: raise BadValue(f'argument {name}={value}', name, OWN)
     return own, rest
+
+def check_named(own:Mapping[str,Any], # Of a generation
+                holding:Mapping[str,Any], # Of the model
+               )->None:
+    "Arguments about a schema need one; `response_schema=None` takes away the model's."
+    if own and not any(k in given for given in (own, holding) for k in SOURCES):
+        raise BadValue('argument without a schema', ', '.join(own), f'nothing without one of {", ".join(SOURCES)}')
 
 def merged(base:Mapping[str,Any], over:Mapping[str,Any])->dict[str,Any]:
     "Arguments with others above them; a schema takes the place of the whole schema below."

@@ -123,8 +123,10 @@ class Processes(TemplateLM):
 # %% ../../../../nbs/evaluation/lmeval/06_model.ipynb #996d7bf7
 def end_mark(given:str|int|None, model:Sampler)->str|int|None:
     "The mark that ends thinking: a text, or the id of a token."
-    if given is None or (isinstance(given, str) and not re.fullmatch('[0-9]+', given)): return given
-    if isinstance(given, bool) or not 0 <= int(given) < model.vocab_size:
+    text = isinstance(given, str) and not re.fullmatch(r'\s*[-+]?[0-9]+\s*', given)
+    if given is None or text and given.strip(): return given
+    whole = isinstance(given, (int, str)) and not isinstance(given, bool) and not text
+    if not whole or not 0 <= int(given) < model.vocab_size:
         raise BadValue('think_end_token', given, f'a text, or a token of the model, 0 to {model.vocab_size-1}')
     return int(given)
 

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 from ...core.errors import BadValue, DataError
 from .documents import Validity
-from .holding import OWN, SOURCES, held, merged, parted, tasks_from
+from .holding import OWN, SOURCES, check_named, held, merged, parted, tasks_from
 from .names import HELD, MODELS, register
 
 _log = logging.getLogger(__name__)
 
 # %% auto #0
 __all__ = ['STANDS_IN', 'LEFT_OUT', 'NOT_OFFERED', 'taken_over', 'has_gpu', 'as_dict', 'with_json', 'checked', 'holds', 'served',
-           'tell', 'under_schema', 'yaml_arguments', 'folders_of', 'check_schemas', 'simple_evaluate', 'with_traces',
-           'through_ours']
+           'tell', 'under_schema', 'configs', 'check_metrics', 'folders_of', 'check_schemas', 'simple_evaluate',
+           'with_traces', 'through_ours']
 
 # %% ../../../../nbs/evaluation/lmeval/10_takeover.ipynb #92d055e7
 STANDS_IN = {'hf': 'decodelab-hf', 'hf-auto': 'decodelab-hf', 'huggingface': 'decodelab-hf', 'vllm': 'decodelab-vllm'}
@@ -122,9 +122,9 @@ def under_schema(model:object, model_args:str|dict|None, schema:bool)->tuple[obj
     tell(f'model {model} with a schema', 'decodelab-vllm', off)
     return 'decodelab-vllm', rest | own
 
-# %% ../../../../nbs/evaluation/lmeval/10_takeover.ipynb #b8dcf57d
-def yaml_arguments(tasks:Sequence[Any]|None, manager:Any)->dict[str,dict]:
-    "The `generation_kwargs` of the tasks that are named, as far as they stand in YAML."
+# %% ../../../../nbs/evaluation/lmeval/10_takeover.ipynb #1216bba3
+def configs(tasks:Any, manager:Any)->dict[str,dict]:
+    "What the tasks that are named say of themselves, as far as it stands in YAML."
     from lm_eval.tasks._yaml_loader import load_yaml
     index, out = getattr(manager, 'task_index', {}), {}
     for task in [tasks] if isinstance(tasks, (str, dict)) else tasks or ():
@@ -132,8 +132,13 @@ def yaml_arguments(tasks:Sequence[Any]|None, manager:Any)->dict[str,dict]:
         config = task if isinstance(task, dict) else getattr(entry, 'cfg', None) or {}
         if path := getattr(entry, 'yaml_path', None): config = load_yaml(path, resolve_func=False)
         name = config.get('task', task)
-        if isinstance(name, str): out[name] = config.get('generation_kwargs') or {}
+        if isinstance(name, str): out[name] = config
     return out
+
+def check_metrics(configs:dict[str,dict])->None:
+    "A metric may have a schema of its own, which would be read when all is generated."
+    for m in (m for c in configs.values() for m in c.get('metric_list') or ()):
+        if isinstance(m, dict) and m.get('metric')=='schema_validity': held({k: v for k,v in m.items() if k in OWN})
 
 def folders_of(manager:Any)->dict[str,Path]:
     "Where each task's YAML lies."
@@ -146,7 +151,10 @@ def check_schemas(model:object, model_args:str|dict|None, gen_kwargs:str|dict|No
     args = as_dict(model_args) if isinstance(model, str) else getattr(model, 'holding', {})
     gen = as_dict(gen_kwargs)
     foreign = isinstance(model, str) and model not in MODELS and model not in STANDS_IN
-    if foreign or not holds(args, gen, *tasks.values()): return not foreign and holds(args, gen)
+    if foreign: return False
+    if not holds(args, gen, *tasks.values()):
+        if isinstance(model, str) and model in MODELS: check_named(parted(gen)[0], args)
+        return False
     base = {k: v for k,v in args.items() if k in OWN}
     held(base)
     for task,own in (tasks or {'': {}}).items():
@@ -160,7 +168,10 @@ def simple_evaluate(model:object, model_args:str|dict|None=None, gen_kwargs:str|
     from lm_eval.evaluator import simple_evaluate as theirs
     register()
     with tasks_from(folders_of(task_manager)):
-        schema = check_schemas(model, model_args, gen_kwargs, yaml_arguments(tasks, task_manager))
+        found = configs(tasks, task_manager)
+        check_metrics(found)
+        given = {task: c.get('generation_kwargs') or {} for task,c in found.items()}
+        schema = check_schemas(model, model_args, gen_kwargs, given)
         model, model_args, gen_kwargs = served(model, model_args, gen_kwargs, torch_random_seed, schema)
         out = theirs(model, model_args=model_args, gen_kwargs=gen_kwargs, torch_random_seed=torch_random_seed,
                      tasks=tasks, task_manager=task_manager, **options)

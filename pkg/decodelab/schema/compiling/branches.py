@@ -32,7 +32,8 @@ ONLY = {k: kind for kind,keys in dict(
     object='properties patternProperties additionalProperties propertyNames required minProperties maxProperties '
            'dependentRequired dependentSchemas unevaluatedProperties').items() for k in keys.split()}
 EVERY = ('type', '$ref', 'allOf', 'anyOf', 'oneOf', 'not', 'if', 'const', 'enum')
-OPPOSITE = dict(minimum='exclusiveMaximum', maximum='exclusiveMinimum', exclusiveMinimum='maximum', exclusiveMaximum='minimum')
+OPPOSITE = dict(minimum='exclusiveMaximum', maximum='exclusiveMinimum', exclusiveMinimum='maximum',
+    exclusiveMaximum='minimum')
 SHIFTED = dict(minLength=('maxLength', -1), minItems=('maxItems', -1), minProperties=('maxProperties', -1),
                maxLength=('minLength', 1), maxItems=('minItems', 1), maxProperties=('minProperties', 1))
 
@@ -58,7 +59,8 @@ class Source:
     schema: Schema
     made: dict[str, Schema] = field(default_factory=dict) # Schemas by pointer; those of our own making begin with `~`
     known: dict[tuple[State, str|None], Any] = field(default_factory=dict) # The shapes of states
-    notes: dict[tuple[State, str|None], dict[str, None]] = field(default_factory=dict) # What the shapes of a state are weaker in
+    # What the shapes of a state are weaker in
+    notes: dict[tuple[State, str|None], dict[str, None]] = field(default_factory=dict)
     work: int = 0 # Demands looked at for one state
     total: int = 0 # And for all
     validators: dict[str, Any] = field(default_factory=dict)
@@ -86,20 +88,27 @@ class Source:
         import jsonschema_rs
         if pointer not in self.validators:
             whole: Any = {'$ref': 'decodelab:root#'+quote(pointer)}
-            if pointer.startswith('~'): whole = {'anyOf': [{'$ref': 'decodelab:root'+r['$ref']} for r in self.made[pointer]['anyOf']]} # type: ignore[index]
-            try: self.validators[pointer] = jsonschema_rs.Draft202012Validator(whole, registry=self.registry, validate_formats=True)
-            except (jsonschema_rs.ValidationError, ValueError) as e: raise BadValue('schema', str(e).splitlines()[0], 'a schema that its validator takes') from e
+            if pointer.startswith('~'):
+                whole = {'anyOf': [{'$ref': 'decodelab:root'+r['$ref']}
+                    for r in self.made[pointer]['anyOf']]} # type: ignore[index]
+            try:
+                self.validators[pointer] = jsonschema_rs.Draft202012Validator(whole, registry=self.registry,
+                    validate_formats=True)
+            except (jsonschema_rs.ValidationError, ValueError) as e:
+                raise BadValue('schema', str(e).splitlines()[0][-120:], 'a schema that its validator takes') from e
         return bool(self.validators[pointer].is_valid(value))
 
     def holds(self, state:State, value:Any)->bool: return all(self.valid(at, value)==sign for at,sign in state)
 
 # %% ../../../../nbs/schema/compiling/02_branches.ipynb #bb681a7d
-def branches(s:Source, todo:Sequence[Demand], kind:str, atoms:Branch|None=None, seen:Iterable[Demand]=())->Iterator[Branch]:
+def branches(s:Source, todo:Sequence[Demand], kind:str, atoms:Branch|None=None,
+    seen:Iterable[Demand]=())->Iterator[Branch]:
     "All ways to satisfy demands by a value of one type."
     atoms, seen = atoms or [], set(seen)
     while todo:
         s.work += 1
-        if s.work>s.limit or s.total>20*s.limit: raise BadValue('schema', 'more combinations', f'at most {s.limit:,} (of anyOf, oneOf, if and not)')
+        if s.work>s.limit or s.total>20*s.limit:
+            raise BadValue('schema', 'more combinations', f'at most {s.limit:,} (of anyOf, oneOf, if and not)')
         first, todo = todo[0], todo[1:]
         if first.keyword=='':
             if first in seen: continue # said before
@@ -133,7 +142,8 @@ def _type(s:Source, d:Demand, kind:str)->list[Branch]:
     "Types decide at once, but for whole numbers."
     allowed = s.at(d.at)['type'] # type: ignore[index]
     allowed = [allowed] if isinstance(allowed, str) else allowed
-    if kind=='number' and 'integer' in allowed and 'number' not in allowed: return [[Demand('integer', d.at, value=d.holds)]]
+    if kind=='number' and 'integer' in allowed and 'number' not in allowed:
+        return [[Demand('integer', d.at, value=d.holds)]]
     return [[]] if (kind in allowed)==d.holds else []
 
 # %% ../../../../nbs/schema/compiling/02_branches.ipynb #bc37a95c
@@ -179,7 +189,8 @@ def _together(s:Source, d:Demand, i:int, entries:list[tuple[str, Any]])->list[Br
     "Dependents, one key after the other: the key is missing, or what depends on it holds."
     if i==len(entries): return [[]]
     name, met = entries[i]
-    return [[*way, *rest] for way in ([_key(d, name, False)], [_key(d, name, True), *met]) for rest in _together(s, d, i+1, entries)]
+    return [[*way, *rest] for way in ([_key(d, name, False)], [_key(d, name, True), *met])
+        for rest in _together(s, d, i+1, entries)]
 
 def _dependent(s:Source, d:Demand)->list[Branch]:
     "`dependentRequired` and `dependentSchemas`."
@@ -190,7 +201,8 @@ def _dependent(s:Source, d:Demand)->list[Branch]:
     else:
         if not d.holds: return [[_key(d, k, True), _inner(s, d, d.keyword, k)] for k in listed]
         entries = [(k, [_inner(s, d, d.keyword, k)]) for k in listed]
-    if len(entries)>10: return [[Demand('note', d.at, value=(d.keyword, d.at, 'more than ten keys that others depend on'))]]
+    if len(entries)>10:
+        return [[Demand('note', d.at, value=(d.keyword, d.at, 'more than ten keys that others depend on'))]]
     return _together(s, d, 0, entries)
 
 def _required(s:Source, d:Demand)->list[Branch]:
@@ -219,7 +231,8 @@ def _turned(s:Source, d:Demand)->list[Branch]|None:
     if d.keyword=='properties':
         return [[_key(d, k, True), Demand('child', at, value=(k, (step(at, 'properties', k), False)))] for k in value]
     if d.keyword=='prefixItems':
-        return [[*say('minItems', i+1), *say('member', (i, (step(at, 'prefixItems', i), False)))] for i in range(len(value))]
+        return [[*say('minItems', i+1), *say('member', (i, (step(at, 'prefixItems', i), False)))]
+            for i in range(len(value))]
     if d.keyword=='contains': return _not_contains(s, d)
     if d.keyword=='items' and 'prefixItems' not in s.at(at): # type: ignore[operator]
         return [say('count', ((step(at, 'items'), False), 1, None))]

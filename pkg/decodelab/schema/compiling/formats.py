@@ -10,13 +10,16 @@ __all__ = []
 def _formats()->dict[str, str]:
     "A pattern for each format."
     leap = r'(?:\d\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29'
-    date = rf'(?:\d{{4}}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|1\d|2[0-8]))|{leap})'
+    months = r'(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|1\d|2[0-8])'
+    date = rf'(?:\d{{4}}-(?:{months})|{leap})'
     time = r'(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)'
     octet = r'(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)'
+    pointer = '(?:/(?:[^~/]|~[01])*)*'
     ipv4 = rf'{octet}(?:\.{octet}){{3}}'
-    return {'date': f'(?!0000){date}', 'time': time, 'date-time': f'(?!0000){date}T{time}', 'ipv4': ipv4, 'ipv6': _ipv6(ipv4),
+    return {'date': f'(?!0000){date}', 'time': time, 'date-time': f'(?!0000){date}T{time}', 'ipv4': ipv4,
+        'ipv6': _ipv6(ipv4),
             **_durations(), **_names(), **_addresses(), **_uuids(),
-            'json-pointer': '(?:/(?:[^~/]|~[01])*)*', 'relative-json-pointer': '(?:0|[1-9]{1,9})(?:#|(?:/(?:[^~/]|~[01])*)*)',
+            'json-pointer': pointer, 'relative-json-pointer': f'(?:0|[1-9]{{1,9}})(?:#|{pointer})',
             'regex': r'\^?(?:(?:[A-Za-z0-9 _]|\\[dwsDWS.]|\.)[*+?]?)*\$?'}
 
 def _ipv6(ipv4:str)->str:
@@ -56,7 +59,8 @@ def _addresses()->dict[str, str]:
     relative = rf'{path}|(?:[{plain}@]|{code})+(?:/{p}*)*|){rest}'
     name = r'[A-Za-z0-9_]+(?:\*|:[1-9]\d{0,2})?'
     template = rf'(?:[A-Za-z0-9._~/:?#&=-]|{code}|\{{[+#./;?&]?{name}(?:,{name})*\}})*'
-    return {'uri': uri, 'iri': uri, 'uri-reference': f'(?:{uri}|{relative})', 'iri-reference': f'(?:{uri}|{relative})', 'uri-template': template}
+    return {'uri': uri, 'iri': uri, 'uri-reference': f'(?:{uri}|{relative})',
+        'iri-reference': f'(?:{uri}|{relative})', 'uri-template': template}
 
 def _uuids()->dict[str, str]:
     "Any UUID, and those of one version (as pydantic names them)."
@@ -64,4 +68,5 @@ def _uuids()->dict[str, str]:
     return {'uuid': f'{h}{{8}}-{h}{{4}}-{h}{{4}}-{h}{{4}}-{h}{{12}}',
             **{f'uuid{v}': f'{h}{{8}}-{h}{{4}}-{v}{h}{{3}}-[89abAB]{h}{{3}}-{h}{{12}}' for v in range(1, 9)}}
 
+FREE_FORMATS = {'binary', 'byte', 'password', 'int32', 'int64', 'float', 'double', 'textarea', 'markdown'} # Any text
 FORMATS = {name: f'^{pattern}$' for name,pattern in _formats().items()}

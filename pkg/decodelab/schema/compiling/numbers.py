@@ -48,7 +48,8 @@ def at_most(bound:Decimal, strict:bool)->str:
     whole, rest = halves(bound)
     less = [*below(whole), *([f'0|[1-9][0-9]{{0,{len(whole)-2}}}'] if len(whole)>1 else [])]
     ways = [rf'(?:{x})(?:\.[0-9]+)?' for x in less]
-    tail = [f'{rest[:i]}{span(0, int(c)-1)}[0-9]*' for i,c in enumerate(rest) if c>'0']+[rest[:i] for i in range(1, len(rest))]
+    tail = [f'{rest[:i]}{span(0, int(c)-1)}[0-9]*' for i,c in enumerate(rest) if c>'0']+[rest[:i]
+        for i in range(1, len(rest))]
     if not strict: tail.append(f'{rest}0*' if rest else '0+')
     if tail: ways.append(rf'{whole}\.(?:{"|".join(tail)})')
     return '|'.join([*ways, *([whole] if rest or not strict else [])]) or '[a&&b]'
@@ -65,7 +66,8 @@ def multiple(step:Fraction, whole:bool)->str|None:
     if length is None: return rf'{WHOLE}(?:\.[0-9]{{1,{places}}}0*)?' if n==1 and places else None
     if n==1 and places: return rf'{WHOLE}(?:\.[0-9]{{1,{places}}}0*)?'
     if 10**length//n>LISTED: return None
-    return '|'.join(_ending(str(i*n).zfill(length) if length else '', length-places, whole) for i in range(10**length//n))
+    return '|'.join(_ending(str(i*n).zfill(length) if length else '', length-places, whole)
+        for i in range(10**length//n))
 
 def _ending(digits:str, before:int, whole:bool)->str:
     "Numbers that end in these digits, of which so many stand before the point."
@@ -76,7 +78,9 @@ def _ending(digits:str, before:int, whole:bool)->str:
 def lcm(steps:Iterable[Fraction])->Fraction:
     "The least step of which all are divisors."
     out = Fraction(0)
-    for s in steps: out = s if not out else Fraction(math.lcm(out.numerator*s.denominator, s.numerator*out.denominator), out.denominator*s.denominator)
+    for s in steps:
+        out = s if not out else Fraction(math.lcm(out.numerator*s.denominator, s.numerator*out.denominator),
+            out.denominator*s.denominator)
     return out
 
 def listed(step:Fraction, low:tuple[Decimal, bool], high:tuple[Decimal, bool])->list[str]|None:
@@ -117,12 +121,14 @@ def number(integer:bool|None=None, # Whole; `False`: with a fraction
         if integer is False: out += r' & /-?[0-9]+\.[0-9]*[1-9][0-9]*/'
     else:
         longest = max([DIGITS, *(len(halves(b[0])[0])+1 for b in (low, high) if b)])
-        form = f'0|[1-9][0-9]{{0,{longest-1}}}' if integer else rf'{WHOLE}\.[0-9]*[1-9][0-9]*' if integer is False else rf'{WHOLE}(?:\.[0-9]+)?'
+        decimals = r'\.[0-9]*[1-9][0-9]*' if integer is False else r'(?:\.[0-9]+)?'
+        form = f'0|[1-9][0-9]{{0,{longest-1}}}' if integer else WHOLE+decimals
         every = [form]+([] if integer else [f'[0-9.]{{1,{max(16, longest-2)}}}'])
         if step:
             if (multiples := multiple(step, bool(integer))) is None: return None
             every.append(multiples)
         ways = [' & '.join(f'/{sign}(?:{x})/' for x in [*every, *conditions]) for sign,conditions in sides(low, high)]
         out = ' | '.join(f'({w})' for w in ways) or '/[a&&b]/'
-    for x in excluded: out = f'({out}) & ~/{re.escape(spelt(Fraction(x)))}{"0*" if Fraction(x).denominator>1 else tail}/'
+    for x in excluded:
+        out = f'({out}) & ~/{re.escape(spelt(Fraction(x)))}{"0*" if Fraction(x).denominator>1 else tail}/'
     return out
