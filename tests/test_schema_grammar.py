@@ -504,7 +504,7 @@ HOSTILE = {
         'Nothing'), 'members': ({'type': 'array', 'items': False, 'minItems': 1}, '/items'), 'unique': (
             {'type': 'array', 'items': {'enum': [1, 2]}, 'uniqueItems': True, 'minItems': 3}, 'Nothing'),
     'remote': ({'$ref': 'https://example.com/a.json'}, r'\$ref.*Nothing is fetched'), 'nowhere': (
-        {'$ref': '#/$defs/y', '$defs': {'x': {}}}, 'allowed: x'), 'circle': (
+        {'$ref': '#/$defs/y', '$defs': {'x': {}}}, r"Did you mean '#/\$defs/x'"), 'circle': (
             {'$ref': '#/$defs/a', '$defs': {'a': {'allOf': [{'$ref': '#/$defs/a'}]}}}, 'without progress'),
     'circle of any': ({'anyOf': [{'$ref': '#'}, INT]}, 'without progress'), 'itself': (
         {'type': 'object', 'properties': {'a': {'$ref': '#'}}, 'required': ['a']}, 'no finite document.*itself'),
@@ -519,6 +519,21 @@ HOSTILE = {
     'counts of counts': ({'type': 'string', 'pattern': '^((a{1,100}){1,100}){1,100}$'},
         'its validator takes'), 'deep groups': ({'pattern': '('*5000+'a'
             +')'*5000}, 'its validator takes'), 'property': ({'pattern': r'\p{Nonsense}'}, 'its validator takes'),
+    'only itself': ({'$ref': '#'}, 'without progress'), 'no definitions': ({'$ref': '#/$defs/x'}, 'no definitions'),
+    'typ': ({'typ': 'string'}, "'type'"), 'a list of a class': (list[int], 'RootModel'),
+    'no keyword': ({'name': 'string', 'age': 'integer'}, 'name, age'), 'OpenAPI': ({'openapi': '3.0.0'}, 'keywords'),
+    'a tool': ({'type': 'function', 'function': {'name': 'f', 'parameters': {'type': 'object'}}},
+        'its `function.parameters` alone'), 'a tool of another kind': ({'name': 'f', 'input_schema': {'type': 'object'}},
+            'its `input_schema` alone'), 'a response format': ({'type': 'json_schema', 'json_schema': {'name': 'f',
+                'schema': {'type': 'object'}}}, 'its `json_schema.schema` alone'),
+    'references that multiply': ({'$ref': '#/$defs/a0', '$defs': {'a40': INT, **{f'a{i}': {
+        'anyOf': [{'$ref': f'#/$defs/a{i+1}'}]*2} for i in range(40)}}}, 'multiply'),
+    # llguidance would end the process
+    'a long way down': ({'$ref': '#/$defs/a0', '$defs': {'a1200': INT, **{f'a{i}': {'type': 'object', 'required': ['n'],
+        'properties': {'n': {'$ref': f'#/$defs/a{i+1}'}}} for i in range(1200)}}}, 'too deep'),
+    'a long way down in Lark': ('lark:start: r0\n'+'\n'.join(f'r{i}: "a" r{i+1} "b"' for i in range(20_000))
+        +'\nr20000: "c"', 'at most 1,000 levels'),
+    'an empty branch': ('regex:a|', 'empty text'), 'nothing to say': ('integer:3', 'integer alone'),
     'product': ({'allOf': [{'anyOf': [{'required': [f'a{i}{j}']} for j in range(4)]} for i in range(12)]},
         'combinations'), 'minLength': ({'type': 'string', 'minLength': 10**12}, 'at most')}
 BOUNDED = {
@@ -535,7 +550,12 @@ BOUNDED = {
             'required': ['a']}),
     'deep not': nested(90, lambda x: {'not': x}), 'wide anyOf': {
         'anyOf': [{'type': 'object', 'properties': {'k': {'const': i}}, 'required': ['k'],
-            'additionalProperties': False} for i in range(200)]}, 'enum': {
+            'additionalProperties': False} for i in range(200)]}, 'constants': {'oneOf': [{'const': f'v{i}'}
+                for i in range(300)]}, 'choices of itself': {'oneOf': [STR, {'type': 'object', 'required': ['items'],
+                    'properties': {'items': {'$ref': '#'}}}, {'type': 'object', 'required': ['items', 'k'],
+                        'properties': {'items': {'$ref': '#'}, 'k': {'const': 1}}}]},
+    'alike': {'anyOf': [{'type': 'object', 'properties': {f'p{k}': INT for k in range(300)}, 'required': [f'p{i}']}
+        for i in range(8)]}, 'enum': {
                 'enum': [f'value {i}' for i in range(10_000)]}}
 
 @pytest.mark.parametrize('name', HOSTILE)
@@ -544,6 +564,54 @@ def test_hostile_input_is_one_clear_error(name):
     begin = time.perf_counter()
     with pytest.raises(BadValue, match=f'(?s){says}') as e: compile(spec)
     assert time.perf_counter()-begin<2 and len(str(e.value))<600
+
+def test_published_schemas_may_say_more_than_the_standard():
+    "Keys that OpenAPI, editors, Vega, setuptools and the debugger's protocol use are no misspelt keywords."
+    for key in ('example', 'nullable', 'discriminator', 'xml', 'x-order', '_enum', '$$description', 'comment', 'note',
+                'when', 'defs', 'unit', 'enumNames', 'markdownDescription', 'content', 'optional', 'propertyOrder'):
+        assert documents(compile({'type': 'integer', 'enum': [1], key: {}}))=={'1'}
+    assert compile({'$schema': 'http://json-schema.org/schema#', 'const': 1}).schema=={'const': 1}
+
+def test_a_schema_of_an_editor_that_marks_its_files(tmp_path):
+    (tmp_path/'a.json').write_bytes(b'\xef\xbb\xbf{"const": 1, "allOf": [{"$ref": "b"}]}')
+    (tmp_path/'b.json').write_text('{"type": "integer"}')
+    assert documents(compile(tmp_path/'a.json'))=={'1'}
+
+def sampled(language, seed, longest=300):
+    "A document of random bytes that the grammar allows; `None` where it is too long."
+    draw, state, out = random.Random(seed), matcher(language.lark), b''
+    while len(out)<longest:
+        ways = allowed(state)
+        ends = [w for w in ways if w in (256, *b'"}]')]
+        byte = draw.choice(ends if ends and (len(out)>60 or draw.random()<.3) else sorted(ways))
+        if byte==256: return out.decode()
+        state.consume_tokens([byte])
+        out += bytes([byte])
+    return None
+
+def test_what_pydantic_reads_and_does_not_write_holds():
+    "Addresses, decimals, keys that are numbers, times without a zone: the class itself reads what comes out."
+    import datetime, decimal, pydantic
+    from typing import Annotated
+    from pydantic import Field
+    class Bill(pydantic.BaseModel):
+        shop: pydantic.HttpUrl
+        base: pydantic.PostgresDsn
+        items: dict[int, str]
+        flags: dict[bool, int]
+        price: Annotated[decimal.Decimal, Field(max_digits=5, decimal_places=2)]
+        share: Annotated[decimal.Decimal, Field(ge=0, le=1, decimal_places=3)]
+        any: decimal.Decimal
+        when: pydantic.NaiveDatetime
+    language = compile(Bill)
+    texts = [x for x in (sampled(language, seed, 2000) for seed in range(40)) if x]
+    assert len(texts)>30
+    for text in texts: assert Bill.model_validate_json(text, strict=True)
+    with pytest.raises(BadValue, match='inherits'): compile(pydantic.BaseModel)
+    class Odd(pydantic.BaseModel): what: type
+    with pytest.raises(BadValue, match='Odd.*JSON can say'): compile(Odd)
+    class Later(pydantic.BaseModel): what: 'NotYet' # noqa: F821
+    with pytest.raises(BadValue, match='Later.*not fully defined'): compile(Later)
 
 @pytest.mark.parametrize('name', BOUNDED)
 def test_large_schemas_stay_bounded(name):

@@ -2,7 +2,8 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
-    "errors": ["DecodelabError", "DataError", "ModelError", "RunError", "nearest", "BadValue", "MissingExtra", "needs"],
+    "errors": ["SHOWN", "LISTED", "DecodelabError", "DataError", "ModelError", "RunError", "nearest", "BadValue",
+        "MissingExtra", "needs"],
     "files": ["write_through", "write_atomic", "to_json", "bounded", "digest", "read_text", "json_lines", "read_index",
         "end_of", "read_records", "Journal", "read_journal"],
     "parameters": ["UNREADABLE", "MOST", "BadParameters", "Parameters", "param", "choices", "allowed", "unit_of",

@@ -8,7 +8,8 @@ import difflib, importlib.util
 from collections.abc import Iterable
 
 # %% auto #0
-__all__ = ['DecodelabError', 'DataError', 'ModelError', 'RunError', 'nearest', 'BadValue', 'MissingExtra', 'needs']
+__all__ = ['SHOWN', 'LISTED', 'DecodelabError', 'DataError', 'ModelError', 'RunError', 'nearest', 'BadValue', 'MissingExtra',
+           'needs']
 
 # %% ../../../nbs/core/00_errors.ipynb #3dfd5431
 class DecodelabError(Exception):
@@ -31,6 +32,8 @@ def nearest(name:object, # What was given
     return next(iter(difflib.get_close_matches(str(name), list(allowed), n=1)), None)
 
 # %% ../../../nbs/core/00_errors.ipynb #37d96dbb
+SHOWN, LISTED = 240, 40 # Characters of a value, and names, that a sentence holds
+
 class BadValue(DecodelabError, ValueError):
     "A value outside what is allowed."
     def __init__(self,
@@ -42,7 +45,10 @@ class BadValue(DecodelabError, ValueError):
         several = allowed if isinstance(allowed, Iterable) and not isinstance(allowed, str) else ()
         names = [str(name) for name in several]
         close = nearest(value, names) if isinstance(value, str) else None
-        text = f'{what}: got {value!r}; allowed: {", ".join(names) if names else allowed}.'
+        given = repr(value)
+        if len(given)>SHOWN: given = f'{given[:SHOWN-40]}… ({len(given):,} characters)'
+        listed = ', '.join(names[:LISTED])+(f' and {len(names)-LISTED:,} others' if len(names)>LISTED else '')
+        text = f'{what}: got {given}; allowed: {listed if names else allowed}.'
         super().__init__(' '.join(filter(None, [text, close and f'Did you mean {close!r}?', hint])))
         self.what, self.value, self.allowed, self.nearest = what, value, allowed, close
 

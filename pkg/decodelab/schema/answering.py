@@ -35,6 +35,7 @@ class Distribution:
         "The log-probability of a text."
         if text not in self.texts: raise BadValue('text', text, self.texts[:20])
         return float(self.logprobs[self.texts.index(text)])
+    def __repr__(self)->str: return f'Distribution({len(self.texts)} texts, P(L) = {np.exp(self.coverage):.3g})'
     def _repr_html_(self)->str:
         p = sorted(zip(np.exp(self.conditional), self.texts), reverse=True)
         rows = [_row(f'<code>{escape(cut_short(t))}</code>', _bar(x)) for x,t in p[:20]]

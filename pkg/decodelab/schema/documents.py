@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib, json, re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urljoin
 from ..core.errors import BadValue, ModelError
+from .compiling.classes import schema_of
 
 # %% auto #0
 __all__ = ['strict_json', 'Document', 'read', 'bundled']
@@ -34,7 +36,7 @@ def strict_json(text:str|bytes, # The document
     "Read JSON that every reader reads alike; else one error that says where."
     if len(text)>SIZE: raise BadValue(what, f'{len(text):,} characters', f'at most {SIZE:,}')
     try:
-        if isinstance(text, bytes): text = text.decode()
+        if isinstance(text, bytes): text = text.decode('utf-8-sig') # some editors begin a file with a mark
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_constant)
     except UnicodeDecodeError as e:
         raise BadValue(what, e.object[e.start:e.start+4], 'UTF-8', f'Byte {e.start}.') from e
@@ -49,7 +51,8 @@ def _plain(value:Any, # What a caller gave
           )->Any: # The same as JSON, not deeper than `DEPTH`
     "A copy that shares nothing with the caller's; what JSON cannot say is an error."
     try: text = json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as e:
+    except RecursionError as e: raise BadValue('schema', 'deeper nesting', f'at most {DEPTH} levels') from e
+    except (TypeError, ValueError) as e:
         raise BadValue('schema', type(value).__name__, 'what JSON can say', f'{e}.') from e
     if len(text)>SIZE: raise BadValue('schema', f'{len(text):,} characters', f'at most {SIZE:,}')
     try: json.dumps(value, ensure_ascii=False).encode()
@@ -74,7 +77,7 @@ class Document:
 
 def _of_class(model:type)->Document:
     "The schema of a pydantic class, its objects closed: what a class does not name it does not take."
-    schema = model.model_json_schema() # type: ignore[attr-defined]
+    schema = schema_of(model)
     for node in nodes(schema):
         if 'properties' in node: node.setdefault('additionalProperties', False)
     return Document(model.__name__, schema, model)
@@ -106,8 +109,9 @@ def _of_file(path:Path)->Document:
 
 def _schema(value:Any)->Schema:
     "A schema is an object or a truth value."
-    if not isinstance(value, (dict, bool)): raise BadValue('schema', value, 'a JSON object, true or false')
-    return _plain(value)
+    if isinstance(value, (dict, bool)): return _plain(value)
+    python = 'Put a Python type into a class: `RootModel[…]`.' if hasattr(value, '__origin__') else ''
+    raise BadValue('schema', value, 'a JSON object, true or false', python)
 
 def read(spec:Any, # A dict, a truth value, JSON text, a file, `package.module:Class`, or a pydantic class
         )->Document:
@@ -136,7 +140,8 @@ OTHERS = frozenset('''$schema $id id $ref $anchor $dynamicRef $dynamicAnchor $re
     title description default examples deprecated readOnly writeOnly minimum maximum exclusiveMinimum
     exclusiveMaximum multipleOf minLength maxLength pattern format contentEncoding contentMediaType minItems maxItems
     uniqueItems minContains maxContains minProperties maxProperties required dependentRequired'''.split())
-OPENAPI = ('nullable', 'discriminator', 'xml', 'example', 'externalDocs', 'propertyOrdering', 'additionalProperty')
+OTHERS_USE = ('nullable', 'discriminator', 'xml', 'example', 'externalDocs', 'propertyOrdering', 'additionalProperty',
+    'comment', 'defs', 'multiple', 'when') # OpenAPI, editors, Vega
 KNOWN = frozenset((*ONE, *LISTS, *MAPS, *OTHERS))
 
 def places(node:Any, # A schema
@@ -170,14 +175,30 @@ def _distance(a:str, b:str)->int:
         rows.append(row)
     return rows[-1][-1]
 
+@lru_cache(maxsize=4096)
 def misspelt(key:str)->str|None:
     "The keyword that an unknown key was probably meant to be."
-    if key in KNOWN or key in OPENAPI or key.startswith(('x-', 'x_')): return None
+    if spoken(key): return None
     bare = re.sub(r'[_\-\s]', '', key).lower()
     for word in sorted(KNOWN, key=lambda w: (_distance(key, w), w)):
-        if bare==word.lower().lstrip('$') or len(key)>=4 and _distance(key, word)<=(1 if len(key)<7 else 2): return word
-        if _distance(key, word)>len(key)//2: return None
+        if bare==word.lower().lstrip('$'): return word
+        near = len(key)>=3 and len(word)>=4 and _distance(key, word)<=(1 if len(key)<7 else 2)
+        if near: return word
+        if _distance(key, word)>max(len(key)//2, 1): return None
     return None
+
+def spoken(key:str)->bool:
+    "Is this a keyword, or one that others than JSON Schema use?"
+    return key in KNOWN or key in OTHERS_USE or key.startswith(('x-', 'x_', '_', '$$'))
+
+WRAPS = ('function', 'parameters', 'input_schema', 'inputSchema', 'json_schema', 'schema') # Tools, response formats
+
+def wrapped(value:dict[str, Any])->str:
+    "Where the schema stands in a tool's description or a response format; empty for a schema."
+    speaks = [k for k in value if k in KNOWN and k not in ('title', 'description', '$comment', '$schema')]
+    if speaks and not (speaks==['type'] and value['type'] in WRAPS): return ''
+    key = next((k for k in WRAPS if isinstance(value.get(k), dict)), '')
+    return '.'.join(filter(None, [key, wrapped(value[key])])) if key else ''
 
 def check_spelling(schema:Any, path:tuple[str, ...]=())->None:
     "A key that is nearly a keyword is an error that names it."
@@ -190,13 +211,13 @@ def check_spelling(schema:Any, path:tuple[str, ...]=())->None:
 # %% ../../../nbs/schema/00_documents.ipynb #8c66d5de
 DIALECTS = {'http://json-schema.org/draft-04/schema': 4, 'http://json-schema.org/draft-06/schema': 6,
             'http://json-schema.org/draft-07/schema': 7, 'https://json-schema.org/draft/2019-09/schema': 2019,
-            'https://json-schema.org/draft/2020-12/schema': 2020}
+            'https://json-schema.org/draft/2020-12/schema': 2020, 'http://json-schema.org/schema': 2020}
 
 def dialect(schema:Schema, default:int=0)->int:
     "Which draft a schema is written in."
     named = schema.get('$schema') if isinstance(schema, dict) else None
     if named is not None:
-        key = str(named).rstrip('#').replace('https://json-schema.org/draft-0', 'http://json-schema.org/draft-0')
+        key = re.sub(r'^https(://json-schema.org/(?:draft-0|schema))', r'http\1', str(named).rstrip('#'))
         if key not in DIALECTS: raise BadValue('$schema', named, list(DIALECTS))
         return DIALECTS[key]
     if default: return default
@@ -273,6 +294,7 @@ def _load(bundle:Bundle, address:str, ref:str)->tuple[Any, int]:
         raise BadValue('$ref', ref, 'a place in this schema',
             'References to files need a schema that is read from a file.')
     path = (bundle.folder/unquote(beside)).resolve()
+    if not path.exists() and path.with_name(path.name+'.json').is_file(): path = path.with_name(path.name+'.json')
     if not path.is_relative_to(bundle.folder.resolve()) or not path.is_file():
         raise BadValue('$ref', ref, sorted(p.name for p in bundle.folder.glob('*.json')))
     schema = _schema(strict_json(path.read_bytes(), path.name))
@@ -284,15 +306,23 @@ def _load(bundle:Bundle, address:str, ref:str)->tuple[Any, int]:
     bundle.learn(schema, address, draft)
     return bundle.resources[address]
 
+def _definitions(schema:Any)->Iterator[str]:
+    "References that would lead to a definition."
+    for path in (('$defs',), ('definitions',), ('defs',), ('components', 'schemas')):
+        found = schema
+        for key in path: found = found.get(key, {}) if isinstance(found, dict) else {}
+        if isinstance(found, dict): yield from ('#'+pointer((*path, name)) for name in found)
+
 def _walk(bundle:Bundle, node:Any, draft:int, address:str, fragment:str, ref:str)->Any:
     "Follow a JSON pointer."
+    target = address
     for step in unquote(fragment).split('/')[1:]:
         step = step.replace('~1', '/').replace('~0', '~')
         if isinstance(node, list) and step.isdigit() and int(step)<len(node): node = node[int(step)]
         elif isinstance(node, dict) and step in node: node = node[step]
         else:
-            raise BadValue('$ref', ref, sorted(node) if isinstance(node, dict) and len(node)<50
-                else 'a place that exists')
+            known = list(_definitions(bundle.resources[target][0])) if target in bundle.resources else []
+            raise BadValue('$ref', ref, known or 'a place that exists', '' if known else 'Here are no definitions.')
         address, draft = bundle.where.get(id(node), (address, draft))
     if not isinstance(node, (dict, bool)): raise BadValue('$ref', ref, 'a place that holds a schema')
     if isinstance(node, dict) and id(node) not in bundle.where: bundle.learn(node, address, draft)
@@ -391,6 +421,8 @@ def modern(bundle:Bundle, node:Any)->Any:
 # %% ../../../nbs/schema/00_documents.ipynb #1b9e8aa8
 IN_PLACE = ('allOf', 'anyOf', 'oneOf', 'not', 'if', 'then', 'else', 'dependentSchemas') # They speak of the same value
 
+WAYS = 1_000_000
+
 def _same_value(whole:dict[str, Any], node:Any)->Iterator[Any]:
     "Schemas that speak of the value that this one speaks of."
     if not isinstance(node, dict): return
@@ -399,7 +431,7 @@ def _same_value(whole:dict[str, Any], node:Any)->Iterator[Any]:
 
 def check_progress(whole:dict[str, Any])->None:
     "References that go in a circle around one value are an error."
-    done: set[int] = set()
+    done: dict[int, int] = {} # Schemas that a validator looks at for one value, repetitions counted
     on_path: set[int] = set()
     for start in (whole, *whole.get('$defs', {}).values()):
         todo = [(start, _same_value(whole, start))]
@@ -407,7 +439,9 @@ def check_progress(whole:dict[str, Any])->None:
         while todo:
             node, rest = todo[-1]
             if (inner := next(rest, None)) is None:
-                done.add(id(node))
+                done[id(node)] = 1+sum(done.get(id(x), 1) for x in _same_value(whole, node))
+                if done[id(node)]>WAYS:
+                    raise BadValue('schema', 'references that multiply', f'at most {WAYS:,} schemas for one value')
                 on_path.discard(id(node))
                 todo.pop()
             elif id(inner) in on_path:
@@ -423,7 +457,10 @@ def bundled(document:Document)->Schema:
     "A checked schema in draft 2020-12 that needs nothing around it."
     schema = document.schema
     if isinstance(schema, bool): return schema
+    if inside := wrapped(schema): raise BadValue('schema', 'what a schema is wrapped in', f'its `{inside}` alone')
     check_spelling(schema)
+    if schema and not any(map(spoken, schema)):
+        raise BadValue('schema', ', '.join(schema), 'keywords of JSON Schema', 'It has none, so it would allow everything.')
     draft = dialect(schema)
     _meta(schema, draft)
     bundle = Bundle(document.folder, root='https://schema.invalid/'+document.file)

@@ -319,6 +319,8 @@ class Exact:
     cut: int # Tries that ran out of tokens: no texts of L
     runs: int # Nodes of the trie that were run
     error: Hopeless|None = None # Why samples are missing
+    def __repr__(self)->str:
+        return f'Exact({len(self.samples)} samples, {len(self.accepted)} tries, P(L) = {self.mass[0]:.4g})'
     @property
     def acceptance(self)->float: return float(self.accepted.mean()) if len(self.accepted) else 0.
     @property

@@ -2,7 +2,7 @@
 
 # %% ../../../nbs/schema/03_finite.ipynb #dea5418c
 from __future__ import annotations
-import functools, itertools
+import functools, itertools, re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -26,9 +26,31 @@ def byte_tokenizer()->Any:
         def __call__(self, text:bytes|str)->list[int]: return list(text if isinstance(text, bytes) else text.encode())
     return LLTokenizer(TokenizerWrapper(Bytes()), n_vocab=257, eos_token=256)
 
+NESTED = 1_000 # llguidance follows rules by recursion: twice as deep it ends the whole process
+WORD = re.compile(r'"(?:[^"\\]|\\.)*"|/(?:[^/\\]|\\.)+/|([A-Za-z_]\w*)')
+
+def nested(lark:str)->int:
+    "How deep rules of a grammar lead from one to another; not counted where there are few."
+    if lark.count(':')<NESTED: return 0
+    rules: dict[str, list[str]] = {}
+    last: list[str] = []
+    for line in lark.splitlines():
+        if found := re.match(r'\??([A-Za-z_]\w*)[^:"/\s]*\s*:', line): last = rules.setdefault(found[1], [])
+        last += filter(None, WORD.findall(line, found.end() if found else 0))
+    seen, deepest, path = set(), 0, [iter(['start'])]
+    while path:
+        name = next(path[-1], None)
+        if name is None: path.pop()
+        elif name not in seen:
+            seen.add(name)
+            path.append(iter(rules.get(name, ())))
+            deepest = max(deepest, len(path))
+    return deepest
+
 def matcher(lark:str)->Any:
     "A matcher of bytes; an error of llguidance is one clear error."
     from llguidance import LLMatcher
+    if nested(lark)>NESTED: raise BadValue('grammar', 'rules inside one another, deeper', f'at most {NESTED:,} levels')
     m = LLMatcher(byte_tokenizer(), LLMatcher.grammar_from_lark(lark), log_level=0)
     if m.is_error(): raise BadValue('grammar', lark[:60], 'what llguidance can compile', m.get_error().splitlines()[0])
     return m

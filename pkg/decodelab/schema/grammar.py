@@ -18,14 +18,14 @@ from .shapes import Array, Fixed, Number, Object, Text, note, text_expression, t
 __all__ = []
 
 # %% ../../../nbs/schema/04_grammar.ipynb #c2c826db
-GAP = r'(?: |\n(?: {0,24}|\t{0,8}))?' # Flexible white space: at most one line end, and a bounded indent
+GAP = r'(?: {1,2}|\n(?: {0,8}|\t{0,4}))?' # Flexible white space: no flood, whatever a model likes
 SEPARATORS = {
     'json': {'{': '"{"', '}': '"}"', '[': '"["', ']': '"]"', ',': '", "', ':': '": "'},
     'compact': {c: f'"{c}"' for c in '{}[],:'},
     'flexible': {'{': rf'/\{{{GAP}/', '}': rf'/{GAP}\}}/', '[': rf'/\[{GAP}/', ']': rf'/{GAP}\]/', ',': rf'/,{GAP}/',
         ':': '/: ?/'}}
 NAMES = {'{': 'OPEN', '}': 'CLOSE', '[': 'FIRST', ']': 'LAST', ',': 'COMMA', ':': 'COLON'}
-LARK = 8_000_000 # Characters of a grammar
+LARK, RULES = 8_000_000, 40_000 # Characters and rules of a grammar; llguidance numbers symbols with 16 bits
 
 # %% ../../../nbs/schema/04_grammar.ipynb #66448bd6
 @dataclass
@@ -33,6 +33,7 @@ class Writer:
     "A grammar as far as it is written."
     survey: Survey
     rules: dict[str, str] = field(default_factory=dict) # By name
+    shared: dict[str, str] = field(default_factory=dict) # Names, by what the rule says
     terminals: dict[str, str] = field(default_factory=dict) # Names, by expression
     values: dict[State, str] = field(default_factory=dict) # Names of states
     todo: list[State] = field(default_factory=list)
@@ -54,10 +55,14 @@ class Writer:
         "A rule of these ways."
         every = list(dict.fromkeys(ways))
         if not name and len(every)==1 and ' ' not in every[0]: return every[0]
+        text = ' | '.join(every)
+        if not name and text in self.shared: return self.shared[text]
         name = name or f'r{len(self.rules)}'
-        self.rules[name] = ' | '.join(every)
+        self.rules[name] = text
+        self.shared.setdefault(text, name)
         self.length += len(self.rules[name])
         if self.length>LARK: raise BadValue('schema', 'a larger grammar', f'at most {LARK:,} characters')
+        if len(self.rules)>RULES: raise BadValue('schema', 'a larger grammar', f'at most {RULES:,} rules')
         return name
 
 # %% ../../../nbs/schema/04_grammar.ipynb #c31768d3

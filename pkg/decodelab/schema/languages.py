@@ -31,6 +31,7 @@ class Language:
     model: type|None = None # The pydantic class that it came from
     unenforced: tuple[str, ...] = () # What the grammar is weaker in: `keyword at pointer: reason`
 
+    def __repr__(self)->str: return f'Language({self.name!r}, {self.kind}, {len(self.unenforced)} not enforced)'
     def _repr_markdown_(self)->str:
         "Name, kind, and what is not enforced."
         weak = '\n'.join(f'- `{u}`' for u in self.unenforced)
@@ -42,7 +43,10 @@ ROOT = frozenset({('', True)}) # The state of a whole document
 
 def try_out(lark:str)->None:
     "llguidance takes the grammar, and can make masks of the beginnings of its texts."
-    m = matcher(lark)
+    try: m = matcher(lark)
+    except BadValue as e:
+        raise BadValue('schema', 'more than a mask can follow', 'one with fewer keys and patterns at one place',
+            str(e).partition('compile. ')[2] or 'Its values lie too deep inside one another.') from e
     for byte in (None, ord('{'), ord('"')):
         if byte is not None and not m.try_consume_tokens([byte]): break
         m.compute_bitmask()
@@ -54,7 +58,8 @@ def try_out(lark:str)->None:
 def _compiled(text:str, # The bundled schema
               separators:str)->tuple[str, tuple[str, ...]]: # Lark, and what is not enforced
     "A schema's grammar; worked out once for each content."
-    found = survey(source_of(json.loads(text)), ROOT)
+    try: found = survey(source_of(json.loads(text)), ROOT)
+    except RecursionError as e: raise BadValue('schema', 'choices nested deeper', 'oneOf and anyOf that end sooner') from e
     refuse(found, ROOT)
     lark = write(found, ROOT, separators)
     try_out(lark)
@@ -94,7 +99,7 @@ def of_lark(text:str)->Language:
     if '\n' not in text and ':' not in text and len(text)<500:
         if not path.is_file(): raise BadValue('lark', text, 'a file that exists, or a grammar with a rule `start: …`')
         return replace(of_lark(path.read_text()), name=path.stem)
-    if not re.search(r'^\??start\s*:', text, re.M):
+    if not re.search(r'^\??start\b[^:\n]*:', text, re.M):
         raise BadValue('lark', text[:60], 'a grammar with a rule `start: …`')
     m = matcher(text)
     m.compute_bitmask()
@@ -122,6 +127,7 @@ PLAIN: dict[str, Callable[[str], Language]] = {
     'yes_no': lambda _: of_choices(['yes', 'no'], 'yes_no'), 'choice': lambda a: of_choices(a.split(','),
         f'choice:{a}'),
     'words': lambda a: of_words(a or '5'), 'regex': of_regex, 'lark': of_lark}
+BARE = ('integer', 'number', 'yes_no') # Nothing follows
 WITH = {'choice': 'choice:A,B', 'regex': 'regex:[a-z]+', 'lark': 'lark:FILE', 'json': 'json:FILE'} # What must follow
 
 # %% ../../../nbs/schema/05_languages.ipynb #5f75a6f3
@@ -143,6 +149,7 @@ def compile(spec:Any, # A schema: dict, JSON text, file, `package.module:Class` 
 def _plain(spec:str)->Language|None:
     "A plain language, or `None` where the text is a schema or leads to one."
     name, colon, rest = spec.partition(':')
+    if name in BARE and colon: raise BadValue('language', spec, f'{name} alone')
     if name in PLAIN and (colon or name not in WITH): return PLAIN[name](rest)
     if spec.strip() in WITH: raise BadValue('language', spec, f'{WITH[spec.strip()]}')
     looks = re.search(r'[/\\.{}\[\]"\s]', name) or Path(spec).expanduser().exists() or name=='json' or spec in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re, unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from ..core.errors import BadValue
 
 # %% auto #0
@@ -287,12 +288,13 @@ def branch(parts:tuple[Node, ...], in_json:bool, search:bool)->str:
     while parts and parts[-1].kind=='end': parts = parts[:-1]
     text = ''.join(body(p, in_json) for p in parts)
     left, right = ('' if begins or not search else anywhere), ('' if ends or not search else anywhere)
-    out = f'/{quote}{left}{text}{right}{quote}/'
+    out = f'/{quote}{left}{text or "(?:)"}{right}{quote}/' # `//` would begin a comment
     for look in looks:
         seen = ' | '.join(branch((Node('start'), *b), in_json, True) for b in flat(look.parts[0]))
         out += f' & ({seen})' if look.ahead else f' & ~({seen})'
     return out
 
+@lru_cache(maxsize=4096)
 def terminal(pattern:str, # A regular expression as JavaScript reads it
              in_json:bool=True, # Of the characters of a JSON string, with its quotes; else of bare text
              search:bool=True, # May match anywhere; else the whole text

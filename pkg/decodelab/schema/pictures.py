@@ -97,6 +97,7 @@ def key_html()->str:
 class Page:
     "HTML that a notebook shows."
     html: str
+    def __repr__(self)->str: return f'Page({len(self.html):,} characters of HTML)'
     def _repr_html_(self)->str: return self.html
 
 def document(tokens:Sequence[Token], ended:bool=True)->str:

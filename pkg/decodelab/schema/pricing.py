@@ -6,7 +6,7 @@
 from __future__ import annotations
 import json, re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 import numpy as np
 from fastcore.basics import patch
 from scipy.special import logsumexp
@@ -185,6 +185,8 @@ class Price:
     tokens: float # A sample, on average
     positions: np.ndarray # [longest, 2], as of `by_position`
     fields: list[Forced] # Where a model was given
+    def __repr__(self)->str:
+        return f'Price({self.n} samples, {self.truncated} cut off, P(L) = {self.mass[0]:.4g}, cost {self.cost[0]:.4g} nats)'
     @property
     def warning(self)->str:
         "Why the figures cannot be trusted; empty where they can."
@@ -242,7 +244,7 @@ class Document:
     text: str
     log_mass: float # Of the sequence under the plan, unmasked
     log_weight: float # Log-mass that the mask leaves along it: masked sampling draws it at log_mass − log_weight
-    kept: np.ndarray # [T] of its parts, under the model itself
+    kept: np.ndarray = field(repr=False) # [T] of its parts, under the model itself
 
 # %% ../../../nbs/schema/13_pricing.ipynb #ef364849
 def enumerated(model:Causal, prompt:Ids, plan:Sampling,
@@ -284,6 +286,16 @@ class ExactPrice:
     bias: float # KL(masked ‖ p(· | L)), nats, over complete texts
     distance: float # Total variation between the two, over documents by their text
     shares: dict[str, tuple[float, float]] # Of each document, its probability under p(· | L) and under the mask
+    def __repr__(self)->str:
+        return f'ExactPrice({len(self.shares)} documents, P(L) = {self.mass:.4g}, cost {self.cost:.4g} nats)'
+    def _repr_markdown_(self)->str:
+        "The price, and the likeliest documents with their probability before and under the mask."
+        head = {'P(L)': self.mass, 'cost, nats': self.cost, 'bias of masking, nats': self.bias,
+                'total variation': self.distance, 'complete': self.complete}
+        best = sorted(self.shares.items(), key=lambda pair: -pair[1][0])[:5]
+        rows = [*(f'| {k} | {v:.4g} |' for k,v in head.items()),
+                *(f'| `{text[:60]}` | {p:.3g}, masked {q:.3g} |' for text,(p,q) in best)]
+        return '\n'.join(['| | |', '|---|---|', *rows])
 
 # %% ../../../nbs/schema/13_pricing.ipynb #23496e17
 def exact_price(documents:Sequence[Document])->ExactPrice:

@@ -6,6 +6,7 @@ import itertools, json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 from ..core.errors import BadValue
@@ -311,8 +312,13 @@ def text_expression(t:Text)->str:
         count = '*' if not t.low and t.high is None else f'{{{t.low},{"" if t.high is None else t.high}}}'
         parts.append(f'/"{CHAR}{count}"/')
     parts += [f'~({p})' for p in t.differs]
-    if t.excluded: parts.append(f'~/{trie(written_string(v) for v in t.excluded)}/')
+    if t.excluded: parts.append(_none_of(t.excluded))
     return ' & '.join(parts)
+
+@lru_cache(maxsize=256)
+def _none_of(values:tuple[str, ...])->str:
+    "Strings other than these."
+    return f'~/{trie(written_string(v) for v in values)}/'
 
 def written_string(text:str)->str:
     "A string in the one spelling that the language has."
@@ -376,7 +382,7 @@ def _possible(s:Source, shape:Shape, depth:int)->bool:
 def _tags(s:Source, at:str)->dict[str, frozenset[str]]|None:
     "The listed values of the required keys of a schema of objects."
     if (found := shapes_of(s, frozenset({(at, True)}))) and len(found)==1 and isinstance(found[0], Object):
-        listed = {k: finite(s, state) for k,state,needed in found[0].keys if needed}
+        listed = {k: finite(s, state) for k,state,needed in found[0].keys if needed and state not in s.busy}
         return {k: frozenset(json.dumps(v) for v in vs) for k,vs in listed.items() if vs is not None}
     return None
 

@@ -1,4 +1,4 @@
-"Parts of the compiler: formats, numbers, and the branches of a schema."
+"Parts of the compiler: formats, numbers, the branches of a schema, and classes."
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={

@@ -66,7 +66,7 @@ class Source:
     total: int = 0 # And for all
     validators: dict[str, Any] = field(default_factory=dict)
     busy: set[State] = field(default_factory=set) # States whose shapes are being worked out
-    limit: int = 15_000 # For one state; twenty times as much for all
+    limit: int = 15_000 # For one state; twelve times as much for all
     apart: Callable[[Any, str, str], bool] = lambda s,a,b: False # Can no value satisfy both schemas?
 
     def at(self, pointer:str)->Schema:
@@ -113,7 +113,7 @@ def branches(s:Source, todo:Sequence[Demand], kind:str, atoms:Branch|None=None,
     atoms, seen = atoms or [], set(seen)
     while todo:
         s.work += 1
-        if s.work>s.limit or s.total>20*s.limit:
+        if s.work>s.limit or s.total>12*s.limit:
             raise BadValue('schema', 'more combinations', f'at most {s.limit:,} (of anyOf, oneOf, if and not)')
         first, todo = todo[0], todo[1:]
         if first.keyword=='':
@@ -167,12 +167,19 @@ def _any(s:Source, d:Demand)->list[Branch]:
     every = [_inner(s, d, 'anyOf', i) for i in range(len(s.at(d.at)['anyOf']))] # type: ignore[index]
     return [[e] for e in every] if d.holds else [every]
 
+def differ(a:Schema, b:Schema)->bool:
+    "Are these two schemas constants that are told apart at once: strings, or values of different types?"
+    if not (isinstance(a, dict) and isinstance(b, dict) and 'const' in a and 'const' in b): return False
+    x, y = a['const'], b['const']
+    return kind_of(x)!=kind_of(y) or isinstance(x, (str, int)) and x!=y
+
 def _one(s:Source, d:Demand)->list[Branch]:
     "One branch holds and those that could hold with it do not; the opposite: none, or two."
     n = range(len(s.at(d.at)['oneOf'])) # type: ignore[index]
     yes, no = ([_inner(s, d, 'oneOf', i, holds=sign) for i in n] for sign in (True, False))
     if not d.holds: return [no, *([yes[i], yes[j]] for i,j in itertools.combinations(n, 2))]
-    both = {(i, j) for i,j in itertools.combinations(n, 2) if not s.apart(s, yes[i].at, yes[j].at)}
+    both = {(i, j) for i,j in itertools.combinations(n, 2)
+        if not differ(s.at(yes[i].at), s.at(yes[j].at)) and not s.apart(s, yes[i].at, yes[j].at)}
     return [[yes[i], *(no[j] for j in n if (min(i, j), max(i, j)) in both)] for i in n]
 
 def _not(s:Source, d:Demand)->list[Branch]: return [[_inner(s, d, 'not', holds=not d.holds)]]
