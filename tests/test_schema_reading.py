@@ -324,3 +324,9 @@ def test_texts_that_may_go_on_are_truncated():
                                                                                                'truncated'),
                            ('yes_no', 'yx', 'invalid')]:
         assert validate(text, spec, 'length').status==want, text
+
+@pytest.mark.parametrize('given', [None, b'{}', {'a': 1}, 3])
+def test_what_is_no_text_is_one_clear_error(given):
+    from decodelab.core.errors import BadValue
+    for read in (validate, extract):
+        with pytest.raises(BadValue, match='a string, as generated'): read(given, {'type': 'object'})

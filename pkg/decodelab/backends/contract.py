@@ -99,7 +99,7 @@ def _bounds(s:Sampling)->dict[str, tuple[bool, str]]:
                 min_p=(_real(s.min_p) and 0 <= s.min_p <= 1, '0 to 1'),
                 seed=(_whole(s.seed, -1<<63), 'a whole number of at most 64 bits'),
                 stop=(texts, 'a tuple of non-empty strings'), stop_ids=(ids, 'a tuple of token ids'),
-                constraint=(language, 'a Constraint, or None'))
+                constraint=(language, 'a Constraint, as `schema.constrain(model, …)` makes it, or None'))
 
 def _real(value:Any)->bool: return isinstance(value, Real) and not isinstance(value, bool)
 def _whole(value:Any, least:int)->bool:

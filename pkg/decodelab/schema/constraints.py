@@ -64,6 +64,11 @@ class Grammar:
     def check(self, text:str)->str:
         "What is wrong with a finished text; empty when it is of the language."
         return fault(self.language, text)
+    def fits(self, model:Causal)->None:
+        "A model whose tokens are others than those it was made for is an error."
+        words = tokens_of(model)[0]
+        if words is not self.words and words.tokens!=self.words.tokens:
+            raise BadValue('constraint', f'{self.name} for {self.words.name}', f'constrain(model, …) of {model.name}')
 
 # %% ../../../nbs/schema/07_constraints.ipynb #54e54cba
 class GrammarMatcher:
@@ -190,6 +195,7 @@ def constrain(model:Causal, language:Any)->Grammar: ...
 def constrain(model:Sampler, language:Any)->Grammar|Described: ...
 def constrain(model:Any, language:Any)->Any: # A `Language`, or what `compile` takes
     "A constraint for one model; a server is told what it has to hold."
+    if not hasattr(model, 'capabilities'): raise BadValue('model', model, 'a model, as `load` gives it')
     if not isinstance(language, Language): language = compile(language)
     if not model.capabilities.full_distribution: return Described(language)
     words, tokenizer = tokens_of(model)

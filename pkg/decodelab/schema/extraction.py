@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from ..backends.contract import Finish
+from ..core.errors import BadValue
 from .languages import Language
 from .validation import BODY, NUMBER, SPACE, STRING, Fault, Reading, Verdict
 from .validation import as_language, fault_of, faulty, is_cut, read, validate
@@ -202,6 +203,7 @@ def extract(text:str, # As generated
             finish:Finish|None=None, # Why the text ended, where that is known
            )->Verdict: # `text` is the document as it was written, `start` its place
     "The document of an answer, or the precise reason why there is none."
+    if not isinstance(text, str): raise BadValue('text', text, 'a string, as generated')
     language = as_language(language)
     if language is not None and language.kind!='json': return _extract_words(text, language, finish)
     s = scan(text)

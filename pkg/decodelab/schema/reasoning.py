@@ -87,6 +87,8 @@ class Reasoned:
     def blanks(self)->frozenset[int]:
         "Tokens of white space."
         return frozenset(i for i,piece in enumerate(self.pieces) if piece and not piece.strip(b' \t\r\n'))
+    def fits(self, model:Causal)->None:
+        if hasattr(self.document, 'fits'): self.document.fits(model)
     def start(self)->ReasonedMatcher: return ReasonedMatcher(self, [Standing('reasoning')])
 
 # %% ../../../nbs/schema/15_reasoning.ipynb #a878a345

@@ -411,6 +411,7 @@ def validate(text:str, # As generated
              finish:Finish|None=None, # Why the text ended, where that is known
             )->Verdict:
     "Whether a text is a document of a language."
+    if not isinstance(text, str): raise BadValue('text', text, 'a string, as generated')
     language = as_language(language)
     if language is not None and language.kind!='json': return _validate_words(text, language, finish)
     value, fault = strict(text)
