@@ -303,6 +303,7 @@ def test_schema_eval_separators_cost_the_answer(tmp_path, monkeypatch):
 BAD = [(dict(modes='constrain,exactly'), "Did you mean 'exact'"),
        (dict(data='extractions'), "Did you mean 'extraction'"),
        (dict(data='tests/work.py'), 'tests/work.py'), (dict(modes=','), 'modes'),
+       (dict(backend='server:http://localhost:1'), 'a runtime that shows every distribution'),
        (dict(data='nothing.jsonl'), 'a JSONL file that exists'), (dict(schema_spec='{}'), 'none with data=reference'),
        (dict(data='tests/tasks/questions.jsonl', schema_spec='{"type": "string"}'), 'is not of schema')]
 

@@ -103,6 +103,9 @@ def answer_of(text:str, where:str, language:Language)->Any:
 def check_schema(p:SchemaEvalParameters)->None:
     "Modes, questions and schemas are good; no model is needed."
     modes_of(p.modes)
+    if p.backend.startswith('server:'):
+        raise BadValue('backend', p.backend, 'a runtime that shows every distribution: reference, hf, gguf, mlx, vllm',
+                       'A server answers under a schema in `decodelab-eval run --model decodelab`, without a price.')
     for task in tasks_of(p):
         language_of(json.dumps(task.schema), p.separators)
         if 'field' in modes_of(p.modes): with_reasoning(task.schema)
