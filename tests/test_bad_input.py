@@ -195,7 +195,7 @@ MESSAGES = [dict(role='user', content='hi')]
 @pytest.fixture
 def templated(student, monkeypatch):
     "Every way to a chat template that a tokenizer of Transformers has: `hf:`, `mlx:`, `vllm:`, and a server's folder."
-    from decodelab.backends.dialects import FolderTexts
+    from decodelab.backends.server_texts import FolderTexts
     from decodelab.backends.planned import Tokenized
     served = FolderTexts('server:x', str(reference('student')))
     assert type(student).chat is Tokenized.chat and type(student).chat_text is Tokenized.chat_text

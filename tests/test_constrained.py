@@ -166,7 +166,8 @@ def test_matchers_go_back_and_part_as_fresh_ones(which, request):
         if rng.random() < .3:
             bad = next(t for t in range(65, model.vocab_size) if t not in bits_of(matcher, model.vocab_size))
             with pytest.raises(ModelError): matcher.accept([bad])
-            with pytest.raises(ModelError, match='schema'): grammar.fill([matcher], [0], np.zeros((1, -(-model.vocab_size//32)), np.int32))
+            bits = np.zeros((1, -(-model.vocab_size//32)), np.int32)
+            with pytest.raises(ModelError, match='schema'): grammar.fill([matcher], [0], bits)
             assert not matcher.done and not matcher.complete
             matcher.rewind(1)
         back = int(rng.integers(0, len(ids)+1))
@@ -222,7 +223,8 @@ def test_stop_strings_do_not_cut_and_stop_tokens_end_a_complete_text_only(studen
     for seed in range(6):
         s, = student.sample([student.encode('Q')], Sampling(**vars(plan) | dict(seed=seed)))[0]
         assert s.text=='"a1b"' and s.finish=='eos' and s.ids[-1] in (newline, *student.eos_ids)
-    ends = np.logaddexp.reduce(student.next_logprobs([(*student.encode('Q'), *s.ids[:-1])])[0][[newline, *student.eos_ids]])
+    after = student.next_logprobs([(*student.encode('Q'), *s.ids[:-1])])[0]
+    ends = np.logaddexp.reduce(after[[newline, *student.eos_ids]])
     assert abs(s.notes['kept'][-1]-ends) < 1e-5
 
 def test_streams_say_what_samples_say(student, smol):
@@ -300,7 +302,8 @@ def test_other_runtimes_draw_what_transformers_draws(runtime, student):
     schemas = [*objects(60), SHAPE, LIST, dict(const='x'), dict(type='boolean')]
     prompt = student.encode('Q: ')
     assert runtime.encode('Q: ')==prompt
-    plans = [[Sampling(constraint=constrain(m, s), max_tokens=40, seed=i, temperature=1.2) for i,s in enumerate(schemas)]
+    plans = [[Sampling(constraint=constrain(m, s), max_tokens=40, seed=i, temperature=1.2)
+              for i,s in enumerate(schemas)]
              for m in (runtime, student)]
     ours, theirs = (m.sample([prompt]*64, p) for m,p in zip((runtime, student), plans))
     alike = [a.ids==b.ids and a.finish==b.finish for (a,),(b,) in zip(ours, theirs)]
@@ -322,7 +325,8 @@ def test_other_runtimes_stream_and_count(runtime):
 
 def test_forced_tokens_change_nothing_on_other_runtimes(runtime, monkeypatch):
     prompts = [runtime.encode(f'Q{i}: ') for i in range(6)]
-    plans = [Sampling(constraint=constrain(runtime, s), max_tokens=40, seed=i) for i,s in enumerate([SHAPE, LIST, *objects(4)])]
+    plans = [Sampling(constraint=constrain(runtime, s), max_tokens=40, seed=i)
+             for i,s in enumerate([SHAPE, LIST, *objects(4)])]
     ours = runtime.sample(prompts, plans)
     unforced(monkeypatch)
     for (a,),(b,) in zip(ours, runtime.sample(prompts, plans)):
@@ -354,8 +358,9 @@ def made_up(tmp_path_factory):
     from transformers import LlamaConfig, LlamaForCausalLM
     from decodelab.backends.shipped import tokenizer
     torch.manual_seed(0)
-    config = LlamaConfig(hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2, vocab_size=300,
-                         num_key_value_heads=2, max_position_embeddings=1024, bos_token_id=None, eos_token_id=261, pad_token_id=256)
+    config = LlamaConfig(hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2,
+                         vocab_size=300, num_key_value_heads=2, max_position_embeddings=1024, bos_token_id=None,
+                         eos_token_id=261, pad_token_id=256)
     folder = tmp_path_factory.mktemp('made_up')
     LlamaForCausalLM(config).float().save_pretrained(folder)
     tokenizer().save_pretrained(folder)
@@ -375,13 +380,15 @@ def test_documents_are_valid_or_cut(which, request):
     "Sampled hot over schemas of every kind, each held against two validators; a padded head allows nothing."
     check_documents(request.getfixturevalue(which), 3)
 
-def test_documents_of_other_runtimes_are_valid_or_cut(runtime): check_documents(runtime, 3 if 'vllm' in runtime.name else 1)
+def test_documents_of_other_runtimes_are_valid_or_cut(runtime):
+    check_documents(runtime, 3 if 'vllm' in runtime.name else 1)
 
 def test_the_bench_says_what_it_measured():
     from click.testing import CliRunner
     from decodelab.lab.cli import main
     def ran(*args): return CliRunner().invoke(main, ['bench', 'schema', *args])
-    out = ran('--backend', 'reference:student', '--rows', '1,4', '--rounds', '1', '--tokens', '8', '--shape', 'choice').output
+    given = ('--rows', '1,4', '--rounds', '1', '--tokens', '8', '--shape', 'choice')
+    out = ran('--backend', 'reference:student', *given).output
     assert out.count('constrained/free')==2 and 'mask p50' in out and 'xgrammar' in out and 'covered of' in out
     for args,names in ((('--rows', 'x'), 'rows'), (('--shape', 'strngs'), 'strings'), (('--backend', 'nope:x'), 'nope'),
                        (('--backend', 'reference:student', '--no-peers', '--validity', '4', '--schemas', 'no'), 'no')):

@@ -10,7 +10,8 @@ SPECIAL = ('<s>', '</s>', '<unk>')
 def fuzzed(n=200, seed=0):
     "Texts of every kind of character, control characters and unassigned planes left out."
     rng = random.Random(seed)
-    pools = ('abcdefghij XYZ', '0123456789.,:;', '{}[]"\\/ \n\t', 'éüñßÆøç', '東京漢字かな', '👩‍👧🎉🇩🇪', 'Привет мир', ' \u0301\u00a0\u200b\u2581▁Ġ')
+    pools = ('abcdefghij XYZ', '0123456789.,:;', '{}[]"\\/ \n\t', 'éüñßÆøç', '東京漢字かな', '👩‍👧🎉🇩🇪',
+             'Привет мир', ' \u0301\u00a0\u200b\u2581▁Ġ')
     return [''.join(rng.choice(rng.choice(pools)) for _ in range(rng.randint(1, 30))) for _ in range(n)]
 
 def check(model, texts, dummy=b''):
@@ -30,7 +31,8 @@ class Made(Tokenized):
 
 def fast(tokenizer, **tokens):
     from transformers import PreTrainedTokenizerFast
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token='<s>', eos_token='</s>', unk_token='<unk>', **tokens)
+    marks = dict(bos_token='<s>', eos_token='</s>', unk_token='<unk>')
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **marks, **tokens)
 
 def sentencepiece_like():
     "Llama 2's kind: a dummy prefix, marks for spaces, bytes to fall back on."
@@ -96,7 +98,8 @@ def test_added_tokens_are_text_unless_they_are_special():
 
 @pytest.mark.parametrize('make', [word_pieces, words])
 def test_a_kind_that_cannot_be_expressed_is_one_clear_error(make):
-    with pytest.raises(ModelError, match='words: its tokenizer does not say which bytes'): Made('words', make()).token_bytes()
+    with pytest.raises(ModelError, match='words: its tokenizer does not say which bytes'):
+        Made('words', make()).token_bytes()
 
 def test_a_grammar_is_held_over_sentencepiece():
     "Masks over such a vocabulary allow what its bytes spell; the same letter by two tokens is never forced."

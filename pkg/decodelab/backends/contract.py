@@ -84,6 +84,7 @@ class Sampling:
         for name,(ok,allowed) in _bounds(self).items():
             if not ok: raise BadValue(name, getattr(self, name), allowed)
 
+# %% ../../../nbs/backends/00_contract.ipynb #f1fbc7db
 def _bounds(s:Sampling)->dict[str, tuple[bool, str]]:
     "Of each field, whether it is within its bounds, and what they are."
     texts = isinstance(s.stop, tuple) and all(isinstance(x, str) and x for x in s.stop)

@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 import numpy as np
 from fastcore.basics import patch
-from .contract import Blocks, Capabilities, Ids, Sample, Sampling, Scored, Usage, check_length, samplings
+from .contract import Blocks, Capabilities, Ids, Sample, Sampling, Scored, Usage
+from .contract import check_length, samplings
 from .decoding import generate, stream as stream_of
 from .planner import Trie, build
 from ..core.errors import BadValue, ModelError
@@ -214,6 +215,7 @@ def _read_tokenizer(self:Tokenized, eos_ids:Sequence[int])->None:
     self.adds_bos = t.bos_token_id is not None and list(t('a').input_ids)[:1]==[t.bos_token_id]
     self.prefix_id = next((i for i in (t.bos_token_id, *self.eos_ids) if i is not None), 0)
 
+# %% ../../../nbs/backends/05_planned.ipynb #07707ca7
 PLAIN = ('ByteLevel', 'Metaspace', 'ByteFallback', 'Fuse', 'Strip', 'Replace') # Decoders that look at no neighbour
 NO_BYTES = 'its tokenizer does not say which bytes a token adds to a text, so no grammar can be held'
 
@@ -236,6 +238,7 @@ def bytes_of(token:str, steps:Sequence[dict], byte_level:Mapping[str,int])->byte
         if step['type']=='Replace': token = token.replace(step['pattern']['String'], step['content'])
     return token.encode()
 
+# %% ../../../nbs/backends/05_planned.ipynb #52f6fa58
 @patch
 def token_bytes(self:Tokenized)->Sequence[bytes]:
     "What each token adds to a text; empty for special tokens and for ids that no token has."

@@ -90,6 +90,7 @@ def check_size(out:Any)->None:
         if isinstance(value, dict): left += [*value, *value.values()]
         elif isinstance(value, (list, tuple, set)): left += value
 
+# %% ../../../nbs/core/03_parameters.ipynb #6bd71f5e
 def why_unreadable(error:Exception)->str:
     "An error of the YAML reader in one line."
     problem, mark = getattr(error, 'problem', None), getattr(error, 'problem_mark', None)

@@ -50,6 +50,7 @@ class Registry:
     def __contains__(self, name:object)->bool: return name in self._entries
     def __len__(self)->int: return len(self._entries)
 
+    def __repr__(self)->str: return f'{self.kind}: {", ".join(self._entries)}'
     def _repr_markdown_(self)->str:
         head = [f'| {self.kind} | what it does |', '|---|---|']
         return '\n'.join([*head, *(f'| `{entry.name}` | {entry.doc} |' for entry in self)])

@@ -49,6 +49,7 @@ _WRAP = re.compile(rf'\\(?:{"|".join(_STYLES)})\s*\{{([^{{}}]*)\}}')
 _ATOM = r'\s*(?:\{\s*([-+]?[\d.,]+)\s*\}|(\d))'
 _FRACTION = re.compile(r'\\frac' + _ATOM + _ATOM)
 
+# %% ../../../nbs/eig/01_answers.ipynb #3cdaf959
 def _scripted(text:str)->str:
     "Raised and lowered digits, and roots, as LaTeX has them."
     def raised(met:re.Match)->str:

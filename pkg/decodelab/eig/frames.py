@@ -83,7 +83,7 @@ def _frame_of(marks:Marks, chats:bool)->Frame:
     lead = '' if chats or marks.open else "\nLet's think step by step.\n"
     return Frame(cue, marks.close, end='\n', lead=lead, open=marks.open)
 
-# %% ../../../nbs/eig/02_frames.ipynb #69fb0815
+# %% ../../../nbs/eig/02_frames.ipynb #2968fc27
 def check_ids(backend:Backend, ids:Any, what:str)->None:
     "A sequence of the model's tokens."
     try: found = np.asarray(ids)
@@ -116,6 +116,7 @@ def check_states(backend:Backend, states:Any)->None:
     check_list(states, 'states', 'token sequences')
     for number, state in enumerate(states): check_ids(backend, state, f'state {number}')
 
+# %% ../../../nbs/eig/02_frames.ipynb #69fb0815
 def prompt_ids(backend:Backend, frame:Frame,
                question:str|Sequence[int], # Its text, or the tokens of a prompt that is written already
               )->Ids:

@@ -40,6 +40,7 @@ def as_parameters(given:Any)->Parameters: # Theirs, or those of a rule that has 
         raise BadValue('parameters', given, 'EIGParameters, a dict of some of them, or None for the defaults')
     return given
 
+# %% ../../../nbs/eig/00_parameters.ipynb #98fea4ff
 class EIGEvalParameters(EIGParameters):
     "Parameters of `nbs/eig_eval.ipynb`."
     preset: Literal['fast', 'balanced', 'precision'] | None = param(

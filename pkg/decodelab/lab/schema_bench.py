@@ -227,7 +227,7 @@ def elsewhere(python:str, side:Callable, tokens:Sequence[bytes], end:int, work:W
 def ours(tokenizer:Any)->Callable:
     "This package's side, for `measured`; nothing that was compiled before is used again."
     from decodelab.schema import compile
-    from decodelab.schema import constraints, languages
+    from decodelab.schema import languages
     from decodelab.schema.constraints import Grammar
     def side(tokens, end):
         def compiled(schema):

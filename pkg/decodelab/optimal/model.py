@@ -65,14 +65,19 @@ class OptimalSamplingModel:
         special = tuple(sorted({*self.special_ids, *self.eos_ids})) if force_target_special_tokens else ()
         self.mix = Mix(self.vocabulary, self.how, 1., force_target_first_token, special)
 
-    def __repr__(self): return f'OptimalSamplingModel({self.theta.name!r}, {self.t.name!r}, {self.how.alpha_method!r})'
-    def close(self)->None:
-        self.theta.close()
-        if self.t is not self.theta: self.t.close()
-    def fingerprint(self)->str:
-        "Hash of both models and of how they are mixed."
-        return digest(self.theta.fingerprint(), self.t.fingerprint(), repr(self.how), repr(self.mix.first_by_teacher),
-                      repr(self.mix.by_teacher))
+# %% ../../../nbs/optimal/05_model.ipynb #0p7a0001
+@patch
+def __repr__(self:OptimalSamplingModel)->str:
+    return f'OptimalSamplingModel({self.theta.name!r}, {self.t.name!r}, {self.how.alpha_method!r})'
+@patch
+def close(self:OptimalSamplingModel)->None:
+    self.theta.close()
+    if self.t is not self.theta: self.t.close()
+@patch
+def fingerprint(self:OptimalSamplingModel)->str:
+    "Hash of both models and of how they are mixed."
+    return digest(self.theta.fingerprint(), self.t.fingerprint(), repr(self.how), repr(self.mix.first_by_teacher),
+                  repr(self.mix.by_teacher))
 
 # %% ../../../nbs/optimal/05_model.ipynb #c0fabd73
 TEXT = ('tokenizer', 'template', 'bos_id', 'adds_bos', 'special_ids', 'eos_ids', 'prefix_id', 'vocab_size')

@@ -326,6 +326,7 @@ def _dynamic(bundle:Bundle, ref:str, address:str)->Any:
         return outermost
     return found
 
+# %% ../../../nbs/schema/00_documents.ipynb #b0e8798a
 def _recursive(bundle:Bundle, found:Any)->Any:
     "The schema of a recursive reference: the whole document, where both say so."
     outer = bundle.resources[bundle.root][0]
@@ -366,6 +367,7 @@ BASE64 = {'pattern': '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+
 DROPPED = ('$schema', '$id', 'id', '$anchor', '$dynamicAnchor', '$recursiveAnchor', '$vocabulary', '$comment',
     '$defs', 'definitions')
 
+# %% ../../../nbs/schema/00_documents.ipynb #19ca171c
 def modern(bundle:Bundle, node:Any)->Any:
     "A schema and all inside it in 2020-12, each reference to a name in `$defs`."
     if not isinstance(node, dict): return node

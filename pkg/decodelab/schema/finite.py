@@ -43,6 +43,7 @@ def nothing(expression:str)->bool:
     m.compute_bitmask() # an error where nothing can begin
     return bool(m.is_error())
 
+# %% ../../../nbs/schema/03_finite.ipynb #5c12e4a7
 def number_expression(n:Number)->str|None:
     "A number as an expression of terminals; `None` where digits do not tell its multiples."
     step = lcm(Fraction(x) for x in n.steps) if n.steps else None
@@ -110,6 +111,7 @@ def _steps(s:Source, a:Array, i:int, used:frozenset[str])->Iterator[tuple[tuple[
         if isinstance(v, Fixed) and v.text not in used:
             yield tuple(s.holds(looked, v.value) for looked,_,_ in a.counts), v, used|{v.text}
 
+# %% ../../../nbs/schema/03_finite.ipynb #a8159c68
 def automaton(s:Source, a:Array, can:Callable[[State], bool])->tuple[list[Edge], set[Memory]]:
     "Steps that lead somewhere, and where the array may end."
     limit = max(len(a.prefix), a.low) if a.high is None else a.high
@@ -130,6 +132,7 @@ def automaton(s:Source, a:Array, can:Callable[[State], bool])->tuple[list[Edge],
     ends = {m for m in seen if m[0]>=a.low and all(c>=low for c,(_,low,_) in zip(m[1], a.counts))}
     return _leading(edges, ends), ends
 
+# %% ../../../nbs/schema/03_finite.ipynb #835b3166
 def _leading(edges:list[Edge], ends:set[Memory])->list[Edge]:
     "Steps from which an end can be reached."
     before: dict[Memory, list[Memory]] = {}
@@ -168,6 +171,7 @@ def place_of(state:State, otherwise:str)->str:
     "The pointer by which a person knows a state."
     return min((at for at,_ in state if at.startswith('/')), key=lambda at: (len(at), at), default=otherwise)
 
+# %% ../../../nbs/schema/03_finite.ipynb #e0ce925d
 def survey(s:Source, root:State)->Survey:
     "Every state that can be reached, and which have a finite document."
     v = Survey(s)
@@ -195,6 +199,7 @@ def _grow(v:Survey)->None:
         if not new: return
         left = [state for state in left if state not in v.able]
 
+# %% ../../../nbs/schema/03_finite.ipynb #d4f770e5
 def able(v:Survey, shape:Shape)->bool:
     "Has a shape a finite document, as far as is known?"
     if isinstance(shape, Object):

@@ -27,6 +27,7 @@ SEPARATORS = {
 NAMES = {'{': 'OPEN', '}': 'CLOSE', '[': 'FIRST', ']': 'LAST', ',': 'COMMA', ':': 'COLON'}
 LARK = 8_000_000 # Characters of a grammar
 
+# %% ../../../nbs/schema/04_grammar.ipynb #66448bd6
 @dataclass
 class Writer:
     "A grammar as far as it is written."
@@ -146,6 +147,7 @@ def _times(what:str, low:int, high:int|None, so_far:int)->str:
     upper = '' if high is None else high-so_far
     return f'({what})'+('*' if (low, high)==(0, None) else f'{{{low},{upper}}}')
 
+# %% ../../../nbs/schema/04_grammar.ipynb #cf35f297
 def _beginning(w:Writer, items:Sequence[str], low:int)->str:
     "The first of these, at least so many: a tree of halves."
     if low>=len(items): return ' COMMA '.join(items)

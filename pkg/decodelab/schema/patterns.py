@@ -32,6 +32,7 @@ def has(chars:Chars, c:int)->bool:
     listed = any(carries(p[1:])!=True if p[0]=='^' else carries(p) for p in chars.properties)
     return (listed or any(a<=c<=b for a,b in chars.ranges))!=chars.negated
 
+# %% ../../../nbs/schema/01_patterns.ipynb #640cd0ae
 def bracket(chars:Chars)->str:
     "The set as a class of a regex."
     if not chars.ranges and not chars.properties: return r'[\x00-\u{10ffff}]' if chars.negated else r'[a&&b]'
@@ -216,6 +217,7 @@ def others(ranges:tuple[tuple[int, int], ...])->tuple[tuple[int, int], ...]:
         at = max(at, b+1)
     return (*out, (at, 0x10ffff)) if at<=0x10ffff else tuple(out)
 
+# %% ../../../nbs/schema/01_patterns.ipynb #175d54c1
 def _class(r:Reader)->Chars:
     "Members between brackets."
     negated, ranges, properties = r.take('^'), [], []

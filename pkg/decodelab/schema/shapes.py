@@ -43,6 +43,7 @@ class Number:
     steps: tuple[Decimal, ...] = ()
     excluded: tuple[Decimal, ...] = ()
 
+# %% ../../../nbs/schema/02_shapes.ipynb #42b2c3fd
 @dataclass(frozen=True)
 class Array:
     "A list: its first members, all others, and how many."
@@ -88,6 +89,7 @@ def _most(s:Source, atoms:Branch, keyword:str, notes:Notes)->int|None:
     note(notes, keyword, at, f'more than {COUNTED:,} are not counted')
     return None
 
+# %% ../../../nbs/schema/02_shapes.ipynb #ebae4424
 def text_shape(s:Source, atoms:Branch, notes:Notes)->Text|None:
     "The demands on a string, as one."
     low = _least(s, atoms, 'minLength')
@@ -117,6 +119,7 @@ def note_values(s:Source, atoms:Branch, kind:str, notes:Notes)->None:
         if d.keyword in ('const', 'enum') and not d.holds and any(kind_of(v)==kind for v in values(s, d)):
             note(notes, *turned_by(d.at, d.keyword))
 
+# %% ../../../nbs/schema/02_shapes.ipynb #b500e63b
 def decimal(x:Any)->Decimal: return Decimal(repr(x))
 
 def number_shape(s:Source, atoms:Branch, notes:Notes)->Number|None:
@@ -203,6 +206,7 @@ def matches(s:Source, pattern:str, key:str)->bool:
 # Of the values of keys
 SPEAKING = ('properties', 'patternProperties', 'additionalProperties', 'unevaluatedProperties', 'child')
 
+# %% ../../../nbs/schema/02_shapes.ipynb #fa8105b7
 def property_state(s:Source, atoms:Branch, key:str|None, matched:frozenset[str])->State:
     "The state of the value of a key: a named one, or (`None`) any that matches these patterns and no other."
     def spoken(schema:Any)->bool:
@@ -225,6 +229,7 @@ def property_state(s:Source, atoms:Branch, key:str|None, matched:frozenset[str])
                 out.add((step(d.at, 'unevaluatedProperties'), True))
     return _true(s, out)
 
+# %% ../../../nbs/schema/02_shapes.ipynb #b8742395
 def _patterns(s:Source, atoms:Branch, notes:Notes)->dict[str, str]:
     "Patterns of keys and their expressions."
     out = {}
@@ -266,6 +271,7 @@ def object_shape(s:Source, atoms:Branch, notes:Notes)->Object|None:
         [*dict.fromkeys([*names, *needed, *absent])], rule, notes))
     return Object(tuple(keys), free, low, high)
 
+# %% ../../../nbs/schema/02_shapes.ipynb #958ca884
 RUN = 400 # Optional keys between two that are needed
 
 def free_keys(s:Source, atoms:Branch, patterns:dict[str, str], named:list[str], rule:State,
@@ -334,6 +340,7 @@ def shapes_of(s:Source, state:State, only:str|None=None)->tuple[Shape, ...]:
 
 VALUES = 40_000 # Of one `enum`
 
+# %% ../../../nbs/schema/02_shapes.ipynb #d4dd0f89
 def _of_branch(s:Source, state:State, kind:str, atoms:Branch, notes:Notes)->Iterator[Shape]:
     "The shapes of one branch: listed values that satisfy the whole state, or what its keywords describe."
     listed = [d for d in atoms if d.keyword in ('const', 'enum') and d.holds]
@@ -359,6 +366,7 @@ def possible(s:Source, state:State, depth:int=3)->bool:
     if depth==0 or state in s.busy: return True
     return any(_possible(s, shape, depth) for shape in shapes_of(s, state))
 
+# %% ../../../nbs/schema/02_shapes.ipynb #14c0e264
 def _possible(s:Source, shape:Shape, depth:int)->bool:
     if isinstance(shape, Object): return all(possible(s, state, depth-1) for _,state,needed in shape.keys if needed)
     if isinstance(shape, Array): return all(possible(s, state, depth-1) for state in shape.prefix[:shape.low])

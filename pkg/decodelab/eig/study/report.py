@@ -274,10 +274,12 @@ def verdict(traces:Sequence[dict], curves:dict[str,Curve], target:float)->str:
     total = saving(curves['eig'], curves['budget'], target, TOTAL)
     share, n = np.mean([len(set(t['correct'])) > 1 for t in traces]), len(traces)
     return (f'At equal accuracy, {target:.3f} (on the halves that had no part in the choice: EIG '
-            f'{budget.accuracy[0]:.3f}, budget {budget.accuracy[1]:.3f}, entropy {entropy.accuracy[1]:.3f}), EIG spends '
+            f'{budget.accuracy[0]:.3f}, budget {budget.accuracy[1]:.3f}, entropy {entropy.accuracy[1]:.3f}), EIG '
+            f'spends '
             f'{compare(budget, "reasoning tokens")} than a fixed budget, and '
             f'{compare(entropy, "reasoning tokens")} than an entropy threshold. '
-            f'Counting forecasts and probes it spends {compare(total, "tokens in all")} than the fixed budget. '
+            f'Counting forecasts and probes it spends {compare(total, "tokens in all")} than '
+            f'the fixed budget. '
             f'With n = {n} the smallest difference of accuracy between two rules that would show is about '
             f'{detectable(n, share):.3f}, if they differ on as many questions as thinking ever changes ({share:.2f}).')
 

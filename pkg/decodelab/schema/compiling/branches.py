@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote, unquote
+from fastcore.basics import patch
 from ...core.errors import BadValue
 from ..documents import Schema
 
@@ -83,22 +84,27 @@ class Source:
         import jsonschema_rs
         return jsonschema_rs.Registry([('decodelab:root', self.schema)], draft=jsonschema_rs.Draft202012)
 
-    def valid(self, pointer:str, value:Any)->bool:
-        "Does a value satisfy the schema at a pointer?"
-        import jsonschema_rs
-        if pointer not in self.validators:
-            whole: Any = {'$ref': 'decodelab:root#'+quote(pointer)}
-            if pointer.startswith('~'):
-                whole = {'anyOf': [{'$ref': 'decodelab:root'+r['$ref']}
-                    for r in self.made[pointer]['anyOf']]} # type: ignore[index]
-            try:
-                self.validators[pointer] = jsonschema_rs.Draft202012Validator(whole, registry=self.registry,
-                    validate_formats=True)
-            except (jsonschema_rs.ValidationError, ValueError) as e:
-                raise BadValue('schema', str(e).splitlines()[0][-120:], 'a schema that its validator takes') from e
-        return bool(self.validators[pointer].is_valid(value))
+# %% ../../../../nbs/schema/compiling/02_branches.ipynb #5c4e0007
+@patch
+def valid(self:Source, pointer:str, value:Any)->bool:
+    "Does a value satisfy the schema at a pointer?"
+    import jsonschema_rs
+    if pointer not in self.validators:
+        whole: Any = {'$ref': 'decodelab:root#'+quote(pointer)}
+        if pointer.startswith('~'):
+            parts: Any = self.made[pointer]
+            whole = {'anyOf': [{'$ref': 'decodelab:root'+r['$ref']} for r in parts['anyOf']]}
+        try:
+            self.validators[pointer] = jsonschema_rs.Draft202012Validator(whole, registry=self.registry,
+                                                                          validate_formats=True)
+        except (jsonschema_rs.ValidationError, ValueError) as e:
+            raise BadValue('schema', str(e).splitlines()[0][-120:], 'a schema that its validator takes') from e
+    return bool(self.validators[pointer].is_valid(value))
 
-    def holds(self, state:State, value:Any)->bool: return all(self.valid(at, value)==sign for at,sign in state)
+@patch
+def holds(self:Source, state:State, value:Any)->bool:
+    "Does a value satisfy what a state demands?"
+    return all(self.valid(at, value)==sign for at,sign in state)
 
 # %% ../../../../nbs/schema/compiling/02_branches.ipynb #bb681a7d
 def branches(s:Source, todo:Sequence[Demand], kind:str, atoms:Branch|None=None,
@@ -129,6 +135,7 @@ def simpler(s:Source, d:Demand, kind:str)->list[Branch]|None:
     if d.keyword in LOGIC: return LOGIC[d.keyword](s, d)
     return None if d.holds or d.value is not None else _turned(s, d)
 
+# %% ../../../../nbs/schema/compiling/02_branches.ipynb #9736cd01
 def _whole(s:Source, d:Demand)->list[Branch]:
     "A schema is all of its keywords; its opposite is that one of them fails."
     schema = s.at(d.at)

@@ -34,6 +34,7 @@ def halves(bound:Decimal)->tuple[str, str]:
     whole, _, rest = format(abs(bound), 'f').partition('.')
     return whole, rest.rstrip('0')
 
+# %% ../../../../nbs/schema/compiling/01_numbers.ipynb #45b8661d
 def at_least(bound:Decimal, strict:bool)->str:
     "Decimals without sign that are no less than a bound (or more)."
     whole, rest = halves(bound)
