@@ -175,6 +175,9 @@ def test_an_object_of_the_class_comes_back_with_its_fields(student):
         assert [f.pointer for f in a.fields]==['/digit', '/sure'] and a['sure'].value is a.value.sure
         assert len(a['/digit'].alternatives)==10 and '<table' in a._repr_html_()
     assert thought.reasoning and not plain.reasoning
+    class Digit(BaseModel): answer: int = Field(ge=0, le=9)
+    one = answer(student, '3a+4b*2c-1=? as json', Digit, reason_first=True) # its marker is tokens that write nothing
+    assert one.value.answer==3 and one['answer'].alternatives[0].text=='3' and '1 a3+4=7' in one.reasoning
     assert answer(student, '3+4*2', Result, temperature=1., seed=4).text==plain.text
     assert answer(student, [dict(role='user', content='3+4*2')], Result, temperature=1., seed=4).text==plain.text
     assert answer(student, '1+1', 'choice:yes,no', describe=True).value in ('yes', 'no')
@@ -186,6 +189,7 @@ def test_errors_of_answers_say_what_to_do(student):
     for wrong in (42, 'nothing.json', {'type': 'wrong'}, str):
         with pytest.raises((BadValue, ModelError)): answer(student, '1+1', wrong)
     with pytest.raises(BadValue, match='reason_first'): answer(student, '1+1', SMALL, reason_first=-1)
+    with pytest.raises(BadValue, match='a loaded one'): answer('reference:student', '1+1', SMALL)
     for wrong in (5, None, [dict(role='user')]):
         with pytest.raises(BadValue, match='question'): answer(student, wrong, SMALL)
 

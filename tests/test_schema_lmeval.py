@@ -240,6 +240,9 @@ NOWHERE = dict(pretrained='/no/such/folder')
     (dict(response_schema=3), 'response_schema'),
     (dict(grammar_file_path='x'), 'grammar_type'),
     (dict(grammar_type='json'), 'grammar_file_path'),
+    (dict(response_schema=ANSWER, reason_first=''), 'reason_first'),
+    (dict(choices='A||B'), 'choices'),
+    (dict(schema_model='answers'), 'package.module:Class'),
 ], ids=str)
 def test_mistakes(args, words):
     from decodelab.core.errors import DecodelabError
@@ -256,6 +259,8 @@ def test_arguments_about_no_schema(plain, student, given):
         with pytest.raises(BadValue, match='argument without a schema'): generate(m, ['x'], **given)
     with pytest.raises(BadValue, match='argument without a schema'):
         evaluated('schema_constrained', dict(pretrained='/no/such'), ['local_free'], gen_kwargs=given)
+    with pytest.raises(BadValue, match='argument without a schema'):
+        evaluated('schema_constrained', dict(pretrained='/no/such')|given, ['local_free'])
     off = generate(constrained(regex='[0-9]+', mode='validate'), ['1+1='], response_schema=None)
     assert off==generate(plain, ['1+1=']) # a task may do without the model's
 
@@ -431,6 +436,14 @@ def test_the_command_as_typed(tmp_path, monkeypatch):
     last = run(tmp_path, *typed, '--model_args', other, '--output_path', str(tmp_path/'c'), ok=False).splitlines()[-1]
     assert last.startswith('decodelab-eval: ') and 'a file of its own for each model and schema' in last
 
+def test_what_the_command_says_of_itself_and_of_an_unknown_task(tmp_path):
+    said = run(tmp_path, '--model', 'schema_constrained', '--model_args', f'pretrained={STUDENT}', '--tasks', 'local_fre',
+               ok=False)
+    assert 'Traceback' not in said and 'local_fre' in said.splitlines()[-1] and '--include_path' in said
+    assert 'decodelab params schema_constrained' in run(tmp_path, '--help')
+    told = subprocess.run([BIN/'decodelab', 'params', 'schema_constrained'], capture_output=True, text=True, check=True)
+    assert all(f'`{name}`' in told.stdout for name in ('response_schema', 'mode', 'reason_first', 'tries'))
+
 def evaluated(model, model_args, tasks, **kw):
     "A run of local tasks in this process."
     from lm_eval.tasks import TaskManager
@@ -467,6 +480,8 @@ def test_an_existing_task_is_scored_by_a_field(monkeypatch):
     ('response_schema={"type": "integer"},mode=constrian', "Did you mean 'constrain'"),
     (dict(response_schema=ANSWER, regex='a'), 'response_schema and regex'),
     ('regex=[a-z]+,answer_field=answer', 'answer_field'),
+    ('regex=[a-z]+,max_reasoning_tokens=9', 'nothing without reason_first'),
+    ('regex=[a-z]+,tries=9', 'nothing without mode=exact'),
 ])
 def test_what_a_run_is_given_is_checked_before_a_model_is_loaded(model, gen, words):
     from lm_eval.tasks import TaskManager

@@ -145,6 +145,8 @@ def test_forced_fields_are_named(student):
     samples = student.sample([asked(student)], plan)[0]
     found = by_field(samples, student)
     assert found[0].pointer in ('', '/sure') and found[0].nats > 5 > sum(f.nats for f in found if f.pointer=='/answer')
+    named = {f.part: f.token for f in found}
+    assert named['end']=='<|end|>' # which writes nothing
     total = np.mean([-s.notes['kept'].sum() for s in samples])
     assert sum(f.nats for f in found)==pytest.approx(total)
 
@@ -300,7 +302,10 @@ def test_schema_eval_separators_cost_the_answer(tmp_path, monkeypatch):
 
 BAD = [(dict(modes='constrain,exactly'), "Did you mean 'exact'"),
        (dict(data='extractions'), "Did you mean 'extraction'"),
-       (dict(data='tests/work.py'), 'schema_spec'), (dict(modes=','), 'modes')]
+       (dict(data='tests/work.py'), 'tests/work.py'), (dict(modes=','), 'modes'),
+       (dict(backend='server:http://localhost:1'), 'a runtime that shows every distribution'),
+       (dict(data='nothing.jsonl'), 'a JSONL file that exists'), (dict(schema_spec='{}'), 'none with data=reference'),
+       (dict(data='tests/tasks/questions.jsonl', schema_spec='{"type": "string"}'), 'is not of schema')]
 
 @pytest.mark.parametrize('given,says', BAD)
 def test_schema_eval_checks_before_anything_heavy(given, says):
@@ -321,6 +326,17 @@ def test_own_data_and_schema(tmp_path):
     (tmp_path/'q.jsonl').write_text(json.dumps(dict(question='How many?', answer='{"answer": 3}'))+'\n')
     task, = tasks_of(SchemaEvalParameters(data=str(tmp_path/'q.jsonl'), schema_spec=json.dumps(DIGIT)))
     assert task.answer==dict(answer=3) and task.schema['properties']
+
+def test_a_report_shows_what_a_model_wrote_as_text():
+    import pandas as pd
+    from decodelab.evaluation.schema_report import case, show
+    from decodelab.tasks.json_tasks import JsonTask
+    evil = '<img src=x>'
+    assert evil not in show(pd.DataFrame([dict(token=evil)])).to_html()
+    record = dict(mode='constrain', id='a', status='invalid', right=0., reason=f'{evil} where a value should stand',
+                  kept=[-.5], text='{"n": 1}```')
+    page = case(record, JsonTask('a', 'file', 'How many?```', {}, {'n': 3}))
+    assert evil not in page and 'right: {"n": 3}' in page and page.count('```')==2
 
 def test_pictures_show_what_was_taken(student):
     from decodelab.schema.pictures import shaded, tokens_of

@@ -4,9 +4,10 @@
 
 # %% ../../../nbs/evaluation/04_schema_report.ipynb #62653fcc
 from __future__ import annotations
-import time
+import json, time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from html import escape
 from typing import Any
 import numpy as np
 import pandas as pd
@@ -19,14 +20,16 @@ from .schema_trials import SchemaEvalParameters, Trials
 from ..maths.statistics import mean_interval, paired, wilson
 from ..schema.pictures import Page, positions_figure, shaded
 from ..schema.pricing import Forced, by_field, by_position
+from ..tasks.json_tasks import JsonTask
 
 Records = Mapping[str, Sequence[dict]] # By mode
 FREE = ('unconstrained', 'validate')
 
 # %% auto #0
 __all__ = ['Records', 'FREE', 'by_question', 'costs', 'biases', 'Row', 'row_of', 'mean_of', 'mask_figures', 'mask_seconds',
-           'rows', 'interval', 'table', 'show', 'figure', 'as_sample', 'held', 'positions', 'places', 'dearest',
-           'describe', 'right_by_question', 'verdict', 'case', 'badness', 'worst', 'caveats', 'summary']
+           'rows', 'interval', 'table', 'price_table', 'show', 'figure', 'as_sample', 'held', 'positions', 'places',
+           'dearest_of', 'dearest', 'describe', 'right_by_question', 'verdict', 'case', 'badness', 'worst', 'caveats',
+           'summary']
 
 # %% ../../../nbs/evaluation/04_schema_report.ipynb #62c9d06b
 def by_question(records:Sequence[dict])->dict[str, list[dict]]:
@@ -128,20 +131,25 @@ def interval(x:tuple[float, float, float]|None)->str:
 
 # %% ../../../nbs/evaluation/04_schema_report.ipynb #f43c636d
 def table(made:Sequence[Row])->pd.DataFrame:
-    "The table of modes."
+    "What came out of each mode."
+    return pd.DataFrame([{
+        'mode': r.mode, 'samples': r.n, 'valid': f'{r.valid:.3f}', 'cut off': f'{r.truncated:.3f}',
+        'right': f'{r.accuracy:.3f} [{r.low:.3f}, {r.high:.3f}]', 'fields right': f'{r.fields:.3f}',
+        'tokens': f'{r.tokens:.1f}', 'seconds': f'{r.seconds:.1f}'} for r in made])
+
+def price_table(made:Sequence[Row])->pd.DataFrame:
+    "What each mode that has a schema costs."
     def some(x, form): return '' if x is None else format(x, form)
     return pd.DataFrame([{
-        'mode': r.mode, 'n': r.n, 'valid': f'{r.valid:.3f}', 'cut off': f'{r.truncated:.3f}',
-        'right': f'{r.accuracy:.3f} [{r.low:.3f}, {r.high:.3f}]', 'fields right': f'{r.fields:.3f}',
-        'cost, nats': interval(r.cost), 'P(L)': '' if r.cost is None else f'{np.exp(-r.cost[0]):.3g}',
+        'mode': r.mode, 'cost, nats': interval(r.cost), 'P(L)': '' if r.cost is None else f'{np.exp(-r.cost[0]):.3g}',
         'bias, nats': some(r.bias, '.3f'), 'tries': some(r.tries, '.2f'), 'given up': r.hopeless or '',
-        'tokens': f'{r.tokens:.1f}', 'seconds': f'{r.seconds:.1f}', 'mask, µs': some(r.mask_us, '.0f'),
-        'mask share': some(r.mask_share, '.1%')} for r in made])
+        'mask, µs': some(r.mask_us, '.0f'), 'mask share': some(r.mask_share, '.1%')}
+        for r in made if r.mode not in FREE])
 
 # %% ../../../nbs/evaluation/04_schema_report.ipynb #714b3e87
 def show(df:pd.DataFrame):
-    "A table without row numbers."
-    return df.style.hide(axis='index')
+    "A table without row numbers; what a model wrote in it stays text."
+    return df.style.hide(axis='index').format(escape='html')
 
 # %% ../../../nbs/evaluation/04_schema_report.ipynb #5d4ca457
 def figure(made:Sequence[Row]):
@@ -193,12 +201,16 @@ def places(found:Records, model:Causal, most:int=4)->pd.DataFrame:
     return pd.DataFrame([one(mode, f) for mode,ss in some.items() if ss for f in by_field(ss, model)[:most]])
 
 # %% ../../../nbs/evaluation/04_schema_report.ipynb #e187281d
-def dearest(found:Records, model:Causal, mode:str, most:int=3)->Page:
-    "The dearest documents of a mode, shaded, one a question."
-    best = {r['id']: r for r in sorted(found[mode], key=lambda r: -sum(r['kept'])) if r['kept']} # the dearest last
-    picked = sorted(best.values(), key=lambda r: sum(r['kept']))[:most]
+def dearest_of(records:Sequence[dict], most:int)->list[dict]:
+    "The dearest records of a mode, one a question."
+    best = {r['id']: r for r in sorted(records, key=lambda r: -sum(r['kept'])) if r['kept']} # the dearest last
+    return sorted(best.values(), key=lambda r: sum(r['kept']))[:most]
+
+def dearest(found:Records, model:Causal, modes:Sequence[str], most:int=3)->Page:
+    "The dearest documents of each mode, shaded."
+    picked = [r for mode in modes for r in dearest_of(found.get(mode, ()), most)]
     return shaded([as_sample(r) for r in picked], model, [tuple(r['prompt']) for r in picked],
-                  [f'{mode} · {r["id"]}' for r in picked])
+                  [f'{r["mode"]} · {r["id"]}' for r in picked])
 
 # %% ../../../nbs/evaluation/04_schema_report.ipynb #d6d46bdc
 def describe(trials:Trials, run:Run)->dict:
@@ -231,24 +243,25 @@ def verdict(found:Records)->str:
     return '\n'.join(lines)
 
 # %% ../../../nbs/evaluation/04_schema_report.ipynb #e5319054
-def case(r:dict, question:str)->str:
+def case(r:dict, task:JsonTask)->str:
     "One sample, readable whole."
-    why = f' — {r["reason"]}' if r['reason'] else ''
+    why = f' — {escape(r["reason"])}' if r['reason'] else '' # it may quote what the model wrote
     taken = f', {-sum(r["kept"]):.2f} nats taken' if r['kept'] else ''
-    text = r['text'].replace('```', '` ` `') or '(nothing)'
+    right = json.dumps(task.answer, ensure_ascii=False)
+    told = f'{task.question}\n→ {r["text"] or "(nothing)"}\nright: {right}'.replace('```', '` ` `')
     return (f'**{r["mode"]} · {r["id"]}** ({r["status"]}, {r["right"]:.0%} of the fields right{taken}){why}\n\n'
-            f'```\n{question}\n→ {text}\n```\n')
+            f'```\n{told}\n```\n')
 
 def badness(r:dict)->tuple: return r['status']=='valid', r['right'], sum(r['kept'])
 
 # %% ../../../nbs/evaluation/04_schema_report.ipynb #dabf7280
 def worst(trials:Trials, found:Records, most:int=2)->str:
     "Of each mode the samples that are furthest from right, one a question: invalid first, the dearest first."
-    questions, out = {t.id: t.question for t in trials.tasks}, []
+    tasks, out = {t.id: t for t in trials.tasks}, []
     for records in found.values():
         bad = sorted((r for r in records if r['right'] < 1), key=badness, reverse=True)
         picked = sorted({r['id']: r for r in bad}.values(), key=badness)[:most]
-        out += [case(r, questions[r['id']]) for r in picked]
+        out += [case(r, tasks[r['id']]) for r in picked]
     return '\n'.join(out) or 'Every sample of every mode is right.'
 
 # %% ../../../nbs/evaluation/04_schema_report.ipynb #4f47a62d

@@ -78,22 +78,34 @@ def tasks_of(p:SchemaEvalParameters)->list[JsonTask]:
     "The questions of an evaluation; what cannot be read or asked is an error before a model is loaded."
     name = ('reference' if p.backend.partition(':')[2].startswith('reference') or p.backend.startswith('reference:')
             else 'everyday') if p.data=='auto' else p.data
-    if name in SETS: return json_tasks(name, p.n, p.seed)
-    if not Path(name).expanduser().exists() and nearest(name, SETS): raise BadValue('data', name, SETS)
+    if name in SETS:
+        if p.schema_spec is not None: raise BadValue('schema_spec', p.schema_spec, f'none with data={name}',
+            'Built-in questions have schemas of their own; give data=FILE.jsonl with yours.')
+        return json_tasks(name, p.n, p.seed)
+    path = Path(name).expanduser()
+    if not path.exists(): raise BadValue('data', name, [*SETS, 'a JSONL file that exists'])
+    questions = read_jsonl(path)[:p.n]
     if p.schema_spec is None: raise BadValue('schema_spec', None, f'the schema of the answers in {name}')
     language = compile(p.schema_spec)
-    return [JsonTask(q.id, 'file', q.text, language.schema, answer_of(q.answer, f'{name}, question {q.id}'))
-            for q in read_jsonl(Path(name).expanduser())[:p.n]]
+    if language.kind!='json': raise BadValue('schema_spec', p.schema_spec, 'a JSON Schema')
+    return [JsonTask(q.id, 'file', q.text, language.schema, answer_of(q.answer, f'{name}, question {q.id}', language))
+            for q in questions]
 
 # %% ../../../nbs/evaluation/03_schema_trials.ipynb #56491930
-def answer_of(text:str, where:str)->Any:
-    "The true value of a file's question."
-    try: return json.loads(text)
+def answer_of(text:str, where:str, language:Language)->Any:
+    "The true value of a file's question: one that the schema allows, or no document could be right."
+    try: value = json.loads(text)
     except ValueError: raise DataError(f'{where}: the answer must be JSON, got {text[:60]!r}') from None
+    verdict = validate(text, language)
+    if not verdict: raise DataError(f'{where}: the answer {text[:60]!r} is not of {language.name}: {verdict.reason}')
+    return value
 
 def check_schema(p:SchemaEvalParameters)->None:
     "Modes, questions and schemas are good; no model is needed."
     modes_of(p.modes)
+    if p.backend.startswith('server:'):
+        raise BadValue('backend', p.backend, 'a runtime that shows every distribution: reference, hf, gguf, mlx, vllm',
+                       'A server answers under a schema in `decodelab-eval run --model decodelab`, without a price.')
     for task in tasks_of(p):
         language_of(json.dumps(task.schema), p.separators)
         if 'field' in modes_of(p.modes): with_reasoning(task.schema)

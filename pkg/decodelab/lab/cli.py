@@ -6,12 +6,13 @@
 from __future__ import annotations
 from pathlib import Path
 import click
-from ..core.errors import BadValue, DecodelabError, nearest
+from ..core.errors import BadValue, DecodelabError, nearest, needs
+from ..evaluation.lmeval.names import HELD
 
 # %% auto #0
-__all__ = ['Group', 'main', 'values', 'ended', 'run', 'resume', 'ls', 'show', 'watch', 'publish', 'params', 'checked', 'convert',
-           'fitted', 'said', 'fit_gain', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema',
-           'bench_quick']
+__all__ = ['Group', 'main', 'values', 'ended', 'run', 'resume', 'ls', 'show', 'watch', 'publish', 'params', 'schema_arguments',
+           'checked', 'convert', 'fitted', 'said', 'fit_gain', 'bench', 'bench_draw', 'bench_optimal', 'bench_score',
+           'bench_schema', 'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
@@ -115,10 +116,16 @@ def publish(name, title):
 @main.command()
 @click.argument('experiment')
 def params(experiment):
-    "Show the parameters of an experiment."
+    "Show the parameters of an experiment, or what lm-eval's model `schema_constrained` takes about a schema."
     from decodelab.core.parameters import table
     from decodelab.lab.experiments import experiment as known
-    click.echo(table(known(experiment).parameters))
+    click.echo(table(schema_arguments() if experiment in HELD else known(experiment).parameters))
+
+def schema_arguments()->type:
+    "Of lm-eval's models and generations."
+    needs('lm_eval', 'eval')
+    from decodelab.evaluation.lmeval.holding import SchemaArguments
+    return SchemaArguments
 
 # %% ../../../nbs/lab/09_cli.ipynb #894254ef
 def checked(spec:str|None)->str:

@@ -22,6 +22,7 @@ img{max-width:100%;background:#fff;border-radius:6px}
 table{border-collapse:collapse;font-size:.9rem;display:block;overflow-x:auto}
 th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:left;font-variant-numeric:tabular-nums}
 pre{background:var(--code);padding:.7rem;border-radius:6px;overflow-x:auto;font-size:.85rem}
+pre:not(.code)+pre:not(.code){margin-top:-1em;padding-top:0;border-radius:0 0 6px 6px}
 .anchor-link{display:none}.code{display:none}body.show .code{display:block}.error{border-left:4px solid #c0392b}
 nav{display:flex;justify-content:space-between;color:var(--soft);font-size:.85rem}
 button{font:inherit;border:1px solid var(--line);background:none;color:inherit;border-radius:6px;

@@ -162,12 +162,14 @@ def answer(model:Causal,
            temperature:float=0., # 0 takes the most probable token each time
            seed:int=0,
            describe:bool=False, # Show the schema to the model, after the question
-           reason_first:int|Callable[[Causal, Language], Any]=0, # Tokens of free reasoning before the document, at most
+           reason_first:int|Callable[[Causal, Language], Any]=0, # Tokens of free reasoning first, at most; `True`: ¾ of all
           )->Answer:
     "Ask a model for a document; it cannot be invalid, and each of its fields comes with its alternatives."
+    if isinstance(model, str): raise BadValue('model', model, f'a loaded one: load({model!r})')
     language = compile(Model)
     prompt = prompt_of(model, question, language if describe else None)
-    constraint = _constraint(model, language, reason_first)
+    most = max(1, max_tokens*3//4) if reason_first is True else reason_first
+    constraint = _constraint(model, language, most)
     plan = Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed, constraint=constraint)
     with model.remembering():
         sample = model.sample([prompt], plan)[0][0]
@@ -225,7 +227,7 @@ def _parted(model:Causal, constraint:Any, sample:Sample)->tuple[str, Ids, Ids, s
     text = parts.document.encode()
     pieces = model.token_bytes()
     sizes = [len(pieces[i]) for i in ids]
-    while at < len(ids) and sum(sizes[at:]) > len(text): at += 1
+    while at < len(ids) and (sum(sizes[at:]) > len(text) or not sizes[at]): at += 1 # special tokens write nothing
     whole = sum(sizes[at:])==len(text) # else a token writes both the marker and the document
     return parts.reasoning, ids[:at], ids[at:] if whole else (), parts.document
 

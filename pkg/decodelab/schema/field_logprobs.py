@@ -222,6 +222,7 @@ def grammar_of(model:Causal, language:Any)->Grammar:
 
 def text_tokens(model:Causal, sample:Sample|Ids)->Ids:
     "The tokens of a document, without the end of the text."
+    if isinstance(sample, str): raise BadValue('sample', sample, 'a Sample, or tokens: model.encode(text)')
     ids = tuple(map(int, sample.ids if isinstance(sample, Sample) else sample))
     return ids[:-1] if ids and ids[-1] in model.eos_ids else ids
 

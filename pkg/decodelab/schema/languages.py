@@ -80,7 +80,7 @@ def of_choices(choices:list[str], name:str)->Language:
     "One of several texts."
     every = list(dict.fromkeys(c.strip() for c in choices))
     if not any(every) or '' in every:
-        raise BadValue(name, ','.join(choices), 'one or more choices between commas, none empty')
+        raise BadValue(name, choices, 'one or more choices, none empty')
     return Language(name, 'choices', _described(kind='choices', choices=every), f'start: T\nT: /{trie(every)}/')
 
 def of_regex(regex:str, name:str='')->Language:

@@ -17,8 +17,8 @@ from .exact_sampling import Node, Place, Tree, run_nodes
 
 # %% auto #0
 __all__ = ['complete', 'log_weights', 'weights', 'effective', 'Mean', 'weighted_mean', 'Span', 'spans', 'key_of', 'pointer_of',
-           'shift', 'token_starts', 'Forced', 'places_of', 'by_field', 'by_position', 'Price', 'price', 'Document',
-           'enumerated', 'grown', 'ExactPrice', 'exact_price']
+           'shift', 'token_starts', 'Forced', 'places_of', 'written', 'by_field', 'by_position', 'Price', 'price',
+           'Document', 'enumerated', 'grown', 'ExactPrice', 'exact_price']
 
 # %% ../../../nbs/schema/13_pricing.ipynb #de598a4e
 def complete(sample:Sample)->bool:
@@ -150,12 +150,17 @@ def places_of(sample:Sample, token_bytes:Sequence[bytes])->list[tuple[str, str]]
     return out
 
 # %% ../../../nbs/schema/13_pricing.ipynb #15c67140
+def written(piece:bytes, model:Causal, token:int)->str:
+    "A token by what it writes: a part of a character as its bytes, a token that writes nothing by its name."
+    try: return piece.decode() or model.decode([token])
+    except UnicodeDecodeError: return ''.join(f'<{byte:02X}>' for byte in piece)
+
 def by_field(samples:Sequence[Sample], model:Causal)->list[Forced]:
     "Where the model was held against its will, the dearest place first."
     pieces, taken = model.token_bytes(), {}
     for number,s in enumerate(samples):
         for place,i,kept in zip(places_of(s, pieces), s.ids, s.notes['kept'].tolist()):
-            taken.setdefault(place, []).append((-kept, number, pieces[i].decode(errors='replace')))
+            taken.setdefault(place, []).append((-kept, number, written(pieces[i], model, i)))
     out = []
     for (pointer,part),found in taken.items():
         (most, _, token), mean = max(found), sum(nats for nats,_,_ in found)/len(samples)

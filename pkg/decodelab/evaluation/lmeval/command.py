@@ -8,13 +8,13 @@ import argparse, json, sys
 from collections.abc import Sequence
 from pathlib import Path
 from ...backends.loading import check
-from ...core.errors import DecodelabError, needs
+from ...core.errors import DataError, DecodelabError, needs
 from .holding import tasks_from
-from .names import HELD, MODELS, register
+from .names import HELD, METRICS, MODELS, register
 from .takeover import as_dict, through_ours
 
 # %% auto #0
-__all__ = ['TAKES_JSON', 'model_named', 'readable', 'as_object', 'yaml_folders', 'evaluate', 'report', 'main']
+__all__ = ['TAKES_JSON', 'ADDED', 'model_named', 'readable', 'as_object', 'yaml_folders', 'evaluate', 'report', 'main']
 
 # %% ../../../../nbs/evaluation/lmeval/11_command.ipynb #e8ed1f55
 def model_named(arguments:Sequence[str], # Of the command
@@ -68,6 +68,13 @@ def yaml_folders(arguments:Sequence[str])->dict[str,Path]:
     return {str(load_yaml(f, resolve_func=False).get('task')): f.parent for f in files}
 
 # %% ../../../../nbs/evaluation/lmeval/11_command.ipynb #6c33416d
+ADDED = f'''
+decodelab adds:
+  models      {", ".join(MODELS)}
+  a schema    response_schema=FILE and its like, in --model_args, --gen_kwargs or a task's generation_kwargs;
+              `decodelab params schema_constrained` lists them; metrics {", ".join(METRICS)}; filter json_field
+  a rule      scale_func_name=…, in --gen_kwargs; `decodelab params eig_eval` lists what may stand beside it'''
+
 def evaluate():
     "lm-eval's command with our models, rules and schemas; what these came to at the end."
     needs('lm_eval', 'eval')
@@ -75,7 +82,14 @@ def evaluate():
     sys.argv[1:] = readable(sys.argv[1:])
     from lm_eval.__main__ import cli_evaluate
     register()
-    with tasks_from(yaml_folders(sys.argv[1:])), through_ours() as done: cli_evaluate()
+    try:
+        with tasks_from(yaml_folders(sys.argv[1:])), through_ours() as done: cli_evaluate()
+    except ValueError as e:
+        if not str(e).startswith('Tasks not found'): raise
+        raise DataError(f'{e}; `decodelab-eval ls tasks` lists them, --include_path FOLDER adds yours') from e
+    except SystemExit:
+        if {'-h', '--help'} & {*sys.argv}: print(ADDED)
+        raise
     report(done)
 
 def report(done:Sequence[dict])->None:

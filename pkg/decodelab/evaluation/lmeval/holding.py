@@ -20,8 +20,9 @@ from .stopping import OURS
 from ...schema.languages import Language, compile, of_choices
 
 # %% auto #0
-__all__ = ['OWN', 'OTHERS', 'SOURCES', 'GRAMMARS', 'SchemaArguments', 'parted', 'check_named', 'merged', 'tasks_from', 'placed',
-           'file_spec', 'lark_of', 'source', 'column', 'Held', 'held', 'check_field']
+__all__ = ['OWN', 'OTHERS', 'SOURCES', 'GRAMMARS', 'NEEDS', 'SchemaArguments', 'parted', 'check_named', 'merged', 'tasks_from',
+           'placed', 'file_spec', 'lark_of', 'source', 'class_named', 'column', 'Held', 'held', 'check_company',
+           'check_field']
 
 # %% ../../../../nbs/evaluation/lmeval/04_holding.ipynb #03a6de29
 _SCHEMA = "JSON Schema: a file, JSON text, or a dict. In a task's YAML a file beside it too."
@@ -124,9 +125,15 @@ def source(a:SchemaArguments, task:str|None=None, doc:Mapping[str,Any]|None=None
         case 'schema_column': return column(value, doc)
         case 'regex': return f'regex:{value}'
         case 'choices': return of_choices(value.split('|') if isinstance(value, str) else value, 'choices')
-        case 'schema_model': return f'json:{value}' if isinstance(value, str) else value
+        case 'schema_model': return class_named(value)
         case 'grammar_file_path': return file_spec(placed(value, task), a.grammar_type)
     return placed(value, task) if isinstance(value, str) else value
+
+def class_named(value:str|type)->str|type:
+    "A class as `compile` takes it."
+    if isinstance(value, str) and ':' not in value:
+        raise BadValue('schema_model', value, '`package.module:Class`', 'A schema in a file is response_schema.')
+    return f'json:{value}' if isinstance(value, str) else value
 
 def column(name:str, doc:Mapping[str,Any]|None)->Any:
     "The schema that a question brings along."
@@ -158,11 +165,23 @@ def held(own:Mapping[str,Any], # Arguments about a schema
     a = read(SchemaArguments, dict(own))
     spec = source(a, task, doc)
     if spec is None: return None
+    if isinstance(a.reason_first, str) and not a.reason_first.strip():
+        raise BadValue('reason_first', a.reason_first, 'true, or the mark that ends the thinking')
     language = compile(spec, separators=a.separators, strict=a.strict)
     if a.answer_field is not None: check_field(a.answer_field, language)
     return Held(language, a.mode, a.reason_first, a.answer_field, a.tries, a.max_reasoning_tokens)
 
 # %% ../../../../nbs/evaluation/lmeval/04_holding.ipynb #e5e3b01a
+NEEDS = {'max_reasoning_tokens': 'reason_first', 'tries': 'mode'} # Arguments without effect where another is not given
+
+def check_company(own:Mapping[str,Any], # All that a run says of a schema
+                  thinks:bool=False, # Whether the model has a mark of its own, `think_end_token`
+                 )->None:
+    "Refuse an argument that would be without effect."
+    for name,other in NEEDS.items():
+        if own.get(name) is None or other in own or thinks and other=='reason_first': continue
+        raise BadValue(name, own[name], f'nothing without {other}{"=exact" if other=="mode" else ""}')
+
 def check_field(name:str, language:Language)->None:
     "Refuse a field of a language without fields, and one that a closed object does not declare."
     if language.kind!='json': raise BadValue('answer_field', name, f'nothing with {language.kind}: it has no fields')

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from ...core.errors import BadValue, DataError
 from .documents import Validity
-from .holding import OWN, SOURCES, check_named, held, merged, parted, tasks_from
+from .holding import OWN, SOURCES, check_company, check_named, held, merged, parted, tasks_from
 from .names import HELD, MODELS, register
 
 _log = logging.getLogger(__name__)
@@ -146,19 +146,25 @@ def folders_of(manager:Any)->dict[str,Path]:
     return {name: Path(e.yaml_path).parent for name,e in index.items() if e.yaml_path}
 
 # %% ../../../../nbs/evaluation/lmeval/10_takeover.ipynb #6a69e491
-def check_schemas(model:object, model_args:str|dict|None, gen_kwargs:str|dict|None, tasks:dict[str,dict])->bool:
+def check_schemas(model:object, model_args:str|dict|None, gen_kwargs:str|dict|None,
+                  tasks:dict[str,dict], # Generation arguments of their YAML
+                  known:bool=True, # Whether these are all tasks of the run: of a group nothing is known
+                 )->bool:
     "Compile what model, tasks and generation name; whether one of them names a schema."
     args = as_dict(model_args) if isinstance(model, str) else getattr(model, 'holding', {})
     gen = as_dict(gen_kwargs)
     foreign = isinstance(model, str) and model not in MODELS and model not in STANDS_IN
     if foreign: return False
     if not holds(args, gen, *tasks.values()):
-        if isinstance(model, str) and model in MODELS: check_named(parted(gen)[0], args)
+        if isinstance(model, str) and model in MODELS:
+            check_named(parted(gen)[0] | (parted(args)[0] if known else {}), {})
         return False
     base = {k: v for k,v in args.items() if k in OWN}
     held(base)
     for task,own in (tasks or {'': {}}).items():
-        held(merged(merged(base, parted(own)[0]), parted(gen)[0]), task)
+        whole = merged(merged(base, parted(own)[0]), parted(gen)[0])
+        held(whole, task)
+        check_company(whole, args.get('think_end_token') is not None)
     return True
 
 # %% ../../../../nbs/evaluation/lmeval/10_takeover.ipynb #f885827c
@@ -171,7 +177,8 @@ def simple_evaluate(model:object, model_args:str|dict|None=None, gen_kwargs:str|
         found = configs(tasks, task_manager)
         check_metrics(found)
         given = {task: c.get('generation_kwargs') or {} for task,c in found.items()}
-        schema = check_schemas(model, model_args, gen_kwargs, given)
+        asked = 1 if isinstance(tasks, (str, dict)) else len(tasks or ())
+        schema = check_schemas(model, model_args, gen_kwargs, given, all(found.values()) and asked==len(found) > 0)
         model, model_args, gen_kwargs = served(model, model_args, gen_kwargs, torch_random_seed, schema)
         out = theirs(model, model_args=model_args, gen_kwargs=gen_kwargs, torch_random_seed=torch_random_seed,
                      tasks=tasks, task_manager=task_manager, **options)

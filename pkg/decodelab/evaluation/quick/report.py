@@ -93,7 +93,7 @@ def baseline_table(records:Records)->pd.DataFrame:
 
 def show(df:pd.DataFrame):
     "A table without row numbers."
-    return df.style.hide(axis='index')
+    return df.style.hide(axis='index').format(escape='html')
 
 # %% ../../../../nbs/evaluation/quick/07_report.ipynb #4e97783f
 def changes(first:Records, second:Records)->list[Change]:
