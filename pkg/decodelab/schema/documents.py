@@ -460,7 +460,7 @@ def bundled(document:Document)->Schema:
     if inside := wrapped(schema): raise BadValue('schema', 'what a schema is wrapped in', f'its `{inside}` alone')
     check_spelling(schema)
     if schema and not any(map(spoken, schema)):
-        raise BadValue('schema', ', '.join(schema), 'keywords of JSON Schema', 'It has none, so it would allow everything.')
+        raise BadValue('schema', ', '.join(schema), 'keywords of JSON Schema', 'Without any, everything is allowed.')
     draft = dialect(schema)
     _meta(schema, draft)
     bundle = Bundle(document.folder, root='https://schema.invalid/'+document.file)

@@ -59,7 +59,8 @@ def _compiled(text:str, # The bundled schema
               separators:str)->tuple[str, tuple[str, ...]]: # Lark, and what is not enforced
     "A schema's grammar; worked out once for each content."
     try: found = survey(source_of(json.loads(text)), ROOT)
-    except RecursionError as e: raise BadValue('schema', 'choices nested deeper', 'oneOf and anyOf that end sooner') from e
+    except RecursionError as e:
+        raise BadValue('schema', 'choices nested deeper', 'oneOf and anyOf that end sooner') from e
     refuse(found, ROOT)
     lark = write(found, ROOT, separators)
     try_out(lark)

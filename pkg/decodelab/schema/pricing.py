@@ -191,7 +191,8 @@ class Price:
     positions: np.ndarray # [longest, 2], as of `by_position`
     fields: list[Forced] # Where a model was given
     def __repr__(self)->str:
-        return f'Price({self.n} samples, {self.truncated} cut off, P(L) = {self.mass[0]:.4g}, cost {self.cost[0]:.4g} nats)'
+        figures = f'P(L) = {self.mass[0]:.4g}, cost {self.cost[0]:.4g} nats'
+        return f'Price({self.n} samples, {self.truncated} cut off, {figures})'
     @property
     def warning(self)->str:
         "Why the figures cannot be trusted; empty where they can."
