@@ -162,7 +162,7 @@ def answer(model:Causal,
            temperature:float=0., # 0 takes the most probable token each time
            seed:int=0,
            describe:bool=False, # Show the schema to the model, after the question
-           reason_first:int|Callable[[Causal, Language], Any]=0, # Tokens of reasoning first, at most; `True`: ¾ of all
+           reason_first:int|Callable[[Causal, Language], Any]=0, # Tokens of free reasoning first; `True`: ¾ of all
           )->Answer:
     "Ask a model for a document; it cannot be invalid, and each of its fields comes with its alternatives."
     if isinstance(model, str): raise BadValue('model', model, f'a loaded one: load({model!r})')
