@@ -161,7 +161,7 @@ def dead_end(self:Job)->DeadEnd:
 # %% ../../../nbs/backends/04_decoding.ipynb #0ac4edf2
 def job_for(model:TextModel, prompt:Ids, plan:Sampling, number:int=0, stops:Stops|None=None)->Job:
     "The job of one sample, number `plan.first + number` of its prompt."
-    if hasattr(plan.constraint, 'fits'): plan.constraint.fits(model)
+    if fits := getattr(plan.constraint, 'fits', None): fits(model)
     limit, ends = min(plan.max_tokens, model.max_length-len(prompt)), frozenset((*model.eos_ids, *plan.stop_ids))
     return Job(plan, stream_key(plan.seed, prompt, plan.first+number), limit, ends, stops or Stops(model, plan.stop))
 

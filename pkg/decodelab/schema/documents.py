@@ -191,6 +191,7 @@ def spoken(key:str)->bool:
     "Is this a keyword, or one that others than JSON Schema use?"
     return key in KNOWN or key in OTHERS_USE or key.startswith(('x-', 'x_', '_', '$$'))
 
+# %% ../../../nbs/schema/00_documents.ipynb #a36bf0af
 WRAPS = ('function', 'parameters', 'input_schema', 'inputSchema', 'json_schema', 'schema') # Tools, response formats
 
 def wrapped(value:dict[str, Any])->str:
@@ -306,6 +307,7 @@ def _load(bundle:Bundle, address:str, ref:str)->tuple[Any, int]:
     bundle.learn(schema, address, draft)
     return bundle.resources[address]
 
+# %% ../../../nbs/schema/00_documents.ipynb #3856801d
 def _definitions(schema:Any)->Iterator[str]:
     "References that would lead to a definition."
     for path in (('$defs',), ('definitions',), ('defs',), ('components', 'schemas')):

@@ -55,6 +55,7 @@ def matcher(lark:str)->Any:
     if m.is_error(): raise BadValue('grammar', lark[:60], 'what llguidance can compile', m.get_error().splitlines()[0])
     return m
 
+# %% ../../../nbs/schema/03_finite.ipynb #e990d59e
 @functools.lru_cache(maxsize=4096)
 def nothing(expression:str)->bool:
     "Does an expression of terminals match no text at all?"

@@ -182,6 +182,7 @@ def _one(s:Source, d:Demand)->list[Branch]:
         if not differ(s.at(yes[i].at), s.at(yes[j].at)) and not s.apart(s, yes[i].at, yes[j].at)}
     return [[yes[i], *(no[j] for j in n if (min(i, j), max(i, j)) in both)] for i in n]
 
+# %% ../../../../nbs/schema/compiling/02_branches.ipynb #aaad5d0d
 def _not(s:Source, d:Demand)->list[Branch]: return [[_inner(s, d, 'not', holds=not d.holds)]]
 
 def _if(s:Source, d:Demand)->list[Branch]:

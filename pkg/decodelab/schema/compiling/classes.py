@@ -65,7 +65,8 @@ def writer()->type:
         def dict_schema(self, schema:Any)->dict[str, Any]: return super().dict_schema(schema) | keys(schema)
         def decimal_schema(self, schema:Any)->dict[str, Any]:
             out = super().decimal_schema(schema)
-            return decimal(*out['anyOf'], schema) if len(out.get('anyOf', ()))==2 else out
+            if len(ways := out.get('anyOf', []))!=2: return out
+            return decimal(ways[0], ways[1], schema)
     return Writer
 
 # %% ../../../../nbs/schema/compiling/03_classes.ipynb #c3e87179
