@@ -398,7 +398,7 @@ def test_the_bench_says_what_it_measured():
     assert '40 documents' in out and '0 otherwise' in out
 
 def test_a_constraint_is_held_by_the_model_that_it_was_made_for(student, smol):
-    "Masks of another tokenizer are refused before decoding, also behind reasoning; what is no constraint says how to make one."
+    "Masks of another tokenizer are refused before decoding, also behind reasoning; what is none says how to make one."
     from decodelab.schema.reasoning import reasoned
     for held in (constrain(student, LIST), reasoned(student, LIST, marker='=')):
         with pytest.raises(BadValue, match='student.*smollm2'): smol.sample([(1,)], Sampling(constraint=held))

@@ -523,7 +523,8 @@ HOSTILE = {
     'typ': ({'typ': 'string'}, "'type'"), 'a list of a class': (list[int], 'RootModel'),
     'no keyword': ({'name': 'string', 'age': 'integer'}, 'name, age'), 'OpenAPI': ({'openapi': '3.0.0'}, 'keywords'),
     'a tool': ({'type': 'function', 'function': {'name': 'f', 'parameters': {'type': 'object'}}},
-        'its `function.parameters` alone'), 'a tool of another kind': ({'name': 'f', 'input_schema': {'type': 'object'}},
+        'its `function.parameters` alone'),
+    'a tool of another kind': ({'name': 'f', 'input_schema': {'type': 'object'}},
             'its `input_schema` alone'), 'a response format': ({'type': 'json_schema', 'json_schema': {'name': 'f',
                 'schema': {'type': 'object'}}}, 'its `json_schema.schema` alone'),
     'references that multiply': ({'$ref': '#/$defs/a0', '$defs': {'a40': INT, **{f'a{i}': {
@@ -591,7 +592,7 @@ def sampled(language, seed, longest=300):
 
 def test_what_pydantic_reads_and_does_not_write_holds():
     "Addresses, decimals, keys that are numbers, times without a zone: the class itself reads what comes out."
-    import datetime, decimal, pydantic
+    import decimal, pydantic
     from typing import Annotated
     from pydantic import Field
     class Bill(pydantic.BaseModel):

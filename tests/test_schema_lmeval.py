@@ -437,7 +437,8 @@ def test_the_command_as_typed(tmp_path, monkeypatch):
     assert last.startswith('decodelab-eval: ') and 'a file of its own for each model and schema' in last
 
 def test_what_the_command_says_of_itself_and_of_an_unknown_task(tmp_path):
-    said = run(tmp_path, '--model', 'schema_constrained', '--model_args', f'pretrained={STUDENT}', '--tasks', 'local_fre',
+    said = run(tmp_path, '--model', 'schema_constrained', '--model_args', f'pretrained={STUDENT}',
+               '--tasks', 'local_fre',
                ok=False)
     assert 'Traceback' not in said and 'local_fre' in said.splitlines()[-1] and '--include_path' in said
     assert 'decodelab params schema_constrained' in run(tmp_path, '--help')

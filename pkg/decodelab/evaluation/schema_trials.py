@@ -13,7 +13,7 @@ from typing import Any, Literal
 from fastcore.basics import patch
 from ..backends.contract import Causal, Ids, Sample, Sampling
 from ..backends.shipped import ANSWER, CLOSE
-from ..core.errors import BadValue, DataError, nearest
+from ..core.errors import BadValue, DataError
 from ..core.parameters import Parameters, param
 from ..core.runs import Run, chunks
 from ..schema.constraints import constrain

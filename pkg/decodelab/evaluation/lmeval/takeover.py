@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 from ...core.errors import BadValue, DataError
 from .documents import Validity
-from .holding import OWN, SOURCES, check_company, check_named, held, merged, parted, tasks_from
+from .holding import OWN, SOURCES, check_company, check_named, held, merged
+from .holding import parted, tasks_from
 from .names import HELD, MODELS, register
 
 _log = logging.getLogger(__name__)
