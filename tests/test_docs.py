@@ -129,3 +129,16 @@ def test_readme_equal_accuracy_is_that_of_the_published_reports(root):
 def test_readme_pictures_are_there(root):
     text = (root/'README.md').read_text()
     for picture in re.findall(r'\]\((nbs/[^)]+)\)', text): assert (root/picture).exists(), picture
+
+def test_readme_states_what_schemas_cost_in_the_published_runs(root):
+    text = (root/'README.md').read_text()
+    student, smol = metrics_of(root, 'schema_eval'), metrics_of(root, 'schema_eval_smollm2')
+    free, held, compact = student['unconstrained'], student['constrain'], student['compact']
+    assert f'valid {free["valid"]:.3f} of the time'.replace(' 0.', ' .') in text and held['valid']==1
+    for mode in (free, held):
+        assert f'{mode["accuracy"]:.3f} [{mode["low"]:.3f}, {mode["high"]:.3f}]'.replace('0.', '.') in text
+    assert f'costs {compact["cost"][0]:.0f} nats and leaves {compact["accuracy"]:.3f}'.replace(' 0.', ' .') in text
+    for mode in ('constrain', 'exact'):
+        m = smol[mode]
+        assert f'{m["accuracy"]:.2f} [{m["low"]:.2f}, {m["high"]:.2f}]'.replace('0.', '.') in text
+    assert f'in {smol["exact"]["tries"]:.1f} tries a document; {smol["constrain"]["cost"][0]:.1f} nats' in text
