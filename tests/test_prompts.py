@@ -1,5 +1,5 @@
 "Instructions, examples, cues and steps as parameters: what the model is asked, where steps end, and what cannot be."
-import json
+import html, json
 from types import SimpleNamespace
 import numpy as np, pytest
 from decodelab.backends import Toy
@@ -116,5 +116,7 @@ def test_a_report_says_how_it_asked(command, outputs):
                 'instruction', 'One digit.',
                 '-p', 'mc_samples', '2', '-p', 'sample_length', '16', check=False)
     assert r.returncode==0, r.stderr
-    report = next(outputs.glob('eig_eval/*/report.ipynb')).read_text()
+    report = html.unescape(next(outputs.glob('eig_eval/*/report.ipynb')).read_text())
     assert 'One digit.' in report and '4 tokens' in report and '</think>' in report
+    page = next(outputs.glob('eig_eval/*/report.html')).read_text()
+    assert '<td>cue</td>' in page and "&lt;/think&gt;&lt;|answer|&gt;" in page # a table, and no tag in it

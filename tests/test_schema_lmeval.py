@@ -502,25 +502,19 @@ def test_a_schema_beside_a_task_that_is_given_as_a_file():
         assert placed('answer.json', 'local_schema')==str(TASKS/'schema'/'answer.json')
         assert placed('answer.json', 'other')=='answer.json' and placed('gone.json', 'local_schema')=='gone.json'
 
-def test_the_schema_of_a_task_is_checked_before_a_model_is_loaded(tmp_path):
+@pytest.mark.parametrize('model,task,file,schema', [ # the schema of a task, and that of a metric
+    ('schema_constrained', 'local_schema', 'answer.yaml', 'answer.json'),
+    ('hf', 'local_free', 'free.yaml', 'schema/answer.json')])
+def test_schemas_that_tasks_name_are_checked_before_a_model_is_loaded(tmp_path, model, task, file, schema):
     from lm_eval.tasks import TaskManager
     from decodelab.core.errors import DecodelabError
     from decodelab.evaluation.lmeval.takeover import simple_evaluate
-    text = (TASKS/'schema'/'answer.yaml').read_text().replace('answer.json', 'gone.json')
-    (tmp_path/'t.yaml').write_text(text)
+    text = (TASKS/'schema'/file).read_text()
+    assert schema in text
+    (tmp_path/'t.yaml').write_text(text.replace(schema, schema.replace('answer', 'gone')))
     manager = TaskManager(include_path=str(tmp_path), include_defaults=False)
     with pytest.raises(DecodelabError, match='gone.json'):
-        simple_evaluate('schema_constrained', 'pretrained=/no/such', tasks=['local_schema'], task_manager=manager)
-
-def test_the_schema_of_a_metric_is_checked_before_a_model_is_loaded(tmp_path):
-    from lm_eval.tasks import TaskManager
-    from decodelab.core.errors import DecodelabError
-    from decodelab.evaluation.lmeval.takeover import simple_evaluate
-    text = (TASKS/'schema'/'free.yaml').read_text().replace('schema/answer.json', 'schema/gone.json')
-    (tmp_path/'t.yaml').write_text(text)
-    manager = TaskManager(include_path=str(tmp_path), include_defaults=False)
-    with pytest.raises(DecodelabError, match='gone.json'):
-        simple_evaluate('hf', 'pretrained=/no/such', tasks=['local_free'], task_manager=manager)
+        simple_evaluate(model, 'pretrained=/no/such', tasks=[task], task_manager=manager)
 
 def test_both_adapters_take_batch_size_and_device_among_the_models_arguments(student):
     from decodelab.evaluation.lmeval.adapter import Decodelab

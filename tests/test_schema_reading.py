@@ -199,7 +199,7 @@ CHECKED = [{'type': 'string', 'format': 'date'}, {'type': 'integer', 'minimum': 
                                                                                                     {'type': 'string',
                                                                                                      'maxLength': 2}]},
            {'not': {'type': 'string'}}, {'const': {'a': [1]}}, {'type': 'number', 'multipleOf': .5},
-           {'minProperties': 2, 'type': 'object'}, True, False]
+           {'minProperties': 2, 'type': 'object'}, True]
 
 @pytest.mark.parametrize('schema', CHECKED, ids=str)
 def test_verdicts_are_those_of_another_validator(schema):
@@ -207,8 +207,7 @@ def test_verdicts_are_those_of_another_validator(schema):
                                                                                                                 1.0],
                                       {}, {'a': [1]}, {'a': 1, 'b': 2}]
     other = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
-    try: language = compile(schema)
-    except (ValueError, TypeError): pytest.skip('no document, or not yet a language')
+    language = compile(schema)
     for x in values + [value(rng) for _ in range(30)]:
         v = validate(json.dumps(x), language)
         assert bool(v)==other.is_valid(x), (schema, x, v)

@@ -13,4 +13,5 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "make_numbered", "new_folder", "Lock", "Record", "Work", "Results", "first_files", "Run", "chunks", "list_runs",
         "find_run"],
     "settings": ["Settings", "find_root", "load_settings"],
+    "tables": ["cell", "markdown_table"],
 })

@@ -30,6 +30,7 @@ needs('accelerate', 'eval')
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import CacheHook
 from lm_eval.models.huggingface import HFLM
+from fastcore.basics import patch
 from tqdm import tqdm
 
 _log = logging.getLogger(__name__)
@@ -200,8 +201,6 @@ def _with(request:Instance, rest:dict)->Instance:
     return Instance('generate_until', request.doc, (request.args[0], rest), request.idx)
 
 # %% ../../../nbs/evaluation/02_constrained.ipynb #4bcec3f6
-from fastcore.basics import patch
-
 @patch
 def loglikelihood(self:SchemaConstrainedLM, requests:list[Instance], disable_tqdm:bool=False)->list[tuple[float,bool]]:
     "As `HFLM` gives them."

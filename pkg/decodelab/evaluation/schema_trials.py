@@ -217,7 +217,8 @@ def records(trials:Trials, run:Run, progress:Callable[[str], Callable])->dict[st
     out: dict[str, list[dict]] = {}
     for mode in modes_of(trials.p.modes):
         if mode=='validate' and 'unconstrained' in out:
-            out[mode] = [reread(trials, r) for r in out['unconstrained']]
+            tasks = {t.id: t for t in trials.tasks}
+            out[mode] = [reread(trials, tasks[r['id']], r) for r in out['unconstrained']]
             continue
         def work(part, tell, mode=mode): return trials.run(mode, part)
         parts = chunks(run, mode, trials.tasks, work, trials.p.chunk, progress(mode), inside=True)
@@ -225,9 +226,8 @@ def records(trials:Trials, run:Run, progress:Callable[[str], Callable])->dict[st
     return out
 
 # %% ../../../nbs/evaluation/03_schema_trials.ipynb #97a60e03
-def reread(trials:Trials, r:dict)->dict:
+def reread(trials:Trials, task:JsonTask, r:dict)->dict:
     "A free text's record, its document looked for."
-    task = next(t for t in trials.tasks if t.id==r['id'])
     verdict = extract(r['text'], language_of(json.dumps(task.schema), trials.p.separators), r['finish'])
     right = right_fields(verdict.value, task.answer) if verdict else 0.
     return r | dict(mode='validate', status=verdict.status, reason=verdict.reason, right=right)

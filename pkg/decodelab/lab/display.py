@@ -6,6 +6,7 @@
 from __future__ import annotations
 import time
 from collections.abc import Callable
+from ..core.tables import markdown_table
 
 # %% auto #0
 __all__ = ['MARK', 'span', 'time_left', 'Progress', 'facts', 'markdown']
@@ -50,7 +51,7 @@ class Progress:
 # %% ../../../nbs/lab/02_display.ipynb #12b5b406
 def facts(rows:dict)->str:
     "A two-column Markdown table."
-    return '\n'.join(['| | |', '|---|---|', *(f'| {k} | {v} |' for k,v in rows.items())])
+    return markdown_table(('', ''), rows.items())
 
 def markdown(text:str):
     "Show Markdown."

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch as replaced
 import numpy as np
 from ..core.errors import BadValue, DecodelabError, ModelError
 from .bench import in_turn, ratio, said, story_prompts
+from ..core.tables import markdown_table
 if TYPE_CHECKING: from decodelab.backends.contract import Backend, Ids
 
 # %% auto #0
@@ -49,26 +49,26 @@ def ran(backend:Backend, prompts:Sequence[Ids], constraint:Any, limits:Sequence[
         for _ in decode(session, jobs): pass
     return [len(job.ids) for job in jobs]
 
-def timed_masks(times:list[float])->Any:
-    "Note the seconds of every row's mask."
-    from decodelab.backends import decoding
-    fill = decoding.filled
-    def timed(plans, matchers, vocab_size):
-        since = time.perf_counter()
-        out = fill(plans, matchers, vocab_size)
-        times.extend([(time.perf_counter()-since)/max(1, len(plans))]*len(plans))
-        return out
-    return replaced.object(decoding, 'filled', timed)
+def timed_masks(grammar:Any, times:list[float])->Any:
+    "The grammar, which notes the seconds of every row's mask."
+    class Timed(type(grammar)):
+        def fill(self, matchers, rows, bits):
+            since = time.perf_counter()
+            super().fill(matchers, rows, bits)
+            times.extend([(time.perf_counter()-since)/len(matchers)]*len(matchers))
+    return Timed(grammar.language, grammar.words, grammar.tokenizer)
 
 # %% ../../../nbs/lab/11_schema_bench.ipynb #64f8232c
 def bench_held(backend:Backend, shape:str='strings', rows:int=16, rounds:int=5, tokens:int=48)->dict:
     "Seconds of constrained decoding over those of free decoding of as many tokens; masks beside them."
     from decodelab.schema import constrain
-    prompts, constraint, times = asked(backend, rows), constrain(backend, SHAPES[shape]), []
+    prompts, times = asked(backend, rows), []
+    constraint = timed_masks(constrain(backend, SHAPES[shape]), times)
     counts = ran(backend, prompts, constraint, [tokens]*rows)
     free, held = (lambda c=c, limits=limits: ran(backend, prompts, c, limits)
                   for c,limits in ((None, counts), (constraint, [tokens]*rows)))
-    with timed_masks(times): seconds = in_turn((held, free), rounds)
+    times.clear()
+    seconds = in_turn((held, free), rounds)
     micro = np.array(times)*1e6
     return ratio(*seconds.T) | dict(shape=shape, rows=rows, tokens=sum(counts), p50=float(np.percentile(micro, 50)),
                                     p99=float(np.percentile(micro, 99)),
@@ -175,7 +175,7 @@ def xgrammar_side(tokens, end):
     return compiled, Row
 
 # %% ../../../nbs/lab/11_schema_bench.ipynb #1731f1df
-def measured(side, tokens, end, work):
+def measured(side, tokens, end, work, fails=(RuntimeError, TypeError, ValueError)):
     "Of each schema: seconds to compile, of the first mask, of a document; valid documents refused, invalid ones taken."
     import time
     compiled, row_of = side(tokens, end)
@@ -199,7 +199,7 @@ def measured(side, tokens, end, work):
             refused = taken.count(False) + sum(not walked(made, ids) for ids in good[1:])
             out[name] = dict(seconds=[b-a for a,b in zip(clock, clock[1:])], refused=refused,
                              leaked=sum(bool(walked(made, ids)) for ids in bad))
-        except Exception as e: out[name] = dict(error=(str(e).splitlines() or [type(e).__name__])[0][:120])
+        except fails as e: out[name] = dict(error=(str(e).splitlines() or [type(e).__name__])[0][:120])
     return out
 
 def _answer(side):
@@ -267,7 +267,8 @@ def against(backend:Backend, python:str|None=None)->dict[str, dict[str, dict]]:
     def ids(value): return list(backend.encode(json.dumps(value)))
     asked = KEYWORDS | {name: (schema, [EXAMPLES[name]], []) for name,schema in SHAPES.items()}
     work: Work = {name: (schema, [*map(ids, good)], [*map(ids, bad)]) for name,(schema,good,bad) in asked.items()}
-    out = {'decodelab': measured(ours((words, tokenizer)), words.tokens, words.end_ids[0], work)}
+    out = {'decodelab': measured(ours((words, tokenizer)), words.tokens, words.end_ids[0], work,
+                                 (DecodelabError,))}
     try: out['xgrammar'] = elsewhere(sys.executable, xgrammar_side, words.tokens, words.end_ids[0], work)
     except ModelError as e: out['xgrammar'] = dict.fromkeys(work, dict(error=str(e)))
     if python: out['outlines'] = elsewhere(python, outlines_side, words.tokens, words.end_ids[0], work)
@@ -284,13 +285,10 @@ def covers(d:dict)->str:
 
 def peer_lines(found:dict[str, dict[str, dict]])->list[str]:
     "Two tables: times on the shapes, and who covers what."
-    out = ['| shape | side | compile ms | first mask ms | document ms |', '|---|---|---|---|---|']
-    for shape in SHAPES:
-        for side,d in found.items():
-            times = [f'{1e3*s:.2f}' for s in d[shape].get('seconds', ())] or [d[shape]['error'], '', '']
-            out.append(f'| {shape} | {side} | {" | ".join(times)} |')
-    out += ['', f'| keyword | {" | ".join(found)} |', '|---'*(len(found)+1)+'|']
-    out += [f'| {k} | {" | ".join(covers(d[k]) for d in found.values())} |' for k in KEYWORDS]
+    def times(d:dict)->list[str]: return [f'{1e3*s:.2f}' for s in d.get('seconds', ())] or [d['error'], '', '']
+    rows = [(shape, side, *times(d[shape])) for shape in SHAPES for side,d in found.items()]
+    out = [markdown_table(('shape', 'side', 'compile ms', 'first mask ms', 'document ms'), rows), '']
+    out.append(markdown_table(('keyword', *found), [(k, *(covers(d[k]) for d in found.values())) for k in KEYWORDS]))
     total = ', '.join(f'{side} {sum(covers(d[k])=="yes" for k in KEYWORDS)}' for side,d in found.items())
     return [*out, '', f'covered of {len(KEYWORDS)}: {total}']
 

@@ -165,7 +165,7 @@ def check_beginning(grammar:Grammar)->None:
 # %% ../../../nbs/schema/07_constraints.ipynb #0424b075
 def fault(language:Language, text:str)->str: # Empty when the text is of the language
     "Where a finished text leaves the grammar of a language."
-    state, written = matcher(language.lark), list(text.encode())
+    state, written = matcher(language.lark), list(text.encode(errors='surrogatepass'))
     n = state.validate_tokens(written)
     if n < len(written): return f'not of {language.name}: {text.encode()[:n+1][-60:].decode(errors="replace")!r}'
     state.consume_tokens(written)

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote, urljoin
 from ..core.errors import BadValue, ModelError
 from .compiling.classes import schema_of
+from .compiling.pointers import pointer_to, steps_of
 
 # %% auto #0
 __all__ = ['strict_json', 'Document', 'read', 'bundled']
@@ -162,7 +163,7 @@ def nodes(schema:Any)->Iterator[dict[str, Any]]:
 # %% ../../../nbs/schema/00_documents.ipynb #e2ba50ee
 def pointer(path:Iterable[object])->str:
     "A path as a JSON pointer (RFC 6901); the root is `/`."
-    return '/'+'/'.join(str(p).replace('~', '~0').replace('/', '~1') for p in path)
+    return pointer_to(path) or '/'
 
 def _distance(a:str, b:str)->int:
     "Letters to change, insert, drop or swap from one word to the other."
@@ -318,8 +319,7 @@ def _definitions(schema:Any)->Iterator[str]:
 def _walk(bundle:Bundle, node:Any, draft:int, address:str, fragment:str, ref:str)->Any:
     "Follow a JSON pointer."
     target = address
-    for step in unquote(fragment).split('/')[1:]:
-        step = step.replace('~1', '/').replace('~0', '~')
+    for step in steps_of(unquote(fragment)):
         if isinstance(node, list) and step.isdigit() and int(step)<len(node): node = node[int(step)]
         elif isinstance(node, dict) and step in node: node = node[step]
         else:

@@ -16,6 +16,7 @@ from ..backends.contract import Causal, Ids, Matcher, Sample, Sampling, check_le
 from ..backends.decoding import filled, torch_of
 from ..backends.drawing import allowed, filtered, stream_key, uniforms
 from ..core.errors import BadValue, ModelError
+from ..core.tables import markdown_table
 
 # %% auto #0
 __all__ = ['REMOVED', 'Row', 'row_of', 'Node', 'lower', 'Tree', 'rest_of', 'Place', 'run_nodes', 'node_key', 'arrivals', 'Fan',
@@ -354,7 +355,7 @@ def _repr_markdown_(self:Exact)->str:
     rows = {'samples': len(self.samples), 'tries': len(self.accepted), 'accepted': f'{self.acceptance:.3f}',
             'P(L)': f'{value:.4g} [{low:.4g}, {high:.4g}], at most {self.bound:.4g}', 'cost': f'{self.cost:.3f} nats',
             'out of tokens': self.cut, 'nodes run': self.runs}
-    return '\n'.join(['| | |', '|---|---|', *(f'| {k} | {v} |' for k,v in rows.items())])
+    return markdown_table(('', ''), rows.items())
 
 # %% ../../../nbs/schema/12_exact_sampling.ipynb #0d4e1a42
 def exact_batch(model:Causal, prompts:Sequence[Ids], plans:Sampling|Sequence[Sampling],

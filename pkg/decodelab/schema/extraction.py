@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from ..backends.contract import Finish
 from ..core.errors import BadValue
+from .compiling.pointers import steps_of
 from .languages import Language
 from .validation import BODY, NUMBER, SPACE, STRING, Fault, Reading, Verdict
 from .validation import as_language, fault_of, faulty, is_cut, read, validate
@@ -173,8 +174,7 @@ def root_kinds(schema:Any, whole:Any=None, depth:int=0)->set[str]:
 def _referred(ref:Any, whole:Any)->Any:
     "What a reference inside the document points at."
     if not isinstance(ref, str) or not ref.startswith('#'): return None
-    for part in ref[1:].split('/')[1:]:
-        part = part.replace('~1', '/').replace('~0', '~')
+    for part in steps_of(ref[1:]):
         whole = whole.get(part) if isinstance(whole, dict) else None
     return whole
 

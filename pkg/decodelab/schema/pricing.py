@@ -13,6 +13,8 @@ from scipy.special import logsumexp
 from ..backends.contract import Causal, Ids, Sample, Sampling
 from ..core.errors import BadValue
 from ..maths.statistics import bootstrap_means, fewest
+from ..core.tables import markdown_table
+from .compiling.pointers import pointer_to
 from .exact_sampling import Node, Place, Tree, run_nodes
 
 # %% auto #0
@@ -105,8 +107,8 @@ def key_of(text:str)->str:
     except ValueError: return text[1:]
 
 def pointer_of(stack:Sequence[Sequence])->str:
-    "JSON pointer of where the innermost container stands (RFC 6901)."
-    return ''.join('/'+str(here).replace('~', '~0').replace('/', '~1') for _,here in stack if here is not None)
+    "JSON pointer of where the innermost container stands."
+    return pointer_to(here for _,here in stack if here is not None)
 
 # %% ../../../nbs/schema/13_pricing.ipynb #ceb1bba9
 def shift(stack:list[list], mark:str, key_next:bool)->bool:
@@ -240,7 +242,7 @@ def _repr_markdown_(self:Price)->str:
             'cost, nats': with_interval(self.cost), 'bias of masking, nats': with_interval(self.bias),
             'effective sample size': f'{self.effective:.1f}', 'tokens': f'{self.tokens:.1f}'}
     if self.warning: rows['**warning**'] = self.warning
-    return '\n'.join(['| | |', '|---|---|', *(f'| {k} | {v} |' for k,v in rows.items())])
+    return markdown_table(('', ''), rows.items())
 
 # %% ../../../nbs/schema/13_pricing.ipynb #67d7e5c3
 @dataclass(frozen=True)
@@ -299,9 +301,9 @@ class ExactPrice:
         head = {'P(L)': self.mass, 'cost, nats': self.cost, 'bias of masking, nats': self.bias,
                 'total variation': self.distance, 'complete': self.complete}
         best = sorted(self.shares.items(), key=lambda pair: -pair[1][0])[:5]
-        rows = [*(f'| {k} | {v:.4g} |' for k,v in head.items()),
-                *(f'| `{text[:60]}` | {p:.3g}, masked {q:.3g} |' for text,(p,q) in best)]
-        return '\n'.join(['| | |', '|---|---|', *rows])
+        rows = [*((k, f'{v:.4g}') for k,v in head.items()),
+                *((f'`{text[:60]}`', f'{p:.3g}, masked {q:.3g}') for text,(p,q) in best)]
+        return markdown_table(('', ''), rows)
 
 # %% ../../../nbs/schema/13_pricing.ipynb #23496e17
 def exact_price(documents:Sequence[Document])->ExactPrice:

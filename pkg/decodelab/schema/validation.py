@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from ..backends.contract import Finish
 from ..core.errors import BadValue
+from .compiling.pointers import pointer_to
+from .finite import matcher as grammar_matcher
 from .languages import Language, compile
 if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator, ValidationError
-    from llguidance import LLMatcher, LLTokenizer
+    from llguidance import LLMatcher
     from pydantic import TypeAdapter
 
 # %% auto #0
@@ -108,13 +110,9 @@ def _advance(stack:list[Frame], what:str, m:re.Match[str], at:int)->str:
     return 'after'+stack[-1].kind
 
 # %% ../../../nbs/schema/08_validation.ipynb #7c283f5f
-def pointer_of(parts:Sequence[str|int])->str:
-    "A JSON pointer (RFC 6901)."
-    return ''.join('/' + str(part).replace('~', '~0').replace('/', '~1') for part in parts)
-
 def path_of(text:str, stack:Sequence[Frame])->str:
     "The pointer of the value that is being read."
-    return pointer_of([json.loads(text[slice(*f.key)]) if f.kind=='{' else f.count for f in stack])
+    return pointer_to([json.loads(text[slice(*f.key)]) if f.kind=='{' else f.count for f in stack])
 
 def place(text:str, at:int)->str:
     "A position as an editor shows it."
@@ -212,7 +210,7 @@ class _Checks:
 
     def string(self, what:str, token:str, start:int, stack:list[Frame])->None:
         value, inside = json.loads(token), stack if what=='string' else stack[:-1]
-        where = path_of(self.text, inside) + (pointer_of([value]) if what=='key' else '')
+        where = path_of(self.text, inside) + (pointer_to([value]) if what=='key' else '')
         if LONE.search(value): self.found('surrogate', start, where, 'half of a surrogate pair')
         if what!='key': return
         if value in self.keys[-1]:
@@ -309,8 +307,8 @@ def schema_fault(value:Any, language:Language)->tuple[str, str, str]|None: # Key
     try: _validator(_Schema(language.grammar, language.schema)).validate(value)
     except ValidationError as error:
         sentence, near = cut_short(error.message, 200), _nearest(error)
-        if near: sentence += f'; nearest: {cut_short(near.message, 120)} at {pointer_of(near.instance_path)}'
-        return error.kind.name, pointer_of(error.instance_path), sentence
+        if near: sentence += f'; nearest: {cut_short(near.message, 120)} at {pointer_to(near.instance_path)}'
+        return error.kind.name, pointer_to(error.instance_path), sentence
     return None
 
 # %% ../../../nbs/schema/08_validation.ipynb #1efc1ba8
@@ -326,29 +324,13 @@ def as_object(text:str, model:Any)->tuple[Any, tuple[str, str, str]|None]: # The
     try: return _adapter(model).validate_json(text, strict=True), None
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        return None, (first['type'], pointer_of(first['loc']), f'{model.__name__}: {cut_short(first["msg"], 200)}')
-
-# %% ../../../nbs/schema/08_validation.ipynb #779ac085
-class Bytes:
-    "A tokenizer of single bytes, for walking through a grammar without a model."
-    eos_token_id, bos_token_id, special_token_ids = 256, None, [256]
-    tokens = [bytes([i]) for i in range(256)] + [b'<end>']
-    def __call__(self, text:bytes|str)->list[int]: return list(text if isinstance(text, bytes) else text.encode())
-
-@lru_cache(1)
-def byte_tokenizer()->LLTokenizer:
-    from llguidance import LLTokenizer, TokenizerWrapper
-    return LLTokenizer(TokenizerWrapper(Bytes()), n_vocab=257, eos_token=256)
+        return None, (first['type'], pointer_to(first['loc']), f'{model.__name__}: {cut_short(first["msg"], 200)}')
 
 # %% ../../../nbs/schema/08_validation.ipynb #9a1f21d6
 @lru_cache(64)
 def _beginning(lark:str)->LLMatcher:
     "Where every text of a grammar begins."
-    from llguidance import LLMatcher
-    matcher = LLMatcher(byte_tokenizer(), LLMatcher.grammar_from_lark(lark), log_level=0)
-    if matcher.is_error(): raise BadValue('grammar', cut_short(lark), 'one that llguidance reads',
-                                          matcher.get_error().splitlines()[0])
-    return matcher
+    return grammar_matcher(lark)
 
 # %% ../../../nbs/schema/08_validation.ipynb #29ecba8d
 def byte_matcher(language:Language)->LLMatcher:

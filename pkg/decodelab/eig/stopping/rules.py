@@ -12,6 +12,7 @@ from ...backends.contract import Backend
 from ...core.errors import BadValue
 from ...core.parameters import Parameters, allowed, param, read
 from ...core.registry import Registry
+from ...core.tables import markdown_table
 from ..gain import Gain, settled, worth
 from ..parameters import EIGParameters
 from .reasoning import Cost
@@ -160,15 +161,15 @@ class Rules(Registry):
 
     def __repr__(self)->str: return f'{len(self)} rules: ' + ', '.join(e.name for e in self)
     def _repr_markdown_(self)->str:
-        head = ['| `scale_func_name` | what it does | needs | parameters | source |', '|---|---|---|---|---|']
-        return '\n'.join([*head, *map(_row, self)])
+        head = ('`scale_func_name`', 'what it does', 'needs', 'parameters', 'source')
+        return markdown_table(head, map(_row, self))
 
 # %% ../../../../nbs/eig/stopping/01_rules.ipynb #f23b1312
-def _row(entry)->str:
+def _row(entry)->tuple:
     drawing = EIGParameters.model_fields.keys() - {'lambda_cost'} # the same for all rules with forecasts
     own = {k: f for k,f in entry.parameters.model_fields.items() if k not in drawing}
     given = ', '.join(f'`{k}` {f.default!r} ({allowed(f)})' for k,f in own.items())
-    return f'| `{entry.name}` | {entry.doc} | {entry.item.needs} | {given} | {entry.item.source} |'
+    return f'`{entry.name}`', entry.doc, entry.item.needs, given, entry.item.source
 
 rules = Rules('scale_func_name')
 rule = rules.rule

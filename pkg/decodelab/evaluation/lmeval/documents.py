@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from fastcore.basics import patch
 from ...backends.contract import Constraint, Ids, Sample, Sampling
-from ...core.errors import BadValue, ModelError
+from ...core.errors import BadValue
 from ...eig.frames import frame_for
 from .generation import Generation
 from .holding import Held
 from .stopping import Reasoned, thoughts
-from ...schema.constraints import constrain
+from ...schema.compiling.pointers import steps_of
+from ...schema.constraints import Described, constrain
 from ...schema.extraction import extract
-from ...schema.languages import Language
 from ...schema.reasoning import Reasoned as ThinkingFirst, marker_of
 from ...schema.reasoning import reasoned as thinking_first
 from ...schema.validation import Verdict, validate
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 # %% auto #0
 __all__ = ['STATUSES', 'Written', 'field_of', 'text_of', 'said', 'response', 'looked_for', 'mark_for', 'own_mark', 'thinks',
-           'Writer', 'read_off', 'unfinished', 'exactly', 'check_exact', 'Described', 'Validity', 'share', 'lines']
+           'Writer', 'read_off', 'unfinished', 'exactly', 'check_exact', 'Validity', 'share', 'lines']
 
 # %% ../../../../nbs/evaluation/lmeval/05_documents.ipynb #ec9e2c78
 @dataclass(frozen=True)
@@ -47,8 +47,7 @@ def field_of(value:Any, # A document's value
              name:str, # A name, or a JSON pointer
             )->Any: # `KeyError` where there is none
     "The value at a name or a pointer."
-    for part in name.split('/')[1:] if name.startswith('/') else [name]:
-        part = part.replace('~1', '/').replace('~0', '~') if name.startswith('/') else part
+    for part in steps_of(name) if name.startswith('/') else [name]:
         if isinstance(value, list) and part.isdecimal() and int(part) < len(value): value = value[int(part)]
         elif isinstance(value, dict) and part in value: value = value[part]
         else: raise KeyError(name)
@@ -173,18 +172,6 @@ def check_exact(held:Held, g:Generation)->None:
         raise BadValue('mode', 'exact', 'a mode that decodes greedily: constrain or validate',
                        'Exact samples are drawn: give do_sample=true,temperature=1 among the generation arguments.')
 
-# %% ../../../../nbs/evaluation/lmeval/05_documents.ipynb #180f0eea
-@dataclass(frozen=True)
-class Described:
-    "A constraint that another program holds: what it is, without a matcher."
-    grammar: str
-    language: Language = field(compare=False)
-    @property
-    def name(self)->str: return self.language.name
-    def check(self, text:str)->str: return validate(text, self.language).reason # Of a text that a server gave
-    def start(self)->Any: raise ModelError(f'{self.name}: a server holds its own text to it')
-    def fill(self, matchers:Sequence[Any], rows:Sequence[int], bits:np.ndarray)->None: self.start()
-
 # %% ../../../../nbs/evaluation/lmeval/05_documents.ipynb #dce67f42
 @patch
 def _served(self:Writer, prompts:Sequence[Ids], plans:Sequence[Sampling], helds:Sequence[Held])->list[Written]:
@@ -195,7 +182,7 @@ def _served(self:Writer, prompts:Sequence[Ids], plans:Sequence[Sampling], helds:
     for i,sample in self._thoughts(prompts, plans, helds).items():
         begun[i], thinking[i] = sample, len(sample)-len(prompts[i])
         left[i] = replace(plans[i], max_tokens=max(1, plans[i].max_tokens-thinking[i]))
-    left = [replace(plan, constraint=Described(h.language.grammar, h.language)) for plan,h in zip(left, helds)]
+    left = [replace(plan, constraint=Described(h.language)) for plan,h in zip(left, helds)]
     samples = self.model.sample(begun, left)
     return [replace(read_off(s, plan.constraint, h), thinking=n)
             for (s,),plan,h,n in zip(samples, left, helds, thinking)]
