@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Protocol
-from ...backends.contract import Backend, Ids, Sample, Sampling
+from ...backends.contract import Backend, Ids, Sample, Sampling, TextModel
 from ...core.errors import BadValue
 from ...tasks.data import Question, judge_answer
 from ..answers import normalise, same
@@ -18,7 +18,8 @@ from ..gain import Decision
 
 # %% auto #0
 __all__ = ['Cost', 'Boundary', 'Thought', 'Rule', 'take', 'give_up_step', 'insert_prompt', 'go_back', 'think', 'settle',
-           'advance', 'walk', 'Asking', 'asking_of', 'write_answers', 'reason', 'record']
+           'advance', 'walk', 'Asking', 'asking_of', 'write_answers', 'reason', 'longest_prompt', 'check_prompts',
+           'record']
 
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #debeb306
 @dataclass(frozen=True)
@@ -215,8 +216,22 @@ def reason(backend:Backend,
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #b767df73
 def _begun(backend, frame:Frame, prompt:Ids, most:int)->Thought:
     "A thought at its beginning, with room for tokens as the model's length leaves it."
-    room = min(most, backend.max_length-len(prompt)-frame.answer_tokens-8)
-    return Thought(prompt, len(prompt), [Boundary(0, '')], room=room)
+    return Thought(prompt, len(prompt), [Boundary(0, '')], room=min(most, longest_prompt(backend, frame)-len(prompt)))
+
+# %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #124d88a1
+def longest_prompt(backend:TextModel, frame:Frame)->int:
+    "Tokens that a prompt and its reasoning may have together: cue and answer follow."
+    return backend.max_length - frame.answer_tokens - 8
+
+# %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #b20c7efe
+def check_prompts(backend:TextModel, frame:Frame, questions:Sequence[Question])->None:
+    "A question that leaves no room to think is an error; of many the longest are looked at."
+    most = longest_prompt(backend, frame)
+    for q in sorted(questions, key=lambda q: -len(q.text))[:8]:
+        n = len(prompt_ids(backend, frame, q.text))
+        if n < most: continue
+        raise BadValue(f'question {q.id}', f'{n} tokens', f'fewer than {most}: the model holds {backend.max_length}, '
+                       f'its answer takes {frame.answer_tokens}')
 
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #8ec2d5a2
 def record(question:Question, thought:Thought, normaliser:Callable=normalise)->dict:

@@ -5,14 +5,15 @@
 # %% ../../../../nbs/eig/stopping/05_recording.ipynb #ad6ec7e3
 from __future__ import annotations
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from math import isfinite
 from ...backends.contract import Backend, Ids
 from ...core.errors import BadValue
-from ..answers import Candidate, normalise, same
+from ..answers import Candidate, classes, normalise, same
 from ..frames import Frame, prompt_ids
 from ..gain import Decision, ExpectedInformationGainCalculator, Metrics, settled
 from ..parameters import EIGParameters
+from ..posterior import Posterior
 from .probes import next_tokens, trial_answers
 from .rules import Probe
 from ...tasks.data import judge_answer
@@ -74,16 +75,28 @@ def _described(calculator, thought:dict, candidates:list, cost:list, normaliser)
     beliefs = [estimator.posterior(cs) if cs else None for cs in candidates]
     greedy = [next((c for c in cs if c.greedy), None) for cs in candidates]
     answers = [c.text.strip() if c else '' for c in greedy]
-    longest, truth, scorer = estimator.frame.answer_tokens, thought['truth'], thought.get('scorer', '')
-    right = lambda a: judge_answer(a, truth, scorer, partial(same, normaliser=normaliser))
+    longest, right = estimator.frame.answer_tokens, _judge(thought, normaliser)
     return {k: thought[k] for k in _KEPT if k in thought} | dict(
         answer=answers, correct=[int(right(a)) for a in answers],
         entropy=[b.entropy if b else None for b in beliefs],
         confidence=[b.of(normaliser(a)) if b else 0. for b,a in zip(beliefs, answers)],
-        p_truth=[b.of(normaliser(truth)) if b else 0. for b in beliefs],
+        p_truth=[_mass_right(b, cs, right, normaliser) if b else 0. for b,cs in zip(beliefs, candidates)],
         belief=[[[a, round(float(x), 4)] for a,x in zip(b.answers, b.p)] if b else [] for b in beliefs],
         probe=cost, answer_tokens=[len(estimator.cue)+(len(c.ids) if c else longest) for c in greedy],
         gain=[None]*len(beliefs))
+
+# %% ../../../../nbs/eig/stopping/05_recording.ipynb #b042420b
+def _judge(thought:dict, normaliser:Callable)->Callable[[str],bool]:
+    "What decides whether an answer to this question is right; each text is judged once."
+    alike = partial(same, normaliser=normaliser)
+    return cache(lambda answer: judge_answer(answer, thought['truth'], thought.get('scorer', ''), alike))
+
+# %% ../../../../nbs/eig/stopping/05_recording.ipynb #f56dfc80
+def _mass_right(belief:Posterior, candidates:Sequence[Candidate], right:Callable[[str],bool],
+                normaliser:Callable)->float:
+    "Probability of the answers that the question's own judge takes."
+    first = {name: candidates[members[0]].text for name,members in classes(candidates, normaliser).items()}
+    return sum(belief.of(name) for name,text in first.items() if right(text.strip()))
 
 # %% ../../../../nbs/eig/stopping/05_recording.ipynb #b4c70916
 def _add_trials(calculator, states:Sequence[Sequence[Ids]], traces:Sequence[dict])->None:
