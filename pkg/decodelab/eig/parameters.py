@@ -29,6 +29,8 @@ class EIGParameters(Parameters):
         None, 'Cap on the steps of a forecast; none by default, since a horizon of one short step is myopic.', 'steps',
         ge=1, le=16)
     adaptive: bool = param(True, 'Stop drawing forecasts once the interval of the gain excludes λ.')
+    min_explored: float = param(
+        .8, 'Share of the answer language that the candidates must hold before a belief can count as sure.', ge=0, le=1)
     length_normalise: bool = param(
         False, 'Divide log-probabilities of answers by their length; beliefs are then no proper probabilities.')
 
@@ -59,6 +61,8 @@ class EIGEvalParameters(EIGParameters):
                                   'think are told so, others nothing.')
     examples: str|None = param(None, 'JSONL file of questions with reasoning and answers (GSM8K’s layout) that are '
                                'asked and answered before each question.')
+    answer: str|None = param(None, 'What an answer may be: integer, number, yes_no, choice:A,B,C,D, words:3, json:FILE, '
+                             'regex:…, or text (anything); by default as the data say.')
     cue: str|None = param(None, 'After which an answer stands; by default what fits the chat template.')
     step: str|None = param(None, 'What ends a step: line (the default), paragraph, sentence, transition, '
                            'transition:Wait,But, or tokens:40.')

@@ -25,7 +25,7 @@ class SetUp:
     "Backend, questions and parameters of one evaluation."
     def __init__(self, backend:Backend, questions:Sequence[Question], p:EIGEvalParameters, frame:Frame|None=None):
         self.backend, self.questions, self.p = backend, list(questions), p
-        self.frame = frame or frame_of(backend, p)
+        self.frame = frame or frame_of(backend, p, self.questions)
         self.parameters = EIGParameters(**{k: getattr(p, k) for k in EIGParameters.model_fields})
         self.seconds = [] # Of the live decisions of this process, as `Metrics` has them
 
