@@ -15,11 +15,12 @@ from ..answers import normalise, same
 from ..forecast import Continuation, MonteCarloForecaster
 from ..frames import Frame, check_questions, end_ids, prompt_ids
 from ..gain import Decision
+from ..posterior import Posterior
 
 # %% auto #0
-__all__ = ['Cost', 'Boundary', 'Thought', 'Rule', 'take', 'give_up_step', 'insert_prompt', 'go_back', 'think', 'settle',
+__all__ = ['SAID', 'Cost', 'Boundary', 'Thought', 'Rule', 'take', 'give_up_step', 'insert_prompt', 'go_back', 'think', 'settle',
            'advance', 'walk', 'Asking', 'asking_of', 'write_answers', 'reason', 'longest_prompt', 'check_prompts',
-           'record']
+           'record', 'belief_record']
 
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #debeb306
 @dataclass(frozen=True)
@@ -245,6 +246,12 @@ def record(question:Question, thought:Thought, normaliser:Callable=normalise)->d
                 decisions=[_decision(b.decision) for b in t.boundaries if b.decision])
     return told | (dict(scorer=q.scorer) if q.scorer else {})
 
+SAID = ('entropy', 'low', 'high', 'coverage', 'explored')
+
 def _decision(d:Decision)->dict:
-    return dict(cause=d.cause, entropy=d.posterior.entropy if d.posterior else None,
-                eig=d.gain.eig if d.gain else None, forecasts=d.gain.forecasts if d.gain else 0)
+    return dict(cause=d.cause, **belief_record(d.posterior), eig=d.gain.eig if d.gain else None,
+                forecasts=d.gain.forecasts if d.gain else 0)
+
+def belief_record(belief:Posterior|None)->dict:
+    "What every record says of a belief: its entropy and bounds, nats, and how much of the language was seen."
+    return {name: getattr(belief, name) if belief else None for name in SAID}
