@@ -10,8 +10,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "Plain", "check_size", "why_unreadable", "read_yaml", "explain", "read", "preset", "table"],
     "registry": ["Entry", "Registry"],
     "runs": ["RUN_DIR", "MIN_FREE", "PACKAGES", "versions", "git_state", "processor", "machine", "run_key", "now",
-        "make_numbered", "new_folder", "Lock", "Record", "Work", "Results", "first_files", "Run", "chunks", "list_runs",
-        "find_run"],
+        "whoami", "make_numbered", "new_folder", "Lock", "Record", "Work", "Results", "first_files", "Run", "chunks",
+        "list_runs", "find_run"],
     "settings": ["Settings", "find_root", "load_settings"],
     "tables": ["cell", "markdown_table"],
 })
