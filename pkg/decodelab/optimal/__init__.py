@@ -4,6 +4,9 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "estimation": ["TARGETS", "FEW", "HEAVY", "log_weights", "effective", "tail_shape", "Estimate", "estimate",
         "doubts"],
+    "generation": ["PLAIN", "NEXT", "MEANS", "SUMS", "Judge", "CHUNK", "Progress", "Asking", "put", "asking_for",
+        "identity_of", "check_models", "check_judged", "Prepared", "prepare", "row_for", "plan_of", "statistics",
+        "record_of", "Writing", "open_models", "check_weights", "Generated", "generate_data"],
     "loading": ["ON_TORCH", "QUANTISED", "spec_of", "same_weights", "torch_options", "quantised", "flash", "open_pair"],
     "model": ["TEXT", "AT_ONCE", "Prompt", "OptimalSamplingModel", "prompt_ids", "replace_limit", "fitting"],
     "output": ["Positions", "positions", "SamplingOutput", "stacked", "work"],
@@ -15,6 +18,9 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "numbers", "drafts", "judge", "residual", "decided", "one_round", "settle", "decide", "take", "keep_rows",
         "Pace", "paced_round", "Opens", "texts_so_far", "run", "go_on"],
     "sessions": ["COSTLIEST", "Mix", "handed", "PairSession", "extended"],
+    "slices": ["HOW", "KIND", "GenerationParameters", "Slice", "slice_of", "Files", "files_for", "known_in",
+        "differences", "check_resumes", "record_at", "records_in", "recover", "Part", "make_folder", "check_free",
+        "hold", "describe", "Joined", "spans", "settle_whole", "generation_at", "join_data"],
     "vocabularies": ["Token", "tokens_of", "added_ids", "Vocabulary", "vocabulary", "end_mass", "teacher_rows",
         "student_rows", "teacher_prompt", "teacher_ids"],
 })
