@@ -129,7 +129,7 @@ def check_resumes(files:Files, identity:Mapping[str, Any])->None:
     others = [differences(f.read()['identity'], identity) for f in known_in(files.folder) if f!=files]
     if not others or files.about.exists(): return
     closest = min(others, key=len)
-    raise RunError(f'{files.folder}: nothing to resume with these parameters: {"; ".join(closest)}. Give the same ones, '
+    raise RunError(f'{files.folder}: nothing to resume with these parameters: {"; ".join(closest)}. Give the same, '
                    'or leave resume away to begin anew beside it.')
 
 # %% ../../../nbs/optimal/08_slices.ipynb #e92915dd
