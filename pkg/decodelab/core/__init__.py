@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "files": ["write_through", "write_atomic", "to_json", "bounded", "digest", "read_text", "json_lines", "read_index",
         "end_of", "read_records", "Journal", "read_journal"],
     "parameters": ["UNREADABLE", "MOST", "BadParameters", "Parameters", "param", "choices", "allowed", "unit_of",
-        "Plain", "check_size", "why_unreadable", "read_yaml", "explain", "read", "preset", "table"],
+        "Plain", "check_size", "why_unreadable", "read_yaml", "several", "explain", "read", "preset", "table"],
     "registry": ["Entry", "Registry"],
     "runs": ["RUN_DIR", "MIN_FREE", "PACKAGES", "versions", "git_state", "processor", "machine", "run_key", "now",
         "whoami", "make_numbered", "new_folder", "Lock", "Record", "Work", "Results", "first_files", "Run", "chunks",

@@ -24,7 +24,7 @@ from .slices import (HOW, Files, GenerationParameters, Part, Slice, check_resume
                                       hold, make_folder, settle_whole, slice_of)
 
 # %% auto #0
-__all__ = ['PLAIN', 'NEXT', 'MEANS', 'SUMS', 'Judge', 'CHUNK', 'Progress', 'Asking', 'put', 'asking_for', 'identity_of',
+__all__ = ['PLAIN', 'NEXT', 'MEANS', 'SUMS', 'Judge', 'CHUNK', 'DRAFTS', 'Progress', 'Asking', 'put', 'asking_for', 'identity_of',
            'check_models', 'check_judged', 'Prepared', 'prepare', 'row_for', 'plan_of', 'statistics', 'record_of',
            'Writing', 'open_models', 'check_weights', 'Generated', 'generate_data']
 
@@ -155,6 +155,7 @@ def record_of(row:Row, ready:Prepared, judge:Judge|None=None)->dict[str, Any]:
 
 # %% ../../../nbs/optimal/09_generation.ipynb #3b94c0b9
 CHUNK = 4 # Batches between two checkpoints: in a chunk a finished text's place is taken by the next
+DRAFTS = 2 # Pay at an acceptance of a half, and lose little below it; measured lengths would make bytes depend on time
 Progress = Callable[[int, int, int], Any] # Records done, of how many, tokens of the newest
 
 class Writing:
@@ -177,8 +178,9 @@ class Writing:
         "Texts of some problems, as they end."
         p = self.ready.p
         rows = [row_for(self.model, i, self.prompts(i), self.plan) for i in indices]
+        drafts = DRAFTS*self.model.capabilities.rewind if p.draft_tokens is None else p.draft_tokens
         with fitting(rows, p.batch_size):
-            yield from run(self.model, rows, Way(self.plan), self.model.pace(p.draft_tokens, 'shared'), p.batch_size)
+            yield from run(self.model, rows, Way(self.plan), self.model.pace(drafts, 'shared'), p.batch_size)
 
     def run(self, judge:Judge|None=None, progress:Progress|None=None)->int: # Tokens
         "Write what is missing; a chunk that was begun is written anew up to where it stood."

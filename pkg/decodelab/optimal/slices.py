@@ -15,7 +15,7 @@ from ..core.parameters import Parameters, param
 from ..core.runs import Lock, now, versions
 
 # %% auto #0
-__all__ = ['HOW', 'KIND', 'GenerationParameters', 'Slice', 'slice_of', 'Files', 'files_for', 'known_in', 'differences',
+__all__ = ['HOW', 'KIND', 'SAME', 'GenerationParameters', 'Slice', 'slice_of', 'Files', 'files_for', 'known_in', 'differences',
            'check_resumes', 'record_at', 'records_in', 'recover', 'Part', 'make_folder', 'check_free', 'hold',
            'describe', 'Joined', 'spans', 'settle_whole', 'generation_at', 'join_data']
 
@@ -27,7 +27,7 @@ class GenerationParameters(Parameters):
     dataset: str = param('synthetic', 'synthetic[:FORM], reasoning_gym:GENERATOR, a JSONL file, or a data set.')
     num_examples: int|None = param(None, 'Problems, the first ones; all of a file, 1000 of what has no end.', ge=1)
     max_tokens: int = param(256, 'Longest text.', 'tokens', ge=1)
-    batch_size: int = param(8, 'Texts that are written at once; changes none of them.', ge=1)
+    batch_size: int = param(16, 'Texts that are written at once; changes none of them.', ge=1)
     alpha_method: str = param('kl_symmetry', 'How alpha is found at each token; decodelab lists the methods.')
     fixed_alpha: float = param(.5, 'Alpha of the method fixed: 0 is the student alone, 1 the teacher.', ge=0, le=1)
     alpha_min: float = param(.5, 'Least alpha.', ge=0, le=1)
@@ -50,7 +50,8 @@ class GenerationParameters(Parameters):
     split: str = param('train', 'Split of a data set.')
     download: bool = param(False, 'Let a data set be fetched.')
     judge: bool = param(False, 'Read the answer off each text, and say whether it is right.')
-    draft_tokens: int|Literal['auto'] = param(0, "Tokens that the student drafts for a pass of the teacher; or 'auto'.")
+    draft_tokens: int|Literal['auto']|None = param(None, 'Tokens that the student drafts for one pass of the teacher, '
+                                                   'which change no text: 2 where states can go back; auto measures.')
     device: str|None = param(None, 'cuda, cpu, …; a GPU where there is one.')
     dtype: str|None = param(None, 'float32, bfloat16, …; float32 on a CPU.')
     load_in_4bit: bool = param(False, 'Weights in four bits, by bitsandbytes.')
@@ -93,6 +94,7 @@ class Files:
     def about(self)->Path: return self.folder/f'{self.name}.json'
     def part(self, s:Slice)->Path: return self.folder/f'{self.name}.{s.start}-of-{s.step}.jsonl'
     def lock(self, what:str='')->Lock: return Lock(self.folder/f'.{self.name}{what}.lock')
+    def locks(self)->list[Path]: return list(self.folder.glob(f'.{self.name}*.lock'))
     def parts(self)->dict[Slice, Path]:
         "Slices that were begun."
         met = ((f, _PART.fullmatch(f.name)) for f in self.folder.iterdir())
@@ -223,7 +225,9 @@ def describe(files:Files, identity:Mapping[str, Any], n:int, **more:Any)->None:
     about = dict(kind=KIND, identity=identity, n=n, made=now(), versions=versions(), **more)
     write_atomic(files.about, json.dumps(about, indent=2, ensure_ascii=False)+'\n')
 
-# %% ../../../nbs/optimal/08_slices.ipynb #5024c14f
+# %% ../../../nbs/optimal/08_slices.ipynb #930f18b2
+SAME = ('problem', 'generated_reasoning', 'finish') # What one record has, wherever it was written
+
 @dataclass
 class Joined:
     "What several files hold."
@@ -244,10 +248,10 @@ class Joined:
             else: self.lines[index], self.source[index] = line, path
 
     def _compare(self, index:int, record:dict, path:Path)->None:
-        "A record that is there already."
+        "A record that is there already; the last digits of its numbers may be others."
         before = json.loads(self.lines[index])
-        if differ := differences(before|dict(slice=0), record|dict(slice=0)):
-            raise DataError(f'record {index} is not the same in {self.source[index]} and in {path}: {differ[0]}')
+        if differ := next((name for name in SAME if before.get(name)!=record.get(name)), None):
+            raise DataError(f'record {index} is not the same in {self.source[index]} and in {path}: {differ} differs')
         self.repeated.append(index)
 
 def spans(numbers:Iterable[int], most:int=8)->str:
@@ -271,7 +275,7 @@ def settle_whole(files:Files, n:int)->Path|None: # `None` while records are miss
             for path in files.parts().values(): joined.add(path)
             if joined.gaps: return None
             joined.write(files.whole)
-        for path in files.parts().values(): path.unlink(missing_ok=True)
+        for path in [*files.parts().values(), *files.locks()]: path.unlink(missing_ok=True) # nobody writes any more
     finally: lock.release()
     return files.whole
 
