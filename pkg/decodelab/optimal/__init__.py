@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "loading": ["ON_TORCH", "QUANTISED", "spec_of", "same_weights", "torch_options", "quantised", "flash", "open_pair"],
     "model": ["TEXT", "AT_ONCE", "Prompt", "OptimalSamplingModel", "prompt_ids", "replace_limit", "check_drafts",
         "fitting"],
-    "output": ["Positions", "positions", "SamplingOutput", "stacked", "work"],
+    "output": ["AVERAGED", "Positions", "positions", "SamplingOutput", "stacked", "work", "Tally"],
     "rounds": ["MEASURES", "NOTES", "Rule", "END", "NONE", "TOGETHER", "Found", "LONGEST", "Row", "Keep", "sample_of",
         "under", "Languages", "languages", "Drawn", "draw_rows", "masked_rows", "Way", "Draft", "numbers", "placed",
         "drafts", "forced", "along", "forced_bits", "judge", "residual", "decided", "log_drawn", "noted", "one_round",

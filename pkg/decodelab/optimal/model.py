@@ -21,7 +21,7 @@ from ..core.errors import BadValue, ModelError
 from ..core.files import digest
 from ..maths.tilt import Tilt
 from .loading import open_pair
-from .output import SamplingOutput, output
+from .output import SamplingOutput, Tally, output
 from .rounds import Keep, Pace, Row, Rule, Way, run, sample_of
 from .sessions import Mix, PairSession
 from .vocabularies import teacher_prompt, vocabulary
@@ -65,6 +65,7 @@ class OptimalSamplingModel:
         self.draft_tokens, self.draft_rule = draft_tokens, draft_rule
         self.theta, self.t = open_pair(model_theta_path, model_t_path, device, dtype, kwargs)
         self.vocabulary, self.usage, self.temperature = vocabulary(self.theta, self.t), Usage(), 1.
+        self.tally = Tally() # of all that is drawn
         self._describe()
         special = tuple(sorted({*self.special_ids, *self.eos_ids})) if force_target_special_tokens else ()
         self.mix = Mix(self.vocabulary, self.how, 1., force_target_first_token, special)
@@ -162,6 +163,7 @@ def sample(self:OptimalSamplingModel, prompts:Sequence[Ids], sampling:Sampling|S
         groups.setdefault((plan.temperature, plan.top_p, plan.top_k, plan.min_p), []).append(row)
     for some in groups.values():
         for _ in self.running(some): pass
+        self.tally.add(some)
     return [[sample_of(row) for row in own] for own in rows]
 
 @patch
@@ -199,6 +201,7 @@ def stream(self:OptimalSamplingModel, prompt:Ids, sampling:Sampling)->Generator[
             for i in range(said, len(ids)): yield ids[i], row.job.finish if i==len(ids)-1 else None
             said = len(ids)
     yield from pieces(self, tokens(), sampling)
+    self.tally.add([row])
     return sample_of(row)
 
 @patch
@@ -312,6 +315,7 @@ def generate(self:OptimalSamplingModel,
     at_once = self.batch(rows, batch_size)
     with fitting(rows, at_once):
         for _ in run(self, rows, way, pace, at_once): pass
+    self.tally.add(rows)
     texts, end = [] if skip_decode else [row.job.sample().text for row in rows], next(iter(self.eos_ids), 0)
     return output(rows, texts, self.vocab_size, end, pace.lengths, return_diagnostics)
 
