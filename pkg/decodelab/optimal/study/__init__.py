@@ -1,0 +1,12 @@
+"The study of optimal sampling: fronts, distillation, tokens."
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
+    "arms": ["Law", "linear", "tempered", "divergence", "sample_share", "measured", "Blend", "Arm", "fixed_at",
+        "method_arms", "arms_of", "pair_for"],
+    "parameters": ["OptimalSamplingParameters", "numbers", "methods"],
+    "questions": ["NUMBER", "worked_sum", "sums", "Asked", "kind_of", "asked", "as_question", "from_file",
+        "training_questions", "turns", "prompt_for", "as_number", "answer_in", "is_right"],
+    "trials": ["TRAINABLE", "Records", "check_pair", "Trials", "trials_for", "record_of", "drafted", "stage_of",
+        "records", "expected_seconds"],
+})
