@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-import numpy as np
 from fastcore.basics import patch
 from ...backends.contract import Causal, Ids, Sampling
 from ...backends.loading import check, load
@@ -18,7 +17,7 @@ from ..loading import same_weights
 from ..output import SamplingOutput
 from .arms import Arm, arms_of, pair_for
 from .parameters import OptimalSamplingParameters
-from .questions import Asked, asked, is_right, kind_of, prompt_for, training_questions
+from .questions import Asked, asked, is_right, prompt_for, training_questions
 from ...tasks.data import Question
 
 # %% auto #0
