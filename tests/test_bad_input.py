@@ -31,6 +31,14 @@ CASES = {
     'missing parameter file': (['-f', 'nowhere.yaml'], ['nowhere.yaml', 'no such file']),
     'a folder of parameters': (['-f', 'params'], ['params']),
     'no YAML': (['-f', 'README.md'], ['README.md']),
+    'misspelt step': (['-p', 'step', 'sentense'], ['step: got', "'sentence'"]),
+    'steps of no tokens': (['-p', 'step', 'tokens:0'], ['step: got', 'tokens:40']),
+    'missing examples': (['-p', 'examples', 'nowhere.jsonl'], ['examples nowhere.jsonl', 'no such file']),
+    'a cue that ends the text': (['-p', 'cue', 'So: <|end|>'], ['cue: got', '<|end|>', 'ends the text']),
+    'a cue that says nothing': (['-p', 'cue', ' '], ['cue: got', 'after which the answer stands']),
+    'misspelt delimiters': (['-p', 'delimiters', 'thnk'], ['think delimiters', "'think'"]),
+    'an instruction longer than the model': (['-p', 'instruction', 'think '*2000], ['instruction: got', 'fewer than']),
+    'unknown generator': (['-p', 'data', 'reasoning_gym:chain_sm'], ['generator', "'chain_sum'"]),
 }
 
 def check(p, words, outputs=None):
@@ -50,6 +58,7 @@ BAD_DATA = [
     (('',), ['no questions']),
     ((GOOD,), ['n: got 192', 'at most 1']),
     (('{"question": "a", "answer": "thus ####"}',), ['line 1', '####']),
+    ((f'{{"question": "{"long "*2000}", "answer": "1"}}', *(GOOD for _ in range(191))), ['question 1', 'fewer than']),
 ]
 
 @pytest.mark.parametrize('lines, words', BAD_DATA)

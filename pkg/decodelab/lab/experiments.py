@@ -16,13 +16,13 @@ from ..core.files import digest
 from ..core.parameters import Parameters, preset, read
 from ..core.runs import RUN_DIR, Run
 from ..core.settings import find_root
-from ..tasks.data import load_questions
+from ..tasks.data import load_questions, read_examples
 
 # %% auto #0
-__all__ = ['EXPERIMENTS', 'WORDS', 'Experiment', 'contents', 'check_backend', 'check_questions', 'check_comparison',
-           'check_quick', 'check_schemas', 'experiment', 'value_of', 'takes_text_only', 'typed', 'from_pairs',
-           'resolve', 'start', 'read_notebook', 'cells_hash', 'experiment_of', 'notebook_hash', 'quiet_errors', 'begin',
-           'end']
+__all__ = ['ASKED', 'EXPERIMENTS', 'WORDS', 'Experiment', 'contents', 'check_backend', 'check_asking', 'check_questions',
+           'check_comparison', 'check_quick', 'check_schemas', 'experiment', 'value_of', 'takes_text_only', 'typed',
+           'from_pairs', 'resolve', 'start', 'read_notebook', 'cells_hash', 'experiment_of', 'notebook_hash',
+           'quiet_errors', 'begin', 'end']
 
 # %% ../../../nbs/lab/00_experiments.ipynb #2f6ef9c2
 @dataclass(frozen=True)
@@ -55,17 +55,35 @@ def check_backend(spec:str, # `runtime:model`
     return digest(spec, *contents(path)) if path else digest(spec)
 
 # %% ../../../nbs/lab/00_experiments.ipynb #6086bccb
-def check_questions(p)->dict:
-    "Data can be read and the model is whole."
-    load_questions(p.data, p.n, p.seed, p.unanswerable)
-    return {p.backend: check_backend(p.backend)}
+ASKED = ('instruction', 'examples', 'cue', 'step', 'delimiters') # How questions are put to a model
 
+# %% ../../../nbs/lab/00_experiments.ipynb #b20590b9
+def check_asking(p, questions)->None:
+    "What is put to the model can be put to it: steps, examples, cue, instruction, and every question has room."
+    from decodelab.eig.frames import frame_of, step_fields
+    from decodelab.eig.stopping.reasoning import check_prompts
+    if p.step: step_fields(p.step)
+    if p.examples: read_examples(Path(p.examples).expanduser())
+    if p.data.startswith('reference') and all(getattr(p, name) is None for name in ASKED): return
+    from decodelab.backends.words import words_of
+    if words := words_of(p.backend): check_prompts(words, frame_of(words, p), questions)
+
+# %% ../../../nbs/lab/00_experiments.ipynb #397fafb3
+def check_questions(p)->dict:
+    "Data can be read, the model is whole, and the questions can be put to it."
+    questions = load_questions(p.data, p.n, p.seed, p.unanswerable)
+    models = {p.backend: check_backend(p.backend)}
+    check_asking(p, questions)
+    return models
+
+# %% ../../../nbs/lab/00_experiments.ipynb #70b84453
 def check_comparison(p)->dict:
     "As `check_questions`, and there are other questions to fit on."
     from decodelab.eig.study.compare import others
     others(p)
     return check_questions(p)
 
+# %% ../../../nbs/lab/00_experiments.ipynb #aabd8a7c
 def check_quick(p)->dict:
     "Kinds are known, the built-in set has enough questions, and the models are whole."
     from decodelab.evaluation.quick.questions import built_in, kinds_of

@@ -68,7 +68,8 @@ def beliefs(calculator:ExpectedInformationGainCalculator, states:Sequence[Ids])-
 
 # %% ../../../../nbs/eig/stopping/04_probes.ipynb #2a983881
 def _believed(calculator, posterior:Posterior, candidates:Sequence[Candidate])->Probe:
-    belief = Probe(entropy=posterior.entropy, belief=posterior.p)
+    belief = Probe(entropy=posterior.entropy, belief=posterior.p, coverage=posterior.coverage,
+                   explored=posterior.explored, bounds=(posterior.low, posterior.high))
     greedy = next((c for c in candidates if c.greedy), None)
     if greedy is None: return belief
     answer = calculator.posteriors.normaliser(posterior.greedy)

@@ -8,17 +8,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Protocol
-from ...backends.contract import Backend, Ids, Sample, Sampling
+from ...backends.contract import Backend, Ids, Sample, Sampling, TextModel
 from ...core.errors import BadValue
 from ...tasks.data import Question, judge_answer
 from ..answers import normalise, same
 from ..forecast import Continuation, MonteCarloForecaster
 from ..frames import Frame, check_questions, end_ids, prompt_ids
 from ..gain import Decision
+from ..posterior import Posterior
 
 # %% auto #0
-__all__ = ['Cost', 'Boundary', 'Thought', 'Rule', 'take', 'give_up_step', 'insert_prompt', 'go_back', 'think', 'settle',
-           'advance', 'walk', 'Asking', 'asking_of', 'write_answers', 'reason', 'record']
+__all__ = ['SAID', 'Cost', 'Boundary', 'Thought', 'Rule', 'take', 'give_up_step', 'insert_prompt', 'go_back', 'think', 'settle',
+           'advance', 'walk', 'Asking', 'asking_of', 'write_answers', 'reason', 'longest_prompt', 'check_prompts',
+           'record', 'belief_record']
 
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #debeb306
 @dataclass(frozen=True)
@@ -215,8 +217,22 @@ def reason(backend:Backend,
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #b767df73
 def _begun(backend, frame:Frame, prompt:Ids, most:int)->Thought:
     "A thought at its beginning, with room for tokens as the model's length leaves it."
-    room = min(most, backend.max_length-len(prompt)-frame.answer_tokens-8)
-    return Thought(prompt, len(prompt), [Boundary(0, '')], room=room)
+    return Thought(prompt, len(prompt), [Boundary(0, '')], room=min(most, longest_prompt(backend, frame)-len(prompt)))
+
+# %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #124d88a1
+def longest_prompt(backend:TextModel, frame:Frame)->int:
+    "Tokens that a prompt and its reasoning may have together: cue and answer follow."
+    return backend.max_length - frame.answer_tokens - 8
+
+# %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #b20c7efe
+def check_prompts(backend:TextModel, frame:Frame, questions:Sequence[Question])->None:
+    "A question that leaves no room to think is an error; of many the longest are looked at."
+    most = longest_prompt(backend, frame)
+    for q in sorted(questions, key=lambda q: -len(q.text))[:8]:
+        n = len(prompt_ids(backend, frame, q.text))
+        if n < most: continue
+        raise BadValue(f'question {q.id}', f'{n} tokens', f'fewer than {most}: the model holds {backend.max_length}, '
+                       f'its answer takes {frame.answer_tokens}')
 
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #8ec2d5a2
 def record(question:Question, thought:Thought, normaliser:Callable=normalise)->dict:
@@ -230,6 +246,12 @@ def record(question:Question, thought:Thought, normaliser:Callable=normalise)->d
                 decisions=[_decision(b.decision) for b in t.boundaries if b.decision])
     return told | (dict(scorer=q.scorer) if q.scorer else {})
 
+SAID = ('entropy', 'low', 'high', 'coverage', 'explored')
+
 def _decision(d:Decision)->dict:
-    return dict(cause=d.cause, entropy=d.posterior.entropy if d.posterior else None,
-                eig=d.gain.eig if d.gain else None, forecasts=d.gain.forecasts if d.gain else 0)
+    return dict(cause=d.cause, **belief_record(d.posterior), eig=d.gain.eig if d.gain else None,
+                forecasts=d.gain.forecasts if d.gain else 0)
+
+def belief_record(belief:Posterior|None)->dict:
+    "What every record says of a belief: its entropy and bounds, nats, and how much of the language was seen."
+    return {name: getattr(belief, name) if belief else None for name in SAID}

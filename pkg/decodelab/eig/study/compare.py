@@ -23,7 +23,7 @@ from ..stopping.live import Scaler
 from ..stopping.reasoning import reason, record
 from ..stopping.recording import FLOOR
 from ..stopping.replay import replay_at
-from .plane import CORRECT, TOTAL, Curve, difference, judge
+from .plane import CORRECT, TOTAL, Curve, choose, difference, judge, mixture
 from .stages import SetUp, stage
 from ...maths.statistics import Paired
 from ...tasks.data import Question, load_questions
@@ -32,7 +32,7 @@ from ...tasks.data import Question, load_questions
 __all__ = ['SWEEPS', 'VARIANTS', 'LEARNT', 'LEAST', 'EIGCompareParameters', 'falling', 'rising', 'whole', 'counts', 'nothing',
            'Sweep', 'fitted_file', 'sweep', 'budgets', 'sweeps', 'with_forecasts', 'front', 'area', 'at_equal_tokens',
            'seeds_of', 'questions_of', 'fit_seed', 'others', 'Comparison', 'skipped', 'fit_gains', 'traces_of', 'look',
-           'run_live', 'caveats']
+           'run_live', 'live_at', 'caveats']
 
 # %% ../../../../nbs/eig/study/04_compare.ipynb #ac071d62
 _FORECASTS = ('Drawn at every boundary, as the Bayes-risk rule needs them; where EIG may need them, up to the first '
@@ -158,12 +158,13 @@ def front(points:Mapping[str,tuple[float,float]], # Tokens and accuracy
 
 # %% ../../../../nbs/eig/study/04_compare.ipynb #0b659830
 def area(c:Curve, low:float, high:float, column:int=TOTAL)->float:
-    "Mean accuracy along the upper edge of a curve, over the logarithm of tokens; none below its cheapest point."
-    tokens, accuracy = c.tokens(column), c.accuracy
-    order = np.lexsort((-accuracy, tokens))
-    best = np.maximum.accumulate(accuracy[order])
-    reached = np.searchsorted(tokens[order], np.geomspace(low, high, 200), side='right')-1
-    return float(np.where(reached >= 0, best[np.maximum(reached, 0)], 0.).mean())
+    "Mean accuracy of what mixtures of thresholds buy, over the logarithm of tokens; none below the cheapest point."
+    tokens, accuracy, spent = c.tokens(column), c.accuracy, np.geomspace(low, high, 200)
+    first, weight, met = mixture(tokens, -accuracy, spent)
+    after = np.minimum(first+1, len(tokens)-1)
+    mixed = np.where(met, (1-weight)*accuracy[first] + weight*accuracy[after], 0.)
+    whole = np.where(tokens <= spent[:,None], accuracy, 0.).max(1) # thresholds that cost no more
+    return float(np.maximum.accumulate(np.maximum(mixed, whole)).mean())
 
 def at_equal_tokens(c:Curve, budget:Curve, target:float, column:int=TOTAL, seed:int=0)->tuple[Paired,float,bool]:
     "Accuracy at the target less that of a mixed budget which spends as much; what that spends; and if it can."
@@ -251,6 +252,22 @@ def run_live(c:Comparison, s:Sweep, value:float, gains:Mapping[str,Path])->tuple
     thoughts = reason(c.backend, [q.text for q in questions], driver, driver.forecaster, c.p.max_tokens)
     records = [record(q, t) for q,t in zip(questions, thoughts)]
     return records, (time.perf_counter()-begun)/len(questions)
+
+def live_at(c:Comparison, curves:Mapping[str,Curve], goal:float, gains:Mapping[str,Path],
+            progress:Callable|None=None)->dict[str,tuple[float,float]]: # Seconds a question, and accuracy
+    "Every rule live at the target: both thresholds of its mixture, chosen on the questions that are not run."
+    found = {}
+    for i,(name,curve) in enumerate(curves.items(), 1):
+        others = np.arange(curve.outcomes.shape[1]) >= c.p.live
+        m = choose(curve, goal, TOTAL, others if others.any() else ~others)
+        found[name] = tuple(sum(part*np.array(_lived(c, SWEEPS[name], curve.thresholds[k], gains))
+                                for k,part in m.parts()))
+        if progress: progress(i, len(curves))
+    return found
+
+def _lived(c:Comparison, s:Sweep, value:float, gains:Mapping[str,Path])->tuple[float,float]:
+    records, seconds = c.live(s, value, gains)
+    return seconds, sum(r['correct'] for r in records)/len(records)
 
 # %% ../../../../nbs/eig/study/04_compare.ipynb #fbc7c5f5
 _CAVEATS = '''- **n.** {n} questions show differences of accuracy of about {detectable:.3f} and more, if a fifth flip.

@@ -19,8 +19,8 @@ from ...maths.statistics import Paired, detectable
 
 # %% auto #0
 __all__ = ['TONES', 'BASES', 'Curves', 'CLAIMS', 'AMORTISED', 'tidy', 'tone', 'interval', 'chosen', 'means', 'in_front', 'reach',
-           'table', 'claims', 'more_or_less', 'claims_table', 'along', 'keeping_accuracy', 'parts', 'free_bound',
-           'beams', 'plane_figure', 'cost_figure', 'sensitivity_figure', 'verdict', 'metrics', 'pooled']
+           'table', 'claims', 'more_or_less', 'claims_table', 'along', 'spending', 'keeping_accuracy', 'parts',
+           'free_bound', 'beams', 'plane_figure', 'cost_figure', 'sensitivity_figure', 'verdict', 'metrics', 'pooled']
 
 # %% ../../../../nbs/eig/study/05_compare_report.ipynb #7ece8729
 TONES = {'full': '#1d2530', 'none': '#b0b8c1', 'fixed budget': '#7f8c9b', 'entropy': '#2b7bba', 'EIG': '#e4572e',
@@ -128,11 +128,22 @@ AMORTISED = ('amortised, probes', 'amortised, hidden state')
 
 def along(traces:Sequence[dict], curves:Curves, shares:Sequence[float]=SHARES,
           which:Sequence[str]=('fixed budget', 'entropy', 'EIG', *AMORTISED), column:int=TOTAL)->pd.DataFrame:
-    "Tokens that each rule needs for an accuracy, interpolated along its edge; a dash where it never gets there."
+    "Tokens that each rule needs for an accuracy, by mixtures judged on the other half; a dash where it is not met."
     known = [name for name in which if name in curves]
-    return pd.DataFrame([{'way to the top': f'{share:.0%}', 'accuracy': goal}
-                         | {name: finite(curves[name].at(goal, column)) for name in known}
+    return pd.DataFrame([_along(share, goal, {name: judge(curves[name], goal, column) for name in known}, column)
                          for share,goal in zip(shares, targets(traces, shares))])
+
+def _along(share:float, goal:float, rules:dict[str,Judged], column:int)->dict:
+    "One target: what the rules spend, and the accuracies at which they were judged."
+    reached = [x.mean(CORRECT) for x in rules.values() if x.met]
+    judged = f'{min(reached):.3f}–{max(reached):.3f}' if reached else '–'
+    return {'way to the top': f'{share:.0%}', 'accuracy': goal, 'as judged': judged} | {
+        name: spending(x, column) for name,x in rules.items()}
+
+def spending(rule:Judged, column:int=TOTAL)->str:
+    "Tokens of a rule at a target with their interval, which contains the choice; a dash where the target is not met."
+    low, high = rule.interval(column)
+    return f'{rule.mean(column):.1f} [{low:.1f}, {high:.1f}]' if rule.met else '–'
 
 def keeping_accuracy(curves:Curves, loss:float=.01)->pd.DataFrame:
     "What each rule saves of full reasoning's tokens, its mixture chosen on the other half to lose `loss` on that."
@@ -197,7 +208,8 @@ def beams(c:Comparison, full:Sequence[dict], sizes:Sequence[int]=(1,2,4,8,16), g
         traces = trace(calculator, full, gains=False, trials=False)
         curve = sweep(traces, SWEEPS['entropy'], m, {}, c.cue_tokens)
         target = targets(traces, [c.p.target])[0] if goal is None else goal
-        rows.append({'beam_size': size} | _belief_row(traces) | {'all tokens at the target': finite(curve.at(target))})
+        spent = spending(judge(curve, target, TOTAL))
+        rows.append({'beam_size': size} | _belief_row(traces) | {'all tokens at the target, 95 %': spent})
     return pd.DataFrame(rows)
 
 def _belief_row(traces:Sequence[dict])->dict:
@@ -211,16 +223,15 @@ def _belief_row(traces:Sequence[dict])->dict:
 # %% ../../../../nbs/eig/study/05_compare_report.ipynb #f1c91fa9
 _DASHES = ('-', '--', ':', '-.', (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (7, 2)))
 
-def plane_figure(curves:Curves, goal:float, seconds:dict[str,tuple[float,float]]|None=None):
-    "Accuracy against all tokens, reasoning tokens and, where run live, seconds; rings mark the two that are compared."
+def plane_figure(curves:Curves, goal:float):
+    "Accuracy against all tokens, and against reasoning tokens; rings mark the two that are compared."
     import matplotlib.pyplot as plt
-    fig, axes = plt.subplots(1, 3 if seconds else 2, figsize=(16 if seconds else 11.5, 5), sharey=True)
+    fig, axes = plt.subplots(1, 2, figsize=(12, 5), sharey=True)
     for ax,column in zip(axes, (TOTAL, REASONING)): _plane(ax, curves, goal, column)
     axes[0].set(xscale='log', xlabel='all tokens a question (log scale)', ylabel='accuracy',
                 title='What deciding costs too')
     axes[1].set(xlabel='reasoning tokens a question', title='What thinking costs')
     axes[1].legend(frameon=False, fontsize=7, loc='lower right', ncols=2)
-    if seconds: _seconds(axes[2], seconds)
     return done(fig)
 
 def _plane(ax, curves:Curves, goal:float, column:int)->None:
@@ -237,32 +248,42 @@ def _plane(ax, curves:Curves, goal:float, column:int)->None:
     ax.grid(alpha=.2)
 
 # %% ../../../../nbs/eig/study/05_compare_report.ipynb #a644ef7a
-def _seconds(ax, seconds:dict[str,tuple[float,float]])->None:
-    for name,(spent,accuracy) in seconds.items():
-        ax.plot(spent*1e3, accuracy, 'o', color=tone(name), ms=7)
-        ax.annotate(name, (spent*1e3, accuracy), fontsize=7, xytext=(4, 3), textcoords='offset points')
-    ax.set(xscale='log', xlabel='milliseconds a question, live (log scale)', title='What it takes')
-    ax.grid(alpha=.2)
-
-# %% ../../../../nbs/eig/study/05_compare_report.ipynb #3613dead
 _KIND_TONES = {'reasoning': '#33475b', 'answer': '#9fb1c1', 'probe': '#2b7bba', 'forecast': '#e4572e'}
 
-def cost_figure(curves:Curves, goal:float):
-    "All tokens at the target, by kind."
+def cost_figure(curves:Curves, goal:float, seconds:dict[str,tuple[float,float]]|None=None):
+    "Tokens of every rule at the target, by kind, and its seconds at the same target where rules were run live."
     import matplotlib.pyplot as plt
-    rules = sorted(chosen(curves, goal).items(), key=lambda rule: -rule[1].mean(TOTAL))
-    fig, ax = plt.subplots(figsize=(9, .33*len(rules)+1.2))
+    rules = dict(sorted(chosen(curves, goal).items(), key=lambda rule: -rule[1].mean(TOTAL)))
+    size = dict(figsize=(13 if seconds else 9, .33*len(rules)+1.2), sharey=True, squeeze=False)
+    fig, axes = plt.subplots(1, 2 if seconds else 1, **size)
+    _kinds(axes[0][0], rules)
+    if seconds: _seconds(axes[0][1], {name: seconds[name] for name in rules})
+    return done(fig)
+
+def _kinds(ax, rules:dict[str,Judged])->None:
+    "Tokens by kind, one bar a rule."
     left = np.zeros(len(rules))
     for kind,colour in _KIND_TONES.items():
-        width = np.array([x.mean(KINDS[kind]) for _,x in rules])
-        ax.barh([name for name,_ in rules], width, left=left, color=colour, label=kind)
+        width = np.array([x.mean(KINDS[kind]) for x in rules.values()])
+        ax.barh(list(rules), width, left=left, color=colour, label=kind)
         left += width
     for i,total in enumerate(left):
         ax.annotate(f'{total:.0f}', (total, i), xytext=(4, -3), textcoords='offset points', fontsize=8)
-    ax.set(xlabel='tokens a question', xscale='symlog', xlim=(0, left.max()*1.4))
+    ax.set(xlabel='tokens a question, at the target', xscale='symlog', xlim=(0, left.max()*1.4))
     ax.legend(frameon=False, ncols=4, loc='lower right', fontsize=8)
     ax.grid(alpha=.2, axis='x')
-    return done(fig)
+
+# %% ../../../../nbs/eig/study/05_compare_report.ipynb #3613dead
+def _seconds(ax, seconds:dict[str,tuple[float,float]])->None:
+    "Milliseconds of each rule, one after the other, and how many of its answers were right."
+    spent = np.array([s*1e3 for s,_ in seconds.values()])
+    ax.barh(list(seconds), spent, color=[tone(name) for name in seconds])
+    for i,(ms, (_, accuracy)) in enumerate(zip(spent, seconds.values())):
+        ax.annotate(f'{ms:.0f} ms, {accuracy:.0%} right', (ms, i), xytext=(4, -3), textcoords='offset points',
+                    fontsize=8)
+    ax.set(xlabel='milliseconds a question, live, at the same target (log scale)', xscale='log',
+           xlim=(spent.min()*.6, spent.max()*3))
+    ax.grid(alpha=.2, axis='x')
 
 # %% ../../../../nbs/eig/study/05_compare_report.ipynb #c0503519
 def sensitivity_figure(traces:Sequence[dict], eig:Curve|None, m:int=16, ks:Sequence[int]=(1,2,3,5), cue_tokens:int=2):

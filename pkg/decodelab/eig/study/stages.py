@@ -10,7 +10,7 @@ from fastcore.basics import patch
 from ...backends.contract import Backend
 from ...core.runs import Run, chunks
 from ..frames import Frame, described, frame_of
-from ..gain import Decision, Metrics, count, remember
+from ..gain import GOES, Decision, Metrics, count, remember
 from ..parameters import EIGEvalParameters, EIGParameters
 from ..stopping.live import EIG, Scaler
 from ..stopping.reasoning import reason, record
@@ -25,7 +25,7 @@ class SetUp:
     "Backend, questions and parameters of one evaluation."
     def __init__(self, backend:Backend, questions:Sequence[Question], p:EIGEvalParameters, frame:Frame|None=None):
         self.backend, self.questions, self.p = backend, list(questions), p
-        self.frame = frame or frame_of(backend, p)
+        self.frame = frame or frame_of(backend, p, self.questions)
         self.parameters = EIGParameters(**{k: getattr(p, k) for k in EIGParameters.model_fields})
         self.seconds = [] # Of the live decisions of this process, as `Metrics` has them
 
@@ -60,7 +60,7 @@ def counted(records:Sequence[dict])->Metrics:
     "Metrics of a whole run from its live records: a resumed run has not made all of its decisions itself."
     metrics = Metrics()
     decisions = [d for r in records for d in r['decisions']]
-    count(metrics, [Decision(d['cause']=='gain', d['cause'], None) for d in decisions])
+    count(metrics, [Decision(d['cause'] in GOES, d['cause'], None) for d in decisions])
     metrics.gains += [d['eig'] for d in decisions if d['eig'] is not None]
     return metrics
 

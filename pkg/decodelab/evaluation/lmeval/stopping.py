@@ -17,7 +17,7 @@ from ...eig.gain import Decision, Metrics, get_eig_metrics_summary, remember
 from ...eig.parameters import EIGParameters
 from ...eig.stopping.forcing import scale
 from ...eig.stopping.learnt import rules
-from ...eig.stopping.reasoning import Asking, Cost, Thought
+from ...eig.stopping.reasoning import SAID, Asking, Cost, Thought
 from .generation import Generation
 
 # %% auto #0
@@ -161,7 +161,8 @@ def trace_of(t:Thought, rule:str)->dict:
     decisions = [b.decision for b in t.boundaries]
     return dict(scale_func_name=rule, cause=t.cause, closed=t.closed, rounds=t.rounds, answer=t.answer,
                 boundaries=[b.tokens for b in t.boundaries],
-                entropy=[d.posterior.entropy if d and d.posterior else None for d in decisions],
+                **{name: [getattr(d.posterior, name) if d and d.posterior else None for d in decisions]
+                   for name in SAID},
                 eig=[d.gain.eig if d and d.gain else None for d in decisions],
                 decisions=[d.cause if d else None for d in decisions],
                 tokens=dict(asdict(t.cost), total=t.cost.total), steps=[b.step for b in t.boundaries])
