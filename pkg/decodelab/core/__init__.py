@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "MissingExtra", "needs"],
     "files": ["write_through", "write_atomic", "to_json", "bounded", "digest", "read_text", "json_lines", "read_index",
         "end_of", "read_records", "Journal", "read_journal"],
+    "pages": ["embed", "digest_of", "policy", "filled_page"],
     "parameters": ["UNREADABLE", "MOST", "BadParameters", "Parameters", "param", "choices", "allowed", "unit_of",
         "Plain", "check_size", "why_unreadable", "read_yaml", "several", "explain", "read", "preset", "table"],
     "registry": ["Entry", "Registry"],
