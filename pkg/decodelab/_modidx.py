@@ -4280,6 +4280,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                               'decodelab/optimal/generation.py'),
                                               'decodelab.optimal.generation.generate_data': ( 'optimal/generation.html#generate_data',
                                                                                               'decodelab/optimal/generation.py'),
+                                              'decodelab.optimal.generation.generate_prepared': ( 'optimal/generation.html#generate_prepared',
+                                                                                                  'decodelab/optimal/generation.py'),
                                               'decodelab.optimal.generation.identity_of': ( 'optimal/generation.html#identity_of',
                                                                                             'decodelab/optimal/generation.py'),
                                               'decodelab.optimal.generation.open_models': ( 'optimal/generation.html#open_models',

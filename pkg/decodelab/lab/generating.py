@@ -105,12 +105,12 @@ def trivial(p:GenerationParameters)->bool:
 def generated(given:dict[str, Any], silent:bool, said:Callable[[str], None])->Iterator[str]:
     "Generate a slice; lines to print."
     from decodelab.core.parameters import read
-    from decodelab.optimal.generation import generate_data
-    p = read(GenerationParameters, given)
+    from decodelab.optimal.generation import generate_prepared, prepare
+    ready = prepare(p := read(GenerationParameters, given))
     if trivial(p):
         said("student and teacher are the same model with the same prompt: the student's own texts are drawn. "
              'Name a teacher by model_t, or say what it is told by teacher_prompt.')
-    with rate(silent) as progress: out = generate_data(p, judge_for, progress)
+    with rate(silent) as progress: out = generate_prepared(ready, judge_for, progress)
     yield headline_of(out.path)
     if not out.complete: yield f'slice {p.data_slice} is done; other slices are not'
     yield str(out.path)

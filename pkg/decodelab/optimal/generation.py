@@ -16,7 +16,7 @@ from ..core.errors import BadValue, DataError, RunError
 from ..core.files import digest
 from ..maths.tilt import Tilt
 from .loading import spec_of
-from .model import OptimalSamplingModel, fitting, prompt_ids, replace_limit
+from .model import OptimalSamplingModel, check_drafts, fitting, prompt_ids, replace_limit
 from .problems import (TEMPLATES, Problem, check_examples, check_told, examples_for, file_problems,
                                         filled_in, load_problems, mark_of, names_in, template_text, worked)
 from .rounds import NOTES, Row, Way, run
@@ -24,9 +24,9 @@ from .slices import (HOW, Files, GenerationParameters, Part, Slice, check_resume
                                       hold, make_folder, settle_whole, slice_of)
 
 # %% auto #0
-__all__ = ['PLAIN', 'NEXT', 'MEANS', 'SUMS', 'Judge', 'CHUNK', 'DRAFTS', 'Progress', 'Asking', 'put', 'asking_for', 'identity_of',
-           'check_models', 'check_judged', 'Prepared', 'prepare', 'row_for', 'plan_of', 'statistics', 'record_of',
-           'Writing', 'open_models', 'check_weights', 'Generated', 'generate_data']
+__all__ = ['PLAIN', 'NEXT', 'MEANS', 'SUMS', 'Judge', 'CHUNK', 'DRAFTS', 'Progress', 'JudgeFor', 'Asking', 'put', 'asking_for',
+           'identity_of', 'check_models', 'check_judged', 'Prepared', 'prepare', 'row_for', 'plan_of', 'statistics',
+           'record_of', 'Writing', 'open_models', 'check_weights', 'Generated', 'generate_prepared', 'generate_data']
 
 # %% ../../../nbs/optimal/09_generation.ipynb #475af41c
 PLAIN = 'Question: {{ question }}\nAnswer:' # Where a model has no chat template
@@ -83,6 +83,7 @@ def identity_of(p:GenerationParameters, problems:Sequence[Problem], asking:Askin
 
 def check_models(p:GenerationParameters)->None:
     "Both are there, and so is the method."
+    if p.draft_tokens is not None: check_drafts(p.draft_tokens, 'shared')
     Tilt(p.alpha_method, p.fixed_alpha, p.alpha_min, p.alpha_max, p.constraint_to_target, p.target_top_k,
          p.target_top_p)
     for name in ('model_theta', 'model_t'):
@@ -179,8 +180,10 @@ class Writing:
         p = self.ready.p
         rows = [row_for(self.model, i, self.prompts(i), self.plan) for i in indices]
         drafts = DRAFTS*self.model.capabilities.rewind if p.draft_tokens is None else p.draft_tokens
+        pace = self.model.pace(drafts, 'shared')
         with fitting(rows, p.batch_size):
-            yield from run(self.model, rows, Way(self.plan), self.model.pace(drafts, 'shared'), p.batch_size)
+            for going in run(self.model, rows, Way(self.plan), pace, p.batch_size):
+                yield from (row for row in going if row.job.finish)
 
     def run(self, judge:Judge|None=None, progress:Progress|None=None)->int: # Tokens
         "Write what is missing; a chunk that was begun is written anew up to where it stood."
@@ -222,12 +225,11 @@ class Generated:
     tokens: int # Written now
     complete: bool # Whether every slice is done
 
-def generate_data(p:GenerationParameters,
-                  judge_for:Callable[[Causal], Judge]|None=None, # Makes what judges a model's texts, where p says so
-                  progress:Progress|None=None)->Generated:
-    "Write the records of a slice, and join all slices when the last one is done."
-    ready = prepare(p)
-    part, before, tokens = ready.part, ready.part.done, 0
+JudgeFor = Callable[[Causal], Judge] # Makes what judges a model's texts
+
+def generate_prepared(ready:Prepared, judge_for:JudgeFor|None=None, progress:Progress|None=None)->Generated:
+    "Write the records of a slice that is held, and join all slices when the last one is done."
+    p, part, before, tokens = ready.p, ready.part, ready.part.done, 0
     try:
         if not part.complete:
             model = open_models(p)
@@ -238,3 +240,7 @@ def generate_data(p:GenerationParameters,
         whole = settle_whole(ready.files, len(ready.problems))
     finally: part.lock.release()
     return Generated(whole or part.path, part.done, part.done-before, tokens, whole is not None)
+
+def generate_data(p:GenerationParameters, judge_for:JudgeFor|None=None, progress:Progress|None=None)->Generated:
+    "Take a slice and write its records."
+    return generate_prepared(prepare(p), judge_for, progress)

@@ -18,10 +18,10 @@ from ..tasks.generators import SOURCE
 if TYPE_CHECKING: import jinja2
 
 # %% auto #0
-__all__ = ['ASKED', 'SOLVED', 'ENDLESS', 'CHAINS', 'TEMPLATES', 'NAMED', 'Problem', 'first_of', 'problem_of', 'file_problems',
-           'missing_file', 'solved', 'chains_of', 'offline', 'read_dataset', 'rows_of', 'dataset_problems', 'is_path',
-           'load_problems', 'counted', 'mark_of', 'known', 'names_in', 'filled_in', 'template_text', 'check_told',
-           'worked', 'examples_for', 'check_examples']
+__all__ = ['ASKED', 'SOLVED', 'ENDLESS', 'CHAINS', 'KINDS', 'TEMPLATES', 'NAMED', 'Problem', 'first_of', 'problem_of',
+           'file_problems', 'missing_file', 'solved', 'chains_of', 'offline', 'read_dataset', 'rows_of',
+           'dataset_problems', 'is_path', 'load_problems', 'counted', 'mark_of', 'known', 'names_in', 'filled_in',
+           'template_text', 'check_told', 'worked', 'examples_for', 'check_examples']
 
 # %% ../../../nbs/optimal/07_problems.ipynb #65ca0d30
 @dataclass(frozen=True)
@@ -129,6 +129,7 @@ def dataset_problems(data:str, n:int|None, split:str, download:bool)->list[Probl
 # %% ../../../nbs/optimal/07_problems.ipynb #4865078a
 ENDLESS = 1000 # Problems of a source that has no end, where no number is asked for
 CHAINS = ('synthetic', 'reference')
+KINDS = (*CHAINS, f'{SOURCE}:<generator>', 'a JSONL file', 'a data set')
 
 def is_path(data:str)->bool:
     "Whether a name can only be a file's."
@@ -144,13 +145,14 @@ def load_problems(data:str, # `synthetic[:<form>]`, `reference[:…]`, `reasonin
     "The first problems of a source; the same for the same arguments."
     name, _, form = data.partition(':')
     path = Path(data).expanduser()
+    if not data.strip(): raise BadValue('dataset', data, KINDS)
     if name in CHAINS: return chains_of(name, form, n or ENDLESS, seed)
     if name==SOURCE:
         return [Problem(q.text, '', q.answer, scorer=q.scorer) for q in generated_questions(form, n or ENDLESS, seed)]
     if path.is_file(): return counted(file_problems(path), n, data)
     if is_path(data) and not path.is_dir(): raise missing_file(path)
     if '/' not in data and nearest(name, [*CHAINS, SOURCE]):
-        raise BadValue('dataset', data, [*CHAINS, f'{SOURCE}:<generator>', 'a JSONL file', 'a data set'])
+        raise BadValue('dataset', data, KINDS)
     return counted(dataset_problems(data, n, split, download), n, data)
 
 def counted(problems:list[Problem], n:int|None, data:str)->list[Problem]:

@@ -189,6 +189,7 @@ class Part:
 def make_folder(given:str)->Path:
     "The folder of the records, made where it is not there."
     folder = Path(given).expanduser()
+    if not given.strip(): raise BadValue('output_dir', given, 'a folder')
     if folder.is_file(): raise BadValue('output_dir', given, 'a folder; this is a file')
     try: folder.mkdir(parents=True, exist_ok=True)
     except OSError as e: raise RunError(f'output_dir {given}: cannot be made: {e.strerror}') from None
