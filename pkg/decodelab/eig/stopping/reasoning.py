@@ -10,6 +10,8 @@ from functools import partial
 from typing import Protocol
 from ...backends.contract import Backend, Ids, Sample, Sampling, TextModel
 from ...core.errors import BadValue
+from ...schema.constraints import constrain
+from ...schema.languages import Language
 from ...tasks.data import Question, judge_answer
 from ..answers import normalise, same
 from ..forecast import Continuation, MonteCarloForecaster
@@ -175,18 +177,20 @@ class Asking:
     stops: tuple[str,...] = () # Strings that end it
     max_length: int|None = None # Of prompt and answer, where that is less than the model's
     read: Callable[[Sample],str] = _text # Text of an answer
+    language: Language|None = None # What an answer may be
 
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #5dfa4e8d
 def asking_of(backend:Backend, frame:Frame)->Asking:
-    "The frame's own cue, and an answer in one piece."
-    return Asking(frame.cue, frame.answer_tokens, tuple(sorted(end_ids(backend, frame))))
+    "The frame's own cue, and an answer in one piece, of the frame's language."
+    return Asking(frame.cue, frame.answer_tokens, tuple(sorted(end_ids(backend, frame))), language=frame.language)
 
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #c5351c37
 def write_answers(backend:Backend, thoughts:Sequence[Thought], asking:Asking):
     "Generate the answer of each thought after all its reasoning."
     cue = backend.encode(asking.cue)
     prompts = [(*t.ids, *cue) for t in thoughts]
-    plan = Sampling(max_tokens=asking.tokens, temperature=0, stop=asking.stops, stop_ids=asking.ends)
+    held = constrain(backend, asking.language) if asking.language else None
+    plan = Sampling(max_tokens=asking.tokens, temperature=0, stop=asking.stops, stop_ids=asking.ends, constraint=held)
     plans = plan if asking.max_length is None else [_within(plan, asking, p) for p in prompts]
     for thought,(sample,) in zip(thoughts, backend.sample(prompts, plans)):
         thought.said = asking.read(sample)
