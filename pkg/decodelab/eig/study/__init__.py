@@ -2,6 +2,8 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
+    "beliefs": ["KNOWN", "MEANS", "known", "belief_summary", "belief_table", "causes", "causes_table", "decision_cost",
+        "price"],
     "compare": ["SWEEPS", "VARIANTS", "LEARNT", "LEAST", "EIGCompareParameters", "falling", "rising", "whole", "counts",
         "nothing", "Sweep", "fitted_file", "sweep", "budgets", "sweeps", "with_forecasts", "front", "area",
         "at_equal_tokens", "seeds_of", "questions_of", "fit_seed", "others", "Comparison", "skipped", "fit_gains",
