@@ -12,7 +12,7 @@ import numpy as np
 from fastcore.basics import patch
 from scipy import stats
 from ..backends.contract import Backend, Ids
-from .answers import Candidate, normalise
+from .answers import Candidate, Support, normalise
 from .frames import Frame
 from .forecast import Continuation, MonteCarloForecaster
 from .parameters import EIGParameters
@@ -20,7 +20,7 @@ from .posterior import AnswerPosteriorEstimator, Posterior
 from ..maths.information import entropy, kl, pool
 
 # %% auto #0
-__all__ = ['SHARE', 'UNEXPLORED', 'GOES', 'Gain', 'interval', 'gain', 'settled', 'worth', 'Metrics', 'remember',
+__all__ = ['SHARE', 'UNEXPLORED', 'GOES', 'IN_QUESTION', 'Gain', 'interval', 'gain', 'settled', 'worth', 'Metrics', 'remember',
            'get_eig_metrics_summary', 'print_eig_metrics', 'Decision', 'count', 'rounds',
            'ExpectedInformationGainCalculator']
 
@@ -196,7 +196,7 @@ class ExpectedInformationGainCalculator:
     def beliefs(self, states:Sequence[Ids], found:tuple|None=None)->tuple[dict[int,_Work],dict[int,Decision]]:
         "The belief at each state by its index, and a decision for each state where it failed."
         works, out = {}, {}
-        for i,(candidates,cost) in enumerate(zip(*(found or self.posteriors.candidates(states)))):
+        for i,(candidates,cost) in enumerate(zip(*(found or self.look(states)))):
             failed = lambda part: Decision(False, f'failed: {part}', None, probe=int(cost))
             try: belief = self.posteriors.posterior(candidates) if candidates else None
             except FloatingPointError: out[i] = failed('entropy')
@@ -204,6 +204,31 @@ class ExpectedInformationGainCalculator:
                 if belief is None: out[i] = failed('beam')
                 else: works[i] = _Work(states[i], candidates, belief, int(cost))
         return works, out
+
+# %% ../../../nbs/eig/08_gain.ipynb #a80efec9
+IN_QUESTION = 1. # Nats: no rule calls a belief sure whose entropy is above
+
+@patch
+def look(self:ExpectedInformationGainCalculator, states:Sequence[Ids],
+         seconds:float|None=None, # For searching on, at most; one decision's by default
+        )->tuple[list[Support], Sequence[int]]: # And the tokens that they cost
+    "Candidates at each state; where too few of the answers are held to tell whether the belief is sure, more of them."
+    found, cost = self.posteriors.candidates(states)
+    open_ = [i for i,support in enumerate(found) if self._in_question(support)]
+    if not open_: return found, cost
+    limit = self.parameters.max_computation_time if seconds is None else seconds
+    more = self.posteriors.widen([states[i] for i in open_], [found[i] for i in open_], [cost[i] for i in open_], limit,
+                                 self.clock)
+    for i,support,tokens in zip(open_, *more): found[i], cost[i] = support, tokens
+    return found, cost
+
+# %% ../../../nbs/eig/08_gain.ipynb #3fbff39f
+@patch
+def _in_question(self:ExpectedInformationGainCalculator, support:Support)->bool:
+    "Whether a belief may be sure or not, by what is known of it."
+    try: belief = self.posteriors.posterior(support) if len(support) else None
+    except FloatingPointError: return False
+    return belief is not None and belief.explored < self.parameters.min_explored and belief.low <= IN_QUESTION
 
 # %% ../../../nbs/eig/08_gain.ipynb #82d5795c
 @patch
