@@ -20,7 +20,7 @@ from .posterior import AnswerPosteriorEstimator, Posterior
 from ..maths.information import entropy, kl, pool
 
 # %% auto #0
-__all__ = ['SHARE', 'UNEXPLORED', 'GOES', 'IN_QUESTION', 'Gain', 'interval', 'gain', 'settled', 'worth', 'Metrics', 'remember',
+__all__ = ['UNEXPLORED', 'GOES', 'IN_QUESTION', 'Gain', 'interval', 'gain', 'settled', 'worth', 'Metrics', 'remember',
            'get_eig_metrics_summary', 'print_eig_metrics', 'Decision', 'count', 'rounds',
            'ExpectedInformationGainCalculator']
 
@@ -52,24 +52,19 @@ def gain(now:np.ndarray, # [n] belief P_t
          level:float=.95, # Of the interval
          beliefs:Sequence[Posterior|None]=(), # [1+K] that know their entropies better than `now` and `after` do
         )->Gain:
-    "EIG, its two parts and an interval over the forecasts (a point, when `weights` make it exact)."
+    "EIG, its two parts and an interval (a point where all is exact); errors after forecasts are part of their spread."
     after = np.atleast_2d(after)
     mean, on_support = pool(after, weights), entropy(np.vstack([now, after]))
     known = list(beliefs) or [None]*len(on_support)
     h, *entropies = [b.entropy if b else float(x) for b,x in zip(known, on_support)]
     expected = float(np.average(entropies, weights=weights))
     eig, half = h-expected, 0. if weights is not None else interval(np.array(entropies), level)
-    below, above = ((half**2+(SHARE*side)**2)**.5 for side in _unknown(beliefs[:1]))
+    if beliefs and beliefs[0]: half = (half**2+(stats.norm.ppf((1+level)/2)*beliefs[0].error)**2)**.5
     pooled, drawn = float(entropy(mean)), float(np.average(on_support[1:], weights=weights))
-    return Gain(h, eig, eig-below, eig+above, max(0., pooled-drawn), float(on_support[0])-pooled, float(kl(now, mean)),
+    return Gain(h, eig, eig-half, eig+half, max(0., pooled-drawn), float(on_support[0])-pooled, float(kl(now, mean)),
                 len(after), tuple(map(float, entropies)), tuple(map(float, after[:,:-1].max(1, initial=0))))
 
-SHARE = .6 # Of the half width of an entropy's interval, to bring it to the level of the gain's
 
-def _unknown(beliefs:Sequence[Posterior|None])->tuple[float,float]:
-    "How far the entropy now may be too high, and too low; after the forecasts that is part of their spread."
-    now = beliefs[0] if beliefs else None
-    return (now.entropy-now.low, now.high-now.entropy) if now else (0., 0.)
 
 # %% ../../../nbs/eig/08_gain.ipynb #ba383d04
 UNEXPLORED = 'unexplored' # Why reasoning goes on where the candidates hold too little to tell how sure the belief is
@@ -190,7 +185,7 @@ class ExpectedInformationGainCalculator:
                 ):
         self.backend, self.parameters, self.clock = backend, parameters, clock
         self.metrics = remember(Metrics()) if metrics is None else metrics
-        self.posteriors = AnswerPosteriorEstimator(backend, frame, parameters, normaliser)
+        self.posteriors = AnswerPosteriorEstimator(backend, frame, parameters, normaliser, seed)
         self.forecaster = MonteCarloForecaster(backend, frame, parameters, seed)
 
     def beliefs(self, states:Sequence[Ids], found:tuple|None=None)->tuple[dict[int,_Work],dict[int,Decision]]:

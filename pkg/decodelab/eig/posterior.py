@@ -17,12 +17,12 @@ from .frames import Frame, check_frame, check_states, end_ids
 from .languages import few_texts
 from .parameters import EIGParameters, as_parameters
 from .samples import drawn
-from .search import ROWS, Tree, grow, walk
-from ..maths.information import entropy, horvitz_thompson, lumped, margins, partly_known, softmax
+from .search import ROWS, SETTLED, Tree, grow, walk
+from ..maths.information import Partly, entropy, horvitz_thompson, lumped, margins, partly_known, softmax
 from ..schema.constraints import constrain
 
 # %% auto #0
-__all__ = ['OTHER', 'PREFIXES', 'WALKS', 'LEAST', 'FEW', 'ALL', 'TOGETHER', 'WIDEST', 'NOTABLE', 'Posterior', 'belief',
+__all__ = ['OTHER', 'PREFIXES', 'WALKS', 'LEAST', 'MOST', 'FEW', 'ALL', 'TOGETHER', 'WIDEST', 'NOTABLE', 'Posterior', 'belief',
            'only_way', 'of_search', 'of_samples', 'AnswerPosteriorEstimator']
 
 # %% ../../../nbs/eig/06_posterior.ipynb #7670e280
@@ -37,6 +37,7 @@ class Posterior:
     coverage: float = 1. # P(L): the mass that the answer language has under the model
     estimate: float|None = None # Of the entropy, nats; by default that of `p`
     bounds: tuple[float,float]|None = None # Between which the entropy lies, nats
+    error: float = 0. # Standard error of the estimate, nats
     how: How = 'exact'
 
     @property
@@ -86,7 +87,7 @@ def only_way(text:str, normaliser:Callable[[str],str]=normalise)->bool:
     if _NUMBER.fullmatch(text): return not re.search(r'^-?0\d|\.\d*0$|^-0$', text)
     return normaliser(text)==text
 
-def of_search(support:Support, groups:dict[str,list[int]], normaliser:Callable[[str],str])->tuple[np.ndarray,Any]:
+def of_search(support:Support, groups:dict[str,list[int]], normaliser:Callable[[str],str])->tuple[np.ndarray,Partly]:
     "A belief and what is known of its entropy."
     rest, scores = support.rest, np.array([c.logprob for c in support])
     masses = np.array([np.exp(scores[own]).sum() for own in groups.values()])
@@ -100,8 +101,8 @@ def _by_walk(rest:Rest, columns:Sequence[np.ndarray])->np.ndarray: # [walks, col
     return np.column_stack([np.bincount(rest.owner, x, rest.walks) for x in columns])
 
 # %% ../../../nbs/eig/06_posterior.ipynb #178b8751
-def of_samples(support:Support, groups:dict[str,list[int]])->tuple[np.ndarray,float,float,float,float]:
-    "A belief, the mass of all texts that end, and the entropy with its two ends."
+def of_samples(support:Support, groups:dict[str,list[int]])->tuple[np.ndarray,Partly]:
+    "A belief, and what is known of the mass of all texts that end and of the entropy."
     scores, times = np.array([c.logprob for c in support]), np.array(support.times)
     ended, known = int(times.sum()), float(np.exp(scores).sum())
     whole = min(1., max(known, ended/support.draws, 1/(support.draws+1)))
@@ -112,11 +113,12 @@ def of_samples(support:Support, groups:dict[str,list[int]])->tuple[np.ndarray,fl
     limit = float(surprise.mean()+margins(surprise, .95)[1]) if ended > 1 else 0.
     high = max(limit, float(-(strings*np.log(strings)).sum())+rest*rare)
     low = lumped(p[:-1], rest)
-    return p, whole, float(np.clip(horvitz_thompson(seen[seen > 0], max(ended, 1)), low, high)), low, high
+    h = float(np.clip(horvitz_thompson(seen[seen > 0], max(ended, 1)), low, high))
+    return p, Partly(whole, h, low, high, float(np.std(surprise)/max(ended-1, 1)**.5) if ended else 0.)
 
-# %% ../../../nbs/eig/06_posterior.ipynb #39084b9f
+# %% ../../../nbs/eig/06_posterior.ipynb #9bb980c4
 PREFIXES, WALKS = 4, 2 # For each candidate
-LEAST = 8 # Walks
+LEAST, MOST = 16, 64 # Walks
 FEW, ALL = 64, 4096 # Texts of a language that is searched to its end; prefixes that this may take
 
 class AnswerPosteriorEstimator:
@@ -130,7 +132,9 @@ class AnswerPosteriorEstimator:
         self.constraint = constrain(backend, frame.language) if frame.language else None
         self.few = frame.language is not None and few_texts(frame.language, FEW)
 
-    def candidates(self, states:Sequence[Ids], width:int|None=None)->tuple[list[Support], np.ndarray]:
+    def candidates(self, states:Sequence[Ids], width:int|None=None, # Candidates asked for; `beam_size` by default
+                   settled:float=SETTLED, # A search ends where so little of what was found is left to look at
+                  )->tuple[list[Support], np.ndarray]:
         "Candidates at each state and the probe tokens they cost, the cue's included."
         check_states(self.backend, states)
         if width is not None and width < 1: raise BadValue('width of the beams', width, 'at least 1')
@@ -139,14 +143,15 @@ class AnswerPosteriorEstimator:
         longest, ends = self.frame.answer_tokens, sorted(self.ends)
         with self.backend.remembering():
             if self.constraint is None: found, cost = drawn(self.backend, prefixes, width, ends, longest, self.seed)
-            else: found, cost = self._search(prefixes, width)
+            else: found, cost = self._search(prefixes, width, settled)
         return found, cost + len(self.cue)
 
 # %% ../../../nbs/eig/06_posterior.ipynb #68723db4
 TOGETHER = 1<<24 # Tokens that may follow somewhere, of all trees that are grown together
 
 @patch
-def _search(self:AnswerPosteriorEstimator, prefixes:Sequence[Ids], width:int)->tuple[list[Support], np.ndarray]:
+def _search(self:AnswerPosteriorEstimator, prefixes:Sequence[Ids], width:int, settled:float,
+           )->tuple[list[Support], np.ndarray]:
     "Supports from trees, some at a time."
     ends, longest = np.array(sorted(self.ends)), self.frame.answer_tokens
     budget, supports, costs = ALL if self.few else PREFIXES*width, [], []
@@ -154,8 +159,8 @@ def _search(self:AnswerPosteriorEstimator, prefixes:Sequence[Ids], width:int)->t
     size = max(1, TOGETHER//(min(budget, PREFIXES*width)*first.breadth(self.backend.vocab_size)))
     for i in range(0, len(prefixes), size):
         trees = [Tree(p, self.constraint, ends, longest) for p in prefixes[i:i+size]]
-        grow(self.backend, trees, budget, max(8, width))
-        rests, walked = walk(self.backend, trees, max(LEAST, WALKS*width), self.seed)
+        grow(self.backend, trees, budget, max(8, min(width, 32)), settled)
+        rests, walked = walk(self.backend, trees, min(MOST, max(LEAST, WALKS*width)), self.seed)
         for tree,rest in zip(trees, rests):
             how = 'search' if rest.walks else 'exact'
             supports.append(Support(tuple(tree.candidates(self.backend.decode)), how, rest))
@@ -171,12 +176,11 @@ def posterior(self:AnswerPosteriorEstimator, candidates:Sequence[Candidate], # A
     greedy = next((c.text for c in candidates if c.greedy), '') if logprobs is None else ''
     answers = (*groups, OTHER)
     if logprobs is None and isinstance(candidates, Support) and not self.parameters.length_normalise:
-        if candidates.how=='samples':
-            p, whole, h, *bounds = of_samples(candidates, groups)
-            return Posterior(answers, p, greedy, whole, h, tuple(bounds), 'samples')
-        p, found = of_search(candidates, groups, self.normaliser)
-        bounds = None if candidates.how=='exact' else (found.low, found.high)
-        return Posterior(answers, p, greedy, min(found.mass, 1.), bounds and found.entropy, bounds, candidates.how)
+        sampled = candidates.how=='samples'
+        p, found = of_samples(candidates, groups) if sampled else of_search(candidates, groups, self.normaliser)
+        if candidates.how=='exact': return Posterior(answers, p, greedy, min(found.mass, 1.))
+        bounds = found.low, found.high
+        return Posterior(answers, p, greedy, min(found.mass, 1.), found.entropy, bounds, found.error, candidates.how)
     scores = np.array([c.logprob for c in candidates]) if logprobs is None else logprobs
     lengths = np.array([len(c.ids) for c in candidates]) if self.parameters.length_normalise else None
     return Posterior(answers, belief(scores, groups, lengths), greedy)

@@ -125,10 +125,11 @@ SETTLED = 1e-9 # A frontier of so little of what was found is none
 def grow(backend:Backend, trees:Sequence[Tree],
          budget:int, # Prefixes of each tree that may be run
          width:int=8, # Prefixes of a tree that are run together
+         settled:float=SETTLED, # Share of what was found
         )->None:
     "Run the likeliest prefixes of each tree until its budget is spent or nothing is left."
     def goes_on(tree:Tree)->bool:
-        return bool(tree.new) or len(tree.spots) < budget and tree.frontier > SETTLED*tree.found
+        return bool(tree.new) or len(tree.spots) < budget and tree.frontier > settled*tree.found
     live = [t for t in trees if goes_on(t)]
     while live:
         wanted = [(t, spot) for t in live for spot in t.choose(min(width, budget-len(t.spots)))]

@@ -2,12 +2,14 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
+    "belief_bench": ["ANYTHING", "CLEAR", "SURE", "asked", "states_of", "lumped_entropies", "Compared", "compared",
+        "summary", "spread", "report_beliefs"],
     "bench": ["STORIES", "TOKENS", "SHAPES", "BENCHES", "DEFAULTS", "in_turn", "ratio", "side_by_side", "said", "cold",
         "noted", "bench_eig", "problems", "bench_live", "live_lines", "bench_sample", "story_prompts", "llama_loop",
         "bench_rows", "rows_lines", "bench_draw", "draw_lines", "eig_lines", "sample_lines", "report"],
     "cli": ["Group", "main", "values", "ended", "run", "resume", "ls", "show", "publish", "params", "schema_arguments",
         "checked", "convert", "fitted", "said", "fit_gain", "bench_draw", "bench_optimal", "bench_score",
-        "bench_schema", "bench_quick"],
+        "bench_schema", "bench_belief", "bench_quick"],
     "display": ["MARK", "span", "time_left", "Progress", "facts", "markdown"],
     "experiments": ["EXPERIMENTS", "WORDS", "Experiment", "contents", "check_backend", "check_asking",
         "check_in_tokens", "check_questions", "check_comparison", "check_quick", "check_schemas", "experiment",

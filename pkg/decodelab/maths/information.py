@@ -85,6 +85,7 @@ class Partly:
     entropy: float # Point estimate, nats
     low: float
     high: float
+    error: float = 0. # Standard error of the estimate
 
 def partly_known(known:np.ndarray, # [c] masses of classes
                  rest:np.ndarray, # [n, 4]: of each walk A, B, A₁, B₁
@@ -96,11 +97,13 @@ def partly_known(known:np.ndarray, # [c] masses of classes
     own_terms, whole = float(entr(known).sum()), float(known.sum()+a)
     h = np.log(whole) + (own_terms+b)/whole
     if not len(rest): return Partly(whole, h, lumped(known, most), h)
-    above = margins(rest@[1/whole-(own_terms+b)/whole**2, 1/whole, 0, 0], level)[1]
+    terms = rest@[1/whole-(own_terms+b)/whole**2, 1/whole, 0, 0] # Whose mean tells how far the estimate may be off
+    above = margins(terms, level)[1]
     inside = known.sum()+single
     sure = (own_terms+own+inside*np.log(inside))/whole
     below = margins(rest@[-sure/whole, 0, (np.log(inside)+1)/whole, 1/whole], level)[0]
-    return Partly(whole, h, min(h, max(sure-below, lumped(known, min(most, a+margins(rest[:,0], level)[1])))), h+above)
+    low = max(sure-below, lumped(known, min(most, a+margins(rest[:,0], level)[1])))
+    return Partly(whole, h, min(h, low), h+above, float(np.std(terms)/max(len(rest)-1, 1)**.5))
 
 def lumped(known:np.ndarray, rest:float)->float:
     "The entropy where all of the rest is the most probable class."
