@@ -12,7 +12,7 @@ import numpy as np
 from fastcore.basics import patch
 from scipy import stats
 from ..backends.contract import Backend, Ids
-from .answers import Candidate, normalise
+from .answers import Candidate, Support, normalise
 from .frames import Frame
 from .forecast import Continuation, MonteCarloForecaster
 from .parameters import EIGParameters
@@ -20,8 +20,9 @@ from .posterior import AnswerPosteriorEstimator, Posterior
 from ..maths.information import entropy, kl, pool
 
 # %% auto #0
-__all__ = ['Gain', 'interval', 'gain', 'settled', 'worth', 'Metrics', 'remember', 'get_eig_metrics_summary', 'print_eig_metrics',
-           'Decision', 'count', 'rounds', 'ExpectedInformationGainCalculator']
+__all__ = ['UNEXPLORED', 'GOES', 'IN_QUESTION', 'Gain', 'interval', 'gain', 'settled', 'worth', 'Metrics', 'remember',
+           'get_eig_metrics_summary', 'print_eig_metrics', 'Decision', 'count', 'rounds',
+           'ExpectedInformationGainCalculator']
 
 # %% ../../../nbs/eig/08_gain.ipynb #75110aa2
 @dataclass(frozen=True)
@@ -66,7 +67,12 @@ def gain(now:np.ndarray, # [n] belief P_t
 
 
 # %% ../../../nbs/eig/08_gain.ipynb #ba383d04
-def settled(entropy:float, cost:float)->bool:
+UNEXPLORED = 'unexplored' # Why reasoning goes on where the candidates hold too little to tell how sure the belief is
+
+GOES = ('gain', UNEXPLORED)
+
+def settled(entropy:float, # Its upper bound, where it is known between bounds
+            cost:float)->bool:
     "Whether a belief is so sure that no forecast can be worth its cost: EIG ≤ H."
     return entropy <= cost
 
@@ -81,6 +87,7 @@ class Metrics:
     gains: list = field(default_factory=list)
     decisions: Counter = field(default_factory=Counter) # `continue`, `stop`
     causes: Counter = field(default_factory=Counter) # Why reasoning stopped
+    goings: Counter = field(default_factory=Counter) # Why it went on
     failures: Counter = field(default_factory=lambda: Counter(entropy=0, beam=0, mc=0))
     seconds: list = field(default_factory=list) # (current entropy, whole decision), per batch
     calls: int = 0
@@ -90,7 +97,7 @@ class Metrics:
         self.gains += other.gains
         self.seconds += other.seconds
         self.calls += other.calls
-        for kind in ('decisions', 'causes', 'failures'): getattr(self, kind).update(getattr(other, kind))
+        for kind in ('decisions', 'causes', 'goings', 'failures'): getattr(self, kind).update(getattr(other, kind))
 
 _newest = [Metrics()]
 def remember(metrics:Metrics)->Metrics:
@@ -112,7 +119,7 @@ def get_eig_metrics_summary(metrics:Metrics|None=None)->dict: # The newest run's
         failure_breakdown=dict(m.failures),
         information_gain_stats={name: float(of(m.gains)) if m.gains else None for name,of in _SPREAD.items()},
         decision_stats=dict(continue_rate=m.decisions['continue']/number if number else None, total_decisions=number),
-        stop_causes=dict(m.causes),
+        stop_causes=dict(m.causes), go_causes=dict(m.goings),
         timing_stats=dict(current_entropy=mean(seconds[:,0]), total_eig=mean(seconds[:,1])))
 
 def print_eig_metrics(metrics:Metrics|None=None)->None: # The newest run's by default
@@ -124,7 +131,7 @@ def print_eig_metrics(metrics:Metrics|None=None)->None: # The newest run's by de
 class Decision:
     "What was found at one state."
     go: bool # Reason on
-    cause: str # `gain`, or why not: `bound`, `no gain`, `time-out`, `failed: …`
+    cause: str # `gain` or `unexplored`, or why not: `bound`, `no gain`, `time-out`, `failed: …`
     posterior: Posterior|None # Belief now
     gain: Gain|None = None # When forecasts were drawn
     step: Continuation|None = None # The next step, when a forecast can serve as it
@@ -137,7 +144,7 @@ def count(metrics:Metrics, decisions:Iterable[Decision])->None:
     for d in decisions:
         metrics.calls += 1
         metrics.decisions['continue' if d.go else 'stop'] += 1
-        if not d.go: metrics.causes[d.cause] += 1
+        (metrics.goings if d.go else metrics.causes)[d.cause] += 1
         if d.cause.startswith('failed'): metrics.failures[d.cause.split(': ')[1]] += 1
         if d.gain: metrics.gains.append(d.gain.eig)
 
@@ -184,7 +191,7 @@ class ExpectedInformationGainCalculator:
     def beliefs(self, states:Sequence[Ids], found:tuple|None=None)->tuple[dict[int,_Work],dict[int,Decision]]:
         "The belief at each state by its index, and a decision for each state where it failed."
         works, out = {}, {}
-        for i,(candidates,cost) in enumerate(zip(*(found or self.posteriors.candidates(states)))):
+        for i,(candidates,cost) in enumerate(zip(*(found or self.look(states)))):
             failed = lambda part: Decision(False, f'failed: {part}', None, probe=int(cost))
             try: belief = self.posteriors.posterior(candidates) if candidates else None
             except FloatingPointError: out[i] = failed('entropy')
@@ -192,6 +199,31 @@ class ExpectedInformationGainCalculator:
                 if belief is None: out[i] = failed('beam')
                 else: works[i] = _Work(states[i], candidates, belief, int(cost))
         return works, out
+
+# %% ../../../nbs/eig/08_gain.ipynb #a80efec9
+IN_QUESTION = 1. # Nats: no rule calls a belief sure whose entropy is above
+
+@patch
+def look(self:ExpectedInformationGainCalculator, states:Sequence[Ids],
+         seconds:float|None=None, # For searching on, at most; one decision's by default
+        )->tuple[list[Support], Sequence[int]]: # And the tokens that they cost
+    "Candidates at each state; where too few of the answers are held to tell whether the belief is sure, more of them."
+    found, cost = self.posteriors.candidates(states)
+    open_ = [i for i,support in enumerate(found) if self._in_question(support)]
+    if not open_: return found, cost
+    limit = self.parameters.max_computation_time if seconds is None else seconds
+    more = self.posteriors.widen([states[i] for i in open_], [found[i] for i in open_], [cost[i] for i in open_], limit,
+                                 self.clock)
+    for i,support,tokens in zip(open_, *more): found[i], cost[i] = support, tokens
+    return found, cost
+
+# %% ../../../nbs/eig/08_gain.ipynb #3fbff39f
+@patch
+def _in_question(self:ExpectedInformationGainCalculator, support:Support)->bool:
+    "Whether a belief may be sure or not, by what is known of it."
+    try: belief = self.posteriors.posterior(support) if len(support) else None
+    except FloatingPointError: return False
+    return belief is not None and belief.explored < self.parameters.min_explored and belief.low <= IN_QUESTION
 
 # %% ../../../nbs/eig/08_gain.ipynb #82d5795c
 @patch
@@ -202,7 +234,9 @@ def evaluate(self:ExpectedInformationGainCalculator, states:Sequence[Ids], found
     works, out = self.beliefs(states, found)
     believed = self.clock()
     for i,w in works.items():
-        if settled(w.posterior.entropy, cost): out[i] = Decision(False, 'bound', w.posterior, probe=w.probe)
+        if w.posterior.explored < self.parameters.min_explored:
+            out[i] = Decision(True, UNEXPLORED, w.posterior, probe=w.probe)
+        elif settled(w.posterior.high, cost): out[i] = Decision(False, 'bound', w.posterior, probe=w.probe)
     out |= self._forecast({i: w for i,w in works.items() if i not in out}, began)
     self.metrics.seconds.append((believed-began, self.clock()-began))
     count(self.metrics, out.values())
