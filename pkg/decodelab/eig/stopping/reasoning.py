@@ -154,9 +154,13 @@ def advance(forecaster:MonteCarloForecaster, thoughts:Sequence[Thought], forced:
         if taken.closed and not taken.ids and not forced: thought.cause = 'closed' # nothing new to decide about
 
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #96560eed
-def walk(forecaster:MonteCarloForecaster, thoughts:Sequence[Thought]):
+def walk(forecaster:MonteCarloForecaster, thoughts:Sequence[Thought], tell:Callable|None=None):
     "Think everything through: the same steps that `advance` would take, drawn in one session."
-    steps = forecaster.walk([t.ids for t in thoughts], [t.room for t in thoughts])
+    done = [0.]*len(thoughts)
+    def told(i, tokens, closed):
+        done[i] = 1. if closed else min(1., tokens/max(1, thoughts[i].room))
+        tell(sum(done))
+    steps = forecaster.walk([t.ids for t in thoughts], [t.room for t in thoughts], told if tell else None)
     for thought,taken in zip(thoughts, steps):
         for step in taken: take(forecaster.backend, thought, step)
         thought.cause = 'closed' if thought.closed else 'length'
@@ -204,6 +208,7 @@ def reason(backend:Backend,
            max_tokens:int=1024, # Of reasoning
            watch:Callable|None=None, # Told the live thoughts and their decisions, round after round
            asking:Asking|None=None, # How answers are asked for; by the frame's cue by default
+           tell:Callable|None=None, # Without a rule: told how many thoughts are done, each by its share of its room
           )->list[Thought]:
     "Reason about all questions together until the rule, the model or `max_tokens` stops each; then answer."
     check_questions(backend, questions)
@@ -213,7 +218,7 @@ def reason(backend:Backend,
     most = max_tokens if rule is None or rule.limit is None else min(rule.limit, max_tokens)
     thoughts = [_begun(backend, frame, prompt_ids(backend, frame, question), most) for question in questions]
     with backend.remembering():
-        if rule is None: walk(forecaster, thoughts)
+        if rule is None: walk(forecaster, thoughts, tell)
         else: think(thoughts, rule, forecaster, watch)
         write_answers(backend, thoughts, asking or asking_of(backend, frame))
     return thoughts
