@@ -30,7 +30,7 @@ __all__ = ['OURS', 'Forcing', 'Scaling', 'arguments', 'with_answer', 'asked', 'f
 _CUE = ("Words that ask for the answer. They are part of the response, where a task's filter may look for them: "
         "`#### `. By default the delimiters' own, which are not.")
 _FORCE = 'Ask the rule also where the model ends its thinking; by default where the rule is made for that.'
-_STEP = 'What ends a step: line, paragraph, sentence, transition, transition:Wait,But, tokens:40; by the template if none.'
+_STEP = 'What ends a step: line, paragraph, sentence, transition:Wait,But, tokens:40; as the template says by default.'
 _ANSWER = 'What an answer may be: integer, number, yes_no, choice:A,B, words:3, json:FILE, regex:…, text (anything).'
 _OWN = "No cue: after its end of thinking the model answers as it likes, up to the task's stops."
 _KEEP = 'Respond with the reasoning, its end mark and the answer; by default with the answer.'
