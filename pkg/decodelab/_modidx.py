@@ -2214,6 +2214,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'decodelab.eig.search.rest_of': ('eig/search.html#rest_of', 'decodelab/eig/search.py'),
                                       'decodelab.eig.search.run_spots': ('eig/search.html#run_spots', 'decodelab/eig/search.py'),
                                       'decodelab.eig.search.starts': ('eig/search.html#starts', 'decodelab/eig/search.py'),
+                                      'decodelab.eig.search.usual': ('eig/search.html#usual', 'decodelab/eig/search.py'),
                                       'decodelab.eig.search.walk': ('eig/search.html#walk', 'decodelab/eig/search.py')},
             'decodelab.eig.stopping.fitting': { 'decodelab.eig.stopping.fitting.FitParameters': ( 'eig/stopping/fitting.html#fitparameters',
                                                                                                   'decodelab/eig/stopping/fitting.py'),
