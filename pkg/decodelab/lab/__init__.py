@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "bench_rows", "rows_lines", "bench_draw", "draw_lines", "eig_lines", "sample_lines", "report"],
     "cli": ["Group", "main", "values", "ended", "run", "resume", "ls", "show", "publish", "params", "schema_arguments",
         "checked", "convert", "fitted", "said", "fit_gain", "Typed", "option_of", "asked", "generate_data",
-        "merge_data", "bench_draw", "bench_optimal", "bench_score", "bench_schema", "bench_quick"],
+        "merge_data", "export_data", "bench_draw", "bench_optimal", "bench_score", "bench_schema", "bench_quick"],
     "display": ["MARK", "span", "time_left", "Progress", "facts", "markdown"],
     "experiments": ["ASKED", "EXPERIMENTS", "WORDS", "Experiment", "contents", "check_backend", "check_asking",
         "check_questions", "check_comparison", "check_quick", "check_schemas", "experiment", "value_of",

@@ -12,7 +12,8 @@ from ..evaluation.lmeval.names import HELD
 # %% auto #0
 __all__ = ['Group', 'main', 'values', 'ended', 'run', 'resume', 'ls', 'show', 'watch', 'publish', 'params', 'schema_arguments',
            'checked', 'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked', 'generate_data',
-           'merge_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema', 'bench_quick']
+           'merge_data', 'export_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema',
+           'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
@@ -202,7 +203,7 @@ def option_of(name, field):
     kind, said = str(field.annotation), f'{field.description} [{field.default}]'
     if field.annotation is bool: how = dict(is_flag=True, default=None)
     else: how = dict(multiple='tuple' in kind, metavar='TEXT' if 'str' in kind else 'NUMBER', default=None)
-    if how.get('multiple') or field.default in (None, False): said = field.description
+    if how.get('multiple') or field.default is None or field.default is False: said = field.description
     return click.Option([f'--{name}'], help=said, **how)
 
 def asked(given):
@@ -233,6 +234,19 @@ def merge_data(places, out, partial):
     for line in told_of(joined): click.echo(line, err=True)
     click.echo(headline_of(path))
     click.echo(path)
+
+# %% ../../../nbs/lab/09_cli.ipynb #89ba6ede
+@main.command('export-data')
+@click.argument('place', type=click.Path(path_type=Path))
+@click.argument('out', type=click.Path(path_type=Path))
+@click.option('--format', 'form', default='chat', show_default=True, help='chat (messages) or prompt-completion.')
+@click.option('--right', is_flag=True, help='Only what --judge found right.')
+@click.option('--cut', is_flag=True, help='Also what was cut at max_tokens.')
+def export_data(place, out, form, right, cut):
+    "Write generated data as trainers of chat models read it."
+    from decodelab.optimal.exports import counted_words, export_data as export
+    click.echo(counted_words(export(place, out, form, right, cut)))
+    click.echo(out)
 
 # %% ../../../nbs/lab/09_cli.ipynb #254b3b87
 @main.group(cls=Group)

@@ -28,7 +28,8 @@ class GenerationParameters(Parameters):
     num_examples: int|None = param(None, 'Problems, the first ones; all of a file, 1000 of what has no end.', ge=1)
     max_tokens: int = param(256, 'Longest text.', 'tokens', ge=1)
     batch_size: int = param(16, 'Texts that are written at once; changes none of them.', ge=1)
-    alpha_method: str = param('kl_symmetry', 'How alpha is found at each token; decodelab lists the methods.')
+    alpha_method: str = param('kl_symmetry', 'How alpha is found at each token: kl_symmetry, ess_balance, entropy, '
+                              'entropy_ratio, reverse_kl_symmetry, fixed.')
     fixed_alpha: float = param(.5, 'Alpha of the method fixed: 0 is the student alone, 1 the teacher.', ge=0, le=1)
     alpha_min: float = param(.5, 'Least alpha.', ge=0, le=1)
     alpha_max: float = param(1., 'Greatest alpha.', ge=0, le=1)
