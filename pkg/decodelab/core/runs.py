@@ -262,7 +262,7 @@ def chunks(run:Run, # The run whose samples.jsonl is written
         def tell(done, before=i): return progress and progress(before+done, len(items))
         if name not in journal:
             with run.timed(stage): records = work(part, tell) if inside else work(part)
-            journal.append(name, [dict(r, stage=stage) for r in records])
+            journal.append(name, [dict(r, stage=r.get('stage', stage)) for r in records])
         tell(len(part))
         yield journal.read(name)
 

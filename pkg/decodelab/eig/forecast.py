@@ -6,7 +6,7 @@
 from __future__ import annotations
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fastcore.basics import patch
 from ..backends.contract import Backend, Finish, Ids, Sampling
@@ -129,7 +129,9 @@ def first_step(self:MonteCarloForecaster, forecast:Continuation)->Continuation:
 
 # %% ../../../nbs/eig/07_forecast.ipynb #9cd26d68
 @patch
-def walk(self:MonteCarloForecaster, states:Sequence[Ids], limits:Sequence[int])->list[list[Continuation]]:
+def walk(self:MonteCarloForecaster, states:Sequence[Ids], limits:Sequence[int],
+         tell:Callable|None=None, # Told a state's index, its new tokens and whether it has closed, step by step
+        )->list[list[Continuation]]:
     "Step after step to the end of thinking or to at least `limits` tokens, in one session: the steps of `step`."
     if not states: return []
     out, here = [[] for _ in states], list(map(tuple, states))
@@ -143,9 +145,11 @@ def walk(self:MonteCarloForecaster, states:Sequence[Ids], limits:Sequence[int])-
                 step = cut_steps(self.backend, self.frame, tuple(jobs[i].ids), jobs[i].finish)
                 out[i].append(step)
                 here[i] = (*here[i], *step.ids)
+                if tell: tell(i, len(here[i])-len(states[i]), step.closed)
                 if step.closed or len(here[i])-len(states[i]) >= limits[i]: continue
                 if len(step.ids) < step.drawn: behind.append(i)
                 else: jobs[i] = renewed(i) # its row goes on
     left = [limits[i]-len(here[i])+len(states[i]) for i in behind]
-    for i,more in zip(behind, self.walk([here[i] for i in behind], left)): out[i] += more
+    on = tell and (lambda j, tokens, closed: tell(behind[j], limits[behind[j]]-left[j]+tokens, closed))
+    for i,more in zip(behind, self.walk([here[i] for i in behind], left, on)): out[i] += more
     return out

@@ -7,12 +7,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 import numpy as np
 from fastcore.basics import patch
 from scipy import stats
 from ..backends.contract import Backend, Ids
-from .answers import Candidate, normalise
+from .answers import Candidate, Support, normalise
 from .frames import Frame
 from .forecast import Continuation, MonteCarloForecaster
 from .parameters import EIGParameters
@@ -20,8 +20,9 @@ from .posterior import AnswerPosteriorEstimator, Posterior
 from ..maths.information import entropy, kl, pool
 
 # %% auto #0
-__all__ = ['UNEXPLORED', 'GOES', 'Gain', 'interval', 'gain', 'settled', 'worth', 'Metrics', 'remember', 'get_eig_metrics_summary',
-           'print_eig_metrics', 'Decision', 'count', 'rounds', 'ExpectedInformationGainCalculator']
+__all__ = ['UNEXPLORED', 'GOES', 'IN_QUESTION', 'Gain', 'interval', 'gain', 'settled', 'worth', 'Metrics', 'remember',
+           'get_eig_metrics_summary', 'print_eig_metrics', 'Decision', 'count', 'rounds',
+           'ExpectedInformationGainCalculator']
 
 # %% ../../../nbs/eig/08_gain.ipynb #75110aa2
 @dataclass(frozen=True)
@@ -49,14 +50,21 @@ def gain(now:np.ndarray, # [n] belief P_t
          after:np.ndarray, # [K, n] beliefs after each forecast
          weights:np.ndarray|None=None, # [K] when the forecasts are an exact enumeration; equal by default
          level:float=.95, # Of the interval
+         beliefs:Sequence[Posterior|None]=(), # [1+K] that know their entropies better than `now` and `after` do
         )->Gain:
-    "EIG, its two parts and a t interval over the forecasts (a point, when `weights` make it exact)."
+    "EIG, its two parts and an interval (a point where all is exact); errors after forecasts are part of their spread."
     after = np.atleast_2d(after)
-    h, entropies, mean = float(entropy(now)), entropy(after), pool(after, weights)
-    expected, pooled = float(np.average(entropies, weights=weights)), float(entropy(mean))
-    eig, half = h-expected, 0. if weights is not None else interval(entropies, level)
-    return Gain(h, eig, eig-half, eig+half, max(0., pooled-expected), h-pooled, float(kl(now, mean)), len(after),
-                tuple(map(float, entropies)), tuple(map(float, after[:,:-1].max(1, initial=0))))
+    mean, on_support = pool(after, weights), entropy(np.vstack([now, after]))
+    known = list(beliefs) or [None]*len(on_support)
+    h, *entropies = [b.entropy if b else float(x) for b,x in zip(known, on_support)]
+    expected = float(np.average(entropies, weights=weights))
+    eig, half = h-expected, 0. if weights is not None else interval(np.array(entropies), level)
+    if beliefs and beliefs[0]: half = (half**2+(stats.norm.ppf((1+level)/2)*beliefs[0].error)**2)**.5
+    pooled, drawn = float(entropy(mean)), float(np.average(on_support[1:], weights=weights))
+    return Gain(h, eig, eig-half, eig+half, max(0., pooled-drawn), float(on_support[0])-pooled, float(kl(now, mean)),
+                len(after), tuple(map(float, entropies)), tuple(map(float, after[:,:-1].max(1, initial=0))))
+
+
 
 # %% ../../../nbs/eig/08_gain.ipynb #ba383d04
 UNEXPLORED = 'unexplored' # Why reasoning goes on where the candidates hold too little to tell how sure the belief is
@@ -142,15 +150,21 @@ def count(metrics:Metrics, decisions:Iterable[Decision])->None:
 
 # %% ../../../nbs/eig/08_gain.ipynb #e146ac0e
 @dataclass
+class _Look:
+    "What is known at one place."
+    belief: Posterior|None # `None` where no answer was found
+    known: dict[Ids,float] # Answer → log-mass
+
+@dataclass
 class _Work:
     "One state while it is being decided."
     state: Ids
-    candidates: list[Candidate]
+    candidates: Sequence[Candidate]
     posterior: Posterior
     probe: int
     forecasts: list[Continuation] = field(default_factory=list)
     gain: Gain|None = None
-    scores: list[dict[Ids,float]] = field(default_factory=list) # Answer → log-probability, now and after each forecast
+    looks: list[_Look] = field(default_factory=list) # Now, and after each forecast
 
     def at(self, k:int)->Ids:
         "The state after forecast k; 0 is now."
@@ -171,20 +185,45 @@ class ExpectedInformationGainCalculator:
                 ):
         self.backend, self.parameters, self.clock = backend, parameters, clock
         self.metrics = remember(Metrics()) if metrics is None else metrics
-        self.posteriors = AnswerPosteriorEstimator(backend, frame, parameters, normaliser)
+        self.posteriors = AnswerPosteriorEstimator(backend, frame, parameters, normaliser, seed)
         self.forecaster = MonteCarloForecaster(backend, frame, parameters, seed)
 
     def beliefs(self, states:Sequence[Ids], found:tuple|None=None)->tuple[dict[int,_Work],dict[int,Decision]]:
         "The belief at each state by its index, and a decision for each state where it failed."
         works, out = {}, {}
-        for i,(candidates,cost) in enumerate(zip(*(found or self.posteriors.candidates(states)))):
+        for i,(candidates,cost) in enumerate(zip(*(found or self.look(states)))):
             failed = lambda part: Decision(False, f'failed: {part}', None, probe=int(cost))
             try: belief = self.posteriors.posterior(candidates) if candidates else None
             except FloatingPointError: out[i] = failed('entropy')
             else:
                 if belief is None: out[i] = failed('beam')
-                else: works[i] = _Work(states[i], list(candidates), belief, int(cost))
+                else: works[i] = _Work(states[i], candidates, belief, int(cost))
         return works, out
+
+# %% ../../../nbs/eig/08_gain.ipynb #a80efec9
+IN_QUESTION = 1. # Nats: no rule calls a belief sure whose entropy is above
+
+@patch
+def look(self:ExpectedInformationGainCalculator, states:Sequence[Ids],
+         seconds:float|None=None, # For searching on, at most; one decision's by default
+        )->tuple[list[Support], Sequence[int]]: # And the tokens that they cost
+    "Candidates at each state; where too few of the answers are held to tell whether the belief is sure, more of them."
+    found, cost = self.posteriors.candidates(states)
+    open_ = [i for i,support in enumerate(found) if self._in_question(support)]
+    if not open_: return found, cost
+    limit = self.parameters.max_computation_time if seconds is None else seconds
+    more = self.posteriors.widen([states[i] for i in open_], [found[i] for i in open_], [cost[i] for i in open_], limit,
+                                 self.clock)
+    for i,support,tokens in zip(open_, *more): found[i], cost[i] = support, tokens
+    return found, cost
+
+# %% ../../../nbs/eig/08_gain.ipynb #3fbff39f
+@patch
+def _in_question(self:ExpectedInformationGainCalculator, support:Support)->bool:
+    "Whether a belief may be sure or not, by what is known of it."
+    try: belief = self.posteriors.posterior(support) if len(support) else None
+    except FloatingPointError: return False
+    return belief is not None and belief.explored < self.parameters.min_explored and belief.low <= IN_QUESTION
 
 # %% ../../../nbs/eig/08_gain.ipynb #82d5795c
 @patch
@@ -238,41 +277,38 @@ def _decision(self:ExpectedInformationGainCalculator, w:_Work, cause:str='')->De
 def _round(self:ExpectedInformationGainCalculator, works:list[_Work], total:int)->None:
     "Bring the forecasts of each state to `total` and its gain up to date."
     first = len(works[0].forecasts)
-    for w,new in zip(works, self.forecaster.forecast([w.state for w in works], total-first, first)):
-        w.forecasts += new
-        w.scores = (w.scores or [{c.ids: c.logprob for c in w.candidates}]) + [{} for _ in new]
-    self._propose(works, first, self._fill(works))
-    self._fill(works)
-    for w in works:
-        try: now, *after = (self._belief(w, known) for known in w.scores)
+    for w,new in zip(works, self.forecaster.forecast([w.state for w in works], total-first, first)): w.forecasts += new
+    for w in works: w.gain = None
+    works = self._looked(works)
+    supports = [self.posteriors.union([(look.belief, look.known) for look in w.looks]) for w in works]
+    self._fill(works, supports)
+    for w,support in zip(works, supports):
+        try: now, *after = [self.posteriors.on(support, x.belief, x.known) for x in w.looks]
         except FloatingPointError: w.gain, w.forecasts = None, []
-        else: w.gain = gain(now, after)
-
-@patch
-def _belief(self:ExpectedInformationGainCalculator, w:_Work, known:dict[Ids,float])->np.ndarray:
-    "Probabilities on the support of a state, from what is known of it at one place."
-    return self.posteriors.posterior(w.candidates, np.array([known[c.ids] for c in w.candidates])).p
+        else: w.gain = gain(now, after, beliefs=[x.belief for x in w.looks])
 
 # %% ../../../nbs/eig/08_gain.ipynb #0d27ac62
 @patch
-def _fill(self:ExpectedInformationGainCalculator, works:list[_Work])->set[tuple[int,int]]:
-    "Score all that is not known yet, in one call; returns the work and forecast where the greedy answer was among it."
-    jobs = [(i, k, [c.ids for c in w.candidates if c.ids not in known])
-            for i,w in enumerate(works) for k,known in enumerate(w.scores)]
-    jobs = [(i, k, unknown) for i,k,unknown in jobs if unknown]
-    scores, cost = self.posteriors.score([works[i].at(k) for i,k,_ in jobs], [unknown for *_,unknown in jobs])
-    for (i,k,unknown),own,tokens in zip(jobs, scores, cost):
-        works[i].scores[k].update(zip(unknown, (score.logprob for score in own)))
-        works[i].probe += int(tokens)
-    return {(i, k) for (i,k,_),own in zip(jobs, scores) if any(score.greedy for score in own)}
+def _looked(self:ExpectedInformationGainCalculator, works:list[_Work])->list[_Work]:
+    "Look for answers after the forecasts that were not looked at; the works where that could be done."
+    known = lambda candidates: {self.posteriors.key(c.ids): c.logprob for c in candidates}
+    for w in works: w.looks = w.looks or [_Look(w.posterior, known(w.candidates))]
+    jobs = [(w, k) for w in works for k in range(len(w.looks), len(w.forecasts)+1)]
+    width = max(2, self.parameters.beam_size//2)
+    for (w,_),candidates,tokens in zip(jobs, *self.posteriors.candidates([w.at(k) for w,k in jobs], width)):
+        w.probe += int(tokens)
+        try: belief = self.posteriors.posterior(candidates) if len(candidates) else None
+        except FloatingPointError: w.forecasts = []
+        else: w.looks.append(_Look(belief, known(candidates)))
+    return [w for w in works if w.forecasts]
 
 @patch
-def _propose(self:ExpectedInformationGainCalculator, works:list[_Work], first:int, seen:set[tuple[int,int]])->None:
-    "A forecast whose greedy answer is not in the support yet adds it."
-    jobs = [(w, k) for i,w in enumerate(works) for k in range(first+1, len(w.forecasts)+1) if (i, k) not in seen]
-    found, cost = self.posteriors.candidates([w.at(k) for w,k in jobs], width=1)
-    for (w,k),candidates,tokens in zip(jobs, found, cost):
+def _fill(self:ExpectedInformationGainCalculator, works:list[_Work], supports:Sequence[Sequence[Ids]])->None:
+    "Score the supports' answers where they are not known, in one call."
+    jobs = [(w, k, [ids for ids in support if ids not in look.known])
+            for w,support in zip(works, supports) for k,look in enumerate(w.looks)]
+    jobs = [(w, k, unknown) for w,k,unknown in jobs if unknown]
+    found, cost = self.posteriors.masses([w.at(k) for w,k,_ in jobs], [unknown for *_,unknown in jobs])
+    for (w,k,unknown),own,tokens in zip(jobs, found, cost):
+        w.looks[k].known.update(zip(unknown, own.tolist()))
         w.probe += int(tokens)
-        for c in candidates:
-            w.scores[k][c.ids] = c.logprob
-            if c.ids not in {known.ids for known in w.candidates}: w.candidates.append(replace(c, greedy=False))

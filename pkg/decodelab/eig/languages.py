@@ -13,11 +13,13 @@ from ..core.errors import BadValue, DataError
 from ..core.files import read_text
 from .answers import normalise
 from ..schema.constraints import fault
+from ..schema.field_logprobs import alternatives_at
 from ..schema.languages import PLAIN, Language, compile
+from ..schema.validation import byte_matcher
 from ..tasks.data import Question, final_answer
 
 # %% auto #0
-__all__ = ['TEXT', 'NAMES', 'REFERENCE', 'language_named', 'decimal', 'listed', 'written', 'offered', 'language_of',
+__all__ = ['TEXT', 'NAMES', 'REFERENCE', 'language_named', 'decimal', 'listed', 'written', 'few_texts', 'offered', 'language_of',
            'check_answers', 'answer_language']
 
 # %% ../../../nbs/eig/02_languages.ipynb #5a38e55b
@@ -54,6 +56,11 @@ def written(language:Language, answer:str, normaliser:Callable[[str],str]=normal
     same = [text for text in listed(language) if normaliser(text)==said]
     ways = [answer.strip(), *same, said, decimal(said)]
     return next((way for way in ways if way and not fault(language, way)), None)
+
+# %% ../../../nbs/eig/02_languages.ipynb #1e380ba5
+def few_texts(language:Language, most:int)->bool:
+    "Whether a language has at most so many texts."
+    return alternatives_at(byte_matcher(language), most, text=True) is not None
 
 # %% ../../../nbs/eig/02_languages.ipynb #8d3b1b9d
 REFERENCE = dict(short='regex:[0-9]', long='regex:[0-9]', both='regex:[0-9](,[0-9])?', choice='choice:A,B,C,D',

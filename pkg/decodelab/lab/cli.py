@@ -13,7 +13,7 @@ from ..evaluation.lmeval.names import HELD
 __all__ = ['Group', 'main', 'values', 'ended', 'run', 'resume', 'ls', 'show', 'watch', 'publish', 'params', 'schema_arguments',
            'checked', 'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked', 'generate_data',
            'merge_data', 'export_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema',
-           'bench_quick']
+           'bench_belief', 'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
@@ -327,6 +327,26 @@ def bench_schema(backends, rows, shapes, tokens, rounds, peer_python, peers, val
     if min(counts) < 1: raise BadValue('rows', rows, 'whole numbers of 1 or more, with commas')
     names = [checked(b) for b in backends] or ['hf:smollm2', 'gguf:smollm2']
     for line in report(names, counts, rounds, tokens, shapes, peer_python, validity, schemas, peers): click.echo(line)
+
+# %% ../../../nbs/lab/09_cli.ipynb #be11ef01
+@bench.command('belief')
+@_backend
+@click.option('--data', default=None, help='A JSONL file of questions and answers; word problems made on the spot otherwise.')
+@click.option('--answer', default=None, help='What an answer may be; by default as the data say.')
+@click.option('-n', '--n', default=8, show_default=True, type=click.IntRange(1), help='Questions.')
+@click.option('--boundaries', default=2, show_default=True, type=click.IntRange(1), help='States of each thought.')
+@click.option('--beam-size', 'sizes', multiple=True, default=(8, 20), show_default=True, type=click.IntRange(1, 20))
+@click.option('--deep', default=2000, show_default=True, type=click.IntRange(8), help='Prefixes of the deep search.')
+@click.option('--max-tokens', default=96, show_default=True, type=click.IntRange(1), help='Longest thought.')
+def bench_belief(backend, data, answer, n, boundaries, sizes, deep, max_tokens):
+    "Intervals of beliefs against a deep search of the answer language."
+    name = checked(backend)
+    from decodelab.backends import load
+    from decodelab.lab.belief_bench import asked, report_beliefs
+    questions = asked(data, n)
+    lines = report_beliefs(load(name), questions, data or '', answer, sizes, boundaries, max_tokens, deep,
+                           said('questions'))
+    for line in lines: click.echo(line)
 
 # %% ../../../nbs/lab/09_cli.ipynb #cdc8eec5
 @bench.command('quick')

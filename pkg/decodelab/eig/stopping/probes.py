@@ -60,7 +60,7 @@ def trial(calculator:ExpectedInformationGainCalculator, sample:Sample)->Probe:
 # %% ../../../../nbs/eig/stopping/04_probes.ipynb #b055965f
 def beliefs(calculator:ExpectedInformationGainCalculator, states:Sequence[Ids])->list[Look]:
     "Beliefs over the answer."
-    found = calculator.posteriors.candidates(states)
+    found = calculator.look(states)
     works, failed = calculator.beliefs(states, found)
     return [Look(Probe(), int(cost), candidates=cs, failure=failed[i].cause) if i in failed else
             Look(_believed(calculator, works[i].posterior, cs), int(cost), works[i].posterior, cs)

@@ -10,6 +10,8 @@ from functools import partial
 from typing import Protocol
 from ...backends.contract import Backend, Ids, Sample, Sampling, TextModel
 from ...core.errors import BadValue
+from ...schema.constraints import constrain
+from ...schema.languages import Language
 from ...tasks.data import Question, judge_answer
 from ..answers import normalise, same
 from ..forecast import Continuation, MonteCarloForecaster
@@ -152,9 +154,13 @@ def advance(forecaster:MonteCarloForecaster, thoughts:Sequence[Thought], forced:
         if taken.closed and not taken.ids and not forced: thought.cause = 'closed' # nothing new to decide about
 
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #96560eed
-def walk(forecaster:MonteCarloForecaster, thoughts:Sequence[Thought]):
+def walk(forecaster:MonteCarloForecaster, thoughts:Sequence[Thought], tell:Callable|None=None):
     "Think everything through: the same steps that `advance` would take, drawn in one session."
-    steps = forecaster.walk([t.ids for t in thoughts], [t.room for t in thoughts])
+    done = [0.]*len(thoughts)
+    def told(i, tokens, closed):
+        done[i] = 1. if closed else min(1., tokens/max(1, thoughts[i].room))
+        tell(sum(done))
+    steps = forecaster.walk([t.ids for t in thoughts], [t.room for t in thoughts], told if tell else None)
     for thought,taken in zip(thoughts, steps):
         for step in taken: take(forecaster.backend, thought, step)
         thought.cause = 'closed' if thought.closed else 'length'
@@ -171,18 +177,20 @@ class Asking:
     stops: tuple[str,...] = () # Strings that end it
     max_length: int|None = None # Of prompt and answer, where that is less than the model's
     read: Callable[[Sample],str] = _text # Text of an answer
+    language: Language|None = None # What an answer may be
 
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #5dfa4e8d
 def asking_of(backend:Backend, frame:Frame)->Asking:
-    "The frame's own cue, and an answer in one piece."
-    return Asking(frame.cue, frame.answer_tokens, tuple(sorted(end_ids(backend, frame))))
+    "The frame's own cue, and an answer in one piece, of the frame's language."
+    return Asking(frame.cue, frame.answer_tokens, tuple(sorted(end_ids(backend, frame))), language=frame.language)
 
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #c5351c37
 def write_answers(backend:Backend, thoughts:Sequence[Thought], asking:Asking):
     "Generate the answer of each thought after all its reasoning."
     cue = backend.encode(asking.cue)
     prompts = [(*t.ids, *cue) for t in thoughts]
-    plan = Sampling(max_tokens=asking.tokens, temperature=0, stop=asking.stops, stop_ids=asking.ends)
+    held = constrain(backend, asking.language) if asking.language else None
+    plan = Sampling(max_tokens=asking.tokens, temperature=0, stop=asking.stops, stop_ids=asking.ends, constraint=held)
     plans = plan if asking.max_length is None else [_within(plan, asking, p) for p in prompts]
     for thought,(sample,) in zip(thoughts, backend.sample(prompts, plans)):
         thought.said = asking.read(sample)
@@ -200,6 +208,7 @@ def reason(backend:Backend,
            max_tokens:int=1024, # Of reasoning
            watch:Callable|None=None, # Told the live thoughts and their decisions, round after round
            asking:Asking|None=None, # How answers are asked for; by the frame's cue by default
+           tell:Callable|None=None, # Without a rule: told how many thoughts are done, each by its share of its room
           )->list[Thought]:
     "Reason about all questions together until the rule, the model or `max_tokens` stops each; then answer."
     check_questions(backend, questions)
@@ -209,7 +218,7 @@ def reason(backend:Backend,
     most = max_tokens if rule is None or rule.limit is None else min(rule.limit, max_tokens)
     thoughts = [_begun(backend, frame, prompt_ids(backend, frame, question), most) for question in questions]
     with backend.remembering():
-        if rule is None: walk(forecaster, thoughts)
+        if rule is None: walk(forecaster, thoughts, tell)
         else: think(thoughts, rule, forecaster, watch)
         write_answers(backend, thoughts, asking or asking_of(backend, frame))
     return thoughts

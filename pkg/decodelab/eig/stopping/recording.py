@@ -6,7 +6,7 @@
 from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from math import isfinite
+from math import inf, isfinite
 from ...backends.contract import Backend, Ids
 from ...core.errors import BadValue
 from ..answers import Candidate, classes, normalise, same
@@ -63,7 +63,7 @@ def trace(calculator:ExpectedInformationGainCalculator, # From `recorder`; with 
 Found = tuple[list[list[Candidate]], list[int]] # Candidates at each boundary of a thought, and what they cost
 
 def _candidates(calculator, states:Sequence[Sequence[Ids]])->list[Found]:
-    flat, cost = calculator.posteriors.candidates([state for own in states for state in own])
+    flat, cost = calculator.look([state for own in states for state in own], inf)
     flat, cost = iter(flat), iter(cost)
     return [([next(flat) for _ in own], [int(next(cost)) for _ in own]) for own in states]
 
@@ -72,8 +72,7 @@ _KEPT = ('id', 'group', 'question', 'truth', 'steps', 'tokens', 'closed', 'score
 # %% ../../../../nbs/eig/stopping/05_recording.ipynb #1de21492
 def _described(calculator, thought:dict, candidates:list, cost:list, normaliser)->dict:
     "A thought with its beliefs, and no gains yet."
-    estimator = calculator.posteriors
-    beliefs = [estimator.posterior(cs) if cs else None for cs in candidates]
+    estimator, beliefs = calculator.posteriors, _beliefs(calculator, candidates, cost)
     greedy = [next((c for c in cs if c.greedy), None) for cs in candidates]
     answers = [c.text.strip() if c else '' for c in greedy]
     longest, right = estimator.frame.answer_tokens, _judge(thought, normaliser)
@@ -88,6 +87,11 @@ def _described(calculator, thought:dict, candidates:list, cost:list, normaliser)
         gain=[None]*len(beliefs))
 
 # %% ../../../../nbs/eig/stopping/05_recording.ipynb #b042420b
+def _beliefs(calculator, candidates:list, cost:list)->list[Posterior|None]:
+    "The belief at each boundary; `None` where it failed."
+    works, _ = calculator.beliefs([()]*len(candidates), (candidates, cost))
+    return [works[i].posterior if i in works else None for i in range(len(candidates))]
+
 def _judge(thought:dict, normaliser:Callable)->Callable[[str],bool]:
     "What decides whether an answer to this question is right; each text is judged once."
     alike = partial(same, normaliser=normaliser)

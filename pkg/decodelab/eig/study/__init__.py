@@ -2,6 +2,8 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
+    "beliefs": ["KNOWN", "MEANS", "known", "belief_summary", "belief_table", "causes", "causes_table", "decision_cost",
+        "price"],
     "compare": ["SWEEPS", "VARIANTS", "LEARNT", "LEAST", "EIGCompareParameters", "falling", "rising", "whole", "counts",
         "nothing", "Sweep", "fitted_file", "sweep", "budgets", "sweeps", "with_forecasts", "front", "area",
         "at_equal_tokens", "seeds_of", "questions_of", "fit_seed", "others", "Comparison", "skipped", "fit_gains",
@@ -10,6 +12,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "in_front", "reach", "table", "claims", "more_or_less", "claims_table", "along", "spending", "keeping_accuracy",
         "parts", "free_bound", "beams", "plane_figure", "cost_figure", "sensitivity_figure", "verdict", "metrics",
         "pooled"],
+    "outlook": ["STAGES", "LOOKED", "DRAWN", "ANSWER", "LEAST", "FIRST", "expected_tokens", "Progressed",
+        "seconds_left", "Outlook"],
     "plane": ["CORRECT", "REASONING", "FORECAST", "PROBE", "ANSWER", "TOTAL", "NAMES", "DRAWS", "grid", "Curve", "edge",
         "curve", "mixture", "halves", "Judged", "judge", "Mixture", "choose", "tossed", "difference", "targets",
         "Saving", "saving", "trace_calibration", "accuracy_by_share"],
@@ -17,6 +21,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "savings", "finite", "share_right", "population", "summary", "done", "plane_figure", "mark_compared",
         "steps_figure", "calibration_figure", "case", "worst", "best", "verdict", "population_table", "pick",
         "caveats"],
-    "stages": ["SetUp", "stage", "counted", "describe", "expected_seconds"],
+    "stages": ["SetUp", "stage", "counted", "left_behind", "describe"],
     "traces": ["RULES", "with_threshold", "replay", "replays"],
 })
