@@ -143,6 +143,19 @@ def test_a_cut_slice_is_finished_to_the_same_bytes(whole, tmp_path, cut):
     out = generate_data(parameters(tmp_path, resume=True))
     assert out.path.read_bytes()==whole.read_bytes() and out.new==12-whole.read_bytes()[:cut].count(b'\n')
 
+@pytest.mark.parametrize('joined', [False, True])
+def test_a_kill_while_slices_are_joined(whole, tmp_path, joined):
+    "Before the whole was there, with a half-written copy of it; or after it, with slices still beside it."
+    for i in (0, 1): generate_data(parameters(tmp_path/f'{i}', data_slice=f'{i}::2'))
+    out = tmp_path/'0'
+    made = next((tmp_path/'1').glob('*.1-of-2.jsonl'))
+    made.rename(out/made.name)
+    if joined: (out/whole.name).write_bytes(whole.read_bytes())
+    else: (out/f'.{whole.name}.123.tmp').write_bytes(whole.read_bytes()[:1000])
+    again = generate_data(parameters(out, data_slice='1::2', resume=True))
+    assert (again.new, again.complete)==(0, True) and texts(again.path)==texts(whole)
+    assert {f.name for f in out.iterdir()}=={whole.name, whole.with_suffix('.json').name}
+
 def _work(folder):
     "In a process that will be killed."
     generate_data(parameters(folder, batch_size=1, num_examples=16, resume=True))

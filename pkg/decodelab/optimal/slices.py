@@ -95,7 +95,7 @@ class Files:
     def about(self)->Path: return self.folder/f'{self.name}.json'
     def part(self, s:Slice)->Path: return self.folder/f'{self.name}.{s.start}-of-{s.step}.jsonl'
     def lock(self, what:str='')->Lock: return Lock(self.folder/f'.{self.name}{what}.lock')
-    def locks(self)->list[Path]: return list(self.folder.glob(f'.{self.name}*.lock'))
+    def hidden(self)->list[Path]: return list(self.folder.glob(f'.{self.name}.*')) # locks, half-written copies
     def parts(self)->dict[Slice, Path]:
         "Slices that were begun."
         met = ((f, _PART.fullmatch(f.name)) for f in self.folder.iterdir())
@@ -277,7 +277,7 @@ def settle_whole(files:Files, n:int)->Path|None: # `None` while records are miss
             for path in files.parts().values(): joined.add(path)
             if joined.gaps: return None
             joined.write(files.whole)
-        for path in [*files.parts().values(), *files.locks()]: path.unlink(missing_ok=True) # nobody writes any more
+        for path in [*files.parts().values(), *files.hidden()]: path.unlink(missing_ok=True) # nobody writes any more
     finally: lock.release()
     return files.whole
 
