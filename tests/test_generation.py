@@ -39,20 +39,21 @@ def whole(tmp_path_factory):
 
 # The seed's commands, and what a record says
 
-def test_the_commands_of_the_usage_guide(tmp_path):
-    "As typed there, on the embedded pair; both into the same folder."
+def test_the_commands_of_the_usage_guide(tmp_path, monkeypatch):
+    "As typed there, on the embedded pair; both into the same folder. The script is the command."
     models = ['--model_theta', 'reference:student', '--model_t', 'reference:teacher', '--output_dir', './outputs']
     first = ['--dataset', 'synthetic', '--num_examples', '20', '--max_tokens', '64', '--batch_size', '8']
     second = ['--alpha_method', 'kl_symmetry', '--alpha_min', '0.3', '--alpha_max', '1.0', '--num_examples', '25',
               '--max_tokens', '64']
-    for more,n in ((first, 20), (second, 25)):
-        p = subprocess.run([sys.executable, ROOT/'scripts'/'generate_data.py', *models, *more], cwd=tmp_path,
-                           capture_output=True, text=True)
-        assert p.returncode==0, p.stderr
-        path = tmp_path/p.stdout.split('\n')[-2]
-        assert [r['index'] for r in records(path)]==list(range(n)) and f'{n} records' in p.stdout
-        assert f'{n}/{n}' in p.stderr and 'records/s' in p.stderr and 'tokens/s' in p.stderr
-    assert len(list((tmp_path/'outputs').glob('*.jsonl')))==2
+    monkeypatch.chdir(tmp_path)
+    command = [sys.executable, ROOT/'scripts'/'generate_data.py', *models, *first]
+    p = subprocess.run(command, capture_output=True, text=True)
+    assert p.returncode==0 and '20 records' in p.stdout, p.stderr
+    assert '20/20' in p.stderr and 'records/s' in p.stderr and 'tokens/s' in p.stderr
+    assert cli('generate-data', *models, *second)[0]==0
+    found = sorted(Path('outputs').glob('*.jsonl'), key=lambda f: len(records(f)))
+    assert [[r['index'] for r in records(f)] for f in found]==[list(range(20)), list(range(25))]
+    assert str(found[0]) in p.stdout
 
 def test_what_a_record_says(whole):
     keys = ('index problem solution answer generated_reasoning num_tokens finish method alpha_mean alpha_raw_mean '
