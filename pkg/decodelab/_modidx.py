@@ -4178,6 +4178,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'decodelab.lab.watch.embed': ('lab/watch.html#embed', 'decodelab/lab/watch.py'),
                                      'decodelab.lab.watch.facts': ('lab/watch.html#facts', 'decodelab/lab/watch.py'),
                                      'decodelab.lab.watch.given': ('lab/watch.html#given', 'decodelab/lab/watch.py'),
+                                     'decodelab.lab.watch.known_ends': ('lab/watch.html#known_ends', 'decodelab/lab/watch.py'),
                                      'decodelab.lab.watch.payload': ('lab/watch.html#payload', 'decodelab/lab/watch.py'),
                                      'decodelab.lab.watch.policy': ('lab/watch.html#policy', 'decodelab/lab/watch.py'),
                                      'decodelab.lab.watch.replayed': ('lab/watch.html#replayed', 'decodelab/lab/watch.py'),

@@ -31,6 +31,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "covers", "peer_lines", "Counts", "faults", "validity", "schemas_in", "report", "peer_report"],
     "waiting": ["Stage", "columns", "Line", "Waiting", "told", "heading"],
     "watch": ["SHORT", "SHOWN", "MARK", "stages", "unable", "given", "replayed", "stop_row", "chip", "at_target",
-        "shown", "drawn_gain", "drawn_belief", "thought", "alive", "payload", "facts", "embed", "digest_of", "policy",
-        "to_html", "write"],
+        "shown", "drawn_gain", "drawn_belief", "known_ends", "thought", "alive", "payload", "facts", "embed",
+        "digest_of", "policy", "to_html", "write"],
 })
