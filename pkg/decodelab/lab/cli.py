@@ -11,8 +11,9 @@ from ..evaluation.lmeval.names import HELD
 
 # %% auto #0
 __all__ = ['Group', 'main', 'values', 'ended', 'run', 'resume', 'ls', 'show', 'watch', 'publish', 'params', 'schema_arguments',
-           'checked', 'convert', 'fitted', 'said', 'fit_gain', 'bench', 'bench_draw', 'bench_optimal', 'bench_score',
-           'bench_schema', 'bench_belief', 'bench_quick']
+           'checked', 'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked', 'generate_data',
+           'merge_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema', 'bench_belief',
+           'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
@@ -183,6 +184,56 @@ def fit_gain(out, backend, kind, overwrite, **given):
     if Path(out).exists() and not overwrite:
         raise BadValue('OUT', out, 'a path where nothing is yet, or --overwrite')
     fitted(out, kind, given | dict(backend=checked(backend)))
+
+# %% ../../../nbs/lab/09_cli.ipynb #2328a0b4
+class Typed(click.Command):
+    "A command whose options are the fields of a parameter model, which is imported when they are asked for."
+    def __init__(self, *args, model, **options):
+        alike = dict(token_normalize_func=lambda text: text.replace('_', '-'))
+        super().__init__(*args, **options, context_settings=alike)
+        self.model, self.made = model, []
+
+    def get_params(self, ctx):
+        "Those of the model, and its own."
+        if not self.made: self.made = [option_of(name, field) for name,field in self.model().model_fields.items()]
+        return [*self.made, *super().get_params(ctx)]
+
+def option_of(name, field):
+    "A field as an option; its value is read and checked by the model."
+    kind, said = str(field.annotation), f'{field.description} [{field.default}]'
+    if field.annotation is bool: how = dict(is_flag=True, default=None)
+    else: how = dict(multiple='tuple' in kind, metavar='TEXT' if 'str' in kind else 'NUMBER', default=None)
+    if how.get('multiple') or field.default in (None, False): said = field.description
+    return click.Option([f'--{name}'], help=said, **how)
+
+def asked(given):
+    "What was typed."
+    return {name: value for name,value in given.items() if value not in (None, ())}
+
+# %% ../../../nbs/lab/09_cli.ipynb #c0d52f4d
+def _generation():
+    from decodelab.optimal.slices import GenerationParameters
+    return GenerationParameters
+
+@main.command('generate-data', cls=Typed, model=_generation)
+@_silent
+def generate_data(silent, **given):
+    "Write one text for each problem, drawn between a student and a teacher: JSONL, resumable, in slices."
+    from decodelab.lab.generating import generated
+    for line in generated(asked(given), silent, lambda text: click.echo(text, err=True)): click.echo(line)
+
+@main.command('merge-data')
+@click.argument('places', nargs=-1, required=True, type=click.Path(path_type=Path), metavar='PLACE…')
+@click.option('--out', type=click.Path(path_type=Path), help='File to write; beside the first place by default.')
+@click.option('--partial', is_flag=True, help='Write what is there, though records are missing.')
+def merge_data(places, out, partial):
+    "Join the slices of generated data: folders, or files of one generation."
+    from decodelab.lab.generating import headline_of, told_of
+    from decodelab.optimal.slices import join_data
+    path, joined = join_data(places, out, partial)
+    for line in told_of(joined): click.echo(line, err=True)
+    click.echo(headline_of(path))
+    click.echo(path)
 
 # %% ../../../nbs/lab/09_cli.ipynb #254b3b87
 @main.group(cls=Group)
