@@ -15,6 +15,7 @@ from ..core.files import read_journal, write_atomic
 from ..core.parameters import Parameters
 from ..core.runs import Run
 from ..eig.answers import normalise
+from ..eig.languages import decimal
 from ..eig.parameters import EIGParameters
 from ..eig.stopping.learnt import rules
 from ..eig.stopping.reasoning import Cost
@@ -151,7 +152,7 @@ def thought(trace:dict, live:dict|None, stops:list, step:str='\n')->dict:
     ends = known_ends(trace)
     beliefs, gains = [drawn_belief(b, names) for b in trace['belief']], [drawn_gain(g) for g in trace['gain']]
     return {k: trace[k] for k in _AS_IT_IS} | ends | dict(
-        classes=[*names, 'others'], true_class=true, belief=beliefs, gain=gains,
+        classes=[*(decimal(name) or name for name in names), 'others'], true_class=true, belief=beliefs, gain=gains,
         asked=asked_boundaries(trace, step), live=live and alive(trace, live), stops=stops)
 
 # %% ../../../nbs/lab/08_watch.ipynb #2925c4ab
@@ -185,7 +186,7 @@ def facts(run:Run, looked_at:int, thoughts:int, answer:str='')->str:
     "The run in a line."
     p = {k: run.params.get(k, '') for k in ('backend', 'data', 'seed', 'mc_samples', 'sample_length')}
     forecasts = f'{p["mc_samples"]} forecasts of {p["sample_length"]} tokens'
-    line = f'{run.folder.name} · {p["backend"]} · {p["data"]}, seed {p["seed"]} · {forecasts}'
+    line = f'{run.folder.name} · {p["backend"]} · {Path(p["data"]).name}, seed {p["seed"]} · {forecasts}'
     if answer: line += f' · answers: {answer}'
     if looked_at >= thoughts: return line
     return f'{line} · unfinished: {looked_at} of {thoughts} thoughts looked at so far'
