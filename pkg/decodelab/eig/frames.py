@@ -85,7 +85,8 @@ def _marks(delimiters:str|Marks)->Marks:
 def _frame_of(marks:Marks, chats:bool)->Frame:
     cue = (f'\n{marks.close}' if marks.close else '') + marks.answer
     lead = '' if chats or marks.open else "\nLet's think step by step.\n"
-    return Frame(cue, marks.close, end='\n', lead=lead, open=marks.open)
+    step = STEPS['paragraph' if marks.close else 'line'] # Such models think in paragraphs; a line may be half a formula
+    return Frame(cue, marks.close, step, end='\n', lead=lead, open=marks.open)
 
 # %% ../../../nbs/eig/03_frames.ipynb #2968fc27
 def check_ids(backend:Backend, ids:Any, what:str)->None:
