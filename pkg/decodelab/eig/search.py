@@ -190,7 +190,8 @@ def walk(backend:Backend, trees:Sequence[Tree],
     walks: list[list[Walk]] = []
     known: list[dict[Ids,Spot]] = [{} for _ in trees]
     for tree,spots in zip(trees, known):
-        rng, mass = np.random.default_rng([seed, zlib.crc32(np.array(tree.prefix, '>u4').tobytes())]), tree.frontier
+        number = zlib.crc32(np.array(tree.prefix, '>u4').tobytes())
+        rng, mass = np.random.default_rng([seed % (1<<63), number]), tree.frontier
         begun = starts(tree, n, rng) if mass > SETTLED*tree.found else []
         walks.append([Walk(tree, spots.setdefault(s.ids, s), spots, mass, rng) for s in begun])
     live = [w for own in walks for w in own]
