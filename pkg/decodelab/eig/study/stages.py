@@ -30,7 +30,7 @@ class SetUp:
         self.frame = frame or frame_of(backend, p, self.questions)
         self.parameters = EIGParameters(**{k: getattr(p, k) for k in EIGParameters.model_fields})
         self.seconds = [] # Of the live decisions of this process, as `Metrics` has them
-        self.outlook = Outlook(p)
+        self.outlook = Outlook(p, len(self.questions))
 
     def think_through(self, questions:Sequence[Question], tell:Callable|None=None)->list[dict]:
         "Records of full reasoning; `tell` is told how many are done, each by its share of `max_tokens`."
