@@ -13,7 +13,7 @@ from ..evaluation.lmeval.names import HELD
 __all__ = ['Group', 'main', 'values', 'ended', 'run', 'resume', 'ls', 'show', 'watch', 'publish', 'params', 'schema_arguments',
            'checked', 'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked', 'generate_data',
            'merge_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema', 'bench_belief',
-           'bench_quick']
+           'bench_decision', 'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
@@ -334,6 +334,20 @@ def bench_belief(backend, data, answer, n, boundaries, sizes, deep, max_tokens):
     lines = report_beliefs(load(name), questions, data or '', answer, sizes, boundaries, max_tokens, deep,
                            said('questions'))
     for line in lines: click.echo(line)
+
+# %% ../../../nbs/lab/09_cli.ipynb #9b2b87f2
+@bench.command('decision')
+@_backend
+@click.option('--tokens', 'lengths', multiple=True, default=(100, 500, 2000, 8000), show_default=True,
+              type=click.IntRange(1), help='Of reasoning; may be given many times.')
+@click.option('--rounds', default=3, show_default=True, type=click.IntRange(1), help='Decisions at each length.')
+@click.option('--answer', default='number', show_default=True, help='What an answer may be, where the model says nothing.')
+def bench_decision(backend, lengths, rounds, answer):
+    "Time of one decision as a thought grows, inside the model's own passes and around them."
+    name = checked(backend)
+    from decodelab.backends import load
+    from decodelab.lab.decision_bench import report_decisions
+    for line in report_decisions(load(name), lengths, rounds, answer): click.echo(line)
 
 # %% ../../../nbs/lab/09_cli.ipynb #cdc8eec5
 @bench.command('quick')
