@@ -274,6 +274,7 @@ class Rest:
     weights: np.ndarray = field(default_factory=lambda: np.zeros(0)) # [n] a walk's sum is an unbiased estimate of the mass
     logprobs: np.ndarray = field(default_factory=lambda: np.zeros(0)) # [n] of each answer that was met, nats
     texts: tuple[str,...] = ()
+    usual: np.ndarray = field(default_factory=lambda: np.zeros(0, bool)) # [n] cut into tokens as its text usually is
 
 How = Literal['exact', 'search', 'samples'] # All of the language; a search with walks out of its frontier; draws
 

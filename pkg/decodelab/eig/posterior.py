@@ -92,7 +92,8 @@ def of_search(support:Support, groups:dict[str,list[int]], normaliser:Callable[[
     rest, scores = support.rest, np.array([c.logprob for c in support])
     masses = np.array([np.exp(scores[own]).sum() for own in groups.values()])
     if not np.isfinite(masses).all(): raise FloatingPointError(f'answer masses {masses} are no masses')
-    alone = np.array([only_way(t, normaliser) and normaliser(t) not in groups for t in rest.texts], float)
+    single = (only_way(t, normaliser) and normaliser(t) not in groups for t in rest.texts)
+    alone = rest.usual*np.fromiter(single, float)
     columns = [rest.weights*x*y for y in (1, alone) for x in (1, -rest.logprobs)]
     found = partly_known(masses, _by_walk(rest, columns), rest.most)
     return belief(scores, groups, whole=found.mass), found

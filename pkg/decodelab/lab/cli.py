@@ -329,8 +329,10 @@ def bench_belief(backend, data, answer, n, boundaries, sizes, deep, max_tokens):
     "Intervals of beliefs against a deep search of the answer language."
     name = checked(backend)
     from decodelab.backends import load
+    from decodelab.eig.languages import answer_language
     from decodelab.lab.belief_bench import asked, report_beliefs
     questions = asked(data, n)
+    answer_language(answer, data or '', questions) # told before a model is loaded
     lines = report_beliefs(load(name), questions, data or '', answer, sizes, boundaries, max_tokens, deep,
                            said('questions'))
     for line in lines: click.echo(line)
