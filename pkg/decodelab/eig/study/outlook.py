@@ -16,7 +16,7 @@ __all__ = ['STAGES', 'LOOKED', 'DRAWN', 'ANSWER', 'LEAST', 'FIRST', 'expected_to
 STAGES = ('full', 'live', 'trace')
 LOOKED = .5 # Share of the boundaries at which forecasts are drawn
 DRAWN = .6 # Share of the forecasts that a live decision needs; a recording draws the rest
-ANSWER = 4 # Tokens that one candidate adds to a belief
+ANSWER = 12 # Tokens that one candidate adds to a belief: its own, what was searched for it, walks through the rest
 
 def expected_tokens(p:EIGEvalParameters, thinking:float, # Tokens of a thought
                     steps:float, # Its boundaries
