@@ -51,7 +51,7 @@ def seconds_left(n:int, tokens:Mapping[str,float], stages:Mapping[str,Progressed
     return sum(own(k)*(n-s.done)/n for k,s in stages.items())
 
 # %% ../../../../nbs/eig/study/04_outlook.ipynb #6f7974bd
-FIRST = .04 # Share of a run after which its first expectation is one
+FIRST = .02 # Share of a run after which its first expectation is one
 
 class Outlook:
     "When a run of all stages will be done."
