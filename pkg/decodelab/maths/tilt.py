@@ -6,7 +6,7 @@
 from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 import numpy as np
@@ -15,7 +15,7 @@ from ..core.registry import Registry
 if TYPE_CHECKING: import torch
 
 # %% auto #0
-__all__ = ['Rows', 'NEAR', 'alpha_methods', 'STEP', 'LEFT', 'SAME', 'MOST', 'Curve', 'PLACES', 'AT_ONCE', 'SMALL',
+__all__ = ['Rows', 'NEAR', 'alpha_methods', 'STEP', 'LEFT', 'SAME', 'MOST', 'Curve', 'PLACES', 'NUMBERS', 'AT_ONCE', 'SMALL',
            'NoCommonToken', 'Room', 'Pair', 'host', 'dot', 'exponential', 'normalised', 'pair', 'common', 'log_mass',
            'compared', 'in_the_middle', 'check_rows', 'excess', 'refined', 'Sums', 'weights_at', 'sums_at', 'Moments',
            'moments', 'log_z_of', 'Wanted', 'Solved', 'clipped', 'unequal', 'root', 'pulls', 'kl_symmetry',
@@ -197,20 +197,21 @@ class Sums:
     square: np.ndarray # Σ w d²
     signed: np.ndarray # Σ w d |d|
 
-def weights_at(p:Pair, alpha:np.ndarray # Any real numbers [B]
+def weights_at(p:Pair, alpha:np.ndarray, # Any real numbers [B]
+               between:bool=False, # They are known to be 0 to 1
               )->tuple[Rows, Rows, np.ndarray]: # log w and w, in the pair's spare rows; their top [B]
     "π_θ^{1−α} π_t^α, held down where it would leave the range of numbers."
     xp, (scores, weights, _) = p.room.xp, p.spare
     xp.add(xp.multiply(p.ratio, p.room.column(alpha), out=scores), p.base, out=scores)
-    if p.close and (alpha >= 0).all() and (alpha <= 1).all():
-        return scores, exponential(p.room, scores, weights), np.zeros(len(alpha))
+    if p.close and (between or alpha.min() >= 0 and alpha.max() <= 1):
+        return scores, exponential(p.room, scores, weights), p.middle.top # zeros
     top = xp.amax(scores, -1)
     xp.subtract(scores, top[:,None], out=scores)
     return scores, exponential(p.room, scores, weights), host(top)[0]
 
-def sums_at(p:Pair, alpha:np.ndarray)->Sums:
+def sums_at(p:Pair, alpha:np.ndarray, between:bool=False)->Sums:
     "All sums at α."
-    _, weights, top = weights_at(p, alpha)
+    _, weights, top = weights_at(p, alpha, between)
     room, pull = p.room, p.room.xp.multiply(weights, p.ratio, out=p.spare[2])
     firsts = weights.sum(-1), dot(room, weights, p.ratio), dot(room, weights, p.apart)
     return Sums(top, *host(*firsts, dot(room, pull, p.ratio), dot(room, pull, p.apart)))
@@ -275,23 +276,23 @@ def root(p:Pair, curve:Curve)->tuple[np.ndarray, np.ndarray]: # α [B], steps [B
     "Where an increasing curve crosses zero on [0, 1]; ½ where the models are the same."
     alpha, steps, live = p.lonely.copy(), np.zeros(len(p.lonely)), unequal(p)
     low, high, last = alpha*0, alpha*0+1, alpha*0
-    for i in range(MOST):
-        if not live.any(): break
-        with np.errstate(all='ignore'): # rows that are done may be anywhere
+    with np.errstate(all='ignore'): # rows that are done may be anywhere
+        for i in range(MOST):
+            if not live.any(): break
             value, slope = curve(p, alpha, i==0)
-            low, high = np.where(value < 0, alpha, low), np.where(value < 0, high, alpha)
-            move = np.where(value==0, 0., -value/slope)
+            below, move = value < 0, np.where(value==0, 0., -value/slope)
+            low, high = np.where(below, alpha, low), np.where(below, high, alpha)
             new, size = alpha+move, np.abs(move)
             good = (new > low) & (new < high) | (size < STEP)
             done = good & ((size < STEP) | (size**3 < LEFT*last**2) & (size < 1e-3))
-        alpha = np.where(live, np.where(good, new, (low+high)/2), alpha)
-        steps, last, live = steps+live, np.where(good, size, 0.), live & ~done
+            alpha = np.where(live, np.where(good, new, (low+high)/2), alpha)
+            steps, last, live = steps+live, np.where(good, size, 0.), live & ~done
     return alpha.clip(0, 1), steps
 
 # %% ../../../nbs/maths/02_tilt.ipynb #7b02ada6
 def pulls(p:Pair, alpha:np.ndarray, first:bool)->tuple[np.ndarray, np.ndarray]:
     "log(E_q[d₊]/E_q[d₋]), which has the sign of g and increases in α, and its slope."
-    found = p.middle if first else sums_at(p, alpha)
+    found = p.middle if first else sums_at(p, alpha, True)
     up, down = found.pulls+found.pull, found.pulls-found.pull # twice the sums, as below
     slope = (found.square+found.signed)/up + (found.square-found.signed)/down
     return np.log(up/down), slope
@@ -318,7 +319,7 @@ def ess_balance(p:Pair, wanted:Wanted)->Solved:
 def entropies(p:Pair, alpha:Any # [B]
              )->tuple[np.ndarray, np.ndarray]: # [B] each
     "H(q_α) and its slope −Cov_q(log q, d); log q is log w − log Σ w."
-    scores, weights, _ = weights_at(p, np.asarray(alpha, np.float64))
+    scores, weights, _ = weights_at(p, np.asarray(alpha, np.float64), True)
     scores = scores.clip(min=-1e9) # a token that cannot be adds nothing
     room, pull = p.room, p.room.xp.multiply(weights, p.ratio, out=p.spare[2])
     sums = weights.sum(-1), dot(room, weights, scores), dot(room, pull, scores), pull.sum(-1)
@@ -435,25 +436,27 @@ def teacher_support(t:torch.Tensor, # [B, V] logits
     p, order = t.softmax(-1).sort(dim=-1, descending=True, stable=True)
     return torch.zeros_like(t, dtype=torch.bool).scatter(-1, order, (p.cumsum(-1)-p < top_p) & (p > 0))
 
-# %% ../../../nbs/maths/02_tilt.ipynb #6f4e953d
+# %% ../../../nbs/maths/02_tilt.ipynb #874bcbca
+NUMBERS = dict(
+    alpha='Used.', raw_alpha='Before it was clipped.', clipped='1 where the two differ.',
+    ess_theta='1/Σ π_θ²/q: share of samples that count towards π_θ.', ess_t='The same towards π_t.',
+    ess_ratio='ess_theta/ess_t.', kl_theta='KL(q‖π_θ) on the common tokens.', kl_t='KL(q‖π_t).',
+    log_z='log Σ π_θ^{1−α} π_t^α of the models as they are: what a token of q* lacks.',
+    lost_theta="The student's probability outside of what may be drawn.", lost_t="The teacher's.",
+    steps='Passes over the vocabulary that α took.',
+    whole_theta="log Σ of the student's row as it was given, tempered.", whole_t="The same of the teacher's.")
+_PLACE = {name: i for i,name in enumerate(NUMBERS)}
+
 @dataclass(frozen=True)
 class Tilted:
-    "q* of each row, [B, V], and what there is to know about it, [B] each on the CPU; natural logarithms."
-    log_q: torch.Tensor
-    alpha: torch.Tensor # Used
-    raw_alpha: torch.Tensor # Before it was clipped
-    clipped: torch.Tensor # bool: the two differ
-    ess_theta: torch.Tensor # 1/Σ π_θ²/q: share of samples that count towards π_θ
-    ess_t: torch.Tensor
-    ess_ratio: torch.Tensor # ess_theta/ess_t
-    kl_theta: torch.Tensor # KL(q‖π_θ) on the common tokens
-    kl_t: torch.Tensor
-    log_z: torch.Tensor # log Σ π_θ^{1−α} π_t^α of the models as they are: what a token of q* lacks
-    lost_theta: torch.Tensor # The student's probability outside of what may be drawn
-    lost_t: torch.Tensor
-    steps: torch.Tensor # Passes over the vocabulary that α took
-    whole_theta: torch.Tensor # log Σ of the student's row as it was given, tempered
-    whole_t: torch.Tensor
+    "q* of each row, and what there is to know about it by the names of `NUMBERS`; natural logarithms."
+    log_q: torch.Tensor # [B, V]
+    numbers: torch.Tensor # [NUMBERS, B], on the CPU
+    def __getattr__(self, name:str)->torch.Tensor: # [B]
+        if name not in _PLACE: raise AttributeError(name)
+        return self.numbers[_PLACE[name]]
+    @property
+    def clipped(self)->torch.Tensor: return self.numbers[_PLACE['clipped']] > 0
     @property
     def kl_diff(self)->torch.Tensor: return self.kl_theta-self.kl_t
 
@@ -471,7 +474,7 @@ def tilted(p:Pair, solved:Solved, fixed:bool, log_q:torch.Tensor)->Tilted:
     "q* into `log_q`, and its diagnostics at α."
     import torch
     alpha, room = solved.raw if fixed else solved.alpha, p.room
-    scores, weights, top = weights_at(p, alpha)
+    scores, weights, top = weights_at(p, alpha, True)
     total, pull = host(weights.sum(-1), dot(room, weights, p.ratio))
     log_z = log_z_of(p, alpha, Sums(top, total, *[pull]*4))
     room.xp.subtract(scores, room.column(log_z-top), out=log_q.numpy() if room.xp is np else log_q)
@@ -481,7 +484,7 @@ def tilted(p:Pair, solved:Solved, fixed:bool, log_q:torch.Tensor)->Tilted:
     whole_z, lost = log_z + (1-alpha)*p.kept[0] + alpha*p.kept[1], np.abs(np.expm1(p.kept))
     numbers = (alpha, solved.raw, alpha!=solved.raw, ess_theta, ess_t, np.exp(ahead-back), to_theta, to_t, whole_z, *lost,
                solved.steps, *p.whole)
-    return Tilted(log_q, *map(torch.from_numpy, numbers))
+    return Tilted(log_q, torch.from_numpy(np.array(numbers, np.float64)))
 
 # %% ../../../nbs/maths/02_tilt.ipynb #22ff3d48
 AT_ONCE = 1<<16 # Numbers of one piece of rows on a CPU: its float64 copies stay in the cache
@@ -511,8 +514,7 @@ def q_star(theta:torch.Tensor, # [B, V] logits or log-probabilities of the stude
 def joined(parts:list[Tilted], log_q:torch.Tensor)->Tilted:
     "Pieces in one."
     import torch
-    if len(parts)==1: return parts[0]
-    return Tilted(log_q, *(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Tilted)[1:]))
+    return parts[0] if len(parts)==1 else Tilted(log_q, torch.cat([part.numbers for part in parts], 1))
 
 def tilt_rows(theta:torch.Tensor, t:torch.Tensor, how:Tilt, temperature:float, room:Room, log_q:torch.Tensor)->Tilted:
     "The same of a few rows, in one piece."

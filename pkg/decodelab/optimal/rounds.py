@@ -8,14 +8,14 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 import numpy as np
 import torch
 from ..backends.contract import Ids, Sample, Sampling, Usage
 from ..backends.decoding import Job, filled, set_bits, torch_of, width
 from ..backends.drawing import draw, draw_under, filtered, invert, masked, masked_there, uniforms
-from ..maths.tilt import Tilted
+from ..maths.tilt import NUMBERS, Tilted
 from .sessions import Mix, PairSession
 from .vocabularies import student_rows
 
@@ -26,9 +26,8 @@ __all__ = ['MEASURES', 'NOTES', 'Rule', 'END', 'NONE', 'TOGETHER', 'Found', 'LON
            'settle', 'cut', 'flat', 'decide', 'found_at', 'take', 'keep_rows', 'Pace', 'paced_round', 'Opens',
            'texts_so_far', 'run', 'go_on']
 
-# %% ../../../nbs/optimal/02_rounds.ipynb #4866df42
-_NOT_NOTED = ('log_q', 'steps', 'whole_theta', 'whole_t')
-MEASURES = tuple(f.name for f in fields(Tilted) if f.name not in _NOT_NOTED)
+# %% ../../../nbs/optimal/02_rounds.ipynb #3ffa8f48
+MEASURES = tuple(NUMBERS)[:list(NUMBERS).index('steps')]
 NOTES = (*MEASURES, 'kl_diff', 'log_drawn', 'log_weight_theta', 'log_weight_t')
 
 @dataclass(eq=False)
@@ -138,6 +137,7 @@ def numbers(rows:Sequence[Row], ahead:Any=0, use:int=0)->np.ndarray: # [B]
 def placed(tokens:np.ndarray, # [B, k]
            rows:Sequence[Row])->np.ndarray: # [B, k+1]
     "Drafted tokens and the place behind them, but for what lies beyond an end of text, a gap or a limit."
+    if not tokens.shape[1]: return np.full((len(rows), 1), END)
     over = np.array([[x < 0 or x in row.job.ends for x in ids] for row,ids in zip(rows, tokens.tolist())], bool)
     over = over.reshape(tokens.shape).cumsum(1) > 0
     out = np.pad(np.maximum(tokens, END), ((0, 0), (0, 1)), constant_values=END)
@@ -234,9 +234,9 @@ def noted(tilted:Tilted, theta:torch.Tensor, t:torch.Tensor, drawn:Drawn, plan:S
     "The notes of one token of each row."
     tokens, chance = drawn.tokens.clamp(min=0), log_drawn(tilted, drawn, plan, bits)
     sides = (theta, tilted.whole_theta), (t, tilted.whole_t)
-    weights = [under(rows, tokens, plan.temperature, whole)-chance for rows,whole in sides]
-    columns = [*(getattr(tilted, name) for name in MEASURES), tilted.kl_diff, chance, *weights]
-    return torch.stack([c.double() for c in columns], 1).cpu().numpy()
+    weights = [under(rows, tokens, plan.temperature, whole.to(chance.device))-chance for rows,whole in sides]
+    there = torch.stack([chance, *weights]).cpu()
+    return torch.cat([tilted.numbers[:len(MEASURES)], tilted.kl_diff[None], there]).T.numpy()
 
 # %% ../../../nbs/optimal/02_rounds.ipynb #00c04a1e
 def one_round(session:PairSession, rows:Sequence[Row], way:Way, k:int, pending:Sequence[int]|None,
@@ -263,6 +263,9 @@ def settle(mix:Mix, rows:Sequence[Row], way:Way, draft:Draft, theirs:torch.Tenso
     going, places = np.arange(len(rows)), draft.tokens.shape[1]
     wide = max(1, TOGETHER//(len(rows)*theirs.shape[-1]))
     for row in rows: row.rounds += 1
+    if places <= wide:
+        decide(mix, rows, way, draft, theirs)
+        return
     for i in range(0, places, wide):
         part = slice(i, min(i+wide, places))
         some = going if len(going) < len(rows) else slice(None)
@@ -285,9 +288,10 @@ def decide(mix:Mix, rows:Sequence[Row], way:Way, draft:Draft, theirs:torch.Tenso
           )->list[bool]: # Of each row, whether its drafts held to the end
     "Draw from q* at some places of each row, and take what holds."
     real = draft.tokens > NONE
-    owner, ahead = np.nonzero(real)
     at = None if real.all() else np.flatnonzero(real)
-    of, drafted = [rows[i] for i in owner], draft.tokens[real]
+    owner, ahead = np.nonzero(real)
+    of = rows if real.shape[1]==1 and at is None else [rows[i] for i in owner]
+    drafted = draft.tokens[real]
     theta, t = mix.rows(flat(draft.own, at), flat(theirs.unbind(1), at))
     bits = np.stack(draft.bits, 1)[real] if draft.bits else None
     tilted = mix.tilted_rows(theta, t, [not row.job.ids and not j for row,j in zip(of, ahead)])

@@ -5,7 +5,7 @@
 # %% ../../../nbs/optimal/01_sessions.ipynb #48d67ac9
 from __future__ import annotations
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ class Mix:
         there = at.to(out.log_q.device)
         alone = q_star(theta[there], t[there], Tilt('fixed', fixed_alpha=1.), self.temperature)
         out.log_q[there] = alone.log_q
-        for f in fields(Tilted)[1:]: getattr(out, f.name)[at] = getattr(alone, f.name)
+        out.numbers[:,at] = alone.numbers
         return out
     def shown(self, tilted:Tilted, like:Any)->torch.Tensor: # [B, V]
         "q* as it is before a loop tempers it."
