@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/maths/02_tilt.ipynb #ab2a1957
 from __future__ import annotations
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -36,10 +36,10 @@ class Room:
         self.device, shape = like.device, (len(like) if rows is None else rows, like.shape[1])
         self.xp: Any = np if like.device.type=='cpu' else torch
         options = {} if self.xp is np else dict(device=like.device)
-        self.all = [self.xp.empty(shape, dtype=self.xp.float64, **options) for _ in range(8)]
-    def of(self, rows:int)->list[Rows]:
-        "The same for fewer rows."
-        return self.all if len(self.all[0])==rows else [x[:rows] for x in self.all]
+        self.all = self.xp.empty((8, *shape), dtype=self.xp.float64, **options)
+    def of(self, rows:int)->Rows: # [8, rows, V]
+        "The same for fewer rows, each model's in one piece."
+        return self.all if self.all.shape[1]==rows else self.all[:,:rows]
     def column(self, numbers:np.ndarray)->Any: # [B, 1]
         "One number a row, beside the rows."
         if self.xp is np: return numbers[:,None]
@@ -52,8 +52,8 @@ class Pair:
     base: Rows # log π_θ; -inf outside
     ratio: Rows # d = log π_t − log π_θ; 0 outside
     apart: Rows # |d|
-    masses: tuple[Rows, Rows] # π_θ and π_t, but for their scales
-    spare: tuple[Rows, Rows, Rows] # To compute in
+    masses: Rows # [2, B, V] π_θ and π_t, but for their scales
+    spare: Rows # [3, B, V] to compute in
     scales: np.ndarray # [2, B] logs of the sums of the masses
     kept: np.ndarray # [2, B] log of each model's mass on the common tokens
     whole: np.ndarray # [2, B] log of the sums of the rows as they were given
@@ -92,15 +92,16 @@ def exponential(room:Room, x:Rows, out:Rows)->Rows:
     torch.exp(torch.from_numpy(x), out=torch.from_numpy(out))
     return out
 
-def normalised(room:Room, rows:torch.Tensor, base:Rows, mass:Rows)->list[np.ndarray]: # Two times [B]
-    "Log-probabilities and probabilities but for their scale into `base`, `mass`; log-sums of these and of the rows."
-    xp, given = room.xp, rows.numpy() if room.xp is np else rows.double()
-    top = xp.amax(given, -1)[:,None]
-    if xp is np: np.subtract(given, top, out=base, dtype=np.float64) # the greatest goes first: sure rows keep their digits
-    else: xp.subtract(given, top, out=base)
-    scale = xp.log(exponential(room, base, mass).sum(-1))[:,None]
-    xp.subtract(base, scale, out=base)
-    return host(scale[:,0], (top+scale)[:,0])
+def normalised(room:Room, both:Sequence[torch.Tensor], logs:Rows, masses:Rows)->list[np.ndarray]: # Two times [2, B]
+    "Log-probabilities and probabilities but for their scale into [2, B, V]; log-sums of these and of the rows."
+    xp = room.xp
+    given = [x.numpy() if xp is np else x.double() for x in both]
+    tops = xp.stack([xp.amax(x, -1) for x in given])
+    how = dict(dtype=np.float64) if xp is np else {}
+    for x,top,out in zip(given, tops, logs): xp.subtract(x, top[:,None], out=out, **how) # the greatest first: sure rows
+    scales = xp.log(exponential(room, logs, masses).sum(-1))                             # keep their digits
+    xp.subtract(logs, scales[:,:,None], out=logs)
+    return host(scales, tops+scales)
 
 # %% ../../../nbs/maths/02_tilt.ipynb #16028ad5
 def pair(theta:torch.Tensor, # [B, V] logits or log-probabilities of the student
@@ -115,7 +116,7 @@ def pair(theta:torch.Tensor, # [B, V] logits or log-probabilities of the student
     theta, t = (x.detach() if x.dtype in (torch.float32, torch.float64) else x.detach().double() for x in (theta, t))
     if support is None: # most pairs have no token that only one of them gives a probability: then this is all
         zero = np.zeros(len(theta))
-        with np.errstate(invalid='ignore'): found = compared(room, theta, t, None, np.stack([zero, zero]), zero+.5)
+        with np.errstate(invalid='ignore'): found = compared(room, theta, t, None, np.zeros((2, len(theta))), zero+.5)
         if np.isfinite(found.spread).all(): return found
     return common(room, theta.double(), t.double(), support)
 
@@ -144,14 +145,14 @@ def log_mass(logits:torch.Tensor, inside:torch.Tensor)->torch.Tensor: # [B]
 def compared(room:Room, theta:torch.Tensor, t:torch.Tensor, inside:torch.Tensor|None, kept:np.ndarray,
              lonely:np.ndarray)->Pair:
     "Renormalised rows and their log-ratio."
-    base, ratio, apart, mass_theta, mass_t, *spare = room.of(len(theta))
-    (scale, whole), (scale_t, whole_t) = normalised(room, theta, base, mass_theta), normalised(room, t, ratio, mass_t)
+    place = room.of(len(theta))
+    base, ratio, apart = place[:3]
+    scales, whole = normalised(room, (theta, t), place[:2], place[3:5])
     room.xp.subtract(ratio, base, out=ratio)
     if inside is not None: ratio[~(inside.numpy() if room.xp is np else inside)] = 0.
     room.xp.abs(ratio, out=apart)
     nothing = Sums(lonely*0, *[lonely]*5)
-    scales, wholes = np.stack([scale, scale_t]), np.stack([whole, whole_t])-kept
-    found = Pair(room, base, ratio, apart, (mass_theta, mass_t), tuple(spare), scales, kept, wholes, lonely, nothing)
+    found = Pair(room, base, ratio, apart, place[3:5], place[5:], scales, kept, whole-kept, lonely, nothing)
     found = in_the_middle(found)
     if not found.close: found = in_the_middle(found) # again, held down
     if not len(found.near): return found
@@ -280,13 +281,13 @@ def root(p:Pair, curve:Curve)->tuple[np.ndarray, np.ndarray]: # α [B], steps [B
         for i in range(MOST):
             if not live.any(): break
             value, slope = curve(p, alpha, i==0)
-            below, move = value < 0, np.where(value==0, 0., -value/slope)
+            move, below = -value/slope, value < 0
             low, high = np.where(below, alpha, low), np.where(below, high, alpha)
             new, size = alpha+move, np.abs(move)
             good = (new > low) & (new < high) | (size < STEP)
+            alpha, steps = np.where(live, np.where(good, new, (low+high)/2), alpha), steps+live
             done = good & ((size < STEP) | (size**3 < LEFT*last**2) & (size < 1e-3))
-            alpha = np.where(live, np.where(good, new, (low+high)/2), alpha)
-            steps, last, live = steps+live, np.where(good, size, 0.), live & ~done
+            last, live = np.where(good, size, 0.), live & ~done
     return alpha.clip(0, 1), steps
 
 # %% ../../../nbs/maths/02_tilt.ipynb #7b02ada6
@@ -295,7 +296,7 @@ def pulls(p:Pair, alpha:np.ndarray, first:bool)->tuple[np.ndarray, np.ndarray]:
     found = p.middle if first else sums_at(p, alpha, True)
     up, down = found.pulls+found.pull, found.pulls-found.pull # twice the sums, as below
     slope = (found.square+found.signed)/up + (found.square-found.signed)/down
-    return np.log(up/down), slope
+    return np.log(up/down), slope # 0 where both are equal
 
 @alpha_methods.register('kl_symmetry')
 def kl_symmetry(p:Pair, wanted:Wanted)->Solved:
@@ -463,9 +464,8 @@ class Tilted:
 # %% ../../../nbs/maths/02_tilt.ipynb #f87c336d
 def sizes(p:Pair, alpha:np.ndarray, weights:Rows)->np.ndarray: # [2, B]
     "log Σ π_θ²/w and log Σ π_t²/w, by division where no number leaves its range."
-    xp, room, sums = p.room.xp, p.spare[2], []
     with np.errstate(all='ignore'):
-        for mass in p.masses: sums.append(dot(p.room, xp.divide(mass, weights, out=room), mass))
+        sums = [dot(p.room, p.room.xp.divide(mass, weights, out=p.spare[2]), mass) for mass in p.masses]
         found = np.log(host(*sums))-2*p.scales
     if p.close and not len(p.near) and np.isfinite(found).all(): return found
     return np.stack([moments(p, -alpha).log_z, moments(p, 2-alpha).log_z])
@@ -482,8 +482,8 @@ def tilted(p:Pair, solved:Solved, fixed:bool, log_q:torch.Tensor)->Tilted:
     ess_theta, ess_t = np.exp(np.minimum(-(log_z+back), 0)), np.exp(np.minimum(-(log_z+ahead), 0))
     to_theta, to_t = np.maximum(alpha*slope-log_z, 0), np.maximum(-(1-alpha)*slope-log_z, 0)
     whole_z, lost = log_z + (1-alpha)*p.kept[0] + alpha*p.kept[1], np.abs(np.expm1(p.kept))
-    numbers = (alpha, solved.raw, alpha!=solved.raw, ess_theta, ess_t, np.exp(ahead-back), to_theta, to_t, whole_z, *lost,
-               solved.steps, *p.whole)
+    numbers = (alpha, solved.raw, alpha!=solved.raw, ess_theta, ess_t, np.exp(ahead-back), to_theta, to_t, whole_z,
+               *lost, solved.steps, *p.whole)
     return Tilted(log_q, torch.from_numpy(np.array(numbers, np.float64)))
 
 # %% ../../../nbs/maths/02_tilt.ipynb #22ff3d48
@@ -507,7 +507,8 @@ def q_star(theta:torch.Tensor, # [B, V] logits or log-probabilities of the stude
         return [tilt_rows(theta[i:i+step], t[i:i+step], how, temperature or 1., room, out[i:i+step]) for i in mine]
     if threads < 2: parts = some(starts)
     else:
-        with ThreadPoolExecutor(threads) as pool: found = list(pool.map(some, (starts[i::threads] for i in range(threads))))
+        shares = [starts[i::threads] for i in range(threads)]
+        with ThreadPoolExecutor(threads) as pool: found = list(pool.map(some, shares))
         parts = [found[i%threads][i//threads] for i in range(len(starts))]
     return joined(parts, out)
 
