@@ -284,10 +284,16 @@ def bench_draw(rows, vocabulary, top_p, rounds):
 @click.option('--rows', multiple=True, default=(1, 8, 32), show_default=True, type=click.IntRange(1))
 @click.option('--tokens', default=64, show_default=True, type=click.IntRange(2), help='New tokens in each row.')
 @click.option('--rounds', default=3, show_default=True, type=click.IntRange(1), help='Measured rounds.')
-def bench_optimal(pairs, rows, tokens, rounds):
-    "Sampling between two models, against its two bare passes, plain and with drafts."
-    from decodelab.lab.pairs import report_pairs
-    for line in report_pairs(pairs or ('reference', 'random'), rows, tokens, rounds): click.echo(line)
+@click.option('--equality', type=click.IntRange(1), metavar='PROMPTS',
+              help='Compare texts of so many prompts, whatever is drafted and in whatever batches.')
+@click.option('--exactness', type=click.IntRange(1), metavar='PAIRS', help='Check alpha on so many random pairs.')
+def bench_optimal(pairs, rows, tokens, rounds, equality, exactness):
+    "Sampling between two models, against its two bare passes, plain and with drafts; or whether it is right."
+    from decodelab.lab.pairs import report_checks, report_pairs
+    pairs = pairs or ('reference', 'random')
+    asked = equality or exactness
+    lines = report_checks(pairs, tokens, equality, exactness) if asked else report_pairs(pairs, rows, tokens, rounds)
+    for line in lines: click.echo(line)
 
 # %% ../../../nbs/lab/09_cli.ipynb #59d85ae5
 @bench.command('score')
