@@ -48,11 +48,11 @@ def measured(log_q:torch.Tensor, theta:torch.Tensor, t:torch.Tensor)->Tilted: # 
     "A distribution and its diagnostics between two models."
     import torch
     q = log_q.exp()
-    lost = [torch.where(q==0, other.exp(), 0.).sum(-1) for other in (theta, t)]
-    ess = [sample_share(q, log_q, other) for other in (theta, t)]
-    none = torch.full_like(lost[0], torch.nan)
-    return Tilted(log_q, none, none, none.bool() & False, *ess, ess[0]/ess[1], divergence(q, log_q, theta),
-                  divergence(q, log_q, t), none, *lost, none*0)
+    lost_theta, lost_t = (torch.where(q==0, other.exp(), 0.).sum(-1) for other in (theta, t))
+    ess_theta, ess_t = (sample_share(q, log_q, other) for other in (theta, t))
+    none, zero = torch.full_like(lost_t, torch.nan), torch.zeros_like(lost_t)
+    return Tilted(log_q, none, none, zero.bool(), ess_theta, ess_t, ess_theta/ess_t, divergence(q, log_q, theta),
+                  divergence(q, log_q, t), none, lost_theta, lost_t, zero)
 
 # %% ../../../../nbs/optimal/study/01_arms.ipynb #5adbcfa0
 @dataclass(frozen=True)

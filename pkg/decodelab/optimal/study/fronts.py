@@ -106,8 +106,8 @@ def on_front(made:Sequence[Row])->list[str]:
         best = max(best, r.accuracy)
     return out
 
-# %% ../../../../nbs/optimal/study/04_fronts.ipynb #f69a42c1
-LOOKS = { # Of a family: how it is drawn, and its name in a legend
+# %% ../../../../nbs/optimal/study/04_fronts.ipynb #0c05304d
+LOOKS: dict[str, dict[str, Any]] = { # Of a family: how it is drawn, and its name in a legend
     'alone': dict(fmt='k*', ms=12, label='one model alone'),
     'method': dict(fmt='o', color='#0072b2', label='α by a method, within its bounds'),
     'free': dict(fmt='o', mfc='none', color='#0072b2', label='α by a method, without bounds'),
@@ -161,16 +161,16 @@ def by_place(lists:Sequence[Sequence[float]], least:int=2)->np.ndarray: # [place
 def alpha_figure(arms:Sequence[Arm], found:Records):
     "Raw α over positions, a panel a method."
     import matplotlib.pyplot as plt
-    some = [a for a in arms if a.family=='method']
+    some = [(a, a.how) for a in arms if a.family=='method' and a.how]
     fig, axes = plt.subplots(1, max(len(some), 1), figsize=(max(2.6*len(some), 4), 2.9), sharey=True, squeeze=False,
                              layout='constrained')
-    for ax,arm in zip(axes[0], some):
+    for ax,(arm,how) in zip(axes[0], some):
         records = found[arm.name]
         places = by_place([r['raw'] for r in records], max(2, len(records)//4))
         at, cut = np.arange(len(places)), sum(r['clipped'] for r in records)/sum(r['tokens'] for r in records)
         ax.fill_between(at, places[:,1], places[:,2], color='#56b4e9', alpha=.35, lw=0)
         ax.plot(at, places[:,0], color='#0072b2', lw=1)
-        for a,b in ((-.05, arm.how.alpha_min), (arm.how.alpha_max, 1.05)): ax.axhspan(a, b, color='k', alpha=.07, lw=0)
+        for a,b in ((-.05, how.alpha_min), (how.alpha_max, 1.05)): ax.axhspan(a, b, color='k', alpha=.07, lw=0)
         ax.set(title=f'{arm.name.replace("_", " ")}\n{cut:.0%} clipped', xlabel='token', ylim=(-.05, 1.05))
         ax.title.set_size(9)
     axes[0][0].set_ylabel('raw α')
