@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 from ...core.tables import markdown_table
-from ...maths.statistics import Paired, mean_interval, paired
+from ...maths.statistics import Paired, mean_interval, paired, wilson
 from .distilling import LESSONS
 from .fronts import Interval, interval
 
@@ -87,7 +87,8 @@ def learners(found:Lessons)->list[Learner]:
 
 def untaught(found:Lessons)->dict[str, Interval]:
     "Accuracy of the student before, and of the teacher."
-    return {name: mean_interval(by_question(rs)) for name,rs in found.items() if 'seed' not in rs[0]}
+    def of(right:Sequence[bool])->Interval: return float(np.mean(right)), *wilson(sum(right), len(right))
+    return {name: of(rs[0]['right']) for name,rs in found.items() if 'seed' not in rs[0]}
 
 # %% ../../../../nbs/optimal/study/06_gains.ipynb #16641b54
 def table(found:Lessons)->str:
