@@ -1,4 +1,4 @@
-"Optimal sampling's study: rivals measured as the formula says, learners taught what is claimed, a page of hostile text."
+"Optimal sampling's study: rivals are the formulas', learners learn what is claimed, a page's text is text."
 import itertools, json
 import numpy as np, pytest, torch
 from browser import Browser
@@ -11,7 +11,7 @@ from decodelab.optimal.study import distilling, fronts, gains, tokens
 from decodelab.optimal.study.arms import Arm, arms_of, fixed_at, linear, measured, pair_for, tempered
 from decodelab.optimal.study.parameters import OptimalSamplingParameters as P, methods, numbers
 from decodelab.optimal.study.questions import asked, is_right, prompt_for, sums, training_questions
-from decodelab.optimal.study.trials import Trials, check_pair, record_of, records
+from decodelab.optimal.study.trials import Trials, check_pair, records
 
 @pytest.fixture(scope='module')
 def pair(student): return OptimalSamplingModel(student, load('reference:teacher', device='cpu'))
@@ -78,8 +78,8 @@ def test_no_arm_is_compared_twice():
 # What is asked
 
 def test_lists_say_what_they_take():
-    for name,text in (('fixed', 'a'), ('fixed', '1.5'), ('linear', '-1'), ('temperatures', '0'), ('temperatures', 'nan'),
-                      ('linear', '.2;.3')):
+    for name,text in (('fixed', 'a'), ('fixed', '1.5'), ('linear', '-1'), ('temperatures', '0'),
+                      ('temperatures', 'nan'), ('linear', '.2;.3')):
         with pytest.raises(BadValue, match=name): arms_of(P(**{name: text}))
     with pytest.raises(BadValue, match='entropy'): methods(P(methods='entropie'))
     with pytest.raises(BadValue, match='fixed'): methods(P(methods='fixed'))
@@ -88,7 +88,8 @@ def test_lists_say_what_they_take():
 WRONG = [(dict(model_t='reference:techer'), 'teacher'), (dict(model_theta='hf:no/such/folder'), 'no such folder'),
          (dict(data='reference:shrot'), 'short'), (dict(data='none.jsonl'), 'none.jsonl'),
          (dict(data='sums', n=100_000), 'at most'), (dict(examples=3), 'worked examples'),
-         (dict(model_theta='gguf:reference:student'), 'distil_seeds=0'), (dict(alpha_min=.9, alpha_max=.2), 'alpha_max')]
+         (dict(model_theta='gguf:reference:student'), 'distil_seeds=0'),
+         (dict(alpha_min=.9, alpha_max=.2), 'alpha_max')]
 
 @pytest.mark.parametrize('given,says', WRONG, ids=lambda x: str(x)[:40])
 def test_what_cannot_be_run_is_one_error_before_a_model_is_loaded(given, says):
@@ -128,7 +129,8 @@ def test_what_is_right(text, truth, right):
 
 def test_loss_is_the_likelihood_of_what_was_written(student):
     "Ragged texts in one padded batch, against the backend's own scores."
-    texts = [distilling.Text((256, 51, 43), (52, 61, 63), True), distilling.Text((40,), (41, 42, 43, 44, 45, 46), False)]
+    Text = distilling.Text
+    texts = [Text((256, 51, 43), (52, 61, 63), True), Text((40,), (41, 42, 43, 44, 45, 46), False)]
     found = float(distilling.loss_of(student.model, texts).detach())
     scores = student.score([(t.prompt, t.ids) for t in texts])
     assert found==pytest.approx(-sum(s.logprob for s in scores)/9, abs=1e-5)
