@@ -4,7 +4,6 @@
 
 # %% ../../../nbs/lab/08_watch.ipynb #e49c4d8a
 from __future__ import annotations
-import base64, hashlib, html, json, re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from ..core.errors import DecodelabError, RunError
 from ..core.files import read_journal, write_atomic
+from ..core.pages import filled_page
 from ..core.parameters import Parameters
 from ..core.runs import Run
 from ..eig.answers import normalise
@@ -27,8 +27,7 @@ from ..eig.study.traces import with_threshold
 
 # %% auto #0
 __all__ = ['SHORT', 'SHOWN', 'MARK', 'stages', 'unable', 'given', 'replayed', 'stop_row', 'chip', 'at_target', 'shown',
-           'drawn_gain', 'drawn_belief', 'known_ends', 'thought', 'alive', 'payload', 'facts', 'embed', 'digest_of',
-           'policy', 'to_html', 'write']
+           'drawn_gain', 'drawn_belief', 'known_ends', 'thought', 'alive', 'payload', 'facts', 'to_html', 'write']
 
 # %% ../../../nbs/lab/08_watch.ipynb #768fe13b
 def stages(run:Run)->dict[str,list[dict]]:
@@ -194,27 +193,10 @@ def facts(run:Run, looked_at:int, thoughts:int, answer:str='')->str:
 # %% ../../../nbs/lab/08_watch.ipynb #05c8fcd4
 MARK = '<meta name="generator" content="decodelab watch">'
 
-def embed(data:dict)->str:
-    "JSON that cannot end the element it stands in."
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(',', ':'))
-    return re.sub('[<>&\u2028\u2029]', lambda m: f'\\u{ord(m[0]):04x}', text)
-
-def digest_of(page:str, tag:str)->str:
-    "What a content policy calls a page's own script or style."
-    own = re.search(f'<{tag}>(.*?)</{tag}>', page, re.S)[1]
-    return f"'sha256-{base64.b64encode(hashlib.sha256(own.encode()).digest()).decode()}'"
-
 # %% ../../../nbs/lab/08_watch.ipynb #d4a8b862
-def policy(page:str)->str:
-    "A content policy under which this page's own style and script run, and nothing is fetched."
-    own = f'script-src {digest_of(page, "script")}; style-src {digest_of(page, "style")}'
-    return f"default-src 'none'; {own}; img-src data:; base-uri 'none'; form-action 'none'"
-
 def to_html(data:dict, title:str)->str:
     "The page of a payload."
-    page = (files('decodelab.lab')/'watch.html').read_text(encoding='utf-8')
-    parts = dict(TITLE=html.escape(title), POLICY=policy(page), DATA=embed(data))
-    return re.sub('%(TITLE|POLICY|DATA)%', lambda m: parts[m[1]], page)
+    return filled_page((files('decodelab.lab')/'watch.html').read_text(encoding='utf-8'), title, data)
 
 # %% ../../../nbs/lab/08_watch.ipynb #e2def65c
 def write(run:Run, # With traces

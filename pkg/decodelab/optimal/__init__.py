@@ -18,7 +18,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "dataset_problems", "is_path", "load_problems", "counted", "mark_of", "known", "names_in", "filled_in",
         "template_text", "check_told", "worked", "examples_for", "check_examples"],
     "rounds": ["MEASURES", "NOTES", "Rule", "END", "NONE", "TOGETHER", "Found", "LONGEST", "Row", "Keep", "sample_of",
-        "under", "Languages", "languages", "Drawn", "draw_rows", "masked_rows", "Way", "Draft", "numbers", "placed",
+        "picked", "Languages", "languages", "Drawn", "draw_rows", "masked_rows", "Way", "Draft", "numbers", "placed",
         "drafts", "forced", "along", "forced_bits", "judge", "residual", "decided", "log_drawn", "noted", "one_round",
         "settle", "cut", "flat", "decide", "found_at", "take", "keep_rows", "Pace", "paced_round", "Opens",
         "texts_so_far", "run", "go_on"],
