@@ -182,7 +182,8 @@ class Avoid:
     def clash(self, graphs:Graphs)->tuple[np.ndarray, np.ndarray]: # bool [n] each
         "Which graphs are among those, and which are up to relabelling."
         marks = ((graph_keys(graphs), self.graphs), (shape_keys(graphs), self.shapes))
-        return tuple(np.fromiter((k in held for k in keys.tolist()), bool, len(graphs)) for keys,held in marks) # type: ignore[return-value]
+        same, alike = (np.array([key in held for key in keys.tolist()], bool) for keys,held in marks)
+        return same, alike
 
 # %% ../../../nbs/tasks/05_stars.ipynb #df3046cb
 CHUNK = 10_000 # Graphs drawn at a time
