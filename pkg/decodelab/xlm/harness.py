@@ -6,15 +6,13 @@
 from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from itertools import chain
 from pathlib import Path
 from typing import Any, TypedDict
 import lightning as L, torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from ..core.errors import BadValue, DecodelabError, ModelError
-from . import flags
-from .contracts import LossFunction, Predictor, loss_call, own_method
+from .contracts import loss_call, own_method
 from .loaders import seed_of, set_seed
 from .resolvers import as_written, provide
 
