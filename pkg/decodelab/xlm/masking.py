@@ -34,8 +34,10 @@ def how_many(free:Tensor, u:Tensor, least:int)->Tensor: # [B] uniform → [B]
 def without(logits:Tensor, # [..., V]
             ids:tuple[int, ...])->Tensor: # float32
     "Logits of a distribution in which some tokens cannot be."
-    never = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
-    never[list(ids)] = True
+    if not ids: return logits.float()
+    token = torch.arange(logits.shape[-1], device=logits.device)
+    never = token==ids[0]
+    for i in ids[1:]: never = never | (token==i) # nothing is copied to the device
     return logits.float().masked_fill(never, -torch.inf)
 
 def subs(logits:Tensor, # [B, L, V]
