@@ -13,7 +13,8 @@ from ..core.errors import BadValue, ModelError
 
 # %% auto #0
 __all__ = ['Averages', 'trained', 'averaged_state', 'restore_averages', 'EMACallback', 'evaluates', 'trains_again', 'saves',
-           'loads', 'ThinningCheckpoint', 'OnExceptionCheckpoint', 'clock', 'Progress', 'SpeedMonitorCallback']
+           'loads', 'ThinningCheckpoint', 'OnExceptionCheckpoint', 'clock', 'Progress', 'SpeedMonitorCallback',
+           'Overfit']
 
 # %% ../../../nbs/xlm/11_callbacks.ipynb #567e628c
 class Averages:
@@ -144,3 +145,24 @@ class SpeedMonitorCallback(Callback):
         if self.began[0] and step-self.began[1] >= self.window:
             pl_module.log('speed/steps_per_second', (step-self.began[1])/(now-self.began[0]))
         if not self.began[0] or step-self.began[1] >= self.window: self.began = now, step
+
+# %% ../../../nbs/xlm/11_callbacks.ipynb #c42c767e
+class Overfit(Callback):
+    "Stops when every answer of the batch is written; `passed` says whether it came to that."
+    def __init__(self, metric:str='exact_match', small:float=.05): # Where nothing is predicted: a loss below `small` of its first
+        self.metric, self.small, self.passed, self.first, self.lines = metric, small, False, math.nan, ''
+
+    def on_train_batch_end(self, trainer:Any, pl_module:Any, outputs:Any, *args:Any)->None:
+        if math.isnan(self.first): self.first = float(outputs['loss'])
+    def on_validation_epoch_end(self, trainer:Any, pl_module:Any)->None:
+        found = {k: float(v) for k,v in trainer.callback_metrics.items() if k.split('/')[-1]==self.metric and k.startswith('val')}
+        loss = float(trainer.callback_metrics.get('train/loss', math.nan))
+        self.passed = all(v==1 for v in found.values()) if found else loss < self.small*self.first
+        shown = found or {'train/loss': loss}
+        self.lines = f'step {trainer.global_step:,}: ' + ', '.join(f'{k} {v:.4g}' for k,v in shown.items())
+        trainer.should_stop |= self.passed
+
+    def verdict(self)->str:
+        "One line for whoever started it."
+        if self.passed: return f'PASS: the batch is learnt by heart ({self.lines})'
+        return f'FAIL: the batch is not learnt by heart ({self.lines or "nothing was evaluated"})'
