@@ -5,7 +5,7 @@
 # %% ../../../nbs/xlm/30_commands.ipynb #99dca825
 from __future__ import annotations
 import os, sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from ..core.errors import BadValue, DecodelabError, needs

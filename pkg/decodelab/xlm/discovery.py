@@ -81,8 +81,8 @@ def in_package(name:str, where:str)->Found:
 def core_models()->list[Found]:
     "The models of this package."
     here = Path(__file__).parent/'models' if '__file__' in globals() else Path()
-    return [Found(n, 'core', here/n, here/n, f'decodelab.xlm.models.{n}', config_folders(here/n))
-            for n in CORE if (here/n/'__init__.py').is_file()]
+    names = sorted((f.parent.name for f in here.glob('*/__init__.py')), key=lambda n: (n not in CORE, [*CORE, n].index(n)))
+    return [Found(n, 'core', here/n, here/n, f'decodelab.xlm.models.{n}', config_folders(here/n)) for n in names]
 
 # %% ../../../nbs/xlm/13_discovery.ipynb #e2817b98
 def line_of(text:str, key:str)->int:

@@ -68,7 +68,7 @@ class RotaryAttention(nn.Module):
     "What both kinds of layers share; parameters lie in the layer itself."
     n_heads: int
     head_dim: int
-    rotary_emb: RotaryEmbedding|None = None
+    rotary_emb: RotaryEmbedding|None
     attn_qkv: nn.Linear
     o_proj: nn.Linear
 
@@ -93,6 +93,7 @@ class RotaryTransformerLayer(RotaryAttention):
     def __init__(self, d_model:int, nhead:int, dim_feedforward:int|None=None, dropout:float=.1, activation:str='relu',
                  layer_norm_eps:float=1e-5, force_flash_attn:bool=False):
         super().__init__()
+        self.rotary_emb = None
         if d_model % nhead: raise BadValue('nhead', nhead, f'a divisor of d_model {d_model}')
         wide = dim_feedforward or 4*d_model
         self.n_heads, self.dim, self.head_dim, self.dropout = nhead, d_model, d_model//nhead, dropout
@@ -165,6 +166,7 @@ class DDiTLayer(RotaryAttention):
     def __init__(self, d_model:int, nhead:int, dim_feedforward:int|None=None, dropout:float=.1, activation:str='relu',
                  layer_norm_eps:float=1e-5, d_cond:int|None=None, force_flash_attn:bool=False):
         super().__init__()
+        self.rotary_emb = None
         wide = dim_feedforward or 4*d_model
         self.n_heads, self.dim, self.head_dim, self.dropout = nhead, d_model, d_model//nhead, dropout
         self.norm1, self.norm2 = LayerNormAndScale(d_model, layer_norm_eps), LayerNormAndScale(d_model, layer_norm_eps)
