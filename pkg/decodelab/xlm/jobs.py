@@ -63,8 +63,8 @@ def harness_of(cfg:DictConfig, data:Any)->Harness:
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #bdf522eb
 def listed(node:Any)->list[Any]:
-    "Callbacks or loggers: the values of a mapping."
-    return [build(v) for v in (node or {}).values() if v is not None]
+    "Callbacks or loggers: the values of a mapping; settings of one that is not chosen are no callback."
+    return [build(v) for v in (node or {}).values() if v is not None and '_target_' in v]
 
 def trainer_of(cfg:DictConfig, **kwargs:Any)->Any:
     "Lightning's trainer with the run's callbacks and loggers."
