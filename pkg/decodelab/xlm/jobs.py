@@ -89,7 +89,7 @@ def report(cfg:DictConfig, name:str, found:Mapping[str, Any])->None:
 def newest_checkpoint(cfg:DictConfig)->Path|None:
     "Where to go on from: the path that was given, else the newest that a run of this name left."
     if cfg.get('resume_checkpoint_path'): return Path(cfg.resume_checkpoint_path)
-    if not cfg.get('resume_from_checkpoint') or not cfg.trainer.get('enable_checkpointing', True): return None
+    if not cfg.get('resume_from_checkpoint') or cfg.trainer.get('enable_checkpointing') is False: return None
     found = [p for n in ('last', 'on_exception') if (p := Path(cfg.checkpointing_dir)/f'{n}.ckpt').is_file()]
     return max(found, key=lambda p: p.stat().st_mtime, default=None)
 
