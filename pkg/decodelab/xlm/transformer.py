@@ -15,7 +15,7 @@ from ..core.errors import BadValue
 
 # %% auto #0
 __all__ = ['ACTIVATIONS', 'ADDED', 'rotary', 'turn', 'visible', 'Cache', 'Attention', 'Modulation', 'Layer', 'TimeEmbedding',
-           'check_sizes', 'begin', 'Transformer']
+           'check_sizes', 'first_weights', 'Transformer']
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #219b87dd
 def rotary(positions:Tensor, # [B, L]
@@ -150,7 +150,7 @@ def check_sizes(d_model:int, nhead:int, rotary_emb_dim:int, activation:str)->Non
 
 ADDED = ('attention.out.weight', 'mlp.2.weight') # Maps whose outputs are added to what goes through the layers
 
-def begin(module:nn.Module, layers:int)->None:
+def first_weights(module:nn.Module, layers:int)->None:
     "First weights: normal of width 0.02, smaller where a layer's output is added, nothing from a condition."
     for name,p in module.named_parameters():
         if name.endswith('bias') or 'modulation' in name: nn.init.zeros_(p)
@@ -172,7 +172,7 @@ class Transformer(nn.Module):
         self.layers = nn.ModuleList(Layer(*sizes) for _ in range(num_layers))
         self.norm = nn.LayerNorm(d_model, eps=layer_norm_eps)
         self.head = nn.Linear(d_model, num_embeddings, bias=False)
-        begin(self, num_layers)
+        first_weights(self, num_layers)
 
     def hidden(self, input_ids:Tensor, attention_mask:Tensor|None=None, positions:Tensor|None=None,
                cache:Cache|None=None, t:Tensor|None=None)->Tensor: # [B, L, d]
