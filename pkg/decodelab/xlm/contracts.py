@@ -14,8 +14,8 @@ if TYPE_CHECKING: # annotations only: a contract is read without torch
 # %% auto #0
 __all__ = ['ModelOutput', 'Batch', 'T_in', 'T_out', 'T_out_pred', 'UpdateFn', 'BaseBatch', 'BaseCollatorInput',
            'Seq2SeqCollatorInput', 'InfillingCollatorInput', 'DataLoaderKwargs', 'Tokenizer', 'NoiseSchedule',
-           'LossFunction', 'Predictor', 'Collator', 'Seq2SeqCollator', 'Seq2SeqCollatorPrediction', 'Model', 'Metrics',
-           'own_method', 'loss_call']
+           'DummyNoiseSchedule', 'LossFunction', 'Predictor', 'Collator', 'Seq2SeqCollator',
+           'Seq2SeqCollatorPrediction', 'Model', 'Metrics', 'own_method', 'loss_call']
 
 # %% ../../../nbs/xlm/00_contracts.ipynb #2ad805c1
 class BaseBatch(TypedDict):
@@ -78,6 +78,12 @@ class NoiseSchedule(Protocol):
     def total_noise(self, t:Tensor)->Tensor: "σ̄(t): a token is kept with probability exp(-σ̄)."
     def forward(self, t:Tensor)->tuple[Tensor, Tensor]: "`(noise_rate, total_noise)`; what a call gives."
     def __call__(self, t:Tensor)->tuple[Tensor, Tensor]: ...
+
+# %% ../../../nbs/xlm/00_contracts.ipynb #2000af7c
+class DummyNoiseSchedule(NoiseSchedule):
+    "For models that draw no times from a schedule; whoever asks it is told so."
+    def refuse(self, *args:Any)->Any: raise ModelError('this model asks for a noise schedule: choose one with noise_schedule=…')
+    sample_t = noise_rate = total_noise = forward = __call__ = t_from_noise_rate = t_from_total_noise = refuse
 
 # %% ../../../nbs/xlm/00_contracts.ipynb #82735862
 T_in = TypeVar('T_in', contravariant=True)

@@ -8,11 +8,11 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+import numpy as np
 from ..core.errors import BadValue, DataError, needs
 from ..core.files import json_lines, read_text
-from ..tasks.stars import CHUNK, STARS, Avoid, Graphs, StarData, StarTask, drawn_apart, star_data
+from ..tasks.stars import CHUNK, STARS, Graphs, StarData, StarTask, drawn_apart, star_data
 from .loaders import Endless
-import numpy as np
 
 # %% auto #0
 __all__ = ['MINI', 'STAR_TASKS', 'STAR_SPLITS', 'STAR_SIZES', 'LOCAL', 'READERS', 'stars', 'star_row', 'StarRows', 'fresh_chunk',
