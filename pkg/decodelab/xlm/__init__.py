@@ -32,7 +32,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "commands_of", "groups_of", "listing"],
     "flags": ["DEBUG", "DEBUG_OVERFIT", "set_flags"],
     "flexible": ["Flex", "Schedules", "Partial", "partly", "rate_divergence", "flex_nelbo", "FlexPlan", "spread",
-        "within", "Flexed", "lifts", "poisson", "flex", "last_lift"],
+        "within", "Flexed", "lifts", "arrivals", "flex", "last_lift"],
     "harness": ["log", "History", "BadLoss", "bad_tensors", "bad_loss", "CustomModuleDict", "metric_modules",
         "LRSchedulerWithConfig", "schedule", "lacking", "unresolved_container", "Harness", "setup_vocab",
         "instantiate_noise_schedule", "instantiate_model", "instantiate_predictor", "instantiate_loss_function",

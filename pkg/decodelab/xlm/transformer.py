@@ -96,7 +96,7 @@ class Attention(nn.Module):
 ACTIVATIONS = dict(relu=nn.ReLU, gelu=lambda: nn.GELU(approximate='tanh'), silu=nn.SiLU)
 
 class Modulation(nn.Module):
-    "Shift, scale and gate of two branches from a condition; at first they change nothing and let nothing through."
+    "Shift, scale and gate of two branches from a condition; zero at first, which changes nothing."
     def __init__(self, d_cond:int, d_model:int):
         super().__init__()
         self.map = nn.Linear(d_cond, 6*d_model)
@@ -123,8 +123,8 @@ class Layer(nn.Module):
             x = x + self.drop(self.attention(first(x), turns, mask, cache, layer))
             return x + self.drop(self.mlp(second(x)))
         shift, scale, gate, shift2, scale2, gate2 = self.modulation(condition)
-        x = x + gate*self.drop(self.attention(first(x)*(1+scale)+shift, turns, mask, cache, layer))
-        return x + gate2*self.drop(self.mlp(second(x)*(1+scale2)+shift2))
+        x = x + (1+gate)*self.drop(self.attention(first(x)*(1+scale)+shift, turns, mask, cache, layer))
+        return x + (1+gate2)*self.drop(self.mlp(second(x)*(1+scale2)+shift2))
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #1bce96d5
 class TimeEmbedding(nn.Module):
