@@ -16,9 +16,9 @@ from ..core.files import digest, json_lines, read_text, to_json, write_atomic
 
 # %% auto #0
 __all__ = ['STARS', 'CHUNK', 'SIZES', 'SPLITS', 'StarTask', 'star_task', 'Graphs', 'joined', 'arms', 'shown', 'draw_graphs',
-           'prompt_of', 'answer_of', 'examples', 'is_path', 'numbers_in', 'judge_text', 'rows_as_bytes', 'graph_keys',
-           'shape_keys', 'Avoid', 'drawn_apart', 'fresh', 'StarData', 'star_data', 'as_lines', 'star_card',
-           'save_stars', 'read_stars']
+           'prompt_of', 'answer_of', 'examples', 'is_path', 'numbers_in', 'judge_text', 'rows_as_bytes', 'flat',
+           'graph_keys', 'shape_keys', 'Avoid', 'drawn_apart', 'fresh', 'StarData', 'star_data', 'as_lines',
+           'star_card', 'save_stars', 'read_stars']
 
 # %% ../../../nbs/tasks/05_stars.ipynb #6c2e5746
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ STARS = {task.name: task for task in (StarTask('easy', 3, 5, 5, 20),
 def star_task(name:str)->StarTask:
     "A task by its name: `easy`, `medium`, `hard`, with or without `star_` before it."
     short = name.removeprefix('star_')
-    if short not in STARS: raise BadValue('star task', name, STARS)
+    if short not in STARS: raise BadValue('star task', short, STARS)
     return STARS[short]
 
 # %% ../../../nbs/tasks/05_stars.ipynb #e3305c4a
@@ -88,7 +88,7 @@ def arms(task:StarTask, n:int, rng:np.random.Generator)->tuple[np.ndarray, np.nd
     place = np.arange(task.longest)
     real = place < length[...,None]
     own = real & (place!=centre[...,None])
-    number = np.where(own, own.reshape(n, -1).cumsum(1).reshape(own.shape), 0)
+    number = np.where(own, own.reshape(n, task.degree*task.longest).cumsum(1).reshape(own.shape), 0)
     return np.where(real, number, -1), length
 
 # %% ../../../nbs/tasks/05_stars.ipynb #fc577f6f
@@ -101,9 +101,10 @@ def draw_graphs(task:StarTask, n:int, rng:np.random.Generator)->Graphs:
     "`n` graphs; the answer is the first arm drawn."
     nodes, _ = arms(task, n, rng)
     names = rng.permuted(np.tile(np.arange(task.vertices), (n, 1)), axis=1)
-    named = np.where(nodes >= 0, np.take_along_axis(names, nodes.reshape(n, -1), 1).reshape(nodes.shape), -1)
+    named = np.take_along_axis(names, nodes.reshape(n, task.degree*task.longest), 1).reshape(nodes.shape)
+    named = np.where(nodes >= 0, named, -1)
     pairs = np.stack([named[:,:,:-1], named[:,:,1:]], -1)
-    pairs = np.where(pairs[...,1:] < 0, -1, pairs).reshape(n, -1, 2)
+    pairs = np.where(pairs[...,1:] < 0, -1, pairs).reshape(n, task.most_edges, 2)
     return Graphs(shown(pairs, rng).astype(np.int16), named[:,0].astype(np.int16))
 
 # %% ../../../nbs/tasks/05_stars.ipynb #174dda31
@@ -149,16 +150,20 @@ def rows_as_bytes(rows:np.ndarray)->np.ndarray: # [n] of one opaque value each
     rows = np.ascontiguousarray(rows.astype(np.int16))
     return rows.view(np.dtype((np.void, rows.dtype.itemsize*rows.shape[1]))).ravel()
 
+def flat(edges:np.ndarray)->np.ndarray: # [n, E, 2] → [n, 2E]
+    "Edges as a list of nodes."
+    return edges.reshape(len(edges), 2*edges.shape[1])
+
 def graph_keys(graphs:Graphs)->np.ndarray:
     "What is equal for graphs that differ at most in the order of their edges."
     order = np.lexsort((graphs.edges[...,1], graphs.edges[...,0]), axis=1)
-    edges = np.take_along_axis(graphs.edges, order[...,None], 1).reshape(len(graphs), -1)
+    edges = flat(np.take_along_axis(graphs.edges, order[...,None], 1))
     return rows_as_bytes(np.concatenate([edges, graphs.sources[:,None], graphs.goals[:,None]], 1))
 
 # %% ../../../nbs/tasks/05_stars.ipynb #b1a5b977
 def shape_keys(graphs:Graphs)->np.ndarray:
     "What is equal for prompts that differ at most in the names of their vertices."
-    prompts = np.concatenate([graphs.edges.reshape(len(graphs), -1), graphs.sources[:,None], graphs.goals[:,None]], 1)
+    prompts = np.concatenate([flat(graphs.edges), graphs.sources[:,None], graphs.goals[:,None]], 1)
     rows, width = np.arange(len(graphs)), prompts.shape[1]
     first = np.full((len(graphs), int(prompts.max(initial=0))+1), width)
     for column in range(width-1, -1, -1): # the earliest is written last

@@ -16,7 +16,7 @@ from .unmasking import ORDERS, best_first
 
 # %% auto #0
 __all__ = ['Flex', 'Schedules', 'Partial', 'partly', 'rate_divergence', 'flex_nelbo', 'FlexPlan', 'spread', 'within', 'Flexed',
-           'lifts', 'poisson', 'flex', 'last_lift']
+           'lifts', 'arrivals', 'flex', 'last_lift']
 
 # %% ../../../nbs/xlm/26_flexible.ipynb #92ce0f11
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ def flex_nelbo(cost:Tensor, # [B, T] −log p of masked tokens, 0 elsewhere
                t:Tensor, schedules:Schedules)->tuple[Tensor, Tensor]: # [B] of masks, [B] of gaps
     "The two parts of the bound at the times t."
     wrong = rate_divergence(missing.float(), expected.float().clamp(min=1e-6)).masked_fill(~gaps, 0.)
-    return schedules.unmasking.hazard(t)*cost.sum(1), schedules.insertion.hazard(t)*wrong.sum(1)
+    rates = (schedule.hazard(t.double()).to(cost.dtype) for schedule in (schedules.unmasking, schedules.insertion))
+    return next(rates)*cost.sum(1), next(rates)*wrong.sum(1)
 
 # %% ../../../nbs/xlm/26_flexible.ipynb #6399aa6f
 Flex = Callable[[Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
@@ -134,11 +135,16 @@ def lifts(plan:FlexPlan, masked:Tensor, chance:float, logp:Tensor, tokens:Tensor
     score[where] = found.double().clamp(min=-1e300)
     return best_first(score, by_clock.sum(1))
 
-# %% ../../../nbs/xlm/26_flexible.ipynb #0b23a43b
-def poisson(mean:Tensor, generator:torch.Generator|None)->Tensor: # float64, whole numbers
-    "Poisson numbers, drawn where the generator lives."
-    where = mean.device if generator is None else generator.device
-    return torch.poisson(mean.double().to(where), generator=generator).to(mean.device)
+# %% ../../../nbs/xlm/26_flexible.ipynb #4121b33b
+def arrivals(expected:Tensor, # What is missing in each gap, as far as it is known
+             chance:float, # Of each missing token to arrive now
+             generator:torch.Generator|None)->Tensor: # Whole numbers
+    "How many arrive: of the expectation, rounded up or down by its fraction, each by its own chance."
+    missing = (expected.double()+uniform(expected.shape, expected.device, generator)).floor()
+    most = int(missing.max()) if missing.numel() else 0
+    u = uniform((most, *expected.shape), expected.device, generator)
+    rank = torch.arange(most, device=expected.device).view(-1, *[1]*expected.dim())
+    return ((u < chance) & (rank < missing)).sum(0)
 
 def flex(model:Flex, ids:Tensor, # [B, T]
          length:Tensor, # [B]
@@ -157,7 +163,8 @@ def flex(model:Flex, ids:Tensor, # [B, T]
         tokens = plan.pick(logp, u[0])
         go = lifts(plan, masked, lift, logp, tokens, u[1], noise)
         out.ids, out.order = torch.where(go, tokens, out.ids), torch.where(go, step, out.order)
-        out.insert(poisson(expected.clamp(min=0)*arrive, generator).long(), mask_id, pad_id)
+        room = expected.clamp(0, ids.shape[1])
+        out.insert(arrivals(room, arrive, generator), mask_id, pad_id)
     return last_lift(model, out, mask_id, plan, generator)
 
 # %% ../../../nbs/xlm/26_flexible.ipynb #b6ab4848

@@ -12,7 +12,7 @@ from ..core.errors import BadValue
 from .contracts import Tokenizer
 
 # %% auto #0
-__all__ = ['RowsBatch', 'PackedBatch', 'PromptBatch', 'fit', 'block', 'prompt_of_row', 'answer_of_row', 'RowsCollator',
+__all__ = ['RowsBatch', 'PackedBatch', 'PromptBatch', 'fit', 'rectangle', 'prompt_of_row', 'answer_of_row', 'RowsCollator',
            'Seq2SeqRows', 'TextRows', 'PromptRows', 'places', 'same_text', 'seen_in', 'pieces', 'pack', 'PackedRows']
 
 # %% ../../../nbs/xlm/28_rows.ipynb #8385f5c3
@@ -43,7 +43,7 @@ def fit(rows:Sequence[Sequence[int]], width:int|None, name:str, left:bool, trunc
     if not truncate: raise BadValue(name, width, f'at least {longest}, the longest row', 'Or set truncate=true.')
     return [list(r[-width:] if left else r[:width]) for r in rows]
 
-def block(rows:Sequence[Sequence[int]], width:int|None, fill:int, left:bool)->tuple[Tensor, Tensor]: # ids, mask
+def rectangle(rows:Sequence[Sequence[int]], width:int|None, fill:int, left:bool)->tuple[Tensor, Tensor]: # ids, mask
     "Rows as a tensor, filled on the left or on the right."
     width = max(map(len, rows), default=0) if width is None else width
     ids, mask = torch.full((len(rows), width), fill), torch.zeros(len(rows), width, dtype=torch.long)
@@ -83,13 +83,13 @@ class RowsCollator:
         "Prompts and marks, filled on the left."
         inside = None if width is None else width-len(self.marks)
         rows = fit([prompt_of_row(e) for e in examples], inside, 'input_block_size', True, self.truncate)
-        return block([[*r, *self.marks] for r in rows], width, self.tokenizer.pad_token_id, left=True)
+        return rectangle([[*r, *self.marks] for r in rows], width, self.tokenizer.pad_token_id, left=True)
 
     def answers(self, examples:Sequence[Mapping[str, Any]], eos:bool)->tuple[Tensor, Tensor]:
         "Answers, filled on the right."
         rows = [answer_of_row(e)+[self.tokenizer.eos_token_id]*eos for e in examples]
         rows = fit(rows, self.block_size, 'block_size', False, self.truncate)
-        return block(rows, self.block_size, self.tokenizer.pad_token_id, left=False)
+        return rectangle(rows, self.block_size, self.tokenizer.pad_token_id, left=False)
 
 # %% ../../../nbs/xlm/28_rows.ipynb #f11367e3
 class Seq2SeqRows(RowsCollator):
@@ -163,8 +163,8 @@ class PackedRows(RowsCollator):
         texts = [[*marks, *part, *eos] for part in pieces([answer_of_row(e) for e in examples], room)]
         rows = pack(texts, self.block_size)
         flat, pad = [[i for t in row for i in t] for row in rows], self.tokenizer.pad_token_id
-        ids, mask = block(flat, self.block_size, pad, left=False)
+        ids, mask = rectangle(flat, self.block_size, pad, left=False)
         kinds = [[k for t in row for k in [0]*len(marks)+[1]*(len(t)-len(marks))] for row in rows]
         segments = [[n for n,t in enumerate(row, 1) for _ in t] for row in rows]
-        types, parts = (block(r, self.block_size, 0, False)[0] for r in (kinds, segments))
+        types, parts = (rectangle(r, self.block_size, 0, False)[0] for r in (kinds, segments))
         return PackedBatch(input_ids=ids, attention_mask=mask, token_type_ids=types, output_start=1, segment_ids=parts)

@@ -78,7 +78,7 @@ SCHEDULES = dict(
                   lambda a: torch.arccos((1-a).clamp(0, 1))/HALF_PI, lambda t: HALF_PI*torch.tan(HALF_PI*t)),
     sine=Rising(lambda t: torch.sin(HALF_PI*t), lambda t: HALF_PI*torch.cos(HALF_PI*t),
                 lambda a: torch.arcsin(a.clamp(0, 1))/HALF_PI,
-                lambda t: HALF_PI*torch.cos(HALF_PI*t)/(1-torch.sin(HALF_PI*t))))
+                lambda t: HALF_PI*(1+torch.sin(HALF_PI*t))/torch.cos(HALF_PI*t))) # cos/(1−sin), without 0/0
 
 def rising(name:str, exponent:float=1.)->Rising:
     "A schedule by name: `linear`, `cosine`, `sine`, or `power` with its exponent."

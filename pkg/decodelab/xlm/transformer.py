@@ -15,7 +15,7 @@ from ..core.errors import BadValue
 
 # %% auto #0
 __all__ = ['ACTIVATIONS', 'ADDED', 'rotary', 'turn', 'visible', 'Cache', 'Attention', 'Modulation', 'Layer', 'TimeEmbedding',
-           'check_sizes', 'begin', 'Transformer']
+           'check_sizes', 'first_weights', 'Transformer']
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #219b87dd
 def rotary(positions:Tensor, # [B, L]
@@ -96,7 +96,7 @@ class Attention(nn.Module):
 ACTIVATIONS = dict(relu=nn.ReLU, gelu=lambda: nn.GELU(approximate='tanh'), silu=nn.SiLU)
 
 class Modulation(nn.Module):
-    "Shift, scale and gate of two branches from a condition; at first they change nothing and let nothing through."
+    "Shift, scale and gate of two branches from a condition; zero at first, which changes nothing."
     def __init__(self, d_cond:int, d_model:int):
         super().__init__()
         self.map = nn.Linear(d_cond, 6*d_model)
@@ -123,8 +123,8 @@ class Layer(nn.Module):
             x = x + self.drop(self.attention(first(x), turns, mask, cache, layer))
             return x + self.drop(self.mlp(second(x)))
         shift, scale, gate, shift2, scale2, gate2 = self.modulation(condition)
-        x = x + gate*self.drop(self.attention(first(x)*(1+scale)+shift, turns, mask, cache, layer))
-        return x + gate2*self.drop(self.mlp(second(x)*(1+scale2)+shift2))
+        x = x + (1+gate)*self.drop(self.attention(first(x)*(1+scale)+shift, turns, mask, cache, layer))
+        return x + (1+gate2)*self.drop(self.mlp(second(x)*(1+scale2)+shift2))
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #1bce96d5
 class TimeEmbedding(nn.Module):
@@ -150,7 +150,7 @@ def check_sizes(d_model:int, nhead:int, rotary_emb_dim:int, activation:str)->Non
 
 ADDED = ('attention.out.weight', 'mlp.2.weight') # Maps whose outputs are added to what goes through the layers
 
-def begin(module:nn.Module, layers:int)->None:
+def first_weights(module:nn.Module, layers:int)->None:
     "First weights: normal of width 0.02, smaller where a layer's output is added, nothing from a condition."
     for name,p in module.named_parameters():
         if name.endswith('bias') or 'modulation' in name: nn.init.zeros_(p)
@@ -172,7 +172,7 @@ class Transformer(nn.Module):
         self.layers = nn.ModuleList(Layer(*sizes) for _ in range(num_layers))
         self.norm = nn.LayerNorm(d_model, eps=layer_norm_eps)
         self.head = nn.Linear(d_model, num_embeddings, bias=False)
-        begin(self, num_layers)
+        first_weights(self, num_layers)
 
     def hidden(self, input_ids:Tensor, attention_mask:Tensor|None=None, positions:Tensor|None=None,
                cache:Cache|None=None, t:Tensor|None=None)->Tensor: # [B, L, d]

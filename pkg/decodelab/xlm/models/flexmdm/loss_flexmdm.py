@@ -25,9 +25,11 @@ __all__ = ['FlexMDMLoss']
 class FlexMDMLoss(RowsLoss):
     "The bound; times are spread over the batch."
     def __init__(self, model:Any=None, tokenizer:Any=None, noise_schedule:Any=None, insertion:str='linear',
-                 unmasking:str='linear'): # Schedules by name
+                 unmasking:str='linear', # Schedules by name
+                 insertion_weight:float=1.): # Of the gaps' part in what is minimised
         super().__init__(model, tokenizer, noise_schedule)
-        self.schedules = Schedules(rising(insertion), rising(unmasking))
+        if not insertion_weight > 0: raise BadValue('insertion_weight', insertion_weight, 'more than 0')
+        self.schedules, self.insertion_weight = Schedules(rising(insertion), rising(unmasking)), insertion_weight
 
     def ask(self, batch:Batch, at:Partial, t:Tensor)->tuple[Tensor, Tensor]: # [B, T, V], [B, T+1]
         "Logits behind masks and expected insertions."
@@ -49,4 +51,5 @@ class FlexMDMLoss(RowsLoss):
         cost = costs(logits, at.clean, at.masked, never)
         masks, gaps = flex_nelbo(cost, expected, at.missing, open_gaps(at.kept), t, self.schedules)
         out = per_token(masks+gaps, real.sum(1))
+        if self.insertion_weight!=1: out['loss'] = per_token(masks+self.insertion_weight*gaps, real.sum(1))['loss']
         return cast(FlexMDMLossDict, dict(**out, unmasking=masks.detach(), insertion=gaps.detach()))
