@@ -88,7 +88,7 @@ def wrong_override(e:ConfigCompositionException, overrides:Sequence[str])->Decod
     if m is None or 'Could not append' in text: return ModelError(text.split('\n')[0])
     key = m[1]
     keys = list(keys_of(composed(without_key(overrides, key))))
-    return wrong_key(key, keys)
+    return wrong_key(key, [*keys, *('experiment', 'debug', 'datamodule', 'model', 'model_type')])
 
 def wrong_key(key:str, keys:Sequence[str])->DecodelabError:
     close = nearest_key(key, keys)

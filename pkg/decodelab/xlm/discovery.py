@@ -24,7 +24,7 @@ class ExternalModelConflictError(DecodelabError):
 # %% auto #0
 __all__ = ['LISTING', 'PATHS', 'PACKAGES', 'CORE', 'ExternalModelConflictError', 'Found', 'config_folders', 'in_folder',
            'in_package', 'core_models', 'line_of', 'read_listing', 'parts', 'search_folders', 'listed', 'same_model',
-           'apart', 'discover', 'ModelFinder', 'elsewhere', 'make_importable', 'Command', 'read_commands',
+           'apart', 'discover', 'ModelFinder', 'elsewhere', 'forget', 'make_importable', 'Command', 'read_commands',
            'commands_of', 'groups_of', 'listing']
 
 # %% ../../../nbs/xlm/13_discovery.ipynb #5260eddc
@@ -167,9 +167,15 @@ def elsewhere(found:Found)->str:
     origin = Path(spec.origin)
     return '' if found.package and origin.parent.resolve()==found.package.resolve() else spec.origin
 
+def forget()->None:
+    "Models of an earlier search, in the same process, are looked for again."
+    for finder in [f for f in sys.meta_path if isinstance(f, ModelFinder)]:
+        sys.meta_path.remove(finder)
+        for name in [m for m in sys.modules if m.partition('.')[0] in finder.places]: del sys.modules[name]
+
 def make_importable(found:Sequence[Found])->None:
     "Puts the models of folders within reach of `import`."
-    sys.meta_path[:] = [f for f in sys.meta_path if not isinstance(f, ModelFinder)]
+    forget()
     folders = [f for f in found if f.package and not f.problem and f.where not in ('core', PACKAGES)]
     for f in folders:
         if other := elsewhere(f):
