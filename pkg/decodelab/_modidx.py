@@ -5728,6 +5728,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'decodelab.xlm.commands.job_of': ('xlm/commands.html#job_of', 'decodelab/xlm/commands.py'),
                                         'decodelab.xlm.commands.main': ('xlm/commands.html#main', 'decodelab/xlm/commands.py'),
                                         'decodelab.xlm.commands.outcome': ('xlm/commands.html#outcome', 'decodelab/xlm/commands.py'),
+                                        'decodelab.xlm.commands.quiet': ('xlm/commands.html#quiet', 'decodelab/xlm/commands.py'),
                                         'decodelab.xlm.commands.read_environment': ( 'xlm/commands.html#read_environment',
                                                                                      'decodelab/xlm/commands.py'),
                                         'decodelab.xlm.commands.run': ('xlm/commands.html#run', 'decodelab/xlm/commands.py'),

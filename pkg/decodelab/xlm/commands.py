@@ -14,8 +14,8 @@ from .discovery import Found, commands_of, discover, groups_of, listing, make_im
 BUILT_IN = ('train', 'eval', 'generate', 'prepare_data', 'extract_checkpoint', 'push_to_hub', 'name', 'print_predictor_params')
 
 # %% auto #0
-__all__ = ['BUILT_IN', 'CONFIGS', 'USAGE', 'choices', 'usage', 'read_environment', 'job_of', 'job', 'run', 'outcome',
-           'with_hydra', 'warn', 'command', 'main']
+__all__ = ['BUILT_IN', 'CONFIGS', 'USAGE', 'NOISE', 'choices', 'usage', 'read_environment', 'job_of', 'job', 'run', 'outcome',
+           'quiet', 'with_hydra', 'warn', 'command', 'main']
 
 # %% ../../../nbs/xlm/30_commands.ipynb #4b253c38
 CONFIGS = Path(__file__).parent/'configs' if '__file__' in globals() else Path('pkg/decodelab/xlm/configs').resolve()
@@ -86,7 +86,17 @@ def outcome(cfg:Any, found:Sequence[Found])->int: # Exit status
         print(f'xlm: {e.strerror}{f": {e.filename}" if e.filename else ""} ({type(e).__name__})', file=sys.stderr)
     return 2
 
-# %% ../../../nbs/xlm/30_commands.ipynb #b470a67d
+# %% ../../../nbs/xlm/30_commands.ipynb #cf428dd5
+NOISE = ('isinstance.treespec, LeafSpec', '.srun. command is available', '.*does not have many workers', 'Experiment logs directory',
+         'Starting from v1.9.0', 'The number of training batches', '.*unable to log to its prefix')
+
+def quiet()->None:
+    "Says nothing of what a user cannot change: advertisements, deprecations inside libraries, hints about other machines."
+    import logging, warnings
+    for pattern in NOISE: warnings.filterwarnings('ignore', message=f'.*{pattern}')
+    for name in ('lightning.pytorch.utilities.rank_zero', 'lightning.pytorch.trainer.connectors.accelerator_connector'):
+        logging.getLogger(name).addFilter(lambda record: not any(w in record.getMessage() for w in ('Tip:', 'TPU available', 'HPU')))
+
 def with_hydra(arguments:Sequence[str], found:Sequence[Found])->int:
     "Composes, checks, runs."
     needs('hydra', 'xlm')
@@ -102,6 +112,7 @@ def with_hydra(arguments:Sequence[str], found:Sequence[Found])->int:
     if plain:
         job(job_of(overrides), found)
         composed_or_why(overrides, found)
+    quiet()
     status: list[int] = []
     sys.argv = ['xlm', *arguments]
     task = hydra.main(version_base='1.3', config_path=str(CONFIGS), config_name='config')(
