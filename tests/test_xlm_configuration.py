@@ -1,6 +1,4 @@
 "Configurations compose, and what does not fit is said with the nearest name that would."
-import os, re
-
 import pytest
 
 pytest.importorskip('lightning')
@@ -26,12 +24,14 @@ def test_every_experiment_of_every_core_model_composes(found):
             check_targets(cfg)
 
 WRONG = {'optimizer.lrr=1': 'optimizer.lr', 'trainer.max_step=3': 'trainer.max_steps', 'debug=overfitt': 'overfit',
-         'per_device_batchsize=4': 'per_device_batch_size', 'trainer_strategy=cpuu': 'cpu', 'experiment=star_easy_mdml': 'star_easy_mdlm',
+         'per_device_batchsize=4': 'per_device_batch_size', 'trainer_strategy=cpuu': 'cpu',
+         'experiment=star_easy_mdml': 'star_easy_mdlm',
          'max_steps=3': 'trainer.max_steps', 'experimentt=star_easy_mdlm': 'experiment'}
 
 @pytest.mark.parametrize('override', WRONG)
 def test_a_wrong_override_names_the_nearest(override, found):
-    with pytest.raises(DecodelabError, match=f'Did you mean {WRONG[override]!r}') as e: composed_or_why([override], found)
+    with pytest.raises(DecodelabError, match=f'Did you mean {WRONG[override]!r}') as e:
+        composed_or_why([override], found)
     assert '\n' not in str(e.value)
 
 def test_a_model_that_is_listed_and_missing_is_part_of_the_error(tmp_path):
@@ -49,7 +49,8 @@ def test_a_target_that_does_not_exist_names_the_nearest():
 def test_nothing_chosen_and_an_unknown_job(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert command(['job_type=train'])==2 and 'no datamodule is chosen' in capsys.readouterr().err
-    with pytest.raises(BadValue, match="job_type: got 'trian'.*prepare_data.*Did you mean 'train'"): command(['job_type=trian'])
+    with pytest.raises(BadValue, match="job_type: got 'trian'.*prepare_data.*Did you mean 'train'"):
+        command(['job_type=trian'])
 
 def test_a_models_own_command_runs(tmp_path, monkeypatch, capsys):
     root = tmp_path/'own_m'
@@ -63,15 +64,17 @@ def test_a_models_own_command_runs(tmp_path, monkeypatch, capsys):
 
 def test_name_and_predictor_parameters(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert command(['job_type=name', 'experiment=star_easy_mdlm', 'job_name=abc'])==0 and 'job_name: abc' in capsys.readouterr().out
-    assert command(['job_type=print_predictor_params', 'experiment=star_easy_mdlm', '+predictor_json_out=p.json', 'job_name=x'])==0
+    base = ['experiment=star_easy_mdlm', 'job_name=abc']
+    assert command(['job_type=name', *base])==0 and 'job_name: abc' in capsys.readouterr().out
+    assert command(['job_type=print_predictor_params', '+predictor_json_out=p.json', *base])==0
     assert '_target_' in (tmp_path/'p.json').read_text()
 
 @pytest.mark.parametrize('text,value', [('768*4', 3072), ('14+28', 42), ('7//2', 3), ('-3**2', -9), ('max(1, 2)', 2),
                                         ('1 if 2 > 1 else 0', 1), ('not 1', False), ('int(2.7)', 2), ('2**-1', .5)])
 def test_arithmetic_is_pythons(text, value): assert safe_eval(text)==value==eval(text)
 
-@pytest.mark.parametrize('attack', ['__import__("os").getcwd()', '().__class__', '[i for i in (1,)]', 'lambda: 1', 'open("x")',
-                                    '9**9**9', '"a"*10**9', '[1]*10**9', 'globals()', '(1).real', 'f"{1}"', 'x', '1;2', '1 if'])
+@pytest.mark.parametrize('attack', ['__import__("os").getcwd()', '().__class__', '[i for i in (1,)]', 'lambda: 1',
+                                    'open("x")', '9**9**9', '"a"*10**9', '[1]*10**9', 'globals()', '(1).real', 'f"{1}"',
+                                    'x', '1;2', '1 if'])
 def test_other_python_is_not_run(attack):
     with pytest.raises(BadValue): safe_eval(attack)

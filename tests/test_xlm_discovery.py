@@ -4,7 +4,6 @@ import json, subprocess, sys
 import pytest
 
 from decodelab.core.errors import DataError
-from decodelab.xlm import discovery
 from decodelab.xlm.discovery import (LISTING, ExternalModelConflictError, commands_of, discover, listing,
                                      make_importable, read_listing)
 
@@ -62,7 +61,8 @@ def test_a_core_name_is_taken(tmp_path):
 def test_a_name_of_an_installed_package_is_taken(tmp_path):
     model(tmp_path, 'numpy')
     listed(tmp_path, numpy='numpy')
-    with pytest.raises(ExternalModelConflictError, match='the Python package at'): make_importable(discover(tmp_path, {}))
+    with pytest.raises(ExternalModelConflictError, match='the Python package at'):
+        make_importable(discover(tmp_path, {}))
 
 @pytest.mark.parametrize('text,line', [('{\n "a": "a",\n}', 3), ('{\n "a": 1\n}', 2), ('["a"]', 1), ('', 1)])
 def test_a_malformed_listing_is_an_error_with_its_line(tmp_path, text, line):
@@ -71,7 +71,8 @@ def test_a_malformed_listing_is_an_error_with_its_line(tmp_path, text, line):
 
 def test_a_name_twice_in_one_listing(tmp_path):
     (tmp_path/LISTING).write_text('{"a": "x", "a": "y"}')
-    with pytest.raises(ExternalModelConflictError, match='Duplicate model name: a, twice'): read_listing(tmp_path/LISTING)
+    with pytest.raises(ExternalModelConflictError, match='Duplicate model name: a, twice'):
+        read_listing(tmp_path/LISTING)
 
 def test_what_cannot_be_used_is_listed_with_its_reason(tmp_path):
     model(tmp_path, 'bare', configs=False)
@@ -103,7 +104,7 @@ def test_other_files_beside_a_model_do_not_hide_packages(tmp_path):
     listed(tmp_path, alone_m='alone_m')
     make_importable(discover(tmp_path, {}))
     import alone_m, colorsys
-    assert str(tmp_path) not in sys.path and colorsys.rgb_to_hsv
+    assert str(tmp_path) not in sys.path and colorsys.rgb_to_hsv and alone_m.__file__
 
 def test_commands_are_declared_and_looked_up_late(tmp_path):
     model(tmp_path, 'busy_m', commands='look: busy_m.no_such_module.f\n')
@@ -115,16 +116,19 @@ def test_colliding_commands_name_both(tmp_path):
     model(tmp_path, 'c_one', commands='look: c_one.f\n')
     model(tmp_path, 'c_two', commands='look: c_two.f\n')
     listed(tmp_path, c_one='c_one', c_two='c_two')
-    with pytest.raises(ExternalModelConflictError, match='Duplicate command name: look') as e: commands_of(discover(tmp_path, {}))
+    with pytest.raises(ExternalModelConflictError, match='Duplicate command name: look') as e:
+        commands_of(discover(tmp_path, {}))
     assert 'c_one' in str(e.value) and 'c_two' in str(e.value)
     (tmp_path/'c_two'/'configs'/'commands.yaml').write_text('train: c_two.f\n')
-    with pytest.raises(ExternalModelConflictError, match='train of .* and the built-in'): commands_of(discover(tmp_path, {}), ['train'])
+    with pytest.raises(ExternalModelConflictError, match='train of .* and the built-in'):
+        commands_of(discover(tmp_path, {}), ['train'])
     (tmp_path/'c_two'/'configs'/'commands.yaml').write_text('a: b.c\nbad: [\n')
     with pytest.raises(DataError, match='commands.yaml, line'): commands_of(discover(tmp_path, {}))
 
 def test_help_and_list_import_neither_torch_nor_hydra(tmp_path):
-    code = ('import sys; from decodelab.xlm.commands import command; s = command(sys.argv[1:]); '
-            'bad = [m for m in ("torch", "hydra", "lightning", "transformers", "numpy") if m in sys.modules]; sys.exit(s or len(bad))')
+    code = ('import sys; from decodelab.xlm.commands import command; s = command(sys.argv[1:]); heavy = '
+            '[m for m in ("torch", "hydra", "lightning", "transformers", "numpy") if m in sys.modules]; '
+            'sys.exit(s or len(heavy))')
     for word in ('--help', 'list'):
         p = subprocess.run([sys.executable, '-c', code, word], cwd=tmp_path, capture_output=True, text=True)
         assert p.returncode==0, (word, p.stderr)

@@ -8,15 +8,17 @@ pytest.importorskip('hydra')
 
 IMPORTED = {
     'xlm.harness': 'Harness LossFunction Predictor PredictorHistoryMixin LRSchedulerWithConfig',
-    'xlm.datamodule': 'Tokenizer Collator BaseBatch BaseCollatorInput Seq2SeqCollatorInput InfillingCollatorInput DefaultCollator '
-                      'DefaultCollatorWithPadding DefaultCollatorWithDynamicPadding DatasetManager LocalDatasetManager '
-                      'EvalDatasetManager UnconditionalGenerationDatasetManager BaseDataModule TextDataModule '
+    'xlm.datamodule': 'Tokenizer Collator BaseBatch BaseCollatorInput Seq2SeqCollatorInput InfillingCollatorInput '
+                      'DefaultCollator DefaultCollatorWithPadding DefaultCollatorWithDynamicPadding DatasetManager '
+                      'LocalDatasetManager EvalDatasetManager UnconditionalGenerationDatasetManager '
+                      'BaseDataModule TextDataModule '
                       'SimpleSpaceTokenizer load_auto_tokenizer pack_sequences BertTokenizerFast GPT2TokenizerFast',
     'xlm.metrics': 'MetricWrapper ExactMatch TokenAccuracy', 'xlm.noise': 'NoiseSchedule DummyNoiseSchedule',
     'xlm.log_predictions': 'LogPredictions TokensHook', 'xlm.model': 'Model', 'xlm.utils.rank_zero': 'RankedLogger',
-    'xlm.utils.nn': 'pad_truncate_list sample_from_top_k sample_from_top_p sample_from_logits sample_categorical masked_mean '
-                    'masked_sum select_random_indices',
-    'xlm.utils.text': 'remove_trailing_pads', 'xlm.utils.imports': 'get_function', 'xlm.utils.rich_utils': 'print_config_tree',
+    'xlm.utils.nn': 'pad_truncate_list sample_from_top_k sample_from_top_p sample_from_logits sample_categorical '
+                    'masked_mean masked_sum select_random_indices',
+    'xlm.utils.text': 'remove_trailing_pads', 'xlm.utils.imports': 'get_function',
+    'xlm.utils.rich_utils': 'print_config_tree',
     'xlm.modules.rotary_transformer': 'RotaryEmbedding RotaryTransformerLayer RotaryTransformerLayerList '
                                       'RotaryTransformerFinalLayer RotaryTransformerFinalLayerForClassification',
     'xlm.modules.ddit_simple': 'DDiTLayer DDiTLayerList DDitFinalLayer RotaryEmbedding TimestepEmbedder',

@@ -48,7 +48,8 @@ def test_training_says_what_it_wrote(folder, whole):
     assert lines and {'text', 'truth'} <= set(lines[0])
 
 def test_a_run_that_broke_off_goes_on_with_the_same_losses(folder, whole):
-    with pytest.raises(SystemExit): curve('broken', '+callbacks.dies._target_=xlm_parts.Dies', '+callbacks.dies.step=13', folder=folder)
+    dies = ['+callbacks.dies._target_=xlm_parts.Dies', '+callbacks.dies.step=13']
+    with pytest.raises(SystemExit): curve('broken', *dies, folder=folder)
     status, path = curve('broken', folder=folder)
     assert status==0 and losses(path)==whole
 
@@ -58,13 +59,15 @@ def test_a_killed_process_goes_on_with_the_same_losses(folder, whole):
     overrides = ['job_type=train', 'job_name=killed', *SHORT, '+callbacks.curve._target_=xlm_parts.Curve',
                  f'+callbacks.curve.path={path}', '+callbacks.dies._target_=xlm_parts.Dies', '+callbacks.dies.step=13',
                  '+callbacks.dies.hard=true']
-    code = f'import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); from decodelab.xlm.commands import main; main({overrides!r})'
-    assert subprocess.run([sys.executable, '-W', 'ignore', '-c', code], cwd=folder, capture_output=True).returncode==9
+    code = (f'import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); '
+            f'from decodelab.xlm.commands import main; main({overrides!r})')
+    assert subprocess.run([sys.executable, '-W', 'ignore', '-c', code], cwd=folder).returncode==9
     status, path = curve('killed', folder=folder)
     assert status==0 and len(path.read_text().splitlines())==24+3 and losses(path)==whole
 
 def test_a_loss_of_nan_stops_and_names_the_batch(folder, capsys):
-    status, path = curve('poison', '+callbacks.poison._target_=xlm_parts.Poison', '+callbacks.poison.step=4', folder=folder)
+    poison = ['+callbacks.poison._target_=xlm_parts.Poison', '+callbacks.poison.step=4']
+    status, path = curve('poison', *poison, folder=folder)
     said = capsys.readouterr().err
     assert status==2 and len(losses(path))==4
     assert 'the loss of train/lm, step 4, epoch 0, batch 4 is nan' in said and 'bad_batch.pt' in said
@@ -85,18 +88,21 @@ def test_a_corrupt_checkpoint_is_named_with_what_else_there_is(folder, whole, ca
 def test_evaluate_generate_extract_and_load_what_was_shared(folder, whole, capsys):
     base = ['job_name=whole', *SHORT, 'trainer.limit_test_batches=2', 'trainer.limit_predict_batches=2']
     assert command(['job_type=eval', *base])==0 and 'test/prediction/exact_match' in capsys.readouterr().out
-    assert command(['job_type=generate', *base, '+generation.output_dir=out', '+generation.output_file_name=a.jsonl'])==0
+    into = lambda name: ['job_type=generate', *base, '+generation.output_dir=out',
+                         f'+generation.output_file_name={name}']
+    assert command(into('a.jsonl'))==0
     first = (folder/'out'/'a.jsonl').read_text()
     assert len(first.splitlines())==16 and 'written to out/a.jsonl: 16 lines' in capsys.readouterr().out
-    assert command(['job_type=generate', *base, '+generation.output_dir=out', '+generation.output_file_name=a.jsonl'])==2
+    assert command(into('a.jsonl'))==2
     assert command(['job_type=extract_checkpoint', *base, '+post_training.output_dir=shared',
                     f'+post_training.checkpoint_path={folder}/logs/whole/checkpoints/best.ckpt'])==0
     assert sorted(p.name for p in (folder/'shared').iterdir())==['code.json', 'config.yaml', 'model.safetensors']
-    assert command(['job_type=generate', *base, '+generation.ckpt_path=shared', '+generation.output_dir=out',
-                    '+generation.output_file_name=b.jsonl'])==0
+    assert command([*into('b.jsonl'), '+generation.ckpt_path=shared'])==0
     assert (folder/'out'/'b.jsonl').read_text()==first
 
 def test_learnt_by_heart_is_the_exit_status(folder, capsys):
-    base = ['job_type=train', 'job_name=heart', 'experiment=star_mini_tiny_model', 'debug=overfit', *TINY, 'optimizer.lr=0.003']
+    base = ['job_type=train', 'job_name=heart', 'experiment=star_mini_tiny_model', 'debug=overfit', *TINY,
+            'optimizer.lr=0.003']
     assert command(base)==0 and 'PASS' in capsys.readouterr().out
-    assert command([*base, 'trainer.max_steps=3', 'trainer.val_check_interval=1'])==1 and 'FAIL' in capsys.readouterr().out
+    assert command([*base, 'trainer.max_steps=3', 'trainer.val_check_interval=1'])==1
+    assert 'FAIL' in capsys.readouterr().out

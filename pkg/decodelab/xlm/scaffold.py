@@ -24,7 +24,8 @@ __all__ = ['HERE', 'TEMPLATE', 'NAME', 'check_name', 'check_free', 'camel', 'Pla
 # %% ../../../nbs/xlm/31_scaffold.ipynb #6d735e49
 def check_name(name:str)->str:
     "A name that files, Python and Hydra can share; one that is taken is an error that says by whom."
-    if not NAME.fullmatch(name): raise BadValue('name', name, 'lower-case letters, digits and underscores, a letter first', 'e.g. my_model')
+    if not NAME.fullmatch(name):
+        raise BadValue('name', name, 'lower-case letters, digits and underscores, a letter first', 'e.g. my_model')
     if keyword.iskeyword(name) or keyword.issoftkeyword(name) or hasattr(builtins, name):
         raise BadValue('name', name, 'a word that Python does not use itself')
     if name in CORE: raise BadValue('name', name, 'a name that no core model has')
@@ -48,7 +49,8 @@ class Plan:
 
 def filled(text:str, name:str, module:str)->str:
     "A template with its names."
-    for mark,value in (('__MODULE__', module), ('__NAME__', name), ('__Name__', camel(name)), ('__DIST__', name.replace('_', '-'))):
+    for mark,value in (('__MODULE__', module), ('__NAME__', name), ('__Name__', camel(name)),
+                       ('__DIST__', name.replace('_', '-'))):
         text = text.replace(mark, value)
     return text
 
@@ -80,7 +82,8 @@ def from_core(old:str, name:str, module:str)->dict[str, str]:
     kept = {k: v for k,v in from_template(name, module).items() if '/' not in k}
     docs = f'"""{name}: began as a copy of {old}."""\n'
     files = {f'{name}/__init__.py': docs} | {
-        f'{name}/{renamed(p.name, old, name)}': renamed(own_code(read_text(p)), old, name) for p in sorted(root.glob('*_*.py'))
+        f'{name}/{renamed(p.name, old, name)}': renamed(own_code(read_text(p)), old, name)
+                                             for p in sorted(root.glob('*_*.py'))
         if p.name != '__init__.py'}
     for p in sorted((root/'configs').rglob('*.y*ml')):
         where = renamed(str(p.relative_to(root)), old, name)
@@ -91,7 +94,8 @@ def from_core(old:str, name:str, module:str)->dict[str, str]:
 def core_place(name:str)->Path:
     "In a checkout of this project: beside the core models."
     place = Path('pkg/decodelab/xlm/models')
-    if not place.is_dir(): raise RunError('--core: this is no checkout of decodelab (there is no pkg/decodelab/xlm/models here)')
+    if not place.is_dir():
+        raise RunError('--core: this is no checkout of decodelab (there is no pkg/decodelab/xlm/models here)')
     return place/name
 
 def planned(name:str, output:Path=Path('.'), begin:str|None=None, core:bool=False)->Plan:
@@ -106,14 +110,16 @@ def listing_entry(plan:Plan, path:Path)->str: # The new text of the listing
     "The listing with the new model; its other entries stay as they are."
     known = {k: v for k,(v,_) in read_listing(path).items()} if path.is_file() else {}
     folder = os.path.relpath(plan.root.resolve(), path.parent.resolve())
-    if known.get(plan.name, folder) != folder: raise DataError(f'{path} already lists {plan.name!r}, at {known[plan.name]!r}')
+    if known.get(plan.name, folder) != folder:
+        raise DataError(f'{path} already lists {plan.name!r}, at {known[plan.name]!r}')
     return json.dumps(known | {plan.name: folder.replace(os.sep, '/')}, indent=2)+'\n'
 
 # %% ../../../nbs/xlm/31_scaffold.ipynb #5bd47ba3
 def check_writable(plan:Plan)->None:
     "Nothing is written over: if one file is there, none is written."
     there = [str(plan.root/f) for f in plan.files if (plan.root/f).exists()]
-    if there: raise RunError(f'{len(there)} of {len(plan.files)} files are there already, and nothing was written: {", ".join(there[:5])}'
+    if there:
+        raise RunError(f'{len(there)} of {len(plan.files)} files are there already, and nothing was written: {", ".join(there[:5])}'
                              + ('' if len(there) <= 5 else ' …'))
 
 def written(plan:Plan, path:Path|None)->list[Path]: # What was written, in order
@@ -130,8 +136,10 @@ def written(plan:Plan, path:Path|None)->list[Path]: # What was written, in order
 def reader()->argparse.ArgumentParser:
     p = argparse.ArgumentParser('xlm-scaffold', description='A new model for xlm that trains at once.')
     p.add_argument('name', help='lower-case letters, digits, underscores, e.g. my_awesome_model')
-    p.add_argument('--from', dest='begin', metavar='MODEL', help=f'begin with a copy of a core model: {", ".join(CORE)}')
-    p.add_argument('--output-dir', type=Path, default=Path('.'), metavar='D', help='where the model\'s folder is made (here)')
+    p.add_argument('--from', dest='begin', metavar='MODEL',
+                   help=f'begin with a copy of a core model: {", ".join(CORE)}')
+    p.add_argument('--output-dir', type=Path, default=Path('.'), metavar='D',
+                   help='where the model\'s folder is made (here)')
     p.add_argument('--dry-run', action='store_true', help='list exactly what would be written')
     p.add_argument('--no-xlm-models', action='store_true', help=f'do not list the model in ./{LISTING}')
     p.add_argument('--core', action='store_true', help='as a core model, in a checkout of decodelab')
