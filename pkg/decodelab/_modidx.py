@@ -6710,6 +6710,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                      'decodelab/xlm/schedules.py'),
                                          'decodelab.xlm.schedules.Rising.chance': ( 'xlm/schedules.html#rising.chance',
                                                                                     'decodelab/xlm/schedules.py'),
+                                         'decodelab.xlm.schedules.early': ('xlm/schedules.html#early', 'decodelab/xlm/schedules.py'),
                                          'decodelab.xlm.schedules.power': ('xlm/schedules.html#power', 'decodelab/xlm/schedules.py'),
                                          'decodelab.xlm.schedules.rising': ('xlm/schedules.html#rising', 'decodelab/xlm/schedules.py'),
                                          'decodelab.xlm.schedules.spread_times': ( 'xlm/schedules.html#spread_times',

@@ -69,7 +69,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "rows": ["RowsBatch", "PackedBatch", "PromptBatch", "fit", "rectangle", "prompt_of_row", "answer_of_row",
         "RowsCollator", "Seq2SeqRows", "TextRows", "PromptRows", "places", "same_text", "seen_in", "pieces", "pack",
         "PackedRows"],
-    "schedules": ["HALF_PI", "SCHEDULES", "LogLinear", "spread_times", "Rising", "power", "rising"],
+    "schedules": ["HALF_PI", "SCHEDULES", "LogLinear", "spread_times", "Rising", "power", "early", "rising"],
     "sources": ["MINI", "STAR_TASKS", "STAR_SPLITS", "STAR_SIZES", "LOCAL", "READERS", "stars", "star_row", "StarRows",
         "fresh_chunk", "fresh_star", "star_rows", "preprocess_fn", "add_source", "parse_full_name", "from_hub",
         "rows_of", "table", "rows_of_files"],
