@@ -57,7 +57,8 @@ def pad_left_truncate(examples:Sequence[Mapping[str, Any]], max_len:int, pad_tok
 def pad_dynamic(examples:Sequence[Mapping[str, Any]], pad_token_id:int, attn_extension:int=0,
                 type_extension:int=2)->BaseBatch:
     "As wide as the longest row."
-    return pad_truncate(examples, max(len(e['input_ids']) for e in examples), pad_token_id, attn_extension, type_extension)
+    return pad_truncate(examples, max(len(e['input_ids']) for e in examples), pad_token_id, attn_extension,
+                        type_extension)
 
 # %% ../../../nbs/xlm/02_batches.ipynb #05e8e044
 class DefaultCollator:
@@ -82,7 +83,8 @@ class DefaultCollatorWithDynamicPadding(DefaultCollator):
 
 # %% ../../../nbs/xlm/02_batches.ipynb #e501ae10
 def pack_sequences(examples:Mapping[str, Sequence[Sequence[int]]], # `token_ids`: a list of rows
-                   tokenizer:Tokenizer, block_size:int, drop_last:bool=True, # The unfinished block at the end; else padded
+                   tokenizer:Tokenizer, block_size:int, drop_last:bool=True,
+                   # The unfinished block at the end; else padded
                    use_bos:bool=True, **kwargs:Any)->dict[str, list[list[int]]]:
     "Blocks of exactly `block_size` ids, with no padding but perhaps the last one's."
     if tokenizer.eos_token_id is None: raise BadValue('tokenizer.eos_token_id', None, 'an id: it ends each packed text')
@@ -102,7 +104,8 @@ def token_ids_to_input_ids(example:Mapping[str, Any], tokenizer:Any=None, block_
 def token_ids_to_input_ids_and_prompt_ids(example:Mapping[str, Any], tokenizer:Any=None,
                                           block_size:int|None=None)->dict[str, Any]:
     "Prompt and answer, each cut."
-    return {'input_ids': example['input_token_ids'][:block_size], 'prompt_ids': example['prompt_token_ids'][:block_size]}
+    return {'input_ids': example['input_token_ids'][:block_size],
+            'prompt_ids': example['prompt_token_ids'][:block_size]}
 
 def ids_to_example_fn(example:Mapping[str, Any], tokenizer:Any, block_size:int|None=None)->dict[str, Any]:
     "`token_ids` with the tokenizer's own special tokens around them."

@@ -49,7 +49,8 @@ def trained(pl_module:Any)->list[torch.nn.Parameter]:
     return [p for p in pl_module.parameters() if p.requires_grad]
 
 def averaged_state(averages:Averages)->dict[str, Any]: # What a checkpoint holds under `ema`
-    return dict(decay=averages.decay, num_updates=averages.num_updates, shadow_params=[s.cpu() for s in averages.shadow])
+    return dict(decay=averages.decay, num_updates=averages.num_updates,
+                shadow_params=[s.cpu() for s in averages.shadow])
 
 def restore_averages(averages:Averages, state:dict[str, Any])->None:
     "Takes over a checkpoint's averages (the format is torch_ema's, so checkpoints of xLM are read too)."
@@ -149,13 +150,15 @@ class SpeedMonitorCallback(Callback):
 # %% ../../../nbs/xlm/11_callbacks.ipynb #c42c767e
 class Overfit(Callback):
     "Stops when every answer of the batch is written; `passed` says whether it came to that."
-    def __init__(self, metric:str='exact_match', small:float=.05): # Where nothing is predicted: a loss below `small` of its first
+    def __init__(self, metric:str='exact_match', small:float=.05):
+        # Where nothing is predicted: a loss below `small` of its first
         self.metric, self.small, self.passed, self.first, self.lines = metric, small, False, math.nan, ''
 
     def on_train_batch_end(self, trainer:Any, pl_module:Any, outputs:Any, *args:Any)->None:
         if math.isnan(self.first): self.first = float(outputs['loss'])
     def on_validation_epoch_end(self, trainer:Any, pl_module:Any)->None:
-        found = {k: float(v) for k,v in trainer.callback_metrics.items() if k.split('/')[-1]==self.metric and k.startswith('val')}
+        found = {k: float(v) for k,v in trainer.callback_metrics.items() if k.split('/')[-1]==self.metric
+                 and k.startswith('val')}
         loss = float(trainer.callback_metrics.get('train/loss', math.nan))
         self.passed = all(v==1 for v in found.values()) if found else loss < self.small*self.first
         shown = found or {'train/loss': loss}

@@ -5,17 +5,18 @@
 # %% ../../../nbs/xlm/30_commands.ipynb #99dca825
 from __future__ import annotations
 import os, sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from ..core.errors import BadValue, DecodelabError, needs
 from .discovery import Found, commands_of, discover, groups_of, listing, make_importable
 
-BUILT_IN = ('train', 'eval', 'generate', 'prepare_data', 'extract_checkpoint', 'push_to_hub', 'name', 'print_predictor_params')
+BUILT_IN = ('train', 'eval', 'generate', 'prepare_data', 'extract_checkpoint', 'push_to_hub', 'name',
+            'print_predictor_params')
 
 # %% auto #0
-__all__ = ['BUILT_IN', 'CONFIGS', 'USAGE', 'choices', 'usage', 'read_environment', 'job_of', 'job', 'run', 'outcome',
-           'with_hydra', 'warn', 'command', 'main']
+__all__ = ['BUILT_IN', 'CONFIGS', 'USAGE', 'NOISE', 'choices', 'usage', 'read_environment', 'job_of', 'job', 'run', 'outcome',
+           'quiet', 'with_hydra', 'warn', 'command', 'main']
 
 # %% ../../../nbs/xlm/30_commands.ipynb #4b253c38
 CONFIGS = Path(__file__).parent/'configs' if '__file__' in globals() else Path('pkg/decodelab/xlm/configs').resolve()
@@ -33,8 +34,8 @@ Choose (group=name):
 Often changed: job_name seed per_device_batch_size global_batch_size block_size trainer.max_steps trainer.precision
   optimizer.lr trainer_strategy=cpu compile=true resume_checkpoint_path=FILE model_only_checkpoint_path=FILE
   +eval.ckpt_path=FILE +eval.split=validation +generation.ckpt_path=FILE '+generation.prompts=["1 2 3"]'
-Any key of the configuration is changed with KEY=VALUE, a new one added with +KEY=VALUE; `xlm job_type=name experiment=…`
-shows them all. --multirun, --cfg and --info are Hydra's."""
+Any key of the configuration is changed with KEY=VALUE, a new one added with +KEY=VALUE;
+`xlm job_type=name experiment=…` shows them all. --multirun, --cfg and --info are Hydra's."""
 
 def choices(found:Sequence[Found])->dict[str, list[str]]: # Group → names
     "What can be chosen, ours and the models'."
@@ -42,13 +43,15 @@ def choices(found:Sequence[Found])->dict[str, list[str]]: # Group → names
     groups: dict[str, set[str]] = {}
     for f in [ours, *(m for m in found if not m.problem)]:
         for group,names in groups_of(f).items(): groups.setdefault(group, set()).update(names)
-    shown = ('experiment', 'debug', 'model_type', 'model', 'datamodule', 'noise_schedule', 'trainer_strategy', 'callbacks', 'loggers')
+    shown = ('experiment', 'debug', 'model_type', 'model', 'datamodule', 'noise_schedule', 'trainer_strategy',
+             'callbacks', 'loggers')
     return {g: sorted(groups[g]) for g in shown if g in groups}
 
 def usage(found:Sequence[Found])->str:
     "The help."
     jobs = [*BUILT_IN, *commands_of(found, BUILT_IN)]
-    return USAGE.format(jobs=', '.join(jobs), groups='\n'.join(f'  {g}: {", ".join(names)}' for g,names in choices(found).items()))
+    return USAGE.format(jobs=', '.join(jobs),
+                        groups='\n'.join(f'  {g}: {", ".join(names)}' for g,names in choices(found).items()))
 
 # %% ../../../nbs/xlm/30_commands.ipynb #2eff28bb
 def read_environment(path:Path)->dict[str, str]:
@@ -86,7 +89,19 @@ def outcome(cfg:Any, found:Sequence[Found])->int: # Exit status
         print(f'xlm: {e.strerror}{f": {e.filename}" if e.filename else ""} ({type(e).__name__})', file=sys.stderr)
     return 2
 
-# %% ../../../nbs/xlm/30_commands.ipynb #b470a67d
+# %% ../../../nbs/xlm/30_commands.ipynb #cf428dd5
+NOISE = ('isinstance.treespec, LeafSpec', '.srun. command is available', '.*does not have many workers',
+         'Experiment logs directory',
+         'Starting from v1.9.0', 'The number of training batches', '.*unable to log to its prefix')
+
+def quiet()->None:
+    "Nothing of what a user cannot change: advertisements, deprecations inside libraries, other machines."
+    import logging, warnings
+    for pattern in NOISE: warnings.filterwarnings('ignore', message=f'.*{pattern}')
+    for name in ('lightning.pytorch.utilities.rank_zero', 'lightning.pytorch.trainer.connectors.accelerator_connector'):
+        logging.getLogger(name).addFilter(lambda record: not any(w in record.getMessage()
+                                                                 for w in ('Tip:', 'TPU available', 'HPU')))
+
 def with_hydra(arguments:Sequence[str], found:Sequence[Found])->int:
     "Composes, checks, runs."
     needs('hydra', 'xlm')
@@ -102,6 +117,7 @@ def with_hydra(arguments:Sequence[str], found:Sequence[Found])->int:
     if plain:
         job(job_of(overrides), found)
         composed_or_why(overrides, found)
+    quiet()
     status: list[int] = []
     sys.argv = ['xlm', *arguments]
     task = hydra.main(version_base='1.3', config_path=str(CONFIGS), config_name='config')(
@@ -113,7 +129,8 @@ def with_hydra(arguments:Sequence[str], found:Sequence[Found])->int:
 def warn(found:Sequence[Found])->None:
     "What is listed and cannot be used, on the terminal."
     for f in found:
-        if f.problem: print(f'xlm: warning: {f.name or f.root} ({f.where}) cannot be used: {f.problem}', file=sys.stderr)
+        if f.problem:
+            print(f'xlm: warning: {f.name or f.root} ({f.where}) cannot be used: {f.problem}', file=sys.stderr)
 
 def command(arguments:Sequence[str])->int: # Exit status
     "`xlm` with its arguments."

@@ -38,7 +38,8 @@ def ready(found:Sequence[Found])->None:
     "Resolvers, and the search path with every usable model."
     register_resolvers()
     ModelSearchPath.folders = [f for m in found if not m.problem for f in m.configs]
-    if ModelSearchPath not in Plugins.instance().discover(SearchPathPlugin): Plugins.instance().register(ModelSearchPath)
+    if ModelSearchPath not in Plugins.instance().discover(SearchPathPlugin):
+        Plugins.instance().register(ModelSearchPath)
 
 def composed(overrides:Sequence[str], hydra_too:bool=False)->DictConfig:
     "The configuration as it comes; Hydra's own errors."
@@ -82,13 +83,16 @@ def wrong_override(e:ConfigCompositionException, overrides:Sequence[str])->Decod
     "A key that is not there."
     text = str(e)
     if (m := re.search(r"Could not override '([^']+)'\.?\s*No match in the defaults list", text)):
-        groups = re.findall(r'^\s*(?:override )?/?([\w/@.]+):', (CONFIGS/'config.yaml').read_text().split('\n\n')[0], re.M)
-        return BadValue('override', m[1], [g for g in groups if g != '_self_'], 'A group that nobody has chosen yet: +group=name.')
-    m = re.search(r"Could not override '([^']+)'", text) or re.search(r"Could not append to config\. An item is already at '([^']+)'", text)
+        groups = re.findall(r'^\s*(?:override )?/?([\w/@.]+):', (CONFIGS/'config.yaml').read_text().split('\n\n')[0],
+                            re.M)
+        return BadValue('override', m[1], [g for g in groups if g != '_self_'],
+                        'A group that nobody has chosen yet: +group=name.')
+    m = re.search(r"Could not override '([^']+)'",
+                  text) or re.search(r"Could not append to config\. An item is already at '([^']+)'", text)
     if m is None or 'Could not append' in text: return ModelError(text.split('\n')[0])
     key = m[1]
     keys = list(keys_of(composed(without_key(overrides, key))))
-    return wrong_key(key, keys)
+    return wrong_key(key, [*keys, *('experiment', 'debug', 'datamodule', 'model', 'model_type')])
 
 def wrong_key(key:str, keys:Sequence[str])->DecodelabError:
     close = nearest_key(key, keys)
@@ -104,7 +108,8 @@ def composed_or_why(overrides:Sequence[str], found:Sequence[Found]=())->DictConf
     try: return composed(overrides)
     except MissingConfigException as e: raise missing_config(e, found) from e
     except ConfigCompositionException as e: raise wrong_override(e, overrides) from e
-    except (HydraException, OmegaConfBaseException) as e: raise ModelError(f'the configuration: {str(e).splitlines()[0]}') from e
+    except (HydraException, OmegaConfBaseException) as e:
+        raise ModelError(f'the configuration: {str(e).splitlines()[0]}') from e
     except OSError as e: raise ModelError(f'the configuration: {e}') from e
 
 # %% ../../../nbs/xlm/14_composition.ipynb #15c41e6b
@@ -120,10 +125,12 @@ def located(target:str)->Any: # A class, a function, a method
         for name in names[i:]:
             if not hasattr(found, name):
                 close = nearest(name, [n for n in dir(found) if not n.startswith('_')])
-                raise ModelError(f'{target}: there is no {name!r} in {module}' + (f'. Did you mean {close!r}?' if close else ''))
+                raise ModelError(f'{target}: there is no {name!r} in {module}'
+                                 + (f'. Did you mean {close!r}?' if close else ''))
             found = getattr(found, name)
         return found
-    raise ModelError(f"{target}: no module named {names[0]!r}. A model's package must be listed: `xlm list` shows what was found")
+    raise ModelError(f"{target}: no module named {names[0]!r}. A model's package must be listed: "
+                     '`xlm list` shows what was found')
 
 def targets(node:Any, key:str='')->Iterator[tuple[str, str]]: # Key, target
     "Every `_target_` of a configuration."
@@ -145,7 +152,8 @@ def check_targets(cfg:DictConfig)->None:
 def check_chosen(cfg:DictConfig, names:Sequence[str]=('datamodule', 'model'))->None:
     "A run has a model and data."
     for name in names:
-        if not cfg.get(name): raise ModelError(f'no {name} is chosen: give {name}=… or experiment=…; `xlm list` shows what there is')
+        if not cfg.get(name):
+            raise ModelError(f'no {name} is chosen: give {name}=… or experiment=…; `xlm list` shows what there is')
     with as_written():
         missing = sorted(OmegaConf.missing_keys(cfg))
     if missing: raise ModelError(f'no value for {", ".join(missing)}: the configuration has ??? there')

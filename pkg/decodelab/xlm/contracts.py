@@ -82,7 +82,8 @@ class NoiseSchedule(Protocol):
 # %% ../../../nbs/xlm/00_contracts.ipynb #2000af7c
 class DummyNoiseSchedule(NoiseSchedule):
     "For models that draw no times from a schedule; whoever asks it is told so."
-    def refuse(self, *args:Any)->Any: raise ModelError('this model asks for a noise schedule: choose one with noise_schedule=…')
+    def refuse(self, *args:Any)->Any:
+        raise ModelError('this model asks for a noise schedule: choose one with noise_schedule=…')
     sample_t = noise_rate = total_noise = forward = __call__ = t_from_noise_rate = t_from_total_noise = refuse
 
 # %% ../../../nbs/xlm/00_contracts.ipynb #82735862
@@ -91,7 +92,7 @@ T_out = TypeVar('T_out', covariant=True)
 T_out_pred = TypeVar('T_out_pred')
 
 class LossFunction(Protocol, Generic[T_in, T_out]):
-    "The training loss: a dictionary with `loss` (a scalar) and whatever else is worth following, e.g. `batch_loss` [batch]."
+    "The training loss: `loss` (a scalar) and whatever else is worth following, e.g. `batch_loss` [batch]."
     model: Any # Set by the harness where it is None
     tokenizer: Tokenizer # Likewise
 
@@ -131,7 +132,8 @@ class Model(Protocol):
     def forward(self, input_ids:Tensor, attention_mask:Tensor|None=None, *args:Any, **kwargs:Any)->Any: ...
     def __call__(self, *args:Any, **kwargs:Any)->Any: ...
 
-UpdateFn = Callable[..., dict[str, Any]] # (batch, loss_dict, tokenizer, **extra) -> keyword arguments of `metric.update`
+UpdateFn = Callable[..., dict[str,
+                              Any]] # (batch, loss_dict, tokenizer, **extra) -> keyword arguments of `metric.update`
 
 class Metrics(Protocol):
     "One figure over an epoch."

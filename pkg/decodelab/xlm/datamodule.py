@@ -54,7 +54,8 @@ def named(managers:Mapping[str, Any])->dict[str, dict[str, Any]]:
     for split in managers:
         if split not in SPLITS: raise BadValue('datamodule.dataset_managers', split, SPLITS)
     found = {split: {name: m for name,m in (managers.get(split) or {}).items() if m is not None} for split in SPLITS}
-    if len(found['train']) > 1: raise BadValue('datamodule.dataset_managers.train', sorted(found['train']), 'one data set')
+    if len(found['train']) > 1:
+        raise BadValue('datamodule.dataset_managers.train', sorted(found['train']), 'one data set')
     for split,ms in found.items():
         for name in ms:
             if 'lm' not in name and 'prediction' not in name:
@@ -66,12 +67,14 @@ def named(managers:Mapping[str, Any])->dict[str, dict[str, Any]]:
 class TextDataModule(BaseDataModule):
     "Data sets as a configuration lists them."
     def __init__(self, tokenizer:Any, dataset_managers:Mapping[str, Any], manual_cache_dir:str='data',
-                 noise_schedule:Any=None, rewrite_manual_cache:bool=False, block_size:int=128, global_batch_size:int=512,
+                 noise_schedule:Any=None, rewrite_manual_cache:bool=False, block_size:int=128,
+                 global_batch_size:int=512,
                  verbosity:str='info', num_unconditional_samples:int|None=None, num_dataset_workers:int|None=None,
                  print_batch_fn:str|None=None): # (batch, split, tokenizer, dataloader_name)
         super().__init__()
         self.tokenizer, self.noise_schedule, self.manual_cache_dir = tokenizer, noise_schedule, manual_cache_dir
-        self.block_size, self.global_batch_size, self.num_dataset_workers = block_size, global_batch_size, num_dataset_workers
+        self.block_size, self.global_batch_size = block_size, global_batch_size
+        self.num_dataset_workers = num_dataset_workers
         self.dataset_managers = named(dataset_managers)
         self.dataloader_names = {s: dict(enumerate(ms)) for s,ms in self.dataset_managers.items()}
         self.dataloader_ids = {s: {n: i for i,n in names.items()} for s,names in self.dataloader_names.items()}

@@ -80,7 +80,8 @@ class DatasetManager:
         if unknown := sorted(set(unused)-UNUSED): raise BadValue('data set', unknown[0], sorted(KNOWN|UNUSED))
         self.collator, self.dataloader_kwargs = collator, dict(dataloader_kwargs)
         self.full_name = (full_name_debug or full_name) if flags.DEBUG_OVERFIT else full_name
-        self.source_kwargs, self.filters = dict(source_kwargs or {}), [f for f in (filter_fn, on_the_fly_filter_fn) if f]
+        self.source_kwargs, self.filters = dict(source_kwargs or {}), [f for f in (filter_fn, on_the_fly_filter_fn)
+                                                                       if f]
         self.steps = [(preprocess_function, dict(preprocess_function_kwargs or {})),
                       (on_the_fly_processor, dict(on_the_fly_processor_kwargs or {}))]
         self.group = on_the_fly_group_processor, dict(on_the_fly_group_processor_kwargs or {})
@@ -109,7 +110,8 @@ def _read(self)->Any: # Rows as the source has them
 def _split(self, rows:Any)->Any: # One part of a split that was cut in two
     wanted = self.train_test_split
     if not wanted: return rows
-    if wanted['split'] not in ('train', 'test'): raise BadValue('train_test_split.split', wanted['split'], ['train', 'test'])
+    if wanted['split'] not in ('train', 'test'):
+        raise BadValue('train_test_split.split', wanted['split'], ['train', 'test'])
     import numpy as np
     order = np.random.default_rng(wanted.get('seed', 42)).permutation(len(rows))
     cut = round(len(rows)*wanted['size']) if wanted['size'] < 1 else int(wanted['size'])
@@ -168,7 +170,8 @@ class EvalDatasetManager(DatasetManager):
 # %% ../../../nbs/xlm/06_datasets.ipynb #1fbd5bab
 class DefaultEmptyDataset(IterableDataset):
     "The same empty text again and again: what an unconditional sample begins with."
-    def __init__(self, tokenizer:Any, num_examples:int, tokenizer_kwargs:Mapping[str, Any]|None=None, empty_text:str=''):
+    def __init__(self, tokenizer:Any, num_examples:int, tokenizer_kwargs:Mapping[str, Any]|None=None,
+                 empty_text:str=''):
         self.tokenizer, self.num_examples, self.empty_text = tokenizer, num_examples, empty_text
         self.tokenizer_kwargs = dict(tokenizer_kwargs or {})
 
@@ -182,7 +185,8 @@ class UnconditionalGenerationDatasetManager:
     def __init__(self, dataset_constructor_str:str, collator:Any, num_examples:int, dataloader_kwargs:Mapping[str, Any],
                  split_by_node:bool=True, dataset_kwargs:Mapping[str, Any]|None=None, stages:Sequence[str]|None=None):
         self.make, self.collator, self.num_examples = get_function(dataset_constructor_str), collator, num_examples
-        self.dataloader_kwargs, self.dataset_kwargs, self.dataset = dict(dataloader_kwargs), dict(dataset_kwargs or {}), None
+        self.dataloader_kwargs, self.dataset_kwargs, self.dataset = dict(dataloader_kwargs), dict(dataset_kwargs
+                                                                                                  or {}), None
 
     def set_epoch(self, epoch:int)->None: "Every epoch is the same."
     def prepare_data(self, *args:Any, **kwargs:Any)->None: "Nothing to fetch."

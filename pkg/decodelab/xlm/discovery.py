@@ -24,7 +24,7 @@ class ExternalModelConflictError(DecodelabError):
 # %% auto #0
 __all__ = ['LISTING', 'PATHS', 'PACKAGES', 'CORE', 'ExternalModelConflictError', 'Found', 'config_folders', 'in_folder',
            'in_package', 'core_models', 'line_of', 'read_listing', 'parts', 'search_folders', 'listed', 'same_model',
-           'apart', 'discover', 'ModelFinder', 'elsewhere', 'make_importable', 'Command', 'read_commands',
+           'apart', 'discover', 'ModelFinder', 'elsewhere', 'forget', 'make_importable', 'Command', 'read_commands',
            'commands_of', 'groups_of', 'listing']
 
 # %% ../../../nbs/xlm/13_discovery.ipynb #5260eddc
@@ -56,9 +56,12 @@ def in_folder(name:str, root:Path, where:str)->Found:
     configs = config_folders(root, *((package,) if package else ()))
     problem = ''
     if not root.is_dir(): problem = f'{root} is no folder: correct the path in {where}, which is relative to that file'
-    elif package is None: problem = f'neither {nested}/__init__.py nor {flat}/__init__.py is there: a model is a package'
-    elif not package.name.isidentifier(): problem = f'{package.name!r} is no name that Python can import: rename the folder'
-    elif not configs: problem = f'{root} has no configs/ folder: its models, collators and experiments are described there'
+    elif package is None:
+        problem = f'neither {nested}/__init__.py nor {flat}/__init__.py is there: a model is a package'
+    elif not package.name.isidentifier():
+        problem = f'{package.name!r} is no name that Python can import: rename the folder'
+    elif not configs:
+        problem = f'{root} has no configs/ folder: its models, collators and experiments are described there'
     return Found(name, where, root, package, package.name if package else name, configs, problem)
 
 # %% ../../../nbs/xlm/13_discovery.ipynb #490ddf1d
@@ -71,7 +74,8 @@ def in_package(name:str, where:str)->Found:
         problem = f'no package {name!r} is installed: pip install it, or take it out of {where}'
         return Found(name, where, Path(name), None, name, (), problem)
     package = places[0].resolve()
-    mapped = importlib.util.find_spec(f'{name}.configs') if (package/'__init__.py').is_file() else None # editable, nested
+    own = (package/'__init__.py').is_file()
+    mapped = importlib.util.find_spec(f'{name}.configs') if own else None # editable, nested
     others = [Path(p).parent for p in (mapped.submodule_search_locations or ())] if mapped else []
     configs = config_folders(package, *others) or (config_folders(package.parent) if package.parent.name==name else ())
     problem = '' if configs else (f'the package at {package} holds no configs/: its setup must package them '
@@ -81,8 +85,9 @@ def in_package(name:str, where:str)->Found:
 def core_models()->list[Found]:
     "The models of this package."
     here = Path(__file__).parent/'models' if '__file__' in globals() else Path()
-    return [Found(n, 'core', here/n, here/n, f'decodelab.xlm.models.{n}', config_folders(here/n))
-            for n in CORE if (here/n/'__init__.py').is_file()]
+    names = sorted((f.parent.name for f in here.glob('*/__init__.py')),
+                   key=lambda n: (n not in CORE, [*CORE, n].index(n)))
+    return [Found(n, 'core', here/n, here/n, f'decodelab.xlm.models.{n}', config_folders(here/n)) for n in names]
 
 # %% ../../../nbs/xlm/13_discovery.ipynb #e2817b98
 def line_of(text:str, key:str)->int:
@@ -98,9 +103,11 @@ def read_listing(path:Path)->dict[str, tuple[str, int]]: # Name → (folder, lin
         return dict(pairs)
     try: found = json.loads(text, object_pairs_hook=once)
     except json.JSONDecodeError as e: raise DataError(f'{path}, line {e.lineno}, column {e.colno}: {e.msg}') from e
-    if not isinstance(found, dict): raise DataError(f'{path}, line 1: got {type(found).__name__}; allowed: {{"name": "folder"}}')
+    if not isinstance(found, dict):
+        raise DataError(f'{path}, line 1: got {type(found).__name__}; allowed: {{"name": "folder"}}')
     for name,folder in found.items():
-        if not isinstance(folder, str): raise DataError(f'{path}, line {line_of(text, name)}: {name!r} has {folder!r} for a folder')
+        if not isinstance(folder, str):
+            raise DataError(f'{path}, line {line_of(text, name)}: {name!r} has {folder!r} for a folder')
     return {name: (folder, line_of(text, name)) for name,folder in found.items()}
 
 # %% ../../../nbs/xlm/13_discovery.ipynb #eb83b7bd
@@ -119,7 +126,8 @@ def listed(here:Path, environment:Mapping[str, str])->Iterator[Found]:
     for folder,why in search_folders(here, environment):
         path = folder/LISTING
         if path.is_file():
-            for name,(root, line) in read_listing(path).items(): yield in_folder(name, folder/root, f'{path}, line {line}')
+            for name,(root, line) in read_listing(path).items():
+                yield in_folder(name, folder/root, f'{path}, line {line}')
         elif why==PATHS:
             problem = f'{folder} is no folder' if not folder.is_dir() else f'{folder} holds no {LISTING}'
             yield Found('', f'{PATHS}', folder, None, '', (), problem)
@@ -157,7 +165,8 @@ class ModelFinder:
     def find_spec(self, fullname:str, path:Any=None, target:Any=None)->ModuleSpec|None:
         place = self.places.get(fullname)
         if place is None: return None
-        return importlib.util.spec_from_file_location(fullname, place/'__init__.py', submodule_search_locations=[str(place)])
+        return importlib.util.spec_from_file_location(fullname, place/'__init__.py',
+                                                      submodule_search_locations=[str(place)])
 
 def elsewhere(found:Found)->str:
     "The place of another package of that name that Python would import; empty if there is none."
@@ -167,13 +176,20 @@ def elsewhere(found:Found)->str:
     origin = Path(spec.origin)
     return '' if found.package and origin.parent.resolve()==found.package.resolve() else spec.origin
 
+def forget()->None:
+    "Models of an earlier search, in the same process, are looked for again."
+    for finder in [f for f in sys.meta_path if isinstance(f, ModelFinder)]:
+        sys.meta_path.remove(finder)
+        for name in [m for m in sys.modules if m.partition('.')[0] in finder.places]: del sys.modules[name]
+
 def make_importable(found:Sequence[Found])->None:
     "Puts the models of folders within reach of `import`."
-    sys.meta_path[:] = [f for f in sys.meta_path if not isinstance(f, ModelFinder)]
+    forget()
     folders = [f for f in found if f.package and not f.problem and f.where not in ('core', PACKAGES)]
     for f in folders:
         if other := elsewhere(f):
-            raise ExternalModelConflictError(f'Duplicate model name: {f.name}: {f.place} and the Python package at {other}. '
+            raise ExternalModelConflictError(f'Duplicate model name: {f.name}: {f.place} and the Python package '
+                                             f'at {other}. '
                                              'Rename the model.')
     sys.meta_path.insert(0, ModelFinder({f.module: f.package for f in folders if f.package}))
 
@@ -200,10 +216,11 @@ def commands_of(found:Sequence[Found], built_in:Iterable[str]=())->dict[str, Com
     known: dict[str, Command] = {}
     for path in dict.fromkeys(f/'commands.yaml' for m in found if not m.problem for f in m.configs):
         for command in read_commands(path) if path.is_file() else ():
-            if command.job_type in set(built_in):
-                raise ExternalModelConflictError(f'Duplicate command name: {command.job_type} of {path} and the built-in one')
+            job = command.job_type
+            if job in set(built_in):
+                raise ExternalModelConflictError(f'Duplicate command name: {job} of {path} and the built-in one')
             if other := known.get(command.job_type):
-                raise ExternalModelConflictError(f'Duplicate command name: {command.job_type} of {other.where} and {path}')
+                raise ExternalModelConflictError(f'Duplicate command name: {job} of {other.where} and {path}')
             known[command.job_type] = command
     return known
 
@@ -213,7 +230,8 @@ def groups_of(found:Found)->dict[str, list[str]]: # Group → names of its confi
     files = sorted({f.relative_to(folder) for folder in found.configs for f in folder.rglob('*.y*ml')})
     groups: dict[str, list[str]] = {}
     for f in files:
-        if f.parts[0] != 'lightning_train' and len(f.parts) > 1: groups.setdefault('/'.join(f.parts[:-1]), []).append(f.stem)
+        if f.parts[0] != 'lightning_train' and len(f.parts) > 1:
+            groups.setdefault('/'.join(f.parts[:-1]), []).append(f.stem)
     return groups
 
 def listing(found:Sequence[Found])->str: # Text

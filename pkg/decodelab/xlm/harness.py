@@ -78,9 +78,11 @@ def schedule(optimizer:torch.optim.Optimizer, name:str, # Of Transformers: const
     if name not in names: raise BadValue('lr_scheduler.name', name, names)
     if num_warmup_steps is None:
         if fraction_warmup_steps is None or num_training_steps is None:
-            raise BadValue('lr_scheduler.num_warmup_steps', None, 'a number, or fraction_warmup_steps with num_training_steps')
+            raise BadValue('lr_scheduler.num_warmup_steps', None,
+                           'a number, or fraction_warmup_steps with num_training_steps')
         num_warmup_steps = int(num_training_steps*fraction_warmup_steps)
-    made = get_scheduler(name, optimizer, num_warmup_steps, num_training_steps, scheduler_specific_kwargs=kwargs or None)
+    made = get_scheduler(name, optimizer, num_warmup_steps, num_training_steps,
+                         scheduler_specific_kwargs=kwargs or None)
     return LRSchedulerWithConfig(scheduler=made, interval=interval, frequency=frequency, monitor=monitor, strict=strict)
 
 # %% ../../../nbs/xlm/12_harness.ipynb #72177e0f
@@ -182,7 +184,8 @@ def parameter_groups(model:Any)->list[dict[str, Any]]: # What an optimizer takes
     "Without weight decay where the model says so."
     if hasattr(model, 'get_param_groups'): return model.get_param_groups()
     names = ('get_named_params_for_weight_decay', 'get_named_params_for_no_weight_decay')
-    if not all(own_method(model, n) for n in names): return [{'params': [p for p in model.parameters() if p.requires_grad]}]
+    if not all(own_method(model, n) for n in names):
+        return [{'params': [p for p in model.parameters() if p.requires_grad]}]
     with_decay, without = ([p for _,p in getattr(model, n)()] for n in names)
     return [{'params': with_decay}, {'params': without, 'weight_decay': 0.}]
 
@@ -202,13 +205,15 @@ def compute_loss(self, batch:Any, batch_idx:int|None=None, dataloader_idx:int|No
     "The loss's dictionary, or the predictor's, by the loader's name."
     name = dataloader_name or 'lm'
     if 'prediction' in name:
-        if self.predictor is None: raise ModelError(f'loader {name!r} is for a predictor, and the configuration has none')
+        if self.predictor is None:
+            raise ModelError(f'loader {name!r} is for a predictor, and the configuration has none')
         batch = self.prepare_batch_for_prediction(batch)
         return self.predictor.predict(batch, batch_idx, dataloader_idx, name)
     if self.loss_function is None: raise ModelError(f'loader {name!r} is for a loss, and the configuration has none')
     found = loss_call(self.loss_function)(batch, batch_idx, dataloader_idx, name)
     if not isinstance(found, Mapping) or found.get('loss') is None:
-        raise ModelError(f'{type(self.loss_function).__name__} gave {type(found).__name__}, not a dictionary with "loss"')
+        who, what = type(self.loss_function).__name__, type(found).__name__
+        raise ModelError(f'{who} gave {what}, not a dictionary with "loss"')
     return found
 
 def check(self, found:Mapping[str, Any], batch:Any, split:str, name:str, batch_idx:int)->None:
@@ -218,7 +223,7 @@ def check(self, found:Mapping[str, Any], batch:Any, split:str, name:str, batch_i
     where = f'{split}/{name}, step {self.trainer.global_step}, epoch {self.trainer.current_epoch}, batch {batch_idx}'
     raise bad_loss(loss, found, batch, where, self.predictions_dir.parent)
 
-Harness.prepare_batch_for_prediction, Harness.compute_loss, Harness.check = prepare_batch_for_prediction, compute_loss, check
+for f in (prepare_batch_for_prediction, compute_loss, check): setattr(Harness, f.__name__, f)
 
 # %% ../../../nbs/xlm/12_harness.ipynb #85f0a907
 def figures(self, split:str, name:str, batch:Any, found:dict[str, Any])->None:
@@ -242,9 +247,11 @@ def step(self, split:str, batch:Any, batch_idx:int, dataloader_idx:int|None)->di
 
 Harness.figures, Harness.step = figures, step
 Harness.training_step = lambda self, batch, batch_idx: self.step('train', batch, batch_idx, 0)
-Harness.validation_step = lambda self, batch, batch_idx, dataloader_idx=0: self.step('val', batch, batch_idx, dataloader_idx)
+Harness.validation_step = lambda self, batch, batch_idx, dataloader_idx=0: self.step('val', batch, batch_idx,
+                                                                                     dataloader_idx)
 Harness.test_step = lambda self, batch, batch_idx, dataloader_idx=0: self.step('test', batch, batch_idx, dataloader_idx)
-Harness.predict_step = lambda self, batch, batch_idx, dataloader_idx=0: self.step('predict', batch, batch_idx, dataloader_idx)
+Harness.predict_step = lambda self, batch, batch_idx, dataloader_idx=0: self.step('predict', batch, batch_idx,
+                                                                                  dataloader_idx)
 
 # %% ../../../nbs/xlm/12_harness.ipynb #37c5b9d1
 def show_batch(self, batch:Any, split:str, index:int)->None:
@@ -285,7 +292,9 @@ def ends(split:str)->Callable[..., None]:
     return hook
 
 Harness.get_predictions_file_path = Harness.predictions_jsonl_path = get_predictions_file_path
-Harness.on_validation_batch_end, Harness.on_test_batch_end, Harness.on_predict_batch_end = map(ends, ('val', 'test', 'predict'))
+Harness.on_validation_batch_end, Harness.on_test_batch_end, Harness.on_predict_batch_end = map(ends,
+                                                                                               ('val', 'test',
+                                                                                                'predict'))
 
 # %% ../../../nbs/xlm/12_harness.ipynb #63809c70
 def on_before_optimizer_step(self, optimizer:Any)->None:

@@ -63,13 +63,14 @@ def harness_of(cfg:DictConfig, data:Any)->Harness:
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #bdf522eb
 def listed(node:Any)->list[Any]:
-    "Callbacks or loggers: the values of a mapping."
-    return [build(v) for v in (node or {}).values() if v is not None]
+    "Callbacks or loggers: the values of a mapping; settings of one that is not chosen are no callback."
+    return [build(v) for v in (node or {}).values() if v is not None and '_target_' in v]
 
 def trainer_of(cfg:DictConfig, **kwargs:Any)->Any:
     "Lightning's trainer with the run's callbacks and loggers."
     callbacks, loggers = listed(cfg.get('callbacks')), listed(cfg.get('loggers'))
-    return build(cfg.trainer, _partial_=True, _convert_='all')(**{'callbacks': callbacks, 'logger': loggers or False} | kwargs)
+    return build(cfg.trainer, _partial_=True, _convert_='all')(**{'callbacks': callbacks,
+                                                                  'logger': loggers or False} | kwargs)
 
 def folder_of(cfg:DictConfig)->Path:
     "Where this run writes."
@@ -89,7 +90,7 @@ def report(cfg:DictConfig, name:str, found:Mapping[str, Any])->None:
 def newest_checkpoint(cfg:DictConfig)->Path|None:
     "Where to go on from: the path that was given, else the newest that a run of this name left."
     if cfg.get('resume_checkpoint_path'): return Path(cfg.resume_checkpoint_path)
-    if not cfg.get('resume_from_checkpoint') or not cfg.trainer.get('enable_checkpointing', True): return None
+    if not cfg.get('resume_from_checkpoint') or cfg.trainer.get('enable_checkpointing') is False: return None
     found = [p for n in ('last', 'on_exception') if (p := Path(cfg.checkpointing_dir)/f'{n}.ckpt').is_file()]
     return max(found, key=lambda p: p.stat().st_mtime, default=None)
 
@@ -129,7 +130,8 @@ def weights_for(cfg:DictConfig, section:str)->Path:
     if given: return Path(given)
     folder = Path(cfg.checkpointing_dir)
     found = next((p for n in ('best', 'last') if (p := folder/f'{n}.ckpt').is_file()), None)
-    if found is None: raise DataError(f'no weights: give +{section}.ckpt_path=…; {folder} holds neither best.ckpt nor last.ckpt')
+    if found is None:
+        raise DataError(f'no weights: give +{section}.ckpt_path=…; {folder} holds neither best.ckpt nor last.ckpt')
     return found
 
 def load_weights(harness:Harness, path:Path, apply_ema:bool=True)->None:
@@ -170,7 +172,8 @@ def output_of(cfg:DictConfig)->Path|None:
     return Path(str(folder or '.'))/str(name or 'predictions.jsonl')
 
 def free_output(path:Path|None)->None:
-    if path is not None and path.exists(): raise BadValue('generation.output_dir', str(path), 'a file that is not there yet')
+    if path is not None and path.exists():
+        raise BadValue('generation.output_dir', str(path), 'a file that is not there yet')
 
 def generate(cfg:DictConfig)->int:
     "Writes what the predictor makes of every prediction loader of `predict`, or of `+generation.prompts=[…]`."
@@ -179,7 +182,8 @@ def generate(cfg:DictConfig)->int:
     data, harness, trainer = loaded(cfg, 'generation')
     if (prompts := OmegaConf.select(cfg, 'generation.prompts')) is not None:
         return write_texts(harness, list(prompts), path or folder_of(cfg)/'predictions.jsonl')
-    if not data.dataset_managers['predict']: raise ModelError('nothing to generate from: datamodule.dataset_managers.predict is empty')
+    if not data.dataset_managers['predict']:
+        raise ModelError('nothing to generate from: datamodule.dataset_managers.predict is empty')
     if path is not None: harness.get_predictions_file_path = lambda *args, **kwargs: path
     trainer.predict(harness, datamodule=data, return_predictions=False)
     for f in [path] if path else sorted(harness.predictions_dir.rglob('*.jsonl')):
@@ -215,7 +219,8 @@ def extract_checkpoint(cfg:DictConfig)->int:
     target = asked(cfg, 'post_training', 'model_state_dict_path')
     folder = asked(cfg, 'post_training', 'output_dir')
     if not given: raise ModelError('no checkpoint: give +post_training.checkpoint_path=…')
-    if not (target or folder): raise ModelError('nowhere to write: give +post_training.output_dir=FOLDER (weights, configuration '
+    if not (target or folder):
+        raise ModelError('nowhere to write: give +post_training.output_dir=FOLDER (weights, configuration '
                                                 'and hash of the code) or +post_training.model_state_dict_path=FILE')
     harness = harness_of(cfg, data_of(cfg))
     load_weights(harness, Path(given), bool(OmegaConf.select(cfg, 'post_training.apply_ema', default=True)))
@@ -228,11 +233,13 @@ def push_to_hub(cfg:DictConfig)->int:
     "A shared folder of the weights, sent to `+hub.repo_id=…`."
     repo = OmegaConf.select(cfg, 'hub.repo_id')
     if not repo: raise ModelError('no repository: give +hub.repo_id=owner/name')
-    given = asked(cfg, 'hub', 'checkpoint_path') or asked(cfg, 'none', 'hub_checkpoint_path', 'model_only_checkpoint_path')
+    given = asked(cfg, 'hub', 'checkpoint_path') or asked(cfg, 'none', 'hub_checkpoint_path',
+                                                          'model_only_checkpoint_path')
     harness = harness_of(cfg, data_of(cfg))
     load_weights(harness, Path(given) if given else weights_for(cfg, 'hub'))
     folder = harness.save_shared(folder_of(cfg)/'shared')
-    private, message = bool(OmegaConf.select(cfg, 'hub.private', default=True)), OmegaConf.select(cfg, 'hub.commit_message')
+    private, message = bool(OmegaConf.select(cfg, 'hub.private', default=True)), OmegaConf.select(cfg,
+                                                                                                  'hub.commit_message')
     print(push_shared(folder, str(repo), private, OmegaConf.select(cfg, 'hub.revision'), str(message or cfg.job_name)))
     return 0
 

@@ -49,7 +49,8 @@ class TimestepEmbedder(nn.Module):
     "A time as features: waves, then two linear layers."
     def __init__(self, hidden_size:int, frequency_embedding_size:int=256, max_period:int=10000):
         super().__init__()
-        self.mlp = nn.Sequential(nn.Linear(frequency_embedding_size, hidden_size), nn.SiLU(), nn.Linear(hidden_size, hidden_size))
+        self.mlp = nn.Sequential(nn.Linear(frequency_embedding_size, hidden_size), nn.SiLU(),
+                                 nn.Linear(hidden_size, hidden_size))
         half = frequency_embedding_size//2
         self.register_buffer('freqs', torch.exp(-math.log(max_period)*torch.arange(half).float()/half))
 
@@ -61,14 +62,15 @@ class TimestepEmbedder(nn.Module):
 def attention_bias(mask:Tensor|None)->Tensor|None: # Broadcasts to [batch, heads, query, key]
     "True where a key may be seen; `[batch, key]` or `[batch, query, key]`."
     if mask is None: return None
-    if mask.ndim not in (2, 3): raise BadValue('attention_mask', tuple(mask.shape), '[batch, key] or [batch, query, key]')
+    if mask.ndim not in (2, 3):
+        raise BadValue('attention_mask', tuple(mask.shape), '[batch, key] or [batch, query, key]')
     return mask.bool()[:,None,None] if mask.ndim==2 else mask.bool()[:,None]
 
 class RotaryAttention(nn.Module):
     "What both kinds of layers share; parameters lie in the layer itself."
     n_heads: int
     head_dim: int
-    rotary_emb: RotaryEmbedding|None = None
+    rotary_emb: RotaryEmbedding|None
     attn_qkv: nn.Linear
     o_proj: nn.Linear
 
@@ -82,7 +84,8 @@ class RotaryAttention(nn.Module):
         return torch.cat([turned, x[...,self.rotary_emb_dim:]], -1)
     def attend(self, x:Tensor, mask:Tensor|None, positions:Tensor|None, dropout:float)->Tensor:
         if self.rotary_emb is None: raise BadValue('rotary_emb', None, 'one that was set by set_rotary_emb()')
-        q, k, v = (part.unflatten(-1, (self.n_heads, self.head_dim)).transpose(1, 2) for part in self.attn_qkv(x).chunk(3, -1))
+        q, k, v = (part.unflatten(-1, (self.n_heads, self.head_dim)).transpose(1, 2)
+                   for part in self.attn_qkv(x).chunk(3, -1))
         q, k = (self.apply_rotary_pos_emb(part, positions).to(v.dtype) for part in (q, k))
         out = F.scaled_dot_product_attention(q, k, v, attention_bias(mask), dropout if self.training else 0.)
         return self.o_proj(out.transpose(1, 2).flatten(2))
@@ -93,6 +96,7 @@ class RotaryTransformerLayer(RotaryAttention):
     def __init__(self, d_model:int, nhead:int, dim_feedforward:int|None=None, dropout:float=.1, activation:str='relu',
                  layer_norm_eps:float=1e-5, force_flash_attn:bool=False):
         super().__init__()
+        self.rotary_emb = None
         if d_model % nhead: raise BadValue('nhead', nhead, f'a divisor of d_model {d_model}')
         wide = dim_feedforward or 4*d_model
         self.n_heads, self.dim, self.head_dim, self.dropout = nhead, d_model, d_model//nhead, dropout
@@ -100,7 +104,8 @@ class RotaryTransformerLayer(RotaryAttention):
         self.attn_qkv, self.o_proj = nn.Linear(d_model, 3*d_model, bias=False), nn.Linear(d_model, d_model, bias=False)
         self.mlp = nn.Sequential(nn.Linear(d_model, wide), activation_of(activation), nn.Linear(wide, d_model))
 
-    def forward(self, inp:Tensor, attention_mask:Tensor|None=None, positions:Tensor|None=None, block_mask:Any=None)->Tensor:
+    def forward(self, inp:Tensor, attention_mask:Tensor|None=None, positions:Tensor|None=None,
+                block_mask:Any=None)->Tensor:
         drop = lambda x: F.dropout(x, self.dropout, self.training)
         inp = inp + drop(self.attend(self.norm1(inp), attention_mask, positions, self.dropout))
         return inp + drop(self.mlp(self.norm2(inp)))
@@ -165,6 +170,7 @@ class DDiTLayer(RotaryAttention):
     def __init__(self, d_model:int, nhead:int, dim_feedforward:int|None=None, dropout:float=.1, activation:str='relu',
                  layer_norm_eps:float=1e-5, d_cond:int|None=None, force_flash_attn:bool=False):
         super().__init__()
+        self.rotary_emb = None
         wide = dim_feedforward or 4*d_model
         self.n_heads, self.dim, self.head_dim, self.dropout = nhead, d_model, d_model//nhead, dropout
         self.norm1, self.norm2 = LayerNormAndScale(d_model, layer_norm_eps), LayerNormAndScale(d_model, layer_norm_eps)

@@ -103,19 +103,19 @@ class Loader:
 
     def __iter__(self)->Iterator[Any]: return self.begin(*self.where())
 
-# %% ../../../nbs/xlm/03_loaders.ipynb #ba95c62f
-def workers(kwargs:Mapping[str, Any], cuda:bool)->dict[str, Any]: # As torch's loader takes them
-    "What holds for workers is left out where there are none; memory is pinned only where a GPU reads it."
+# %% ../../../nbs/xlm/03_loaders.ipynb #0c87a37e
+def workers(kwargs:Mapping[str, Any], accelerator:bool)->dict[str, Any]: # As torch's loader takes them
+    "What holds for workers is left out where there are none; memory is pinned only where an accelerator reads it."
     asked = {k: v for k,v in kwargs.items() if k in HERE and v is not None}
     if not asked.get('num_workers'):
         for k in ('persistent_workers', 'prefetch_factor', 'timeout', 'multiprocessing_context'): asked.pop(k, None)
-    return asked | {'pin_memory': bool(asked.get('pin_memory')) and cuda}
+    return asked | {'pin_memory': bool(asked.get('pin_memory')) and accelerator}
 
 def begin(self, epoch:int, start:int)->Iterator[Any]:
     order = list(batches(len(self.rows), self.batch_size, self.seed, epoch, start, self.shuffle, self.drop_last,
                          isinstance(self.rows, Endless), self.rank, self.world))
     yield from DataLoader(Rows(self.rows), batch_sampler=order, collate_fn=Collate(self.collator),
-                          **workers(self.kwargs, torch.cuda.is_available()))
+                          **workers(self.kwargs, torch.accelerator.is_available()))
 
 Loader.begin = begin
 
@@ -123,4 +123,4 @@ Loader.begin = begin
 def iterable_loader(dataset:IterableDataset, collator:Callable[[list], Any], kwargs:Mapping[str, Any])->DataLoader:
     "A loader of a data set that has no places."
     return DataLoader(dataset, batch_size=kwargs.get('batch_size', 1), collate_fn=collator,
-                      **workers(kwargs, torch.cuda.is_available()))
+                      **workers(kwargs, torch.accelerator.is_available()))

@@ -70,7 +70,8 @@ class TokenAccuracy(MeanMetricWithComputedValue):
     "The share of places that agree, row by row; a row with nothing to predict does not count."
     def update(self, pred:Tensor, target:Tensor, pred_mask:Tensor|None=None)->None:
         pred, target = widened(pred, target, NOTHING)
-        counted = torch.ones_like(pred, dtype=torch.bool) if pred_mask is None else widened(pred_mask, pred, 0)[0].bool()
+        counted = torch.ones_like(pred, dtype=torch.bool) if pred_mask is None else widened(pred_mask, pred,
+                                                                                            0)[0].bool()
         total = counted.sum(-1)
         super().update((((pred==target) & counted).sum(-1)/total.clamp_min(1))[total > 0])
 
@@ -98,7 +99,8 @@ def seq2seq_exact_match_update_fn(batch:Any, loss_dict:Any, tokenizer:Any=None)-
 def seq2seq_token_accuracy_update_fn(batch:Any, loss_dict:Any, tokenizer:Any=None)->dict[str, Any]:
     "Places where one of the two has a token."
     pred, target = answers(batch, loss_dict, tokenizer)
-    return {'pred': pred, 'target': target, 'pred_mask': (pred != tokenizer.pad_token_id) | (target != tokenizer.pad_token_id)}
+    return {'pred': pred, 'target': target,
+            'pred_mask': (pred != tokenizer.pad_token_id) | (target != tokenizer.pad_token_id)}
 
 def steps_taken_update_fn(batch:Any, loss_dict:Mapping[str, Any], tokenizer:Any=None)->dict[str, Any]:
     "Steps that the predictor took."

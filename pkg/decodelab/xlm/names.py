@@ -27,7 +27,8 @@ Model._is_protocol = True # a stub: the harness does not call what nobody has wr
 
 class RankedLogger(logging.LoggerAdapter):
     "A logger that says which process speaks, or speaks in the first one only."
-    def __init__(self, name:str=__name__, rank_zero_only:bool=False, extra:Mapping[str, object]|None=None, stacklevel:int=2):
+    def __init__(self, name:str=__name__, rank_zero_only:bool=False, extra:Mapping[str, object]|None=None,
+                 stacklevel:int=2):
         super().__init__(logging.getLogger(name), extra)
         self.rank_zero_only = rank_zero_only
 
@@ -67,22 +68,27 @@ def select_random_indices(inp_shape:Sequence[int], # [batch, length]
                           score_mode:str='logits', # logits, or uprobs: unnormalised probabilities
                          )->Tensor: # bool [batch, length]
     "Chooses places of each row, the best or at random; a row that has too few of them is an error."
-    if selection_mode not in ('greedy', 'sample'): raise BadValue('selection_mode', selection_mode, ['greedy', 'sample'])
+    if selection_mode not in ('greedy', 'sample'):
+        raise BadValue('selection_mode', selection_mode, ['greedy', 'sample'])
     if score_mode not in ('logits', 'uprobs'): raise BadValue('score_mode', score_mode, ['logits', 'uprobs'])
-    allowed = torch.ones(*inp_shape, dtype=torch.bool, device=num_unmask.device) if select_from_mask is None else select_from_mask
-    if (num_unmask > allowed.sum(-1)).any(): raise BadValue('num_unmask', num_unmask.tolist(), f'at most {allowed.sum(-1).tolist()}')
+    allowed = torch.ones(*inp_shape, dtype=torch.bool,
+                         device=num_unmask.device) if select_from_mask is None else select_from_mask
+    if (num_unmask > allowed.sum(-1)).any():
+        raise BadValue('num_unmask', num_unmask.tolist(), f'at most {allowed.sum(-1).tolist()}')
     score = torch.zeros(*inp_shape, device=num_unmask.device) if selection_score is None else selection_score
     if selection_mode=='sample' or selection_score is None:
         score = exponential_race(score/temperature if score_mode=='logits' else score.log())
     order = score.masked_fill(~allowed, float('-inf')).argsort(dim=-1, descending=True, stable=True)
-    rank = torch.empty_like(order).scatter_(-1, order, torch.arange(order.shape[-1], device=order.device).expand_as(order))
+    rank = torch.empty_like(order).scatter_(-1, order, torch.arange(order.shape[-1],
+                                                                    device=order.device).expand_as(order))
     return rank < num_unmask[:,None]
 
 # %% ../../../nbs/xlm/18_names.ipynb #4473f00d
 def remove_trailing_pads(text:str, tokenizer:Any, tokens_to_remove:Sequence[str]|None=None)->str:
     "Text without the padding at its end."
     tokens = sorted(filter(None, tokens_to_remove or [tokenizer.pad_token]), key=len, reverse=True)
-    while ended := next((t for t in tokens if text.endswith(t)), None): text = text.removesuffix(ended).removesuffix(' ')
+    while ended := next((t for t in tokens if text.endswith(t)), None):
+        text = text.removesuffix(ended).removesuffix(' ')
     return text
 
 def print_config_tree(cfg:Any, print_order:Sequence[str]=(), resolve:bool=True, save_to_file:bool|str=False)->None:
@@ -91,4 +97,5 @@ def print_config_tree(cfg:Any, print_order:Sequence[str]=(), resolve:bool=True, 
     from decodelab.xlm.harness import unresolved_container
     text = OmegaConf.to_yaml(OmegaConf.create(unresolved_container(cfg)) if resolve else cfg)
     print(text)
-    if save_to_file: (Path(str(cfg.paths.run_dir if save_to_file is True else save_to_file))/'config_tree.log').write_text(text)
+    if save_to_file:
+        (Path(str(cfg.paths.run_dir if save_to_file is True else save_to_file))/'config_tree.log').write_text(text)

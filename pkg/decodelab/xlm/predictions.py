@@ -108,8 +108,10 @@ def own_rows(batch:Any, preds:Mapping[str, Any], predictor:Any, args:tuple)->lis
 # %% ../../../nbs/xlm/10_predictions.ipynb #d9333c38
 class LogPredictions:
     "Writes every prediction of a prediction loader."
-    def __init__(self, writers:Sequence[Any]|None=None, inject_target:str|None=None, # The batch's ids to write as `truth`
-                 additional_fields_from_batch:Sequence[str]|None=None, fields_to_keep_in_output:Sequence[str]|None=None):
+    def __init__(self, writers:Sequence[Any]|None=None, inject_target:str|None=None,
+                 # The batch's ids to write as `truth`
+                 additional_fields_from_batch:Sequence[str]|None=None,
+                 fields_to_keep_in_output:Sequence[str]|None=None):
         extra = list(additional_fields_from_batch or [])
         fields = None if fields_to_keep_in_output is None else [*fields_to_keep_in_output, *extra]
         self.writers = [writer(w, fields) for w in writers or []]

@@ -45,7 +45,8 @@ def value(node:ast.expr, source:str)->Any: # What an expression is worth
         case ast.IfExp(): return at(node.body) if at(node.test) else at(node.orelse)
         case ast.BoolOp(op=ast.And()): return all(at(n) for n in node.values)
         case ast.BoolOp(op=ast.Or()): return any(at(n) for n in node.values)
-        case ast.Compare(ops=[op], comparators=[right]) if type(op) in COMPARE: return COMPARE[type(op)](at(node.left), at(right))
+        case ast.Compare(ops=[op], comparators=[right]) if type(op) in COMPARE:
+            return COMPARE[type(op)](at(node.left), at(right))
         case ast.Call(func=ast.Name(id=name), keywords=[]) if name in CALLS: return CALLS[name](*map(at, node.args))
     raise BadValue('eval', source, f'arithmetic, comparisons, `a if c else b` and {", ".join(CALLS)}',
                    'Other Python in a configuration is not run.')

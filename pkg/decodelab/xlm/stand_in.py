@@ -16,8 +16,10 @@ NAMES: dict[str, tuple[str, ...]] = { # Module of xLM → modules here that hold
     'harness': ('harness', 'contracts', 'predictions'), 'metrics': ('metrics',), 'flags': ('flags',),
     'datamodule': ('contracts', 'tokenizers', 'batches', 'datasets', 'datamodule', 'loaders'),
     'noise': ('contracts', 'schedules'), 'log_predictions': ('predictions',), 'model': ('names',),
-    'utils.rank_zero': ('names',), 'utils.text': ('names',), 'utils.rich_utils': ('names',), 'utils.imports': ('datasets',),
-    'utils.nn': ('names', 'batches', 'categorical'), 'utils.ema': ('callbacks',), 'utils.omegaconf_resolvers': ('resolvers',),
+    'utils.rank_zero': ('names',), 'utils.text': ('names',), 'utils.rich_utils': ('names',),
+                                     'utils.imports': ('datasets',),
+    'utils.nn': ('names', 'batches', 'categorical'), 'utils.ema': ('callbacks',),
+                                     'utils.omegaconf_resolvers': ('resolvers',),
     'utils.speed_monitor_callback': ('callbacks',), 'utils.checkpoint_with_thinning': ('callbacks',),
     'utils.on_exception_checkpoint': ('callbacks',), 'external_models': ('discovery',), 'tasks.star': ('sources',),
     'modules.rotary_transformer': ('layers',), 'modules.position': ('layers',), 'modules.ddit_simple': ('layers',)}
@@ -37,8 +39,9 @@ class Borrowed(ModuleType):
             if hasattr(module, name): return getattr(module, name)
             known += [n for n in dir(module) if not n.startswith('_')]
         close = nearest(name, known)
-        raise AttributeError(f'{self.__name__} of decodelab has no {name!r}' + (f'. Did you mean {close!r}?' if close else
-                             ': it stands in for the part of xlm-core that models import; for the rest, pip install xlm-core'))
+        raise AttributeError(f'{self.__name__} of decodelab has no {name!r}'
+                             + (f'. Did you mean {close!r}?' if close else
+                             ': it has the part of xlm-core that models import; for the rest, pip install xlm-core'))
 
 class Stand:
     "Finds and makes the modules of `xlm`."

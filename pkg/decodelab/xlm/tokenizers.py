@@ -79,7 +79,8 @@ SimpleSpaceTokenizer._decode = _decode
 def for_numbers(cls, vocab_size:int, # Words `0` to `vocab_size-1`
                 **kwargs:Any)->SimpleSpaceTokenizer:
     "The vertices of a graph as words."
-    if not isinstance(vocab_size, int) or vocab_size < 1: raise BadValue('vocab_size', vocab_size, 'a whole number from 1')
+    if not isinstance(vocab_size, int) or vocab_size < 1:
+        raise BadValue('vocab_size', vocab_size, 'a whole number from 1')
     return cls([str(i) for i in range(vocab_size)], **kwargs)
 
 def from_txt(cls, txt_file:str|Path, **kwargs:Any)->SimpleSpaceTokenizer:

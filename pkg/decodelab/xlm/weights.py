@@ -31,7 +31,8 @@ def read_checkpoint(path:Path|str)->dict[str, Any]:
     if not path.is_file(): raise DataError(f'{path}: no such checkpoint' + others(path))
     try: found = torch.load(path, map_location='cpu', weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as e:
-        raise DataError(f'{path} is no readable checkpoint ({str(e).splitlines()[0][:120]}): delete it{others(path)}') from e
+        why = str(e).splitlines()[0][:120]
+        raise DataError(f'{path} is no readable checkpoint ({why}): delete it{others(path)}') from e
     if not isinstance(found, dict): raise DataError(f'{path} holds {type(found).__name__}, not a checkpoint')
     return found
 
@@ -76,7 +77,8 @@ def extract_model_weights(self)->dict[str, torch.Tensor]:
 def save_model_weights(self, path:Path|str, overwrite:bool=False)->None:
     "Weights alone, by the file's ending: safetensors, else torch's format."
     path = Path(path)
-    if path.exists() and not overwrite: raise BadValue('path', str(path), 'a file that is not there yet, or overwrite=true')
+    if path.exists() and not overwrite:
+        raise BadValue('path', str(path), 'a file that is not there yet, or overwrite=true')
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix=='.safetensors':
         from safetensors.torch import save
@@ -98,9 +100,11 @@ def from_checkpoint(cls, checkpoint_path:Path|str, cfg:Any=None, tokenizer:Any=N
                     apply_ema:bool=False, map_location:str='cpu', **kwargs:Any)->Harness:
     "A harness as a checkpoint describes it, or as `cfg` does, with its weights."
     found = read_checkpoint(checkpoint_path)
-    if cfg is None and 'hyper_parameters' not in found: raise ModelError(f'{checkpoint_path} holds no configuration: give cfg')
+    if cfg is None and 'hyper_parameters' not in found:
+        raise ModelError(f'{checkpoint_path} holds no configuration: give cfg')
     made = cls(cfg if cfg is not None else found['hyper_parameters']['cfg'], tokenizer, datamodule, **kwargs)
-    if apply_ema and 'ema' not in found: raise ModelError(f'{checkpoint_path} holds no averages of the weights: apply_ema=false')
+    if apply_ema and 'ema' not in found:
+        raise ModelError(f'{checkpoint_path} holds no averages of the weights: apply_ema=false')
     made.restore(found, apply_ema, checkpoint_path)
     return made.to(map_location)
 
@@ -130,7 +134,8 @@ def code_of(cfg:DictConfig)->dict[str, str]: # Package → hash of its Python fi
 def save_shared(self, folder:Path|str)->Path: # The folder
     "Weights, configuration, hash of the code; nothing that is there is written over."
     folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()): raise BadValue('folder', str(folder), 'a folder that is empty or not there yet')
+    if folder.exists() and any(folder.iterdir()):
+        raise BadValue('folder', str(folder), 'a folder that is empty or not there yet')
     folder.mkdir(parents=True, exist_ok=True)
     from safetensors.torch import save
     write_atomic(folder/WEIGHTS, save(self.extract_model_weights(), metadata={'format': 'pt'}))
@@ -146,14 +151,17 @@ def read_shared(folder:Path|str)->DictConfig: # The configuration
     cfg, card = OmegaConf.create(read_text(folder/CONFIG)), json.loads(read_text(folder/CARD))
     now = code_of(cfg)
     for package,was in card['code'].items():
-        if package not in now: raise ModelError(f"{folder} needs the package {package!r}: install it, or list its folder in xlm_models.json")
-        if now[package] != was: log.warning('%s: the code of %s is not the code that it was trained with', folder, package)
+        if package not in now:
+            raise ModelError(f'{folder} needs the package {package!r}: install it, or list it in xlm_models.json')
+        if now[package] != was:
+            log.warning('%s: the code of %s is not the code that it was trained with', folder, package)
     return cfg
 
 Harness.save_shared = save_shared
 
 # %% ../../../nbs/xlm/15_weights.ipynb #42187dd1
-def push_shared(folder:Path|str, repo_id:str, private:bool=True, revision:str|None=None, message:str='Upload a model')->str: # Address
+def push_shared(folder:Path|str, repo_id:str, private:bool=True, revision:str|None=None,
+                message:str='Upload a model')->str: # Address
     "A shared folder to the Hub; the token is Hugging Face's own (HF_TOKEN)."
     from huggingface_hub import HfApi
     api = HfApi()
