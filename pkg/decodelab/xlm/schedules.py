@@ -11,7 +11,7 @@ from torch import Tensor
 from ..core.errors import BadValue
 
 # %% auto #0
-__all__ = ['HALF_PI', 'SCHEDULES', 'LogLinear', 'spread_times', 'Rising', 'power', 'rising']
+__all__ = ['HALF_PI', 'SCHEDULES', 'LogLinear', 'spread_times', 'Rising', 'power', 'early', 'rising']
 
 # %% ../../../nbs/xlm/21_schedules.ipynb #35dc67e2
 @dataclass(frozen=True)
@@ -72,8 +72,14 @@ def power(exponent:float)->Rising:
     def slope(t): return exponent*t**(exponent-1)
     return Rising(lambda t: t**exponent, slope, lambda a: a**(1/exponent), lambda t: slope(t)/(1-t**exponent))
 
+def early(exponent:float)->Rising:
+    "1 − (1−t) to a power: most has arrived before half of the time has passed."
+    if not exponent > 0: raise BadValue('exponent', exponent, 'more than 0')
+    return Rising(lambda t: 1-(1-t)**exponent, lambda t: exponent*(1-t)**(exponent-1), lambda a: 1-(1-a)**(1/exponent),
+                  lambda t: exponent/(1-t))
+
 SCHEDULES = dict(
-    linear=power(1.),
+    linear=power(1.), early=early(4.),
     cosine=Rising(lambda t: 1-torch.cos(HALF_PI*t), lambda t: HALF_PI*torch.sin(HALF_PI*t),
                   lambda a: torch.arccos((1-a).clamp(0, 1))/HALF_PI, lambda t: HALF_PI*torch.tan(HALF_PI*t)),
     sine=Rising(lambda t: torch.sin(HALF_PI*t), lambda t: HALF_PI*torch.cos(HALF_PI*t),
@@ -81,7 +87,7 @@ SCHEDULES = dict(
                 lambda t: HALF_PI*(1+torch.sin(HALF_PI*t))/torch.cos(HALF_PI*t))) # cos/(1−sin), without 0/0
 
 def rising(name:str, exponent:float=1.)->Rising:
-    "A schedule by name: `linear`, `cosine`, `sine`, or `power` with its exponent."
+    "A schedule by name: `linear`, `early`, `cosine`, `sine`, or `power` with its exponent."
     if name=='power': return power(exponent)
     if name not in SCHEDULES: raise BadValue('schedule', name, [*SCHEDULES, 'power'])
     return SCHEDULES[name]

@@ -150,11 +150,12 @@ def check_sizes(d_model:int, nhead:int, rotary_emb_dim:int, activation:str)->Non
 
 ADDED = ('attention.out.weight', 'mlp.2.weight') # Maps whose outputs are added to what goes through the layers
 
-def first_weights(module:nn.Module, layers:int)->None:
-    "First weights: normal of width 0.02, smaller where a layer's output is added, nothing from a condition."
+def first_weights(module:nn.Module, layers:int, d_model:int)->None:
+    "First weights: normal, smaller where a layer's output is added, nothing from a condition."
+    std = .02*math.sqrt(768/d_model) # GPT-2's 0.02, at its width
     for name,p in module.named_parameters():
         if name.endswith('bias') or 'modulation' in name: nn.init.zeros_(p)
-        elif p.dim() > 1: nn.init.normal_(p, std=.02/math.sqrt(2*layers) if name.endswith(ADDED) else .02)
+        elif p.dim() > 1: nn.init.normal_(p, std=std/math.sqrt(2*layers) if name.endswith(ADDED) else std)
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #ee7e5190
 class Transformer(nn.Module):
@@ -172,7 +173,7 @@ class Transformer(nn.Module):
         self.layers = nn.ModuleList(Layer(*sizes) for _ in range(num_layers))
         self.norm = nn.LayerNorm(d_model, eps=layer_norm_eps)
         self.head = nn.Linear(d_model, num_embeddings, bias=False)
-        first_weights(self, num_layers)
+        first_weights(self, num_layers, d_model)
 
     def hidden(self, input_ids:Tensor, attention_mask:Tensor|None=None, positions:Tensor|None=None,
                cache:Cache|None=None, t:Tensor|None=None)->Tensor: # [B, L, d]
