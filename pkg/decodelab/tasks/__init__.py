@@ -13,4 +13,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "hopeless": ["quantities", "hide_quantity"],
     "json_tasks": ["PURCHASE", "PURCHASES", "CALL", "CALLS", "LETTER", "CHOICES", "NUMBER", "PAIR", "SETS", "JsonTask",
         "record", "purchases", "tool", "calls", "lettered_tasks", "reference_tasks", "leaves", "plain", "right_fields"],
+    "stars": ["STARS", "CHUNK", "SIZES", "SPLITS", "StarTask", "star_task", "Graphs", "joined", "arms", "shown",
+        "draw_graphs", "prompt_of", "answer_of", "examples", "is_path", "numbers_in", "judge_text", "rows_as_bytes",
+        "flat", "graph_keys", "shape_keys", "Avoid", "drawn_apart", "fresh", "StarData", "star_data", "as_lines",
+        "star_card", "save_stars", "read_stars"],
 })
