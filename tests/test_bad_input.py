@@ -31,6 +31,20 @@ CASES = {
     'missing parameter file': (['-f', 'nowhere.yaml'], ['nowhere.yaml', 'no such file']),
     'a folder of parameters': (['-f', 'params'], ['params']),
     'no YAML': (['-f', 'README.md'], ['README.md']),
+    'misspelt step': (['-p', 'step', 'sentense'], ['step: got', "'sentence'"]),
+    'steps of no tokens': (['-p', 'step', 'tokens:0'], ['step: got', 'tokens:40']),
+    'missing examples': (['-p', 'examples', 'nowhere.jsonl'], ['examples nowhere.jsonl', 'no such file']),
+    'a cue that ends the text': (['-p', 'cue', 'So: <|end|>'], ['cue: got', '<|end|>', 'ends the text']),
+    'a cue that says nothing': (['-p', 'cue', ' '], ['cue: got', 'after which the answer stands']),
+    'misspelt delimiters': (['-p', 'delimiters', 'thnk'], ['think delimiters', "'think'"]),
+    'an instruction longer than the model': (['-p', 'instruction', 'think '*2000], ['instruction: got', 'fewer than']),
+    'misspelt answer language': (['-p', 'answer', 'numbr'], ['answer: got', "'number'"]),
+    'an answer that may be empty': (['-p', 'answer', 'regex:[0-9]*'], ['regex: got', 'the empty text']),
+    'no regular expression': (['-p', 'answer', 'regex:(['], ['got', 'regular expression']),
+    'no choices': (['-p', 'answer', 'choice:'], ['choice', 'none empty']),
+    'a missing schema': (['-p', 'answer', 'json:nowhere.json'], ['nowhere.json', 'a file that exists']),
+    'a language that the data are not of': (['-p', 'answer', 'yes_no'], ['yes_no', 'question 0-0', "('8')"]),
+    'unknown generator': (['-p', 'data', 'reasoning_gym:chain_sm'], ['generator', "'chain_sum'"]),
 }
 
 def check(p, words, outputs=None):
@@ -50,12 +64,29 @@ BAD_DATA = [
     (('',), ['no questions']),
     ((GOOD,), ['n: got 192', 'at most 1']),
     (('{"question": "a", "answer": "thus ####"}',), ['line 1', '####']),
+    ((f'{{"question": "{"long "*2000}", "answer": "1"}}', *(GOOD for _ in range(191))), ['question 1', 'fewer than']),
 ]
 
 @pytest.mark.parametrize('lines, words', BAD_DATA)
 def test_bad_data(command, outputs, tmp_path, lines, words):
     data = written(tmp_path/'d.jsonl', *lines)
     check(command('decodelab', 'run', 'eig_eval', '-p', 'data', data, check=False), words, outputs)
+
+def test_answers_outside_the_language_are_named_by_their_lines(command, outputs, tmp_path):
+    data = written(tmp_path/'d.jsonl', GOOD, '', '{"question": "2+1=?", "answer": "three"}', GOOD)
+    given = ('-p', 'data', data, '-p', 'n', '3', '-p', 'answer', 'number')
+    p = command('decodelab', 'run', 'eig_eval', *given, check=False)
+    check(p, ["1 of 3 answers", 'number', "line 3 ('three')", 'text'], outputs)
+
+def test_a_choice_that_the_tokenizer_cannot_write(command, outputs, tmp_path):
+    folder = shutil.copytree(reference('student'), tmp_path/'model')
+    told = json.loads((folder/'tokenizer.json').read_text())
+    told['model']['vocab']['Ā'*9] = told['model']['vocab'].pop('Z') # no token writes a Z any more
+    (folder/'tokenizer.json').write_text(json.dumps(told))
+    data = written(tmp_path/'d.jsonl', *('{"question": "%d: A or Z?", "answer": "Z"}' % i for i in range(3)))
+    p = command('decodelab', 'run', 'eig_eval', '-p', 'data', data, '-p', 'n', '3', '-p', 'answer', 'choice:A,Z', '-p',
+                'backend', f'hf:{folder}', check=False)
+    check(p, ['0x5a', 'choice:A,Z'], outputs)
 
 DAMAGE = {
     'truncated weights': lambda d, w: w.write_bytes(w.read_bytes()[:5000]),

@@ -1,7 +1,8 @@
 "Rules at equal accuracy: mixtures against closed forms, and intervals against the truth they are to cover."
 import numpy as np, pytest
-from decodelab.eig.study.compare import at_equal_tokens
-from decodelab.eig.study.plane import CORRECT, REASONING, TOTAL, Curve, difference, judge, mixture, saving
+from decodelab.eig.study.compare import area, at_equal_tokens
+from decodelab.eig.study.plane import (CORRECT, REASONING, TOTAL, Curve, choose, difference, halves, judge, mixture,
+                                       saving, tossed)
 
 def known(n, thresholds, tokens):
     "Question i is right from the threshold (i+½)/n on; every question costs `tokens(threshold)`."
@@ -51,6 +52,34 @@ def test_few_questions_have_no_interval():
     x, y = (judge(known(8, [0, .5, 1], lambda t: t*k), .5, draws=20) for k in (1, 2))
     d = difference(x, y, TOTAL)
     assert (d.low, d.high, d.p)==(-np.inf, np.inf, 1) and x.interval(CORRECT)==(0, 1)
+
+def test_a_mixture_that_is_run_is_the_one_that_was_judged():
+    "Each question's toss comes from the other half's choice, as often as the weight has it; expectations agree."
+    c = known(801, [0, .3, .9, 1], lambda t: 10*t)
+    picked, chosen = tossed(c, .5)
+    side = halves(801)
+    for half,m in enumerate(chosen):
+        own = picked[side==half]
+        assert m==choose(c, .5, REASONING, side!=half) and set(own) <= {m.first, m.second}
+        assert abs((own==m.second).sum()-m.weight*len(own)) <= .5
+    outcome, expected = c.outcomes[picked, np.arange(801)], judge(c, .5)
+    assert outcome[:,TOTAL].mean()==pytest.approx(expected.mean(TOTAL), abs=.02)
+    assert outcome[:,CORRECT].mean()==pytest.approx(.5, abs=.05)
+
+def test_one_threshold_is_a_mixture_of_itself():
+    for target, met in ((.4, True), (.9, False)):
+        m = choose(known(400, [.4], lambda t: 7), target)
+        assert (m.parts(), m.met)==([(0, 1.)], met)
+    picked, _ = tossed(known(5, [.4], lambda t: 7), .9)
+    assert picked.tolist()==[0]*5
+
+def test_the_area_is_that_of_the_chords():
+    "Accuracy .2 for 10 tokens and .8 for 40: 20 tokens buy .4 by a mixture, 80 no more than .8, 5 nothing."
+    c, spent = known(1000, [.2, .8], lambda t: 50*t), np.geomspace(5, 80, 200)
+    want = np.where(spent < 10, 0, np.minimum(.8, .2+.6*(spent-10)/30)).mean()
+    assert area(c, 5, 80)==pytest.approx(want, abs=.002)
+    useless = known(1000, [.8, .2, .1], lambda t: 50*t if t > .15 else 90) # a threshold that only costs
+    assert area(useless, 5, 80)==pytest.approx(want, abs=.002)
 
 def drawn(rng, n, grid, cost):
     "Questions of random difficulty, right with a probability that rises with the threshold, each at its own price."

@@ -5,8 +5,9 @@ from decodelab.backends import Toy
 from decodelab.eig import (AnswerPosteriorEstimator, EIGParameters, ExpectedInformationGainCalculator, Frame,
                            MonteCarloForecaster)
 from decodelab.eig.gain import gain
+from decodelab.schema import compile
 
-FRAME = Frame(cue='.', answer_tokens=3)
+FRAME = Frame(cue='.', answer_tokens=3, language=compile('regex:[ab.]{1,2}'))
 
 def entropy(p):
     p = np.asarray(p)
@@ -14,11 +15,12 @@ def entropy(p):
     return float(-(p*np.log(p)).sum())
 
 def enumerate_all(toy, state, length):
-    "Forecasts with weights, and the exact belief over every terminated answer after a state, by direct products."
+    "Forecasts with weights, and the exact belief over every answer of the language after a state, by direct products."
     end = toy.eos_ids[0]
     paths = [((*state, *(i[:-1] if i[-1]==end else i)), np.exp(lp)) for i,lp in toy.continuations(state, length)]
     def answers(s):
-        return {i: np.exp(lp) for i,lp in toy.continuations((*s, *toy.encode('.')), 3) if i[-1]==end}
+        masses = {i: np.exp(lp) for i,lp in toy.continuations((*s, *toy.encode('.')), 3) if i[-1]==end and len(i) > 1}
+        return {i: x/sum(masses.values()) for i,x in masses.items()}
     return paths, answers
 
 @pytest.mark.parametrize('seed', range(6))
@@ -27,15 +29,16 @@ def test_posterior_entropy_gain_and_parts_equal_enumeration(seed):
     paths, answers = enumerate_all(toy, state, 2)
     support = list(answers(state))
     est = AnswerPosteriorEstimator(toy, FRAME, EIGParameters(beam_size=20), normaliser=str)
-    candidates, _ = est.candidates([state], width=1000)
-    assert {c.ids for c in candidates[0]}==set(support)
-    scores, _ = est.score([state, *(s for s,_ in paths)], [[c.ids for c in candidates[0]]]*(len(paths)+1))
-    ps = [est.posterior(candidates[0], [x.logprob for x in s]).p for s in scores]
+    supports, _ = est.candidates([state, *(s for s,_ in paths)])
+    assert all({c.ids for c in s}==set(support) and s.how=='exact' for s in supports)
+    beliefs = [est.posterior(s) for s in supports]
+    names = beliefs[0].answers[:-1]
+    ps = [np.array([*(b.of(name) for name in names), b.p[-1]]) for b in beliefs]
     w = np.array([w for _,w in paths])
     g = gain(ps[0], ps[1:], weights=w)
     def belief(s):
         a = answers(s)
-        p = [a.get(c.ids, 0.) for c in candidates[0]]
+        p = [a.get(c.ids, 0.) for c in supports[0]]
         return np.array([*p, max(0, 1-sum(p))])
     exact = [belief(s) for s in [state, *(s for s,_ in paths)]]
     np.testing.assert_allclose(ps, exact, atol=1e-9)
@@ -73,18 +76,13 @@ def test_calculator_agrees_with_enumeration_within_its_interval():
     calculators = [ExpectedInformationGainCalculator(toy, FRAME, p, seed, normaliser=str) for seed in range(40)]
     gains = [c.evaluate([state])[0].gain for c in calculators]
     paths, answers = enumerate_all(toy, state, 2)
-    est = AnswerPosteriorEstimator(toy, FRAME, p, normaliser=str)
-    cs, _ = est.candidates([state])
-    ids = [c.ids for c in cs[0]]
-    scores, _ = est.score([state, *(s for s,_ in paths)], [ids]*(len(paths)+1))
-    ps = [est.posterior(cs[0], [x.logprob for x in s]).p for s in scores]
-    exact = gain(ps[0], ps[1:], weights=[w for _,w in paths]).eig
+    exact = entropy([*answers(state).values()])-sum(w*entropy([*answers(s).values()]) for s,w in paths)
     t = stats.ttest_1samp([g.eig for g in gains], exact)
     assert t.pvalue > 1e-3 and np.mean([g.low <= exact <= g.high for g in gains]) > .8
 
 def test_free_bound_draws_no_forecast():
     toy = Toy.from_table('a.$', {'.': {'a': 1.}, '.a': {'$': 1.}})
-    calc = ExpectedInformationGainCalculator(toy, Frame(cue='.', answer_tokens=3), EIGParameters())
+    calc = ExpectedInformationGainCalculator(toy, FRAME, EIGParameters())
     d = calc.evaluate([()])[0]
     assert (d.cause, d.forecast, d.go)==('bound', 0, False) and calc.metrics.causes=={'bound': 1}
 
@@ -108,10 +106,11 @@ def test_every_session_is_closed(monkeypatch):
         return opened[-1]
     monkeypatch.setattr(toy, 'session', session)
     parameters = EIGParameters(sample_length=4, lambda_cost=0)
-    calculator = ExpectedInformationGainCalculator(toy, FRAME, parameters, normaliser=str)
+    text = Frame(cue='.', answer_tokens=3)
+    calculator = ExpectedInformationGainCalculator(toy, text, parameters, normaliser=str)
     calculator.evaluate([(0,), (1, 0)])
     calculator.forecaster.walk([(0,), (1,)], [6, 6])
     assert len(opened)==len(closed) >= 2
-    monkeypatch.setattr('decodelab.eig.posterior._best', lambda pool, width: 1/0)
+    monkeypatch.setattr('decodelab.backends.decoding.take_all', lambda *args: 1/0)
     with pytest.raises(ZeroDivisionError): calculator.evaluate([(0,)])
     assert len(opened)==len(closed)

@@ -198,12 +198,99 @@ def test_the_backend_contract_holds():
     assert model.fingerprint()==pair(alpha_min=0.).fingerprint()
     with pytest.raises(ModelError, match='hidden'): model.hidden(prompts)
 
-def test_constraints_hold_q_star():
+def held(model, prompt, length, sequences):
+    "Every text of a list of sequences under masked q*, with its probability and the log-mass that masks left, summed."
+    out, end = {}, model.eos_ids[0]
+    def grow(ids, logprob, kept):
+        follows = {s[len(ids)] for s in sequences if s[:len(ids)]==ids and len(s) > len(ids)}
+        if ids in sequences: follows.add(end)
+        if len(ids)==length or ids and ids[-1]==end:
+            out[ids] = math.exp(logprob), kept
+            return
+        row = np.exp(model.next_logprobs([(*prompt, *ids)])[0].astype(float))
+        left = sum(row[x] for x in follows)
+        for x in follows: grow((*ids, x), logprob+math.log(row[x]/left), kept+math.log(left))
+    grow((), 0., 0.)
+    return out
+
+WORDS = ((0, 1), (0, 1, 1), (2,), (1, 2, 0))
+
+@pytest.mark.parametrize('how', DRAFTS, ids=['plain', 'shared', 'residual'])
+def test_languages_hold_q_star(how):
+    "The draft is the student under the same mask: frequencies are those of q* under it, whoever drafts."
+    from decodelab.backends.decoding import Choices
+    model = pair(alpha_min=0., **how)
+    plan = Sampling(n=4000, max_tokens=4, seed=1, constraint=Choices(WORDS, model.eos_ids))
+    drawn = model.sample([(0,)], plan)[0]
+    expected = held(model, (0,), 4, WORDS)
+    assert frequent([s.ids for s in drawn], {ids: p for ids,(p,_) in expected.items()}) > 1e-3
+    for s in drawn[:50]:
+        assert s.notes['kept'].sum()==pytest.approx(expected[s.ids][1], abs=1e-5)
+        assert s.notes['log_drawn'].sum()==pytest.approx(math.log(expected[s.ids][0]), abs=1e-5)
+        t = sum(float(model.t.logprobs((0, *s.ids[:i]))[x]) for i,x in enumerate(s.ids))
+        assert s.notes['log_weight_t'].sum()==pytest.approx(t-math.log(expected[s.ids][0]), abs=1e-5)
+
+@pytest.mark.parametrize('temperature, top_p', [(1., 1.), (.6, 1.), (1., .8), (0., 1.)])
+def test_drafts_and_batches_change_no_text_under_languages(temperature, top_p):
+    "Rows of several languages and of none; forced tokens ride along."
+    from decodelab.backends.decoding import Choices
+    model = pair(alpha_min=.2)
+    long = Choices(((0, 1, 1, 0, 2, 2, 1, 0), (0, 1, 1, 0, 2, 2, 2), (2, 2, 2)), model.eos_ids)
+    rng, prompts, plans = np.random.default_rng(1), [], []
+    for i in range(40):
+        prompts.append(tuple(rng.integers(0, 3, rng.integers(1, 5)).tolist()))
+        language = (None, long, Choices(WORDS, model.eos_ids))[i%3]
+        plans.append(Sampling(max_tokens=5+i%7, temperature=temperature, top_p=top_p, seed=i, constraint=language))
+    found = []
+    for k in (0, 1, 3, 8, 'auto'):
+        model = pair(alpha_min=.2, draft_tokens=k)
+        found.append([s[0] for s in model.sample(prompts, plans)])
+        alone = [model.sample([p], plan)[0][0] for p,plan in zip(prompts[:6], plans)]
+        assert [s.ids for s in alone]==[s.ids for s in found[-1][:6]]
+    for other in found[1:]:
+        for a,b in zip(other, found[0]):
+            assert (a.ids, a.text, a.finish)==(b.ids, b.text, b.finish) and a.notes.keys()==b.notes.keys()
+            for name in a.notes: assert np.allclose(a.notes[name], b.notes[name], atol=1e-5), name
+    assert all(('kept' in s.notes)==(i%3 > 0) for i,s in enumerate(found[0]))
+
+def test_a_language_that_nothing_satisfies_is_one_error():
+    "Only where the text comes by: a student that cannot say it drafts nothing."
+    from decodelab.backends.decoding import Choices
+    from decodelab.backends.drawing import DeadEnd
+    def sure(*row): return lambda context: np.array(row)
+    some, other = (Toy('ab.$', sure(*row), name=name) for row,name in (((.5, .5, 0, 0), 'x'), ((0, .5, .5, 0), 'y')))
+    model = OptimalSamplingModel(some, other, draft_tokens=2)
+    for words in (((0,),), ((2,),), ((1, 2),)):
+        with pytest.raises(DeadEnd, match='allows no token'):
+            model.sample([(0,)], Sampling(max_tokens=3, constraint=Choices(words, model.eos_ids)))
+    assert model.sample([(0,)], Sampling(max_tokens=2, constraint=Choices(((1, 1),), (3,))))[0][0].ids==(1, 1)
+
+def test_generate_takes_a_language_and_stops():
     from decodelab.backends.decoding import Choices
     model = pair()
-    choices = Choices(((0, 1), (2,)), model.eos_ids)
-    drawn = model.sample([(0,)]*50, [Sampling(max_tokens=5, seed=i, constraint=choices) for i in range(50)])
-    assert {s[0].ids for s in drawn}=={(0, 1, 3), (2, 3)} and all('kept' in s[0].notes for s in drawn)
+    out = model.generate([(0,)]*30, max_new_tokens=5, constraint=Choices(WORDS, model.eos_ids), draft_tokens=2)
+    assert {ids[:-1] for ids in texts(out)} <= set(WORDS) and (out.log_weights_t < 5).all()
+    assert 'restricted' in estimate(out, [1.]*30).warning
+    for text in model.generate([(0,)]*30, max_new_tokens=30, stop=['.'], draft_tokens=3).generated_texts:
+        assert '.' not in text
+
+def test_samples_and_streams_say_what_alpha_was():
+    model = pair(alpha_min=.3)
+    plan = Sampling(max_tokens=12, temperature=.7, seed=2, n=3)
+    out = model.generate([(0,)]*3, max_new_tokens=12, temperature=.7, seed=2)
+    for i,s in enumerate(model.sample([(0,)], plan)[0]):
+        assert s.ids==texts(out)[i]
+        for name,values in out.diagnostics.items():
+            assert np.allclose(s.notes[name], values[i,:len(s.ids)], atol=1e-9), name
+        assert s.notes['clipped'].dtype==bool and len(s.notes['alpha'])==len(s.ids)
+    stream = model.stream((0,), Sampling(max_tokens=12, temperature=.7, seed=2))
+    pieces = []
+    while True:
+        try: pieces.append(next(stream))
+        except StopIteration as end:
+            assert ''.join(pieces)==end.value.text and end.value.ids==texts(out)[0]
+            assert np.allclose(end.value.notes['raw_alpha'], out.diagnostics['raw_alpha'][0,:len(end.value.ids)])
+            break
 
 # Vocabularies
 

@@ -39,7 +39,7 @@ NAMES = [
     'own_path_gain',
 ]
 FRAME = Frame(cue='</think>', close='</think>', answer_tokens=3)
-FAST = EIGParameters(sample_length=6, mc_samples=2, beam_size=3, top_p=1)
+FAST = EIGParameters(sample_length=6, mc_samples=2, beam_size=3, top_p=1, min_explored=0)
 
 def state(answers='', confidences=(), entropies=(), length=1, **kw):
     "One probe at each boundary."
@@ -282,7 +282,7 @@ def thought_through(toy, qs, calc):
 
 def recorded(seed, mc=3):
     toy = Toy.random(['1','2','\n','</think>','$'], seed=seed)
-    base = EIGParameters(sample_length=8, mc_samples=mc, top_p=1, beam_size=20, adaptive=False)
+    base = EIGParameters(sample_length=8, mc_samples=mc, top_p=1, beam_size=20, adaptive=False, min_explored=0)
     qs = [Question(str(i), s, '1') for i,s in enumerate(['1','12','21','22','112','212'])]
     calc = recorder(toy, FRAME, base, 3, everywhere=True)
     return toy, base, qs, trace(calc, thought_through(toy, qs, calc))

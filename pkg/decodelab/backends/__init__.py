@@ -56,4 +56,5 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "vllm_engine": ["BROKEN", "check_config", "check_options", "read_model", "longest_text", "token_state_bytes",
         "engine_args", "check_room", "reason_of", "started"],
     "vllm_hook": ["Request", "take_back", "Hook"],
+    "words": ["Words", "words_in", "words_of"],
 })

@@ -62,16 +62,19 @@ class GGUF(Planned):
                  kv:str='auto', # Type of keys and values: `auto`, `f32`, `f16`
                  memory_gb:float|None=None, # For key/value states and logits, GiB; the laboratory's setting by default
                  threads:int=0, # Processor threads; the laboratory's setting, else all cores
+                 words_only:bool=False, # Read tokens, template and lengths, and no weights: nothing can be run
                 ):
         settings = load_settings()
         self.name, self.path, self.usage = name or f'gguf:{model}', Path(model).expanduser(), Usage()
         if kv!='auto' and kv not in KV: raise BadValue('kv', kv, ['auto', *KV])
         check_gguf(self.path)
-        if not n_gpu_layers: check_memory(self.name, self.path.stat().st_size)
+        if not n_gpu_layers and not words_only: check_memory(self.name, self.path.stat().st_size)
         self.memory, self.batch = int((memory_gb or settings.memory_gb)*2**30), n_batch
         self._held: dict[str, Any] = {}
         self.close = weakref.finalize(self, _release, self._held) # also at exit, before the interpreter goes
-        self._read(n_gpu_layers)
+        self._read(n_gpu_layers, words_only)
+        self._inspect_words()
+        if words_only: return
         self._inspect(kv)
         self._open(n_ctx, threads or settings.threads)
 
@@ -83,11 +86,11 @@ class GGUF(Planned):
 
 # %% ../../../nbs/backends/17_gguf.ipynb #38fbd83e
 @patch
-def _read(self:GGUF, n_gpu_layers:int):
-    "Read the weights."
+def _read(self:GGUF, n_gpu_layers:int, words_only:bool):
+    "Read the weights, or the vocabulary alone."
     lc.llama_backend_init()
     how = lc.llama_model_default_params()
-    how.n_gpu_layers = n_gpu_layers
+    how.n_gpu_layers, how.vocab_only = n_gpu_layers, words_only
     self._held['model'] = lc.llama_model_load_from_file(str(self.path).encode(), how)
     if not self.model: raise ModelError(f'{self.name}: cannot be loaded: {reason()}')
 
@@ -101,15 +104,21 @@ def meta(self:GGUF, key:str)->str|None:
 
 # %% ../../../nbs/backends/17_gguf.ipynb #9c75e88f
 @patch
+def _inspect_words(self:GGUF):
+    "Read off tokens and the longest text."
+    self.vocabulary = Vocabulary(self.name, self.model)
+    self.vocab_size = self.vocabulary.size
+    self._read_tokens()
+    self.max_length = int(self.meta(f'{self.meta("general.architecture")}.context_length') or 1<<15)
+
+# %% ../../../nbs/backends/17_gguf.ipynb #1ad6a587
+@patch
 def _inspect(self:GGUF, kv:str):
-    "Read off tokens and sizes."
+    "Read off sizes."
     m, arch = self.model, self.meta('general.architecture')
     if lc.llama_model_is_recurrent(m) or lc.llama_model_is_hybrid(m):
         raise ModelError(f'{self.name}: {arch} keeps a recurrent state, which cannot be shared between sequences; '
                          'take Transformers (hf:) for it')
-    self.vocabulary = Vocabulary(self.name, m)
-    self.vocab_size = self.vocabulary.size
-    self._read_tokens()
     file_type = self.meta('general.file_type')
     self.kv = kv if kv!='auto' else 'f32' if file_type==FLOAT32 else 'f16'
     size = int(self.meta(f'{arch}.attention.key_length') or lc.llama_model_n_embd(m)//lc.llama_model_n_head(m))

@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -17,7 +18,7 @@ from .tables import markdown_table
 
 # %% auto #0
 __all__ = ['UNREADABLE', 'MOST', 'BadParameters', 'Parameters', 'param', 'choices', 'allowed', 'unit_of', 'Plain', 'check_size',
-           'why_unreadable', 'read_yaml', 'explain', 'read', 'preset', 'table']
+           'why_unreadable', 'read_yaml', 'several', 'explain', 'read', 'preset', 'table']
 
 # %% ../../../nbs/core/04_parameters.ipynb #65193fe6
 class BadParameters(DecodelabError, ValueError):
@@ -55,8 +56,8 @@ _BOUNDS = dict(ge='at least', gt='more than', le='at most', lt='less than')
 def allowed(field:FieldInfo)->str:
     "What a field allows, in words: its range, choices or type."
     kinds = get_args(field.annotation) or (field.annotation,)
-    names = [repr(c) for c in choices(field.annotation)] or [k.__name__ for k in kinds if k is not type(None)]
-    if type(None) in kinds: names.append('none')
+    plain = [k.__name__ for k in kinds if hasattr(k, '__name__') and k is not type(None) and not choices(k)]
+    names = [*plain, *(repr(c) for c in choices(field.annotation)), *(['none'] if type(None) in kinds else [])]
     limits = [(words, getattr(m, name)) for name,words in _BOUNDS.items() for m in field.metadata if hasattr(m, name)]
     return ', '.join([' or '.join(names), *(f'{words} {limit}' for words,limit in limits)])
 
@@ -115,10 +116,18 @@ def _meant(given:object, names:list)->str:
     close = nearest(given, names) if isinstance(given, str) else None
     return f' Did you mean {close!r}?' if close else ''
 
+def several(field:FieldInfo)->bool:
+    "Whether values of several types are allowed."
+    kinds = [k for k in get_args(field.annotation) if k is not type(None)]
+    return get_origin(field.annotation) in (Union, UnionType) and len(kinds) > 1
+
 def explain(model:type[Parameters], error:Mapping[str,Any])->str:
     "One pydantic error as one sentence."
-    name, value, says = '.'.join(map(str, error['loc'])), error.get('input'), error['msg'].removeprefix('Value error, ')
-    field, known = model.model_fields.get(name.split('.')[0]), list(model.model_fields)
+    value, says, known = error.get('input'), error['msg'].removeprefix('Value error, '), list(model.model_fields)
+    place = [*map(str, error['loc'])]
+    field = model.model_fields.get(place[0]) if place else None
+    if field and len(place) > 1 and several(field): del place[1] # pydantic names the type that it tried
+    name = '.'.join(place)
     if error['type']=='extra_forbidden':
         hint = _meant(name, known) or f' Known: {", ".join(known)}.'
         return f'{name}: unknown parameter (value {value!r}).{hint}'
@@ -138,7 +147,7 @@ def read(model:type[_Model], # The parameter model
     for source in sources: given.update(source if isinstance(source, dict) else read_yaml(Path(source)))
     try: return model(**given)
     except ValidationError as e:
-        raise BadParameters('\n'.join(explain(model, error) for error in e.errors())) from None
+        raise BadParameters('\n'.join(dict.fromkeys(explain(model, error) for error in e.errors()))) from None
 
 # %% ../../../nbs/core/04_parameters.ipynb #027309fe
 def preset(folder:Path, # Folder of YAML presets, e.g. `params/eig`

@@ -15,8 +15,9 @@ from .files import Journal, bounded, digest, to_json, write_atomic
 from .settings import load_settings
 
 # %% auto #0
-__all__ = ['RUN_DIR', 'MIN_FREE', 'PACKAGES', 'versions', 'git_state', 'processor', 'machine', 'run_key', 'now', 'make_numbered',
-           'new_folder', 'Lock', 'Record', 'Work', 'Results', 'first_files', 'Run', 'chunks', 'list_runs', 'find_run']
+__all__ = ['RUN_DIR', 'MIN_FREE', 'PACKAGES', 'versions', 'git_state', 'processor', 'machine', 'run_key', 'now', 'whoami',
+           'make_numbered', 'new_folder', 'Lock', 'Record', 'Work', 'Results', 'first_files', 'Run', 'chunks',
+           'list_runs', 'find_run']
 
 # %% ../../../nbs/core/06_runs.ipynb #5b240997
 RUN_DIR = 'DECODELAB_RUN_DIR' # Names the folder of the run that a notebook is part of
@@ -66,6 +67,12 @@ def now()->str:
     "The time in UTC, to the second."
     return datetime.now(timezone.utc).isoformat(timespec='seconds')
 
+def whoami()->str:
+    "This process, for somebody else who reads it."
+    job, task = (os.environ.get(f'SLURM_{name}') for name in ('JOB_ID', 'ARRAY_TASK_ID'))
+    slurm = f', Slurm job {job}' + (f' (task {task})' if task else '') if job else ''
+    return f'process {os.getpid()} on {socket.gethostname()}{slurm}, since {now()}'
+
 # %% ../../../nbs/core/06_runs.ipynb #c38a51be
 def make_numbered(base:Path)->Path:
     "Make a folder of this name; `-2`, `-3`, … is added when the name is taken."
@@ -91,18 +98,27 @@ def new_folder(base:Path)->Path:
 
 # %% ../../../nbs/core/06_runs.ipynb #8e739f1e
 class Lock:
-    "A file that at most one process holds; its end, however it comes, lets go."
+    "A file that at most one process holds, which it names; its end, however it comes, lets go."
     def __init__(self, path:Path):
         self.path = path
         self.file: TextIO|None = None
 
     def take(self)->bool:
         "Hold it, unless somebody else does."
-        file = open(self.path, 'w')
+        file = open(self.path, 'a')
         try: fcntl.flock(file, fcntl.LOCK_EX|fcntl.LOCK_NB)
         except OSError: file.close()
         else: self.file = file
-        return self.file is file
+        if self.file is not file: return False
+        with contextlib.suppress(OSError): # a full disk: it is held all the same
+            file.truncate(0)
+            os.write(file.fileno(), whoami().encode())
+        return True
+
+    def owner(self)->str:
+        "Who took it last."
+        try: return self.path.read_text() or 'it does not say which'
+        except OSError: return 'it cannot be read which'
 
     def release(self)->None:
         if self.file: self.file.close()
@@ -154,8 +170,8 @@ class Work(Record):
 
     def lock(self)->Self:
         "Hold this run for one process; a second one is told so."
-        if not self._lock.take(): raise RunError(f'{self.folder}: another process is working on this run')
-        return self
+        if self._lock.take(): return self
+        raise RunError(f'{self.folder}: another process is working on this run ({self._lock.owner()})')
 
     def unlock(self)->None: self._lock.release()
 
@@ -246,7 +262,7 @@ def chunks(run:Run, # The run whose samples.jsonl is written
         def tell(done, before=i): return progress and progress(before+done, len(items))
         if name not in journal:
             with run.timed(stage): records = work(part, tell) if inside else work(part)
-            journal.append(name, [dict(r, stage=stage) for r in records])
+            journal.append(name, [dict(r, stage=r.get('stage', stage)) for r in records])
         tell(len(part))
         yield journal.read(name)
 

@@ -4,6 +4,7 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submodules=["stopping", "study"], submod_attrs={
     "parameters": ["EIGParameters", "EIGEvalParameters"],
     "answers": ["normalise", "same", "extract"],
+    "languages": ["answer_language"],
     "frames": ["Frame", "frame_for", "prompt_ids"],
     "posterior": ["AnswerPosteriorEstimator", "Posterior"],
     "forecast": ["MonteCarloForecaster", "Continuation"],

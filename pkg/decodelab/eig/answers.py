@@ -8,13 +8,15 @@ import logging
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Literal
 from functools import lru_cache
+import numpy as np
 from ..backends.contract import Ids
 
 # %% auto #0
-__all__ = ['number', 'normalise', 'named', 'same', 'extract', 'Candidate', 'classes']
+__all__ = ['How', 'number', 'normalise', 'named', 'same', 'extract', 'Candidate', 'Rest', 'Support', 'classes']
 
 # %% ../../../nbs/eig/01_answers.ipynb #17a49db1
 def _boxed(text:str)->str|None:
@@ -152,7 +154,7 @@ def _canonical(formula)->str|None:
 
 # %% ../../../nbs/eig/01_answers.ipynb #813c2daa
 _QUOTES = ' *"\'`“”'
-_STATEMENT = re.compile(r'^(?:(?:the )?(?:final )?answer(?: is|:):?|(?:option|choice)(?= \(?[a-z]\)?$))')
+_STATEMENT = re.compile(r'^(?:(?:the )?(?:final )?answer(?: is|:):?|it[\'’]?s |it is |(?:option|choice)(?= \(?[a-z]\)?$))')
 
 def _marked(c:str)->bool:
     "Whether a character before or after an answer is decoration: a heading's mark, an arrow, a picture."
@@ -260,6 +262,29 @@ class Candidate:
     text: str
     logprob: float # Nats, after the cue at the boundary where it was found
     greedy: bool = False # What greedy decoding would write
+
+@dataclass(frozen=True)
+class Rest:
+    "What is known of the answers of a language that are no candidates: what walks out of the search's frontier met."
+    walks: int = 0
+    most: float = 0. # Mass that it has at most
+    owner: np.ndarray = field(default_factory=lambda: np.zeros(0, int)) # [n] number of the walk
+    weights: np.ndarray = field(default_factory=lambda: np.zeros(0)) # [n] a walk's sum is an unbiased estimate of the mass
+    logprobs: np.ndarray = field(default_factory=lambda: np.zeros(0)) # [n] of each answer that was met, nats
+    texts: tuple[str,...] = ()
+
+How = Literal['exact', 'search', 'samples'] # All of the language; a search with walks out of its frontier; draws
+
+@dataclass(frozen=True)
+class Support(Sequence):
+    "The candidates of one state, and what is known of all other answers."
+    candidates: tuple[Candidate,...] = () # Distinct strings of tokens, the likeliest first
+    how: How = 'exact'
+    rest: Rest = Rest()
+    draws: int = 0 # Of `samples`
+    times: tuple[int,...] = () # How often each candidate was among them
+    def __len__(self)->int: return len(self.candidates)
+    def __getitem__(self, i): return self.candidates[i]
 
 def classes(candidates:Sequence[Candidate], normaliser:Callable=normalise)->dict[str,list[int]]:
     "Indices of the candidates of each class, in order of first appearance."

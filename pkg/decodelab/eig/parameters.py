@@ -9,7 +9,7 @@ from ..core.errors import BadValue
 from ..core.parameters import Parameters, param, read
 
 # %% auto #0
-__all__ = ['EIGParameters', 'as_parameters', 'EIGEvalParameters']
+__all__ = ['EIGParameters', 'as_parameters', 'Asked', 'EIGEvalParameters']
 
 # %% ../../../nbs/eig/00_parameters.ipynb #f56ae926
 class EIGParameters(Parameters):
@@ -29,6 +29,8 @@ class EIGParameters(Parameters):
         None, 'Cap on the steps of a forecast; none by default, since a horizon of one short step is myopic.', 'steps',
         ge=1, le=16)
     adaptive: bool = param(True, 'Stop drawing forecasts once the interval of the gain excludes λ.')
+    min_explored: float = param(
+        .8, 'Share of the answer language that the candidates must hold before a belief can count as sure.', ge=0, le=1)
     length_normalise: bool = param(
         False, 'Divide log-probabilities of answers by their length; beliefs are then no proper probabilities.')
 
@@ -40,8 +42,23 @@ def as_parameters(given:Any)->Parameters: # Theirs, or those of a rule that has 
         raise BadValue('parameters', given, 'EIGParameters, a dict of some of them, or None for the defaults')
     return given
 
+# %% ../../../nbs/eig/00_parameters.ipynb #0dcaf936
+class Asked(Parameters):
+    "How questions are put to a model, and what their answers may be."
+    delimiters: str|None = param(None, 'How thinking is marked: think, s1, harmony, mistral or none; by default as the '
+                                 'chat template says.')
+    instruction: str|None = param(None, 'Appended to every question; by default chat models that no template tells to '
+                                  'think are told so, others nothing.')
+    examples: str|None = param(None, 'JSONL file of questions with reasoning and answers (GSM8K’s layout) that are '
+                               'asked and answered before each question.')
+    answer: str|None = param(None, 'What an answer may be: integer, number, yes_no, choice:A,B,C,D, words:3, '
+                             'json:FILE, regex:…, or text (anything); by default as the data say.')
+    cue: str|None = param(None, 'After which an answer stands; by default what fits the chat template.')
+    step: str|None = param(None, 'What ends a step: line, paragraph, sentence, transition, transition:Wait,But, or '
+                           'tokens:40; by default a paragraph where the chat template marks thinking, else a line.')
+
 # %% ../../../nbs/eig/00_parameters.ipynb #98fea4ff
-class EIGEvalParameters(EIGParameters):
+class EIGEvalParameters(Asked, EIGParameters):
     "Parameters of `nbs/eig_eval.ipynb`."
     preset: Literal['fast', 'balanced', 'precision'] | None = param(
         None, 'Preset of `params/eig/`; what is given by name wins over it.')
@@ -53,15 +70,6 @@ class EIGEvalParameters(EIGParameters):
     seed: int = param(0, 'Of questions and of all draws.', ge=0, le=2**31-1)
     unanswerable: float|None = param(None, 'Share of questions without one of their quantities, which nobody can '
                                      'answer; .2 of the reference task by default, none of other data.', ge=0, le=1)
-    delimiters: str|None = param(None, 'How thinking is marked: think, s1, harmony, mistral or none; by default as the '
-                                 'chat template says.')
-    instruction: str|None = param(None, 'Appended to every question; by default chat models that no template tells to '
-                                  'think are told so, others nothing.')
-    examples: str|None = param(None, 'JSONL file of questions with reasoning and answers (GSM8K’s layout) that are '
-                               'asked and answered before each question.')
-    cue: str|None = param(None, 'After which an answer stands; by default what fits the chat template.')
-    step: str|None = param(None, 'What ends a step: line (the default), paragraph, sentence, transition, '
-                           'transition:Wait,But, or tokens:40.')
     target: float = param(
         .5, 'Where rules are compared: this share of the way from the accuracy without reasoning to the best.',
         ge=.1, le=1)

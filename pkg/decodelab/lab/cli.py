@@ -11,8 +11,9 @@ from ..evaluation.lmeval.names import HELD
 
 # %% auto #0
 __all__ = ['Group', 'main', 'values', 'ended', 'run', 'resume', 'ls', 'show', 'watch', 'publish', 'params', 'schema_arguments',
-           'checked', 'convert', 'fitted', 'said', 'fit_gain', 'bench', 'bench_draw', 'bench_optimal', 'bench_score',
-           'bench_schema', 'bench_quick']
+           'checked', 'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked', 'generate_data',
+           'merge_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema', 'bench_belief',
+           'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
@@ -184,6 +185,56 @@ def fit_gain(out, backend, kind, overwrite, **given):
         raise BadValue('OUT', out, 'a path where nothing is yet, or --overwrite')
     fitted(out, kind, given | dict(backend=checked(backend)))
 
+# %% ../../../nbs/lab/09_cli.ipynb #2328a0b4
+class Typed(click.Command):
+    "A command whose options are the fields of a parameter model, which is imported when they are asked for."
+    def __init__(self, *args, model, **options):
+        alike = dict(token_normalize_func=lambda text: text.replace('_', '-'))
+        super().__init__(*args, **options, context_settings=alike)
+        self.model, self.made = model, []
+
+    def get_params(self, ctx):
+        "Those of the model, and its own."
+        if not self.made: self.made = [option_of(name, field) for name,field in self.model().model_fields.items()]
+        return [*self.made, *super().get_params(ctx)]
+
+def option_of(name, field):
+    "A field as an option; its value is read and checked by the model."
+    kind, said = str(field.annotation), f'{field.description} [{field.default}]'
+    if field.annotation is bool: how = dict(is_flag=True, default=None)
+    else: how = dict(multiple='tuple' in kind, metavar='TEXT' if 'str' in kind else 'NUMBER', default=None)
+    if how.get('multiple') or field.default in (None, False): said = field.description
+    return click.Option([f'--{name}'], help=said, **how)
+
+def asked(given):
+    "What was typed."
+    return {name: value for name,value in given.items() if value not in (None, ())}
+
+# %% ../../../nbs/lab/09_cli.ipynb #c0d52f4d
+def _generation():
+    from decodelab.optimal.slices import GenerationParameters
+    return GenerationParameters
+
+@main.command('generate-data', cls=Typed, model=_generation)
+@_silent
+def generate_data(silent, **given):
+    "Write one text for each problem, drawn between a student and a teacher: JSONL, resumable, in slices."
+    from decodelab.lab.generating import generated
+    for line in generated(asked(given), silent, lambda text: click.echo(text, err=True)): click.echo(line)
+
+@main.command('merge-data')
+@click.argument('places', nargs=-1, required=True, type=click.Path(path_type=Path), metavar='PLACE…')
+@click.option('--out', type=click.Path(path_type=Path), help='File to write; beside the first place by default.')
+@click.option('--partial', is_flag=True, help='Write what is there, though records are missing.')
+def merge_data(places, out, partial):
+    "Join the slices of generated data: folders, or files of one generation."
+    from decodelab.lab.generating import headline_of, told_of
+    from decodelab.optimal.slices import join_data
+    path, joined = join_data(places, out, partial)
+    for line in told_of(joined): click.echo(line, err=True)
+    click.echo(headline_of(path))
+    click.echo(path)
+
 # %% ../../../nbs/lab/09_cli.ipynb #254b3b87
 @main.group(cls=Group)
 def bench():
@@ -263,6 +314,26 @@ def bench_schema(backends, rows, shapes, tokens, rounds, peer_python, peers, val
     if min(counts) < 1: raise BadValue('rows', rows, 'whole numbers of 1 or more, with commas')
     names = [checked(b) for b in backends] or ['hf:smollm2', 'gguf:smollm2']
     for line in report(names, counts, rounds, tokens, shapes, peer_python, validity, schemas, peers): click.echo(line)
+
+# %% ../../../nbs/lab/09_cli.ipynb #be11ef01
+@bench.command('belief')
+@_backend
+@click.option('--data', default=None, help='A JSONL file of questions and answers; word problems made on the spot otherwise.')
+@click.option('--answer', default=None, help='What an answer may be; by default as the data say.')
+@click.option('-n', '--n', default=8, show_default=True, type=click.IntRange(1), help='Questions.')
+@click.option('--boundaries', default=2, show_default=True, type=click.IntRange(1), help='States of each thought.')
+@click.option('--beam-size', 'sizes', multiple=True, default=(8, 20), show_default=True, type=click.IntRange(1, 20))
+@click.option('--deep', default=2000, show_default=True, type=click.IntRange(8), help='Prefixes of the deep search.')
+@click.option('--max-tokens', default=96, show_default=True, type=click.IntRange(1), help='Longest thought.')
+def bench_belief(backend, data, answer, n, boundaries, sizes, deep, max_tokens):
+    "Intervals of beliefs against a deep search of the answer language."
+    name = checked(backend)
+    from decodelab.backends import load
+    from decodelab.lab.belief_bench import asked, report_beliefs
+    questions = asked(data, n)
+    lines = report_beliefs(load(name), questions, data or '', answer, sizes, boundaries, max_tokens, deep,
+                           said('questions'))
+    for line in lines: click.echo(line)
 
 # %% ../../../nbs/lab/09_cli.ipynb #cdc8eec5
 @bench.command('quick')

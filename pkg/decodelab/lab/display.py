@@ -39,13 +39,15 @@ class Progress:
         self.text = f'{what}: starting'
         self.handle = display({'text/plain': self.text}, raw=True, display_id=True, metadata={MARK: dict(stage=what)})
 
-    def __call__(self, done:float, total:int):
+    def __call__(self, done:float, total:int,
+                 whole:float|None=None, # Seconds left of the whole run, where they are known
+                ):
         spent = self.clock()-self.start
         if spent < 1: self.base = done, spent # it was there already
-        left = time_left(done, total, spent, self.base)
+        left = time_left(done, total, spent, self.base) if whole is None else whole
         soon = '' if done>=total or left is None else f', about {span(left)} left'
         self.text = f'{self.what}: {done:.0f} of {total}, {span(spent)}{soon}'
-        told = {MARK: dict(stage=self.what, done=done, total=total, left=left)}
+        told = {MARK: dict(stage=self.what, done=done, total=total, left=left, whole=whole is not None)}
         if self.handle: self.handle.update({'text/plain': self.text}, raw=True, metadata=told)
 
 # %% ../../../nbs/lab/02_display.ipynb #12b5b406

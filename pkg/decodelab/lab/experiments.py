@@ -16,13 +16,13 @@ from ..core.files import digest
 from ..core.parameters import Parameters, preset, read
 from ..core.runs import RUN_DIR, Run
 from ..core.settings import find_root
-from ..tasks.data import load_questions
+from ..tasks.data import load_questions, read_examples
 
 # %% auto #0
-__all__ = ['EXPERIMENTS', 'WORDS', 'Experiment', 'contents', 'check_backend', 'check_questions', 'check_comparison',
-           'check_quick', 'check_schemas', 'experiment', 'value_of', 'takes_text_only', 'typed', 'from_pairs',
-           'resolve', 'start', 'read_notebook', 'cells_hash', 'experiment_of', 'notebook_hash', 'quiet_errors', 'begin',
-           'end']
+__all__ = ['EXPERIMENTS', 'WORDS', 'Experiment', 'contents', 'check_backend', 'check_asking', 'check_in_tokens',
+           'check_questions', 'check_comparison', 'check_quick', 'check_schemas', 'experiment', 'value_of',
+           'takes_text_only', 'typed', 'from_pairs', 'resolve', 'start', 'read_notebook', 'cells_hash', 'experiment_of',
+           'notebook_hash', 'quiet_errors', 'begin', 'end']
 
 # %% ../../../nbs/lab/00_experiments.ipynb #2f6ef9c2
 @dataclass(frozen=True)
@@ -54,18 +54,46 @@ def check_backend(spec:str, # `runtime:model`
     path = check(spec)
     return digest(spec, *contents(path)) if path else digest(spec)
 
-# %% ../../../nbs/lab/00_experiments.ipynb #6086bccb
-def check_questions(p)->dict:
-    "Data can be read and the model is whole."
-    load_questions(p.data, p.n, p.seed, p.unanswerable)
-    return {p.backend: check_backend(p.backend)}
+# %% ../../../nbs/lab/00_experiments.ipynb #b20590b9
+def check_asking(p, questions)->None:
+    "What is put to the model can be put to it and answered: the tokenizer alone can tell."
+    from decodelab.eig.frames import step_fields
+    from decodelab.eig.languages import answer_language
+    from decodelab.eig.parameters import Asked
+    if p.step: step_fields(p.step)
+    if p.examples: read_examples(Path(p.examples).expanduser())
+    answer_language(p.answer, p.data, questions)
+    if p.data.startswith('reference') and all(getattr(p, name) is None for name in Asked.model_fields): return
+    check_in_tokens(p, questions)
 
+# %% ../../../nbs/lab/00_experiments.ipynb #433bee34
+def check_in_tokens(p, questions)->None:
+    "Cue, instruction and answer language are the tokenizer's to write, and every question leaves room to think."
+    from decodelab.backends.words import words_of
+    from decodelab.eig.frames import frame_of
+    from decodelab.eig.stopping.reasoning import check_prompts
+    from decodelab.schema.constraints import constrain
+    if (words := words_of(p.backend)) is None: return
+    frame = frame_of(words, p, questions)
+    if frame.language: constrain(words, frame.language)
+    check_prompts(words, frame, questions)
+
+# %% ../../../nbs/lab/00_experiments.ipynb #397fafb3
+def check_questions(p)->dict:
+    "Data can be read, the model is whole, and the questions can be put to it."
+    questions = load_questions(p.data, p.n, p.seed, p.unanswerable)
+    models = {p.backend: check_backend(p.backend)}
+    check_asking(p, questions)
+    return models
+
+# %% ../../../nbs/lab/00_experiments.ipynb #70b84453
 def check_comparison(p)->dict:
     "As `check_questions`, and there are other questions to fit on."
     from decodelab.eig.study.compare import others
     others(p)
     return check_questions(p)
 
+# %% ../../../nbs/lab/00_experiments.ipynb #aabd8a7c
 def check_quick(p)->dict:
     "Kinds are known, the built-in set has enough questions, and the models are whole."
     from decodelab.evaluation.quick.questions import built_in, kinds_of

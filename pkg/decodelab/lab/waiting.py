@@ -64,7 +64,7 @@ class Waiting:
                 ):
         self.file, self.every, self.clock = file or sys.stderr, every, clock
         self.stage, self.over, self.news = Stage('starting', clock(), clock()), False, threading.Event()
-        self.line = Line(self.file) if self.file.isatty() else None
+        self.line, self.expected = Line(self.file) if self.file.isatty() else None, False
         self.thread = threading.Thread(target=self._draw, daemon=True) if self.line else None
 
     def begin(self, name:str):
@@ -77,10 +77,13 @@ class Waiting:
              done:float=0, # Items
              total:int=0, # Items; 0 while unknown: the stage begins
              left:float|None=None, # Seconds
+             whole:bool=False, # Whether they are those of the whole run
             ):
-        "Numbers of a stage; in a pipe a finished one is a line."
+        "Numbers of a stage; in a pipe a finished one is a line, and how long the run will take is another."
         if stage!=self.stage.name or not total: self.begin(stage)
         before, self.stage = self.stage, replace(self.stage, done=done, total=total, left=left, told=self.clock())
+        if whole and not self.line and not self.expected: print(f'about {span(left)} to go', file=self.file, flush=True)
+        self.expected = self.expected or whole
         if self.line or not before.done < total <= done: return
         print(f'{stage}: {total} of {total}, {span(self.stage.told-self.stage.since)}', file=self.file, flush=True)
 

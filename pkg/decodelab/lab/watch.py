@@ -88,22 +88,25 @@ def chip(name:str, p:Parameters)->str:
 
 # %% ../../../nbs/lab/08_watch.ipynb #906ea477
 def at_target(traces:Sequence[dict], share:float)->list[dict]:
-    "Budget, entropy and EIG at the threshold that reaches the run's target with the fewest reasoning tokens."
-    goal, everybody = plane.targets(traces, [share])[0], np.arange(len(traces))
-    found = []
-    for name,curve in report.all_curves(traces).items():
-        threshold = float(curve.thresholds[plane.cheapest(curve, everybody, goal, plane.REASONING)])
-        found.append(_at(traces, name, threshold, goal))
-    return found
+    "Budget, entropy and EIG at equal accuracy: mixtures that reach the run's target, each question with its toss."
+    if len(traces) < 2: return [] # no half to choose on
+    goal = plane.targets(traces, [share])[0]
+    return [_at(traces, name, curve, goal) for name,curve in report.all_curves(traces).items()]
 
 # %% ../../../nbs/lab/08_watch.ipynb #40b49d0f
-def _at(traces:Sequence[dict], name:str, threshold:float, goal:float)->dict:
-    "One of the report's rules at a threshold."
-    rule, parameter = with_threshold(name, threshold)
-    item, p = rules[rule].item, rules.settings(rule, parameter)
+def _at(traces:Sequence[dict], name:str, curve:plane.Curve, goal:float)->dict:
+    "One of the report's rules at the target."
+    picked, chosen = plane.tossed(curve, goal)
+    thresholds = [float(curve.thresholds[k]) for k in picked]
     unit = 'tokens' if name=='budget' else 'nats'
-    return dict(name=f'◎ {plane.NAMES[name]}', short=f'◎ {name if name!="eig" else "EIG"}', about='',
-                given=f'{threshold:.3g} {unit}, accuracy {goal:.3f}', stops=[stop_row(t, item, p) for t in traces])
+    reached = f'accuracy {goal:.3f}' if all(m.met for m in chosen) else f'accuracy {goal:.3f} is not reached'
+    return dict(name=f'◎ {plane.NAMES[name]}', short=f'◎ {name if name!="eig" else "EIG"}', about='', given=reached,
+                tossed=[f'{x:.3g} {unit} here' for x in thresholds],
+                stops=[_stop_at(t, name, x) for t,x in zip(traces, thresholds)])
+
+def _stop_at(trace:dict, name:str, threshold:float)->list[int]:
+    rule, parameter = with_threshold(name, threshold)
+    return stop_row(trace, rules[rule].item, rules.settings(rule, parameter))
 
 # %% ../../../nbs/lab/08_watch.ipynb #b8535015
 SHOWN = 7 # Classes under each step, the rest aside
@@ -159,10 +162,12 @@ def payload(run:Run)->dict:
     done, missing = replayed(traces, **frame)
     done += at_target(traces, p.get('target', .5))
     top = max([h for t in traces for h in t['entropy'] if h is not None] + [2*FLOOR])
-    named = [{k: v for k,v in rule.items() if k!='stops'} for rule in done]
+    named = [{k: v for k,v in rule.items() if k not in ('stops', 'tossed')} for rule in done]
     step = {k: v for k,v in frame.items() if k=='step'}
     stops = zip(*(rule['stops'] for rule in done))
-    questions = [thought(t, live.get(t['id']), list(s), **step) for t,s in zip(traces, stops)]
+    tosses = [{k: rule['tossed'][i] for k,rule in enumerate(done) if 'tossed' in rule} for i in range(len(traces))]
+    questions = [thought(t, live.get(t['id']), list(s), **step) | dict(tossed=toss)
+                 for t,s,toss in zip(traces, stops, tosses)]
     return dict(facts=facts(run, len(traces), len(found.get('full', []))), lam=p.get('lambda_cost', FLOOR), floor=FLOOR,
                 top=float(np.ceil(100*top)/100), rules=named, missing=missing, questions=questions)
 

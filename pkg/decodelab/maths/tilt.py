@@ -34,6 +34,8 @@ class Pair:
     tops: torch.Tensor # [B, 2] greatest log-probability of each
     close: torch.Tensor # bool [B]: some token is likely enough under both for exp not to underflow between them
     lonely: torch.Tensor # [B] the α of a single common token: 0 where the teacher has no other, 1 the student, else ½
+    whole_theta: torch.Tensor # [B] log of the sum of the student's row as it was given
+    whole_t: torch.Tensor
 
 def log_mass(logits:torch.Tensor, inside:torch.Tensor)->torch.Tensor: # [B]
     "Log of the mass of some tokens, under the whole row."
@@ -41,14 +43,16 @@ def log_mass(logits:torch.Tensor, inside:torch.Tensor)->torch.Tensor: # [B]
     whole, some = logits.logsumexp(-1), torch.where(inside, logits, -torch.inf).logsumexp(-1)
     return (some-whole).clamp(max=0)
 
-def normalised(logits:torch.Tensor, inside:torch.Tensor|None)->tuple[torch.Tensor, torch.Tensor]: # [B, V] each
-    "Log-probabilities and probabilities on some tokens; the greatest goes first, so that sure rows keep their digits."
+def normalised(logits:torch.Tensor, inside:torch.Tensor|None,
+              )->tuple[torch.Tensor, torch.Tensor, torch.Tensor]: # [B, V] twice, [B]
+    "Log-probabilities and probabilities on some tokens, and the log of their sum; the greatest goes first."
     import torch
     rows = logits if inside is None else torch.where(inside, logits, -torch.inf)
-    rows = rows-rows.amax(-1, keepdim=True)
+    top = rows.amax(-1, keepdim=True)
+    rows = rows-top # first, so that sure rows keep their digits
     weights = rows.exp()
     total = weights.sum(-1, keepdim=True)
-    return rows.sub_(total.log()), weights.div_(total)
+    return rows.sub_(total.log()), weights.div_(total), (top+total.log()).squeeze(-1)
 
 def dot(a:torch.Tensor, b:torch.Tensor)->torch.Tensor: # [B]
     "Sums of products of rows."
@@ -86,7 +90,7 @@ def compared(theta:torch.Tensor, t:torch.Tensor, inside:torch.Tensor|None, kept_
              kept_t:torch.Tensor, lonely:torch.Tensor)->Pair:
     "Renormalised rows and their log-ratio."
     import torch
-    (base, p), (other, _) = normalised(theta, inside), normalised(t, inside)
+    (base, p, whole), (other, _, whole_t) = normalised(theta, inside), normalised(t, inside)
     tops = torch.stack([base.amax(-1), other.amax(-1)], 1)
     close = base.minimum(other).amax(-1) > tops.amax(1)-600
     ratio = other.sub_(base)
@@ -94,7 +98,7 @@ def compared(theta:torch.Tensor, t:torch.Tensor, inside:torch.Tensor|None, kept_
     spread = dot(p.mul_(ratio), ratio)
     near = (spread < NEAR).nonzero().squeeze(-1)
     if len(near): ratio[near] = refined(base[near], ratio[near])
-    return Pair(base, ratio, kept_theta, kept_t, spread, tops, close, lonely)
+    return Pair(base, ratio, kept_theta, kept_t, spread, tops, close, lonely, whole-kept_theta, whole_t-kept_t)
 
 # %% ../../../nbs/maths/02_tilt.ipynb #d539b05a
 def check_rows(theta:torch.Tensor, t:torch.Tensor, least:torch.Tensor)->None:
@@ -383,6 +387,8 @@ class Tilted:
     lost_theta: torch.Tensor # The student's probability outside of what may be drawn
     lost_t: torch.Tensor
     steps: torch.Tensor # Passes over the vocabulary that α took
+    whole_theta: torch.Tensor # log Σ of the student's row as it was given, tempered
+    whole_t: torch.Tensor
     @property
     def kl_diff(self)->torch.Tensor: return self.kl_theta-self.kl_t
 
@@ -403,7 +409,8 @@ def tilted(p:Pair, solved:Solved, fixed:bool=False)->Tilted:
     to_theta, to_t = (alpha*at.slope-at.log_z).clamp(min=0), (-(1-alpha)*at.slope-at.log_z).clamp(min=0)
     log_z = at.log_z + (1-alpha)*p.kept_theta + alpha*p.kept_t
     return Tilted(log_q, alpha, solved.raw, alpha!=solved.raw, ess_theta, ess_t, (ahead-back).exp(),
-                  to_theta, to_t, log_z, p.kept_theta.expm1().abs(), p.kept_t.expm1().abs(), solved.steps)
+                  to_theta, to_t, log_z, p.kept_theta.expm1().abs(), p.kept_t.expm1().abs(), solved.steps,
+                  p.whole_theta, p.whole_t)
 
 AT_ONCE = 1<<18 # Numbers of one piece of rows on a CPU: its float64 copies stay in the cache
 

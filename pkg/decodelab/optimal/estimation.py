@@ -86,7 +86,8 @@ def doubts(output:SamplingOutput, target:str, ess:float, tail:float)->str:
     said = []
     if ess < FEW: said.append(f'only {ess:.1f} effective samples')
     if tail > HEAVY: said.append(f'weights with a heavy tail (k = {tail:.2f})')
-    cut = output.sampling.top_p < 1 or output.sampling.top_k
+    plan = output.sampling
+    cut = plan.top_p < 1 or plan.top_k or plan.constraint is not None
     names = dict(teacher=['lost_t'], student=['lost_theta'], mixture=['lost_t', 'lost_theta'])[target]
     lost = max(float(output.diagnostics[name].max()) for name in names) if output.diagnostics else 0.
     if cut or lost > 1e-6: said.append(f'the {target} restricted to what could be drawn')

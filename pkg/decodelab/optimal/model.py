@@ -5,29 +5,29 @@
 # %% ../../../nbs/optimal/05_model.ipynb #bdeb17f0
 from __future__ import annotations
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from typing import Any, Literal
 import numpy as np
 import torch
 from fastcore.basics import patch
-from ..backends.contract import Causal, Ids, Sample, Sampling, Scored, Usage
+from ..backends.contract import Causal, Constraint, Ids, Sample, Sampling, Scored, Usage
 from ..backends.contract import check_length, samplings
-from ..backends.decoding import Stops, generate as decode_all, job_for, stream as stream_of
+from ..backends.decoding import Stops, job_for, pieces
 from ..backends.folders import check_memory
 from ..backends.planned import scored
 from ..core.errors import BadValue, ModelError
 from ..core.files import digest
 from ..maths.tilt import Tilt
 from .loading import open_pair
-from .output import SamplingOutput, output
-from .rounds import Keep, Pace, Row, Rule, Way, run
+from .output import SamplingOutput, Tally, output
+from .rounds import Keep, Pace, Row, Rule, Way, run, sample_of
 from .sessions import Mix, PairSession
 from .vocabularies import teacher_prompt, vocabulary
 
 # %% auto #0
-__all__ = ['TEXT', 'AT_ONCE', 'Prompt', 'OptimalSamplingModel', 'prompt_ids', 'replace_limit', 'fitting']
+__all__ = ['TEXT', 'AT_ONCE', 'Prompt', 'OptimalSamplingModel', 'prompt_ids', 'replace_limit', 'check_drafts', 'fitting']
 
 # %% ../../../nbs/optimal/05_model.ipynb #77c0b44f
 class OptimalSamplingModel:
@@ -55,17 +55,22 @@ class OptimalSamplingModel:
                  support_first:bool=True, # Find α on the teacher's support, not before it
                  force_target_first_token:bool=False, # The teacher alone draws the first token
                  force_target_special_tokens:bool=False, # Special tokens have the teacher's probability
+                 draft_tokens:int|Literal['auto']=0, # Tokens that the student drafts for one pass of the teacher
+                 draft_rule:Rule='shared', # `shared` randomness gives the text of the plain loop, `residual` another
                  **kwargs:Any, # For Transformers: load_in_4bit, bnb_4bit_compute_dtype, attn_implementation, …
                 ):
         self.how = Tilt(alpha_method, fixed_alpha, alpha_min, alpha_max, constraint_to_target, target_top_k,
                         target_top_p, support_first)
+        check_drafts(draft_tokens, draft_rule)
+        self.draft_tokens, self.draft_rule = draft_tokens, draft_rule
         self.theta, self.t = open_pair(model_theta_path, model_t_path, device, dtype, kwargs)
         self.vocabulary, self.usage, self.temperature = vocabulary(self.theta, self.t), Usage(), 1.
+        self.tally = Tally() # of all that is drawn
         self._describe()
         special = tuple(sorted({*self.special_ids, *self.eos_ids})) if force_target_special_tokens else ()
         self.mix = Mix(self.vocabulary, self.how, 1., force_target_first_token, special)
 
-# %% ../../../nbs/optimal/05_model.ipynb #0p7a0001
+# %% ../../../nbs/optimal/05_model.ipynb #d5fdd2bf
 @patch
 def __repr__(self:OptimalSamplingModel)->str:
     return f'OptimalSamplingModel({self.theta.name!r}, {self.t.name!r}, {self.how.alpha_method!r})'
@@ -75,9 +80,10 @@ def close(self:OptimalSamplingModel)->None:
     if self.t is not self.theta: self.t.close()
 @patch
 def fingerprint(self:OptimalSamplingModel)->str:
-    "Hash of both models and of how they are mixed."
+    "Hash of both models and of how they are mixed; shared drafts change nothing."
+    drafts = repr(self.draft_tokens) if self.draft_rule=='residual' else ''
     return digest(self.theta.fingerprint(), self.t.fingerprint(), repr(self.how), repr(self.mix.first_by_teacher),
-                  repr(self.mix.by_teacher))
+                  repr(self.mix.by_teacher), *filter(None, [drafts]))
 
 # %% ../../../nbs/optimal/05_model.ipynb #c0fabd73
 TEXT = ('tokenizer', 'template', 'bos_id', 'adds_bos', 'special_ids', 'eos_ids', 'prefix_id', 'vocab_size')
@@ -118,9 +124,10 @@ def rows_at_once(self:OptimalSamplingModel, longest:int)->int:
 @patch
 @contextmanager
 def remembering(self:OptimalSamplingModel)->Iterator[None]:
-    "Both models keep the states of what was run."
+    "Both models keep the states of what was run; with drafts they do not: remembered states take blocks token by token."
     with ExitStack() as stack:
-        for model in {id(m): m for m in (self.theta, self.t)}.values(): stack.enter_context(model.remembering())
+        models = {id(m): m for m in (self.theta, self.t)} if not self.draft_tokens else {}
+        for model in models.values(): stack.enter_context(model.remembering())
         yield
 
 @patch
@@ -143,32 +150,59 @@ def for_teacher(self:OptimalSamplingModel, prompt:Ids)->Ids:
     "The same prompt in the teacher's ids."
     return teacher_prompt(prompt, self.vocabulary, self.theta, self.t)
 
-# %% ../../../nbs/optimal/05_model.ipynb #f9340757
+# %% ../../../nbs/optimal/05_model.ipynb #f5487af1
+@patch
+def sample(self:OptimalSamplingModel, prompts:Sequence[Ids], sampling:Sampling|Sequence[Sampling])->list[list[Sample]]:
+    "Draw continuations; α is that of each plan's temperature."
+    prompts, plans = [tuple(map(int, p)) or (self.prefix_id,) for p in prompts], samplings(prompts, sampling)
+    stops = {plan.stop: Stops(self, plan.stop) for plan in plans}
+    rows = [[self.row_for(i, p, plan, k, stops[plan.stop]) for k in range(plan.n)]
+            for i,(p,plan) in enumerate(zip(prompts, plans))]
+    groups: dict[tuple, list[Row]] = {}
+    for row,plan in ((row, plan) for own,plan in zip(rows, plans) for row in own):
+        groups.setdefault((plan.temperature, plan.top_p, plan.top_k, plan.min_p), []).append(row)
+    for some in groups.values():
+        for _ in self.running(some): pass
+        self.tally.add(some)
+    return [[sample_of(row) for row in own] for own in rows]
+
 @patch
 def at(self:OptimalSamplingModel, temperature:float)->OptimalSamplingModel:
-    "The same models; α is that of a temperature."
+    "The same models, whose sessions find α at a temperature."
     if temperature==self.temperature: return self
     other = object.__new__(type(self))
     other.__dict__.update(self.__dict__, temperature=temperature)
     return other
 
 @patch
-def sample(self:OptimalSamplingModel, prompts:Sequence[Ids], sampling:Sampling|Sequence[Sampling])->list[list[Sample]]:
-    "Draw continuations; α is that of each plan's temperature."
-    prompts, plans = [tuple(map(int, p)) or (self.prefix_id,) for p in prompts], samplings(prompts, sampling)
-    out: list[list[Sample]] = [[] for _ in prompts]
-    for temperature in dict.fromkeys(plan.temperature for plan in plans):
-        mine = [i for i,plan in enumerate(plans) if plan.temperature==temperature]
-        longest = max(min(len(prompts[i])+plans[i].max_tokens, self.max_length) for i in mine)
-        found = decode_all(self.at(temperature), [prompts[i] for i in mine], [plans[i] for i in mine],
-                           self.rows_at_once(longest))
-        for i,samples in zip(mine, found): out[i] = samples
-    return out
+def row_for(self:OptimalSamplingModel, i:int, prompt:Ids, plan:Sampling, number:int, stops:Stops)->Row:
+    "A row to decode after the same prompt of both."
+    theirs = self.for_teacher(prompt)
+    for model,ids in ((self.theta, prompt), (self.t, theirs)): check_length(model.name, len(ids)+1, model.max_length)
+    room = min(self.theta.max_length-len(prompt), self.t.max_length-len(theirs))
+    job = job_for(self, prompt, plan, number, stops)
+    return Row(i, replace_limit(job, min(job.limit, room)), prompt, theirs, room=room)
 
 @patch
-def stream(self:OptimalSamplingModel, prompt:Ids, sampling:Sampling)->Iterator[str]:
-    "Pieces of the text of one sample."
-    return stream_of(self.at(sampling.temperature), prompt, sampling)
+def running(self:OptimalSamplingModel, rows:Sequence[Row])->Iterator[list[Row]]:
+    "Decode rows that are drawn alike, round after round."
+    at_once = self.batch(rows, None)
+    return run(self, rows, Way(rows[0].job.plan, self.draft_rule), self.pace(self.draft_tokens, self.draft_rule), at_once)
+
+@patch
+def stream(self:OptimalSamplingModel, prompt:Ids, sampling:Sampling)->Generator[str, None, Sample]:
+    "Pieces of the text of one sample, which is returned at the end."
+    if sampling.n!=1: raise BadValue('n of a stream', sampling.n, 'one')
+    row = self.row_for(0, tuple(map(int, prompt)) or (self.prefix_id,), sampling, 0, Stops(self, sampling.stop))
+    def tokens()->Generator[tuple[int, Any], None, None]:
+        said = 0
+        for _ in self.running([row]):
+            ids = row.job.ids
+            for i in range(said, len(ids)): yield ids[i], row.job.finish if i==len(ids)-1 else None
+            said = len(ids)
+    yield from pieces(self, tokens(), sampling)
+    self.tally.add([row])
+    return sample_of(row)
 
 @patch
 def next_logprobs(self:OptimalSamplingModel, prefixes:Sequence[Ids])->np.ndarray: # [B, V]
@@ -264,18 +298,24 @@ def generate(self:OptimalSamplingModel,
              return_q_star_probs:bool=False, # Keep q*
              batch_size:int|None=None, # Rows at once; what memory holds by default
              seed:int=0,
-             draft_tokens:int|Literal['auto']=0, # Tokens that the student drafts for one pass of the teacher
-             draft_rule:Rule='shared', # `shared` randomness gives the text of the plain loop, `residual` another
+             draft_tokens:int|Literal['auto']|None=None, # Tokens that the student drafts; the model's own by default
+             draft_rule:Rule|None=None,
+             constraint:Constraint|None=None, # What the texts may be, as `schema.constrain(model, …)` makes it
+             stop:Sequence[str]=(), # Strings that end a text
             )->SamplingOutput:
     "Texts drawn from q*, with diagnostics; neither batch_size nor shared drafts change a row's text."
-    plan = Sampling(max_tokens=max_new_tokens, temperature=temperature, top_p=top_p, top_k=max(0, top_k), seed=seed)
-    way, pace = Way(plan, draft_rule, Keep(return_logits, return_q_star_probs)), self.pace(draft_tokens, draft_rule)
+    plan = Sampling(max_tokens=max_new_tokens, temperature=temperature, top_p=top_p, top_k=max(0, top_k), seed=seed,
+                    constraint=constraint, stop=tuple(stop))
+    rule = self.draft_rule if draft_rule is None else draft_rule
+    pace = self.pace(self.draft_tokens if draft_tokens is None else draft_tokens, rule)
+    way = Way(plan, rule, Keep(return_logits, return_q_star_probs))
     rows = self.rows_for(prompts, prompts_t, plan)
     if not rows: raise BadValue('prompts', [], 'at least one')
     self.announce(rows, way.keep)
     at_once = self.batch(rows, batch_size)
     with fitting(rows, at_once):
         for _ in run(self, rows, way, pace, at_once): pass
+    self.tally.add(rows)
     texts, end = [] if skip_decode else [row.job.sample().text for row in rows], next(iter(self.eos_ids), 0)
     return output(rows, texts, self.vocab_size, end, pace.lengths, return_diagnostics)
 
@@ -284,7 +324,7 @@ def generate(self:OptimalSamplingModel,
 def rows_for(self:OptimalSamplingModel, prompts:Sequence[Prompt], prompts_t:Sequence[Prompt]|None,
              plan:Sampling)->list[Row]:
     "Rows to decode; equal prompts are different draws."
-    both, stops, seen = self.both_prompts(prompts, prompts_t), Stops(self, ()), {}
+    both, stops, seen = self.both_prompts(prompts, prompts_t), Stops(self, plan.stop), {}
     rows = []
     for i,(ours,theirs) in enumerate(zip(*both)):
         room, number = self.room_of(i, ours, theirs, plan.max_tokens), seen.get(ours, 0)
@@ -298,15 +338,19 @@ def replace_limit(job:Any, limit:int)->Any:
     job.limit = limit
     return job
 
+def check_drafts(tokens:Any, rule:Any)->None:
+    "How many tokens are drafted, by which rule."
+    if rule not in ('shared', 'residual'): raise BadValue('draft_rule', rule, ('shared', 'residual'))
+    if tokens!='auto' and (not isinstance(tokens, int) or isinstance(tokens, bool) or not 0 <= tokens <= 64):
+        raise BadValue('draft_tokens', tokens, "0 to 64, or 'auto'")
+    if tokens=='auto' and rule=='residual':
+        raise BadValue('draft_tokens', 'auto', 'a number, with the residual rule', 'Its texts depend on it.')
+
 @patch
 def pace(self:OptimalSamplingModel, draft_tokens:int|str, rule:str)->Pace:
     "How long drafts are."
-    if rule not in ('shared', 'residual'): raise BadValue('draft_rule', rule, ('shared', 'residual'))
+    check_drafts(draft_tokens, rule)
     auto = draft_tokens=='auto'
-    if not auto and (isinstance(draft_tokens, (str, bool)) or not 0 <= draft_tokens <= 64):
-        raise BadValue('draft_tokens', draft_tokens, "0 to 64, or 'auto'")
-    if auto and rule=='residual':
-        raise BadValue('draft_tokens', 'auto', 'a number, with the residual rule', 'Its texts depend on it.')
     if draft_tokens and not self.capabilities.rewind:
         if auto: return Pace(0)
         raise ModelError(f'{self.name}: drafts need states that can go back; one of the two cannot: use draft_tokens=0')

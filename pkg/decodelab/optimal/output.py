@@ -5,7 +5,7 @@
 # %% ../../../nbs/optimal/03_output.ipynb #cb5ee530
 from __future__ import annotations
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from ..core.errors import BadValue
 from .rounds import NOTES, Row
 
 # %% auto #0
-__all__ = ['Positions', 'positions', 'SamplingOutput', 'stacked', 'work', 'output']
+__all__ = ['AVERAGED', 'Positions', 'positions', 'SamplingOutput', 'stacked', 'work', 'output', 'Tally']
 
 # %% ../../../nbs/optimal/03_output.ipynb #e4abfee7
 class Positions(torch.Tensor):
@@ -110,3 +110,37 @@ def output(rows:Sequence[Row], # In the order of the prompts
                           dict(theta=block('theta'), t=block('t')) if rows[0].theta else None,
                           block('q', 0.) if rows[0].q else None, tuple(row.job.finish or 'length' for row in rows),
                           work(rows, lengths), rows[0].job.plan)
+
+# %% ../../../nbs/optimal/03_output.ipynb #2bc328d5
+AVERAGED = ('alpha', 'raw_alpha', 'clipped', 'ess_ratio', 'kl_theta', 'kl_t', 'log_z')
+
+@dataclass
+class Tally:
+    "What was drawn since the last reset."
+    texts: int = 0
+    tokens: int = 0
+    teacher_passes: int = 0 # Over a row
+    drafted: int = 0 # Tokens that the student drafted
+    accepted: int = 0 # Of them
+    sums: np.ndarray = field(default_factory=lambda: np.zeros(len(AVERAGED)))
+
+    def reset(self)->None:
+        "Begin anew."
+        self.__init__() # type: ignore[misc]
+    def add(self, rows:Sequence[Row])->None:
+        "Count rows that were drawn."
+        self.texts += len(rows)
+        for row in rows:
+            self.tokens += len(row.job.ids)
+            self.teacher_passes += row.rounds
+            self.drafted += row.drafted
+            self.accepted += row.accepted
+            self.sums += np.array(row.notes).reshape(-1, len(NOTES))[:,_AVERAGED].sum(0)
+    def asdict(self)->dict[str, float]:
+        "Counts, the share of drafted tokens that stayed, and means over tokens."
+        counts = dict(texts=self.texts, tokens=self.tokens, teacher_passes=self.teacher_passes, drafted=self.drafted,
+                      accepted=self.accepted, saved_teacher_passes=self.tokens-self.teacher_passes)
+        shares = dict(acceptance=self.accepted/self.drafted) if self.drafted else {}
+        return counts | shares | dict(zip(AVERAGED, (self.sums/max(1, self.tokens)).tolist()))
+
+_AVERAGED = [NOTES.index(name) for name in AVERAGED]

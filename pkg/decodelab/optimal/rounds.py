@@ -12,20 +12,23 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Protocol
 import numpy as np
 import torch
-from ..backends.contract import Ids, Sampling, Usage
-from ..backends.decoding import Job, torch_of
-from ..backends.drawing import draw, filtered, invert, uniforms
+from ..backends.contract import Ids, Sample, Sampling, Usage
+from ..backends.decoding import Job, filled, set_bits, torch_of, width
+from ..backends.drawing import draw, draw_under, filtered, invert, masked, masked_there, uniforms
 from ..maths.tilt import Tilted
 from .sessions import Mix, PairSession
 from .vocabularies import student_rows
 
 # %% auto #0
-__all__ = ['MEASURES', 'NOTES', 'Rule', 'TOGETHER', 'LONGEST', 'Row', 'Keep', 'log_drawn', 'under', 'noted', 'Way', 'numbers',
-           'drafts', 'judge', 'residual', 'decided', 'one_round', 'settle', 'decide', 'take', 'keep_rows', 'Pace',
-           'paced_round', 'Opens', 'texts_so_far', 'run', 'go_on']
+__all__ = ['MEASURES', 'NOTES', 'Rule', 'END', 'NONE', 'TOGETHER', 'Found', 'LONGEST', 'Row', 'Keep', 'sample_of', 'under',
+           'Languages', 'languages', 'Drawn', 'draw_rows', 'masked_rows', 'Way', 'Draft', 'numbers', 'placed', 'drafts',
+           'forced', 'along', 'forced_bits', 'judge', 'residual', 'decided', 'log_drawn', 'noted', 'one_round',
+           'settle', 'cut', 'flat', 'decide', 'found_at', 'take', 'keep_rows', 'Pace', 'paced_round', 'Opens',
+           'texts_so_far', 'run', 'go_on']
 
-# %% ../../../nbs/optimal/02_rounds.ipynb #28c04e5d
-MEASURES = tuple(f.name for f in fields(Tilted) if f.name not in ('log_q', 'steps'))
+# %% ../../../nbs/optimal/02_rounds.ipynb #4866df42
+_NOT_NOTED = ('log_q', 'steps', 'whole_theta', 'whole_t')
+MEASURES = tuple(f.name for f in fields(Tilted) if f.name not in _NOT_NOTED)
 NOTES = (*MEASURES, 'kl_diff', 'log_drawn', 'log_weight_theta', 'log_weight_t')
 
 @dataclass(eq=False)
@@ -50,30 +53,66 @@ class Keep:
     logits: bool = False
     q: bool = False
 
-# %% ../../../nbs/optimal/02_rounds.ipynb #8f6a8548
-def log_drawn(tilted:Tilted, tokens:torch.Tensor, plan:Sampling)->torch.Tensor: # [B]
-    "Log-probability of tokens under the distribution that they were drawn from."
-    at = tokens[:,None]
-    if plan.temperature==0: return torch.zeros(len(tokens), dtype=torch.float64)
-    if plan.top_p==1 and not plan.top_k and not plan.min_p: return tilted.log_q.gather(1, at).squeeze(1)
-    return filtered(tilted.log_q, replace(plan, temperature=1.)).gather(1, at).squeeze(1).log()
+# %% ../../../nbs/optimal/02_rounds.ipynb #73e91299
+def sample_of(row:Row)->Sample:
+    "What was drawn in a row, with the notes of its tokens by name."
+    out, table = row.job.sample(), np.array(row.notes).reshape(len(row.notes), len(NOTES))
+    named = {name: table[:,i] for i,name in enumerate(NOTES)}
+    return replace(out, notes={**out.notes, **named, 'clipped': named['clipped'] > 0})
 
-def under(rows:torch.Tensor, tokens:torch.Tensor, temperature:float)->torch.Tensor: # [B]
-    "Log-probability of tokens under a tempered model."
+def under(rows:torch.Tensor, tokens:torch.Tensor, temperature:float, whole:torch.Tensor)->torch.Tensor: # [B]
+    "Log-probability of tokens under a tempered model, of which `whole` is the log of the sum."
     at = rows.gather(1, tokens[:,None]).squeeze(1).double()
-    if temperature in (0, 1): return at
-    return at/temperature-(rows.double()/temperature).logsumexp(1)
+    return (at/temperature if temperature else at)-whole
 
-def noted(tilted:Tilted, theta:torch.Tensor, t:torch.Tensor, tokens:torch.Tensor,
-          plan:Sampling)->np.ndarray: # [B, notes]
-    "The notes of one token of each row."
-    drawn = log_drawn(tilted, tokens, plan).to(theta.device)
-    weights = [under(rows, tokens, plan.temperature)-drawn for rows in (theta, t)]
-    columns = [*(getattr(tilted, name) for name in MEASURES), tilted.kl_diff, drawn, *weights]
-    return torch.stack([c.double() for c in columns], 1).cpu().numpy()
+# %% ../../../nbs/optimal/02_rounds.ipynb #bd142eff
+class Languages:
+    "What the languages of rows allow along their drafts."
+    def __init__(self, rows:Sequence[Row], vocab_size:int):
+        self.jobs, self.vocab_size = [row.job for row in rows], vocab_size
+        self.held = [i for i,job in enumerate(self.jobs) if job.matcher is not None]
+        self.probes: dict[int, Any] = {i: matcher.fork() for i in self.held if (matcher := self.jobs[i].matcher)}
+    def bits(self)->np.ndarray: # int32 [B, ceil(V/32)]
+        "What may come next in each row; everything where nothing is forbidden, or the row has ended."
+        out = np.full((len(self.jobs), -(-self.vocab_size//32)), -1, np.int32)
+        live = list(self.probes)
+        plans = [self.jobs[i].plan for i in live]
+        if live: out[live] = filled(plans, [self.probes[i] for i in live], self.vocab_size)
+        return out
+    def accept(self, tokens:Sequence[int])->None:
+        "One drafted token of each row; a row that ends, or drafts nothing, needs no language any more."
+        for i,token in enumerate(tokens):
+            if i in self.probes and (token < 0 or token in self.jobs[i].ends): del self.probes[i]
+            elif i in self.probes: self.probes[i].accept([token])
 
-# %% ../../../nbs/optimal/02_rounds.ipynb #a0226203
+def languages(rows:Sequence[Row], vocab_size:int)->Languages|None:
+    "The languages of rows, if any row has one."
+    return Languages(rows, vocab_size) if any(row.job.matcher is not None for row in rows) else None
+
+# %% ../../../nbs/optimal/02_rounds.ipynb #dd720e91
+@dataclass(frozen=True)
+class Drawn:
+    "One token a row, and what masks left of it: log-mass of q*, and log importance weight."
+    tokens: torch.Tensor # [n], -1 where nothing may follow
+    kept: list[float]|None = None # [n]; `None` without masks
+    weights: list[float]|None = None
+
+def draw_rows(logp:torch.Tensor, u:np.ndarray, plan:Sampling, bits:np.ndarray|None)->Drawn:
+    "Draw by inversion, under masks where there are any."
+    if bits is None: return Drawn(draw(logp, u, plan))
+    found = draw_under(logp, u, [plan]*len(u), [row.tobytes() for row in bits])
+    tokens = torch.tensor([d.token for d in found], device=logp.device)
+    return Drawn(tokens, [d.kept for d in found], [d.weight for d in found])
+
+def masked_rows(logp:torch.Tensor, bits:np.ndarray|None)->tuple[torch.Tensor, list[float]|None]: # [n, V]; [n]
+    "Rows under masks and the log-mass that is left; a row of which nothing is left stays as it is."
+    if bits is None: return logp, None
+    rows, kept = (masked if logp.device.type=='cpu' else masked_there)(logp.detach(), bits)
+    return torch.where(torch.isneginf(kept)[:,None], logp, rows), kept.tolist()
+
+# %% ../../../nbs/optimal/02_rounds.ipynb #bf48cb59
 Rule = Literal['shared', 'residual']
+END, NONE = -1, -2 # No token is drafted at this place; there is no such place
 
 @dataclass(frozen=True)
 class Way:
@@ -82,33 +121,88 @@ class Way:
     rule: Rule = 'shared'
     keep: Keep = Keep()
 
-def numbers(rows:Sequence[Row], ahead:int=0, use:int=0)->np.ndarray: # [B]
+@dataclass(frozen=True)
+class Draft:
+    "What may come next in each row, before the teacher is asked."
+    tokens: np.ndarray # [B, k+1] drafted at each place, or `END`, or `NONE`
+    own: Sequence[torch.Tensor] # k+1 of [B, V]: the student's distributions
+    bits: Sequence[np.ndarray] # k+1 of int32 [B, ceil(V/32)]; empty where no row has a language
+    forced: bool = False # By the languages alone
+
+def numbers(rows:Sequence[Row], ahead:Any=0, use:int=0)->np.ndarray: # [B]
     "The uniform number of each row's next token but `ahead`; `use` 0 draws, 1 and 2 belong to the residual rule."
-    keys = np.array([row.job.key for row in rows], np.uint64) ^ np.uint64(use*0x5851F42D4C957F2D)
-    return uniforms(keys, np.array([len(row.job.ids)+ahead for row in rows], np.uint64))
+    keys = np.array([row.job.key for row in rows], np.uint64)
+    if use: keys ^= np.uint64(use*0x5851F42D4C957F2D)
+    return uniforms(keys, np.array([len(row.job.ids) for row in rows], np.uint64)+np.asarray(ahead, np.uint64))
 
-def drafts(session:PairSession, rows:Sequence[Row], plan:Sampling, k:int, first:torch.Tensor,
-          )->tuple[list[torch.Tensor], torch.Tensor]: # k+1 of [B, V]; [B, k]
-    "What the student would say next, and its distributions there."
-    seen, tokens = [first], []
+def placed(tokens:np.ndarray, # [B, k]
+           rows:Sequence[Row])->np.ndarray: # [B, k+1]
+    "Drafted tokens and the place behind them, but for what lies beyond an end of text, a gap or a limit."
+    over = np.array([[x < 0 or x in row.job.ends for x in ids] for row,ids in zip(rows, tokens.tolist())], bool)
+    over = over.reshape(tokens.shape).cumsum(1) > 0
+    out = np.pad(np.maximum(tokens, END), ((0, 0), (0, 1)), constant_values=END)
+    left = np.array([row.job.limit-len(row.job.ids) for row in rows])
+    out[:,1:][over] = NONE
+    out[np.arange(out.shape[1])[None] >= left[:,None]] = NONE
+    return out
+
+# %% ../../../nbs/optimal/02_rounds.ipynb #ee319be4
+def drafts(session:PairSession, rows:Sequence[Row], plan:Sampling, k:int, first:torch.Tensor)->Draft:
+    "What the student would say next."
+    v, spoken = session.mix.vocabulary, languages(rows, first.shape[-1])
+    seen, tokens, bits = [first], [], [spoken.bits()] if spoken else []
     for i in range(k):
-        tokens.append(draw(student_rows(seen[-1], session.mix.vocabulary), numbers(rows, i), plan).cpu())
-        seen.append(torch_of(session.theta.step(tokens[-1].tolist())))
-    return seen, torch.stack(tokens, 1) if tokens else torch.empty(len(rows), 0, dtype=torch.long)
+        new = draw_rows(student_rows(seen[-1], v), numbers(rows, i), plan, bits[-1] if spoken else None).tokens
+        tokens.append(new.cpu().numpy())
+        seen.append(torch_of(session.theta.step(new.clamp(min=0))))
+        if not spoken: continue
+        spoken.accept(tokens[-1].tolist())
+        bits.append(spoken.bits())
+    return Draft(placed(np.stack(tokens, 1) if k else np.empty((len(rows), 0), np.int64), rows), seen, bits)
 
-def judge(session:PairSession, tokens:torch.Tensor, pending:Sequence[int]|None)->torch.Tensor: # [B, k+1, V]
+# %% ../../../nbs/optimal/02_rounds.ipynb #e8f4390e
+def forced(session:PairSession, rows:Sequence[Row], vocab_size:int)->list[Ids]:
+    "Of each row what must follow, as far as a pass may take it along."
+    if session.blocks=='single' or all(row.job.matcher is None for row in rows): return [()]*len(rows)
+    def of(job:Job)->Ids: return job.matcher.forced()[:job.limit-len(job.ids)] if job.matcher is not None else ()
+    runs = [of(row.job) for row in rows]
+    most = width(runs, vocab_size, session.blocks)
+    return [run[:most] for run in runs]
+
+def along(session:PairSession, rows:Sequence[Row], runs:Sequence[Ids], pending:Sequence[int]|None)->Draft:
+    "Forced runs as drafts; the student sees them in one pass."
+    k = max(map(len, runs))
+    if pending is not None: own = torch_of(session.theta.extend([[p, *run] for p,run in zip(pending, runs)])).unbind(1)
+    else: own = (torch_of(session.theta.logprobs), *torch_of(session.theta.extend(runs)).unbind(1))
+    tokens = placed(np.array([[*run, *[END]*(k-len(run))] for run in runs]), rows)
+    return Draft(tokens, own, forced_bits(rows, runs, own[0].shape[-1]), True)
+
+def forced_bits(rows:Sequence[Row], runs:Sequence[Ids], vocab_size:int)->list[np.ndarray]:
+    "Masks along forced runs: one token each, and behind them what the languages allow."
+    spoken = Languages(rows, vocab_size)
+    for i,probe in spoken.probes.items():
+        if runs[i]: probe.accept(runs[i])
+    behind, out = spoken.bits(), []
+    for j in range(max(map(len, runs))+1):
+        out.append(behind.copy())
+        for row,run in zip(out[-1], runs):
+            if j < len(run): set_bits(row, run[j:j+1])
+    return out
+
+# %% ../../../nbs/optimal/02_rounds.ipynb #7fc2c0ab
+def judge(session:PairSession, blocks:Sequence[Sequence[int]], pending:Sequence[int]|None)->torch.Tensor: # [B, k+1, V]
     "The teacher before and after each drafted token, in one pass; `pending` are the tokens it has not seen yet."
-    blocks = [session.theirs(block, strict=False) for block in tokens.tolist()]
+    their = [session.theirs(block, strict=False) for block in blocks]
     if pending is not None:
         new = session.theirs(pending)
-        if not tokens.shape[1]: return torch_of(session.t.step(new))[:,None]
-        return torch_of(session.t.extend([[n, *b] for n,b in zip(new, blocks)]))
+        if not any(their): return torch_of(session.t.step(new))[:,None]
+        return torch_of(session.t.extend([[n, *b] for n,b in zip(new, their)]))
     first = torch_of(session.t.logprobs)[:,None]
-    return torch.cat([first, torch_of(session.t.extend(blocks))], 1) if tokens.shape[1] else first
+    return torch.cat([first, torch_of(session.t.extend(their))], 1) if any(their) else first
 
 # %% ../../../nbs/optimal/02_rounds.ipynb #c94e24c8
 def residual(p:torch.Tensor, q:torch.Tensor, drafted:torch.Tensor, chances:Sequence[np.ndarray])->torch.Tensor: # [n]
-    "The drafted token where it is accepted, else one of (q−p)₊; one of q where nothing was drafted (-1)."
+    "The drafted token where it is accepted, else one of (q−p)₊; one of q where nothing was drafted (`END`)."
     at = drafted[:,None].to(q.device)
     ratio = (q.gather(1, at.clamp(min=0))/p.gather(1, at.clamp(min=0)).clamp(min=1e-300)).squeeze(1)
     stays = (torch.as_tensor(chances[1], device=q.device) < ratio) & (at.squeeze(1) >= 0)
@@ -116,69 +210,118 @@ def residual(p:torch.Tensor, q:torch.Tensor, drafted:torch.Tensor, chances:Seque
     more = torch.where(more.sum(1, keepdim=True) > 0, more, q)
     return torch.where(stays, at.squeeze(1), invert(more, chances[2]))
 
-def decided(shown:torch.Tensor, own:torch.Tensor, drafted:torch.Tensor, rows:Sequence[Row],
-            way:Way)->torch.Tensor: # [n]
-    "The tokens of the output at some places of each row, row by row."
-    m, plan = len(shown)//len(rows), way.plan
-    chances = [np.stack([numbers(rows, j, use) for j in range(m)], 1).ravel() for use in (0, 1, 2)]
-    if way.rule=='shared' or plan.temperature==0: return draw(shown, chances[0], plan)
-    return residual(filtered(own, plan), filtered(shown[:,:own.shape[1]], plan), drafted, chances)
+def decided(tilted:Tilted, shown:torch.Tensor, own:torch.Tensor, drafted:np.ndarray, chances:Sequence[np.ndarray],
+            way:Way, bits:np.ndarray|None)->Drawn: # [n]
+    "The tokens of the output at some places."
+    plan = way.plan
+    if way.rule=='shared' or plan.temperature==0: return draw_rows(shown, chances[0], plan, bits)
+    (q, kept), (p, _) = (masked_rows(rows, bits) for rows in (shown[:,:own.shape[1]], own))
+    tokens = residual(filtered(p, plan), filtered(q, plan), torch.from_numpy(drafted), chances)
+    return Drawn(tokens, kept, masked_rows(tilted.log_q, bits)[1])
+
+# %% ../../../nbs/optimal/02_rounds.ipynb #8045f58d
+def log_drawn(tilted:Tilted, drawn:Drawn, plan:Sampling, bits:np.ndarray|None)->torch.Tensor: # [B]
+    "Log-probability of tokens under the distribution that they were drawn from."
+    log_q, at = tilted.log_q, drawn.tokens.clamp(min=0)[:,None]
+    if plan.temperature==0: return log_q.new_zeros(len(log_q))
+    if plan.top_p < 1 or plan.top_k or plan.min_p:
+        return filtered(masked_rows(log_q, bits)[0], replace(plan, temperature=1.)).gather(1, at).squeeze(1).log()
+    found = log_q.gather(1, at).squeeze(1)
+    return found if drawn.weights is None else found-found.new_tensor(drawn.weights)
+
+def noted(tilted:Tilted, theta:torch.Tensor, t:torch.Tensor, drawn:Drawn, plan:Sampling,
+          bits:np.ndarray|None)->np.ndarray: # [B, notes]
+    "The notes of one token of each row."
+    tokens, chance = drawn.tokens.clamp(min=0), log_drawn(tilted, drawn, plan, bits)
+    sides = (theta, tilted.whole_theta), (t, tilted.whole_t)
+    weights = [under(rows, tokens, plan.temperature, whole)-chance for rows,whole in sides]
+    columns = [*(getattr(tilted, name) for name in MEASURES), tilted.kl_diff, chance, *weights]
+    return torch.stack([c.double() for c in columns], 1).cpu().numpy()
 
 # %% ../../../nbs/optimal/02_rounds.ipynb #00c04a1e
 def one_round(session:PairSession, rows:Sequence[Row], way:Way, k:int, pending:Sequence[int]|None,
-             )->tuple[float, float]: # Seconds of the student and of the teacher
+             )->tuple[Draft, float, float]: # What was drafted; seconds of the student and of the teacher
     "Take one to k+1 tokens in each row; `pending` is each row's newest token, which no session has seen."
     since = time.perf_counter()
-    first = torch_of(session.theta.logprobs if pending is None else session.theta.step(list(pending)))
-    own, tokens = drafts(session, rows, way.plan, k, first)
+    runs = forced(session, rows, len(session.mix.vocabulary.theirs)) if not k else [()]*len(rows)
+    if any(runs): draft, blocks = along(session, rows, runs, pending), [list(run) for run in runs]
+    else:
+        first = torch_of(session.theta.logprobs if pending is None else session.theta.step(list(pending)))
+        draft = drafts(session, rows, way.plan, k, first)
+        blocks = np.maximum(draft.tokens[:,:k], 0).tolist()
     drafted_at = time.perf_counter()
-    theirs = judge(session, tokens, pending)
+    theirs = judge(session, blocks, pending)
     seconds = drafted_at-since, time.perf_counter()-drafted_at
-    settle(session.mix, rows, way, own, theirs, tokens)
-    return seconds
+    settle(session.mix, rows, way, draft, theirs)
+    return draft, *seconds
 
 # %% ../../../nbs/optimal/02_rounds.ipynb #c213dd1d
 TOGETHER = 1<<22 # Numbers of the places that are looked at together, before it is known which of them count
 
-def settle(mix:Mix, rows:Sequence[Row], way:Way, own:Sequence[torch.Tensor], theirs:torch.Tensor,
-           tokens:torch.Tensor)->None:
+def settle(mix:Mix, rows:Sequence[Row], way:Way, draft:Draft, theirs:torch.Tensor)->None:
     "Draw from q* along the drafts, each row as far as the two agree."
-    k, going = tokens.shape[1], list(range(len(rows)))
-    drafted = torch.nn.functional.pad(tokens, (0, 1), value=-1) # nothing is drafted where a round ends
+    going, places = np.arange(len(rows)), draft.tokens.shape[1]
     wide = max(1, TOGETHER//(len(rows)*theirs.shape[-1]))
     for row in rows: row.rounds += 1
-    for i in range(0, k+1, wide):
-        part, some = [rows[r] for r in going], torch.stack([o[going] for o in own[i:i+wide]], 1)
-        agree = decide(mix, some, theirs[going,i:i+wide], drafted[going,i:i+wide], part, way)
-        going = [r for r,on in zip(going, agree) if on]
-        if not going: return
+    for i in range(0, places, wide):
+        part = slice(i, min(i+wide, places))
+        some = going if len(going) < len(rows) else slice(None)
+        agree = decide(mix, [rows[r] for r in going], way, cut(draft, some, part), theirs[some,part])
+        going = going[agree]
+        if not len(going): return
 
-def decide(mix:Mix, own:torch.Tensor, theirs:torch.Tensor, drafted:torch.Tensor, rows:Sequence[Row], way:Way,
+def cut(draft:Draft, rows:Any, places:slice)->Draft:
+    "Some rows and places."
+    return Draft(draft.tokens[rows,places], [o[rows] for o in draft.own[places]], [b[rows] for b in draft.bits[places]],
+                 draft.forced)
+
+# %% ../../../nbs/optimal/02_rounds.ipynb #3c3e6886
+def flat(some:Sequence[torch.Tensor], at:np.ndarray|None)->torch.Tensor: # [n, V]
+    "Places of rows one after the other; `at` are those that there are, where some are missing."
+    rows = some[0] if len(some)==1 else torch.stack(list(some), 1).flatten(0, 1)
+    return rows if at is None else rows[torch.from_numpy(at).to(rows.device)]
+
+def decide(mix:Mix, rows:Sequence[Row], way:Way, draft:Draft, theirs:torch.Tensor,
           )->list[bool]: # Of each row, whether its drafts held to the end
-    "Draw from q* at some places [n, m] of each row, and take what holds."
-    n, m = drafted.shape
-    theta, t = mix.rows(own.flatten(0, 1), theirs.flatten(0, 1))
-    tilted = mix.tilted_rows(theta, t, [not row.job.ids and not j for row in rows for j in range(m)])
-    shown = mix.shown(tilted, own)
-    new = decided(shown, theta, drafted.flatten(), rows, way)
-    notes, under_q = noted(tilted, theta, t, new, way.plan), shown.gather(1, new[:,None]).view(n, m).tolist()
-    tokens, found = new.view(n, m).tolist(), notes.reshape(n, m, -1)
-    rest = [take(row, *x) for row,*x in zip(rows, tokens, drafted.tolist(), under_q, found)]
-    for i,row in enumerate(rows): keep_rows(row, way.keep, slice(i*m, i*m+rest[i][0]), theta, t, tilted)
+    "Draw from q* at some places of each row, and take what holds."
+    real = draft.tokens > NONE
+    owner, ahead = np.nonzero(real)
+    at = None if real.all() else np.flatnonzero(real)
+    of, drafted = [rows[i] for i in owner], draft.tokens[real]
+    theta, t = mix.rows(flat(draft.own, at), flat(theirs.unbind(1), at))
+    bits = np.stack(draft.bits, 1)[real] if draft.bits else None
+    tilted = mix.tilted_rows(theta, t, [not row.job.ids and not j for row,j in zip(of, ahead)])
+    shown = mix.shown(tilted, draft.own[0])
+    chances = [numbers(of, ahead, use) for use in ((0,) if way.rule=='shared' else (0, 1, 2))]
+    drawn = decided(tilted, shown, theta, drafted, chances, way, bits)
+    found = found_at(drawn, shown, noted(tilted, theta, t, drawn, way.plan, bits), drafted)
+    ends = [0, *real.sum(1).cumsum().tolist()]
+    rest = [take(row, found[a:b], draft.forced) for row,a,b in zip(rows, ends, ends[1:])]
+    if way.keep!=Keep():
+        for row,a,(taken,_) in zip(rows, ends, rest): keep_rows(row, way.keep, slice(a, a+taken), theta, t, tilted)
     return [on for _,on in rest]
 
-# %% ../../../nbs/optimal/02_rounds.ipynb #b205bebd
-def take(row:Row, tokens:Sequence[int], drafted:Sequence[int], logprobs:Sequence[float], notes:np.ndarray,
-        )->tuple[int, bool]: # How many tokens; whether drafts go on
+# %% ../../../nbs/optimal/02_rounds.ipynb #af9887f3
+Found = tuple[int, int, float, float, float, np.ndarray] # Token, what was drafted, log q*, mass and weight, notes
+
+def found_at(drawn:Drawn, shown:torch.Tensor, notes:np.ndarray, drafted:np.ndarray)->list[Found]:
+    "What was drawn, place by place."
+    none = [0.]*len(drafted)
+    under_q = shown.gather(1, drawn.tokens.clamp(min=0)[:,None]).squeeze(1).tolist()
+    masses = (none if x is None else x for x in (drawn.kept, drawn.weights))
+    return list(zip(drawn.tokens.tolist(), drafted.tolist(), under_q, *masses, notes))
+
+def take(row:Row, places:Sequence[Found], forced:bool=False)->tuple[int, bool]: # How many; whether drafts go on
     "Take drawn tokens as far as they were drafted, and the one that was not."
-    for j,(token,draft) in enumerate(zip(tokens, drafted)):
-        row.job.take(token, logprobs[j])
-        row.notes.append(notes[j])
-        if draft >= 0:
+    for n,(token,draft,logprob,kept,weight,notes) in enumerate(places, 1):
+        if kept==-np.inf: raise row.job.dead_end()
+        row.job.take(token, logprob, kept, weight)
+        row.notes.append(notes)
+        if draft >= 0 and not forced:
             row.drafted += 1
             row.accepted += token==draft
-        if token!=draft or row.job.finish: return j+1, False
-    return len(tokens), True
+        if token!=draft or row.job.finish: return n, False
+    return len(places), True
 
 def keep_rows(row:Row, keep:Keep, at:slice, theta:torch.Tensor, t:torch.Tensor, tilted:Tilted)->None:
     "Keep rows of the vocabulary's size, where they are asked for."
@@ -220,19 +363,18 @@ class Pace:
         return max(range(LONGEST+1), key=self.gain)
 
 # %% ../../../nbs/optimal/02_rounds.ipynb #ee97da95
-def paced_round(session:PairSession, rows:Sequence[Row], way:Way, pace:Pace, pending:Sequence[int]|None)->int: # k
+def paced_round(session:PairSession, rows:Sequence[Row], way:Way, pace:Pace, pending:Sequence[int]|None)->None:
     "A round of the length that pays, measured."
     left = max(row.job.limit-len(row.job.ids) for row in rows)-1
     k = max(0, min(pace.next(), left, *(row.room-len(row.job.ids)-1 for row in rows)))
     before = sum(row.drafted for row in rows), sum(row.accepted for row in rows)
-    student, teacher = one_round(session, rows, way, k, pending)
+    draft, student, teacher = one_round(session, rows, way, k, pending)
     pace.lengths.append(k)
-    if pending is not None: # the first round after a prompt has passes of its own
+    if pending is not None and not draft.forced: # the first round after a prompt has passes of its own
         pace.student.append(student/(k+1))
         pace.teacher.setdefault(k+1, []).append(teacher)
     pace.drafted += sum(row.drafted for row in rows)-before[0]
     pace.accepted += sum(row.accepted for row in rows)-before[1]
-    return k
 
 # %% ../../../nbs/optimal/02_rounds.ipynb #b8f1f756
 class Opens(Protocol):
@@ -250,8 +392,8 @@ def texts_so_far(pair:Opens, rows:Sequence[Row], temperature:float)->PairSession
     return pair.open(prompts, prompts_t, texts, room, temperature)
 
 # %% ../../../nbs/optimal/02_rounds.ipynb #28e08726
-def run(pair:Opens, rows:Sequence[Row], way:Way, pace:Pace, at_once:int)->Iterator[Row]:
-    "Decode rows, at most so many at once; each is given when it is finished."
+def run(pair:Opens, rows:Sequence[Row], way:Way, pace:Pace, at_once:int)->Iterator[list[Row]]:
+    "Decode rows, at most so many at once; gives those that went on, round after round."
     waiting, going, pending = deque(rows), [], None
     session: Any = None
     plain = pace.fixed==0
@@ -263,19 +405,20 @@ def run(pair:Opens, rows:Sequence[Row], way:Way, pace:Pace, at_once:int)->Iterat
                     if session is not None: session.close()
                     going = [*going, *(waiting.popleft() for _ in range(min(free, len(waiting))))]
                     session, pending = texts_so_far(pair, going, way.plan.temperature), None
-                before = sum(len(row.job.ids) for row in going)
-                k = paced_round(session, going, way, pace, pending)
-                pair.usage.count('decoded', sum(len(row.job.ids) for row in going)-before)
-                yield from (row for row in going if row.job.finish)
-                going, pending = go_on(session, going, k)
+                before = [len(row.job.ids) for row in going]
+                paced_round(session, going, way, pace, pending)
+                for row,n in zip(going, before): pair.usage.count(row.job.plan.kind, len(row.job.ids)-n)
+                yield going
+                going, pending = go_on(session, going)
         finally:
             if session is not None: session.close()
 
-def go_on(session:PairSession, rows:Sequence[Row], k:int)->tuple[list[Row], list[int]]:
+def go_on(session:PairSession, rows:Sequence[Row])->tuple[list[Row], list[int]]:
     "Bring the session to where the unfinished rows stand, but for their newest tokens, which are given too."
     stay = [i for i,row in enumerate(rows) if not row.job.finish]
     if not stay: return [], []
-    if k: session.rewind([len(row.prompt)+len(row.job.ids)-1 for row in rows])
+    seen = [len(row.prompt)+len(row.job.ids)-1 for row in rows]
+    if seen!=session.lengths.tolist(): session.rewind(seen)
     if len(stay) < len(rows): session.select(stay)
     going = [rows[i] for i in stay]
     return going, [row.job.ids[-1] for row in going]

@@ -15,7 +15,7 @@ from .generators import SOURCE, generate, is_right
 from .hopeless import hide_quantity
 
 # %% auto #0
-__all__ = ['SHARE', 'Question', 'final_answer', 'check_text', 'read_object', 'read_record', 'read_jsonl', 'Example',
+__all__ = ['SHARE', 'Question', 'final_answer', 'check_text', 'any_object', 'read_object', 'read_record', 'read_jsonl', 'Example',
            'read_examples', 'reference_questions', 'make_hopeless', 'judge_answer', 'generated_questions',
            'file_questions', 'load_questions']
 
@@ -46,13 +46,18 @@ def check_text(record:dict, name:str, where:str)->None:
     if any('\ud800' <= x <= '\udfff' for x in str(value)):
         raise DataError(f'{where}: {name} holds half of a character (a lone surrogate)')
 
-def read_object(line:str, where:str)->dict:
-    "One line of a JSONL file: an object with question and answer."
+def any_object(line:str, where:str)->dict:
+    "One line of a JSONL file: an object."
     try: record = json.loads(line)
     except json.JSONDecodeError as e: raise DataError(f'{where}: not JSON: {e.msg} at column {e.colno}') from None
     except (ValueError, RecursionError) as e: raise DataError(f'{where}: cannot be read: {str(e)[:80]}') from None
     if not isinstance(record, dict):
         raise DataError(f'{where}: expected an object with question and answer, got {type(record).__name__}')
+    return record
+
+def read_object(line:str, where:str)->dict:
+    "The same with question and answer."
+    record = any_object(line, where)
     for name in ('question', 'answer'): check_text(record, name, where)
     return record
 

@@ -11,10 +11,10 @@ import numpy as np
 from ...backends.contract import Backend
 from ...backends.loading import load
 from ...core.errors import BadValue, ModelError
-from ...core.parameters import Parameters, param
-from ..frames import Frame, frame_for, prompt_ids
-from ..parameters import EIGParameters
-from .learnt import FittedGain, numbers, opening, progress
+from ...core.parameters import param
+from ..frames import Frame, frame_for, frame_of, prompt_ids
+from ..parameters import Asked, EIGParameters
+from .learnt import FEATURES, FittedGain, numbers, opening, progress
 from .reasoning import reason, record
 from . import recording
 from .replay import recorded
@@ -22,11 +22,11 @@ from .rules import State
 from ...tasks.data import Question, load_questions
 
 # %% auto #0
-__all__ = ['STRIDES', 'Row', 'PENALTIES', 'Kind', 'FitParameters', 'drops', 'probe_rows', 'hidden_rows', 'check_hidden',
-           'add_hidden', 'ridge', 'cross_validated', 'fit_gain', 'observe', 'fit']
+__all__ = ['STRIDES', 'Row', 'PENALTIES', 'LEAST_SPREAD', 'Kind', 'LEAST_SHARE', 'FitParameters', 'drops', 'probe_rows',
+           'hidden_rows', 'check_hidden', 'add_hidden', 'ridge', 'cross_validated', 'fit_gain', 'observe', 'fit']
 
 # %% ../../../../nbs/eig/stopping/09_fitting.ipynb #1bda2e63
-class FitParameters(Parameters):
+class FitParameters(Asked):
     "Parameters of `decodelab fit-gain`."
     backend: str = param('reference:student', 'Runtime and model.')
     data: str = param('reference', '`reference`, `reference:long`, or a JSONL file; its answers are not looked at.')
@@ -89,12 +89,14 @@ def add_hidden(backend:Backend, thoughts:Sequence[dict], traces:Sequence[dict], 
 # %% ../../../../nbs/eig/stopping/09_fitting.ipynb #27d6f935
 PENALTIES = tuple(10.**np.arange(1, 6)) # A smaller one overfits where questions are few
 
+LEAST_SPREAD = .02 # Of a term whose inputs are standardised: one that varies less is left out
+
 def ridge(a:np.ndarray, # [n, terms]
           y:np.ndarray, # [n]
           penalty:float)->tuple[np.ndarray,float]: # Weights and bias
     "Least squares with a quadratic penalty on the standardised terms."
     mean, spread = a.mean(0), a.std(0)
-    spread[spread < 1e-9] = np.inf
+    spread[spread < LEAST_SPREAD] = np.inf
     z = (a-mean)/spread
     w = np.linalg.solve(z.T@z + penalty*np.eye(z.shape[1]), z.T@(y-y.mean()))/spread
     return w, float(y.mean()-mean@w)
@@ -130,14 +132,18 @@ def fit_gain(traces:Sequence[dict], # With `hidden` for that kind
     return replace(blank, weights=tuple(w.tolist()), bias=b, r2=r2, penalty=penalty)
 
 # %% ../../../../nbs/eig/stopping/09_fitting.ipynb #121c66b6
+LEAST_SHARE = .05 # Where `coverage` and `explored` hardly differ, their differences say nothing
+_SHARES = tuple(map(FEATURES.index, ('coverage', 'explored')))
+
 def _blank(kind:Kind, horizon:int, backend:Backend, x:np.ndarray, said:list[str], questions:int)->FittedGain:
     "A gain that knows its inputs and no weights: the openings that are common get a term of their own."
     top = sorted({w for w in said if w}, key=lambda w: (-said.count(w), w))[:8]
     words = tuple(w for w in top if said.count(w) >= .01*len(said))
     spread = x.std(0)
+    if kind=='probes': spread[list(_SHARES)] = np.maximum(spread[list(_SHARES)], LEAST_SHARE)
     spread[spread < 1e-9] = 1.
     return FittedGain(kind, backend.name, backend.fingerprint(), horizon, words, tuple(x.mean(0).tolist()),
-                      tuple(spread.tolist()), (), 0., questions, len(said), 0., 0.)
+                      tuple(spread.tolist()), (), 0., questions, len(said), 0., 0., FEATURES)
 
 # %% ../../../../nbs/eig/stopping/09_fitting.ipynb #0749c026
 def observe(backend:Backend, questions:Sequence[Question], p:FitParameters, hidden:bool=False, chunk:int=64,
@@ -167,4 +173,5 @@ def fit(p:FitParameters, kind:Kind, progress:Callable|None=None)->FittedGain:
     "What `decodelab fit-gain` does."
     questions = load_questions(p.data, p.n, p.seed, p.unanswerable)
     backend = load(p.backend)
-    return fit_gain(observe(backend, questions, p, kind=='hidden', progress=progress), kind, p.horizon, backend)
+    frame = frame_of(backend, p, questions)
+    return fit_gain(observe(backend, questions, p, kind=='hidden', 64, progress, frame), kind, p.horizon, backend)

@@ -15,9 +15,8 @@ from ...backends.contract import Backend
 from ...core.errors import BadValue, DataError
 from ...core.files import to_json, write_atomic
 from ...core.parameters import param
-from ..gain import settled
 from .published import rules # noqa: F401 (the registry is had from here with all its rules)
-from .rules import Probing, State, Verdict, rule
+from .rules import Believing, State, Verdict, entropy_settles, rule, without_forecast
 
 # %% auto #0
 __all__ = ['FEATURES', 'opening', 'progress', 'numbers', 'products', 'FittedGain', 'terms', 'predicted', 'read_gain',
@@ -28,6 +27,7 @@ __all__ = ['FEATURES', 'opening', 'progress', 'numbers', 'products', 'FittedGain
 FEATURES = (
     'entropy', 'top-1', 'top-two gap', 'last drop', 'drop over three probes',
     'steps since the last probe', 'probes in a row with this answer',
+    'coverage', 'explored',
     'log steps', 'log tokens', 'prompt tokens',
 )
 
@@ -40,9 +40,9 @@ def progress(s:State)->np.ndarray: # [3]
     return np.array([np.log1p(len(s.tokens)-1), np.log1p(s.tokens[-1]), s.prompt])
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #ed97a5ee
-def numbers(s:State)->np.ndarray: # [10]
+def numbers(s:State)->np.ndarray: # [12]
     "`FEATURES` of a state that was probed."
-    return np.array([*_entropies(s), *_agreement(s), *progress(s)])
+    return np.array([*_entropies(s), *_agreement(s), s.now.coverage, s.now.explored, *progress(s)])
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #50d203da
 def _entropies(s:State)->tuple[float,...]:
@@ -84,6 +84,7 @@ class FittedGain:
     rows: int # Boundaries
     r2: float # Cross-validated over questions
     penalty: float # Of the ridge
+    features: tuple[str,...] # What the inputs are, the hidden state aside
 
     @cached_property
     def arrays(self)->tuple[np.ndarray,...]: return tuple(map(np.array, (self.mean, self.scale, self.weights)))
@@ -110,6 +111,14 @@ def predicted(gain:FittedGain, s:State)->float:
     return float(terms(gain, x, opening(s.steps[-1])) @ gain.arrays[2]) + gain.bias
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #3e14ac49
+_ANEW = 'make it anew with: decodelab fit-gain'
+
+def _unreadable(path:str, error:Exception)->str:
+    "What is wrong with a file; one of an older version lacks what later ones look at."
+    older = isinstance(error, TypeError) and 'missing' in str(error) and 'weights' in Path(path).read_text()
+    return f'fitted by an older version, which did not look at `explored`; {_ANEW}' if older else \
+        f'not a fitted gain: {error}'
+
 @lru_cache(16)
 def read_gain(path:str, kind:str)->FittedGain:
     "A fitted gain from its file."
@@ -118,12 +127,14 @@ def read_gain(path:str, kind:str)->FittedGain:
     try:
         entries = json.loads(Path(path).read_text())
         gain = FittedGain(**{k: tuple(v) if isinstance(v, list) else v for k,v in entries.items()})
-    except (ValueError, TypeError, AttributeError) as e: raise DataError(f'{path}: not a fitted gain: {e}') from e
+    except (ValueError, TypeError, AttributeError) as e: raise DataError(f'{path}: {_unreadable(path, e)}') from e
+    if gain.features!=FEATURES:
+        raise DataError(f'{path}: fitted on other features than this version looks at; {_ANEW}')
     if gain.kind!=kind: raise BadValue('gain_file', path, f'one fitted on {kind}; this one was fitted on {gain.kind}')
     return gain
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #f2ef525f
-class AmortisedParameters(Probing):
+class AmortisedParameters(Believing):
     lambda_cost: float = param(.05, 'Reasoning goes on while the predicted drop of entropy exceeds this cost λ.',
                                'nats', ge=0, le=10)
     gain_file: str = param('', 'Written by `decodelab fit-gain` for this model.')
@@ -141,8 +152,8 @@ def of_this_model(kind:str)->Callable[[AmortisedParameters,Backend],None]:
 @rule('amortised_gain', AmortisedParameters, needs='posterior', source='science.md, section 1',
       check=of_this_model('probes'))
 def amortised_gain(s:State, p:AmortisedParameters)->Verdict:
-    "Go on iff H_t − H_(t+L), as a regression on the probes predicts it, is > λ; H_t ≤ λ stops at once."
-    if settled(s.now.entropy, p.lambda_cost): return Verdict(False, why='bound')
+    "Go on iff H_t − H_(t+L), as a regression on the probes predicts it, is > λ; H_high ≤ λ stops at once."
+    if entropy_settles(s, p): return without_forecast(s, p)
     return Verdict(read_gain(p.gain_file, 'probes')(s) > p.lambda_cost, why='no gain')
 
 @rule('hidden_gain', AmortisedParameters, needs='hidden', source='science.md, section 1', check=of_this_model('hidden'))
@@ -151,15 +162,15 @@ def hidden_gain(s:State, p:AmortisedParameters)->bool:
     return read_gain(p.gain_file, 'hidden')(s) > p.lambda_cost
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #fd002e70
-class OwnPathParameters(Probing):
+class OwnPathParameters(Believing):
     lambda_cost: float = param(.05, 'Least drop of entropy that is worth `ahead` probes of thinking.', 'nats',
                                ge=0, le=10)
     ahead: int = param(6, 'Probes between the two that are compared.', 'probes', ge=1, le=1000)
 
 @rule('own_path_gain', OwnPathParameters, needs='posterior', source='science.md, section 1')
 def own_path_gain(s:State, p:OwnPathParameters)->Verdict:
-    "Stop when H_(t−L) − H_t ≤ λ, and answer from t−L; H_t ≤ λ stops at once."
-    if settled(s.now.entropy, p.lambda_cost): return Verdict(False, why='bound')
+    "Stop when H_(t−L) − H_t ≤ λ, and answer from t−L; H_high ≤ λ stops at once."
+    if entropy_settles(s, p): return without_forecast(s, p)
     if len(s.probes) <= p.ahead: return Verdict(True)
     old = s.probes[-1-p.ahead]
     return Verdict(old.entropy-s.now.entropy > p.lambda_cost, why='no gain', back=s.now.boundary-old.boundary)

@@ -60,7 +60,7 @@ def trial(calculator:ExpectedInformationGainCalculator, sample:Sample)->Probe:
 # %% ../../../../nbs/eig/stopping/04_probes.ipynb #b055965f
 def beliefs(calculator:ExpectedInformationGainCalculator, states:Sequence[Ids])->list[Look]:
     "Beliefs over the answer."
-    found = calculator.posteriors.candidates(states)
+    found = calculator.look(states)
     works, failed = calculator.beliefs(states, found)
     return [Look(Probe(), int(cost), candidates=cs, failure=failed[i].cause) if i in failed else
             Look(_believed(calculator, works[i].posterior, cs), int(cost), works[i].posterior, cs)
@@ -68,7 +68,8 @@ def beliefs(calculator:ExpectedInformationGainCalculator, states:Sequence[Ids])-
 
 # %% ../../../../nbs/eig/stopping/04_probes.ipynb #2a983881
 def _believed(calculator, posterior:Posterior, candidates:Sequence[Candidate])->Probe:
-    belief = Probe(entropy=posterior.entropy, belief=posterior.p)
+    belief = Probe(entropy=posterior.entropy, belief=posterior.p, coverage=posterior.coverage,
+                   explored=posterior.explored, bounds=(posterior.low, posterior.high))
     greedy = next((c for c in candidates if c.greedy), None)
     if greedy is None: return belief
     answer = calculator.posteriors.normaliser(posterior.greedy)

@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 from ...core.parameters import param
-from .rules import Probe, Probing, State, Verdict, periodic, rule, rules # noqa: F401 (with these in it)
+from .rules import ( # noqa: F401 (`rules` with these in it)
+    Believing, Probe, Probing, State, Verdict, periodic, rule, rules, unexplored)
 
 # %% auto #0
 __all__ = ['DEERParameters', 'at_transition', 'trial_confidence', 'deer', 'CertaindexParameters', 'certaindex',
@@ -152,14 +153,15 @@ def code_stop(s:State, p:CoDEParameters)->Verdict:
     return Verdict(not lost > p.degeneration, why='degenerate')
 
 # %% ../../../../nbs/eig/stopping/02_published.ipynb #e6e16bcb
-class CusumParameters(Probing):
+class CusumParameters(Believing):
     drift: float = param(.25, 'Allowance κ.', 'nats', ge=0, le=20)
     threshold: float = param(2., 'Level h at which the change is certain.', 'nats', ge=0, le=1000)
     warmup: int = param(1, 'Probes that make the reference level μ.', 'probes', ge=1, le=1000)
 
 @rule('cusum', CusumParameters, needs='posterior', source='CUSUM, arXiv 2606.02020, constants ours')
 def cusum(s:State, p:CusumParameters)->bool:
-    "Stop when S_t = max(0, S_(t−1) + μ − κ − H_t) ≥ h."
-    h, level = s.entropies, 0.
-    for entropy in h[p.warmup:]: level = max(0., level + h[:p.warmup].mean() - p.drift - entropy)
-    return len(h) <= p.warmup or level < p.threshold
+    "Stop when S_t = max(0, S_(t−1) + μ − κ − H_high) ≥ h, and enough of the answers was explored."
+    if len(s.probes) <= p.warmup or unexplored(s.now, p.min_explored): return True
+    level, before = 0., s.entropies[:p.warmup].mean()
+    for entropy in s.highs[p.warmup:]: level = max(0., level + before - p.drift - entropy)
+    return level < p.threshold

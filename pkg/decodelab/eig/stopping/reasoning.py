@@ -8,17 +8,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Protocol
-from ...backends.contract import Backend, Ids, Sample, Sampling
+from ...backends.contract import Backend, Ids, Sample, Sampling, TextModel
 from ...core.errors import BadValue
+from ...schema.constraints import constrain
+from ...schema.languages import Language
 from ...tasks.data import Question, judge_answer
 from ..answers import normalise, same
 from ..forecast import Continuation, MonteCarloForecaster
 from ..frames import Frame, check_questions, end_ids, prompt_ids
 from ..gain import Decision
+from ..posterior import Posterior
 
 # %% auto #0
-__all__ = ['Cost', 'Boundary', 'Thought', 'Rule', 'take', 'give_up_step', 'insert_prompt', 'go_back', 'think', 'settle',
-           'advance', 'walk', 'Asking', 'asking_of', 'write_answers', 'reason', 'record']
+__all__ = ['SAID', 'Cost', 'Boundary', 'Thought', 'Rule', 'take', 'give_up_step', 'insert_prompt', 'go_back', 'think', 'settle',
+           'advance', 'walk', 'Asking', 'asking_of', 'write_answers', 'reason', 'longest_prompt', 'check_prompts',
+           'record', 'belief_record']
 
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #debeb306
 @dataclass(frozen=True)
@@ -150,9 +154,13 @@ def advance(forecaster:MonteCarloForecaster, thoughts:Sequence[Thought], forced:
         if taken.closed and not taken.ids and not forced: thought.cause = 'closed' # nothing new to decide about
 
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #96560eed
-def walk(forecaster:MonteCarloForecaster, thoughts:Sequence[Thought]):
+def walk(forecaster:MonteCarloForecaster, thoughts:Sequence[Thought], tell:Callable|None=None):
     "Think everything through: the same steps that `advance` would take, drawn in one session."
-    steps = forecaster.walk([t.ids for t in thoughts], [t.room for t in thoughts])
+    done = [0.]*len(thoughts)
+    def told(i, tokens, closed):
+        done[i] = 1. if closed else min(1., tokens/max(1, thoughts[i].room))
+        tell(sum(done))
+    steps = forecaster.walk([t.ids for t in thoughts], [t.room for t in thoughts], told if tell else None)
     for thought,taken in zip(thoughts, steps):
         for step in taken: take(forecaster.backend, thought, step)
         thought.cause = 'closed' if thought.closed else 'length'
@@ -169,18 +177,20 @@ class Asking:
     stops: tuple[str,...] = () # Strings that end it
     max_length: int|None = None # Of prompt and answer, where that is less than the model's
     read: Callable[[Sample],str] = _text # Text of an answer
+    language: Language|None = None # What an answer may be
 
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #5dfa4e8d
 def asking_of(backend:Backend, frame:Frame)->Asking:
-    "The frame's own cue, and an answer in one piece."
-    return Asking(frame.cue, frame.answer_tokens, tuple(sorted(end_ids(backend, frame))))
+    "The frame's own cue, and an answer in one piece, of the frame's language."
+    return Asking(frame.cue, frame.answer_tokens, tuple(sorted(end_ids(backend, frame))), language=frame.language)
 
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #c5351c37
 def write_answers(backend:Backend, thoughts:Sequence[Thought], asking:Asking):
     "Generate the answer of each thought after all its reasoning."
     cue = backend.encode(asking.cue)
     prompts = [(*t.ids, *cue) for t in thoughts]
-    plan = Sampling(max_tokens=asking.tokens, temperature=0, stop=asking.stops, stop_ids=asking.ends)
+    held = constrain(backend, asking.language) if asking.language else None
+    plan = Sampling(max_tokens=asking.tokens, temperature=0, stop=asking.stops, stop_ids=asking.ends, constraint=held)
     plans = plan if asking.max_length is None else [_within(plan, asking, p) for p in prompts]
     for thought,(sample,) in zip(thoughts, backend.sample(prompts, plans)):
         thought.said = asking.read(sample)
@@ -198,6 +208,7 @@ def reason(backend:Backend,
            max_tokens:int=1024, # Of reasoning
            watch:Callable|None=None, # Told the live thoughts and their decisions, round after round
            asking:Asking|None=None, # How answers are asked for; by the frame's cue by default
+           tell:Callable|None=None, # Without a rule: told how many thoughts are done, each by its share of its room
           )->list[Thought]:
     "Reason about all questions together until the rule, the model or `max_tokens` stops each; then answer."
     check_questions(backend, questions)
@@ -207,7 +218,7 @@ def reason(backend:Backend,
     most = max_tokens if rule is None or rule.limit is None else min(rule.limit, max_tokens)
     thoughts = [_begun(backend, frame, prompt_ids(backend, frame, question), most) for question in questions]
     with backend.remembering():
-        if rule is None: walk(forecaster, thoughts)
+        if rule is None: walk(forecaster, thoughts, tell)
         else: think(thoughts, rule, forecaster, watch)
         write_answers(backend, thoughts, asking or asking_of(backend, frame))
     return thoughts
@@ -215,8 +226,22 @@ def reason(backend:Backend,
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #b767df73
 def _begun(backend, frame:Frame, prompt:Ids, most:int)->Thought:
     "A thought at its beginning, with room for tokens as the model's length leaves it."
-    room = min(most, backend.max_length-len(prompt)-frame.answer_tokens-8)
-    return Thought(prompt, len(prompt), [Boundary(0, '')], room=room)
+    return Thought(prompt, len(prompt), [Boundary(0, '')], room=min(most, longest_prompt(backend, frame)-len(prompt)))
+
+# %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #124d88a1
+def longest_prompt(backend:TextModel, frame:Frame)->int:
+    "Tokens that a prompt and its reasoning may have together: cue and answer follow."
+    return backend.max_length - frame.answer_tokens - 8
+
+# %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #b20c7efe
+def check_prompts(backend:TextModel, frame:Frame, questions:Sequence[Question])->None:
+    "A question that leaves no room to think is an error; of many the longest are looked at."
+    most = longest_prompt(backend, frame)
+    for q in sorted(questions, key=lambda q: -len(q.text))[:8]:
+        n = len(prompt_ids(backend, frame, q.text))
+        if n < most: continue
+        raise BadValue(f'question {q.id}', f'{n} tokens', f'fewer than {most}: the model holds {backend.max_length}, '
+                       f'its answer takes {frame.answer_tokens}')
 
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #8ec2d5a2
 def record(question:Question, thought:Thought, normaliser:Callable=normalise)->dict:
@@ -230,6 +255,12 @@ def record(question:Question, thought:Thought, normaliser:Callable=normalise)->d
                 decisions=[_decision(b.decision) for b in t.boundaries if b.decision])
     return told | (dict(scorer=q.scorer) if q.scorer else {})
 
+SAID = ('entropy', 'low', 'high', 'coverage', 'explored')
+
 def _decision(d:Decision)->dict:
-    return dict(cause=d.cause, entropy=d.posterior.entropy if d.posterior else None,
-                eig=d.gain.eig if d.gain else None, forecasts=d.gain.forecasts if d.gain else 0)
+    return dict(cause=d.cause, **belief_record(d.posterior), eig=d.gain.eig if d.gain else None,
+                forecasts=d.gain.forecasts if d.gain else 0)
+
+def belief_record(belief:Posterior|None)->dict:
+    "What every record says of a belief: its entropy and bounds, nats, and how much of the language was seen."
+    return {name: getattr(belief, name) if belief else None for name in SAID}

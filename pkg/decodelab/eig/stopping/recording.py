@@ -5,15 +5,17 @@
 # %% ../../../../nbs/eig/stopping/05_recording.ipynb #ad6ec7e3
 from __future__ import annotations
 from collections.abc import Callable, Sequence
-from functools import partial
-from math import isfinite
+from functools import cache, partial
+from math import inf, isfinite
 from ...backends.contract import Backend, Ids
 from ...core.errors import BadValue
-from ..answers import Candidate, normalise, same
+from ..answers import Candidate, classes, normalise, same
 from ..frames import Frame, prompt_ids
 from ..gain import Decision, ExpectedInformationGainCalculator, Metrics, settled
 from ..parameters import EIGParameters
+from ..posterior import Posterior
 from .probes import next_tokens, trial_answers
+from .reasoning import SAID
 from .rules import Probe
 from ...tasks.data import judge_answer
 
@@ -61,7 +63,7 @@ def trace(calculator:ExpectedInformationGainCalculator, # From `recorder`; with 
 Found = tuple[list[list[Candidate]], list[int]] # Candidates at each boundary of a thought, and what they cost
 
 def _candidates(calculator, states:Sequence[Sequence[Ids]])->list[Found]:
-    flat, cost = calculator.posteriors.candidates([state for own in states for state in own])
+    flat, cost = calculator.look([state for own in states for state in own], inf)
     flat, cost = iter(flat), iter(cost)
     return [([next(flat) for _ in own], [int(next(cost)) for _ in own]) for own in states]
 
@@ -70,20 +72,37 @@ _KEPT = ('id', 'group', 'question', 'truth', 'steps', 'tokens', 'closed', 'score
 # %% ../../../../nbs/eig/stopping/05_recording.ipynb #1de21492
 def _described(calculator, thought:dict, candidates:list, cost:list, normaliser)->dict:
     "A thought with its beliefs, and no gains yet."
-    estimator = calculator.posteriors
-    beliefs = [estimator.posterior(cs) if cs else None for cs in candidates]
+    estimator, beliefs = calculator.posteriors, _beliefs(calculator, candidates, cost)
     greedy = [next((c for c in cs if c.greedy), None) for cs in candidates]
     answers = [c.text.strip() if c else '' for c in greedy]
-    longest, truth, scorer = estimator.frame.answer_tokens, thought['truth'], thought.get('scorer', '')
-    right = lambda a: judge_answer(a, truth, scorer, partial(same, normaliser=normaliser))
+    longest, right = estimator.frame.answer_tokens, _judge(thought, normaliser)
     return {k: thought[k] for k in _KEPT if k in thought} | dict(
         answer=answers, correct=[int(right(a)) for a in answers],
-        entropy=[b.entropy if b else None for b in beliefs],
+        **{name: [getattr(b, name) if b else None for b in beliefs] for name in SAID},
+        min_explored=calculator.parameters.min_explored,
         confidence=[b.of(normaliser(a)) if b else 0. for b,a in zip(beliefs, answers)],
-        p_truth=[b.of(normaliser(truth)) if b else 0. for b in beliefs],
+        p_truth=[_mass_right(b, cs, right, normaliser) if b else 0. for b,cs in zip(beliefs, candidates)],
         belief=[[[a, round(float(x), 4)] for a,x in zip(b.answers, b.p)] if b else [] for b in beliefs],
         probe=cost, answer_tokens=[len(estimator.cue)+(len(c.ids) if c else longest) for c in greedy],
         gain=[None]*len(beliefs))
+
+# %% ../../../../nbs/eig/stopping/05_recording.ipynb #b042420b
+def _beliefs(calculator, candidates:list, cost:list)->list[Posterior|None]:
+    "The belief at each boundary; `None` where it failed."
+    works, _ = calculator.beliefs([()]*len(candidates), (candidates, cost))
+    return [works[i].posterior if i in works else None for i in range(len(candidates))]
+
+def _judge(thought:dict, normaliser:Callable)->Callable[[str],bool]:
+    "What decides whether an answer to this question is right; each text is judged once."
+    alike = partial(same, normaliser=normaliser)
+    return cache(lambda answer: judge_answer(answer, thought['truth'], thought.get('scorer', ''), alike))
+
+# %% ../../../../nbs/eig/stopping/05_recording.ipynb #f56dfc80
+def _mass_right(belief:Posterior, candidates:Sequence[Candidate], right:Callable[[str],bool],
+                normaliser:Callable)->float:
+    "Probability of the answers that the question's own judge takes."
+    first = {name: candidates[members[0]].text for name,members in classes(candidates, normaliser).items()}
+    return sum(belief.of(name) for name,text in first.items() if right(text.strip()))
 
 # %% ../../../../nbs/eig/stopping/05_recording.ipynb #b4c70916
 def _add_trials(calculator, states:Sequence[Sequence[Ids]], traces:Sequence[dict])->None:
@@ -106,7 +125,7 @@ def _add_gains(calculator, states:Sequence[Sequence[Ids]], found:Sequence[Found]
     floor, live, n = calculator.parameters.lambda_cost, list(range(len(traces))), 0
     while live:
         live = [i for i in live if _may_go_on(traces[i], n, floor)]
-        unsure = [i for i in live if not settled(traces[i]['entropy'][n], max(floor, SURE))]
+        unsure = [i for i in live if not _decided(traces[i], n, max(floor, SURE))]
         seen = ([found[i][0][n] for i in unsure], [found[i][1][n] for i in unsure])
         decisions = dict(zip(unsure, calculator.evaluate([states[i][n] for i in unsure], seen)))
         for i,d in decisions.items(): traces[i]['gain'][n] = _gain(d, found[i][1][n], everywhere=floor < 0)
@@ -117,7 +136,14 @@ def _add_gains(calculator, states:Sequence[Sequence[Ids]], found:Sequence[Found]
 # %% ../../../../nbs/eig/stopping/05_recording.ipynb #3ef419dd
 def _may_go_on(trace:dict, n:int, floor:float)->bool:
     "Whether a rule at some λ may have reached boundary `n` and want to go on there."
-    return n < len(trace['tokens']) and trace['entropy'][n] is not None and not settled(trace['entropy'][n], floor)
+    if n >= len(trace['tokens']) or trace['entropy'][n] is None: return False
+    return _unexplored(trace, n) or not settled(trace['high'][n], floor)
+
+def _unexplored(trace:dict, n:int)->bool: return trace['explored'][n] < trace['min_explored']
+
+def _decided(trace:dict, n:int, cost:float)->bool:
+    "Whether the belief alone decides at boundary `n`, without a forecast."
+    return _unexplored(trace, n) or settled(trace['high'][n], cost)
 
 # %% ../../../../nbs/eig/stopping/05_recording.ipynb #573873d0
 _PARTS = ('eig', 'low', 'high', 'mutual_information', 'computation_gain', 'martingale_gap')

@@ -32,7 +32,13 @@ def recorded(trace:dict, i:int, needs:str, # What a rule needs
     if trace['entropy'][i] is None: return None
     answer, length = normaliser(trace['answer'][i]), max(1, trace['answer_tokens'][i]-cue_tokens)
     return Probe(i, answer, trace['confidence'][i] if answer else 0., length, trace['entropy'][i],
-                 np.array([x for _,x in trace['belief'][i]]))
+                 np.array([x for _,x in trace['belief'][i]]), **_known(trace, i))
+
+def _known(trace:dict, i:int)->dict:
+    "How much of the answers a belief holds, and the bounds of its entropy; a trace of an older run has no bounds."
+    if 'high' not in trace: return dict(explored=1-trace['belief'][i][-1][1])
+    return dict(coverage=trace['coverage'][i], explored=trace['explored'][i],
+                bounds=(trace['low'][i], trace['high'][i]))
 
 # %% ../../../../nbs/eig/stopping/06_replay.ipynb #18333a38
 def _hidden(trace:dict, i:int)->np.ndarray:
@@ -110,7 +116,7 @@ def tape_of(trace:dict, rule:StoppingRule, step:str='\n', cue_tokens:int=2, norm
 # %% ../../../../nbs/eig/stopping/06_replay.ipynb #6a26bac5
 def replay_tape(tape:Tape, p:Parameters)->tuple[int,Cost]: # Boundary that is answered from, and what was spent
     "Where a rule stops on a trace."
-    probes, probe, forecast, rule = [], 0, 0, tape.rule
+    probes, probe, forecast, rule, p = [], 0, 0, tape.rule, _as_recorded(p, tape.trace)
     for i,bare in enumerate(tape.states):
         if not rule.when(_with(bare, probes), p): continue
         probe += tape.prices[i]
@@ -125,6 +131,11 @@ def replay_tape(tape:Tape, p:Parameters)->tuple[int,Cost]: # Boundary that is an
     return _stopped(tape, p, len(tape.trace['tokens'])-1, Cost(0, forecast, probe))
 
 # %% ../../../../nbs/eig/stopping/06_replay.ipynb #5314c949
+def _as_recorded(p:Parameters, trace:dict)->Parameters:
+    "Parameters with what the recording was made under: what counts as explored enough."
+    least = trace.get('min_explored', getattr(p, 'min_explored', None))
+    return p if least==getattr(p, 'min_explored', least) else p.model_copy(update=dict(min_explored=least))
+
 def _with(bare:State, probes:Sequence[Probe])->State:
     "A state with what has been probed before it."
     return State(bare.tokens, bare.steps, tuple(probes), prompt=bare.prompt) if probes else bare
@@ -179,6 +190,7 @@ def _row(tape:Tape, end:int, cost:Cost)->tuple: return (tape.trace['correct'][en
 def _settings(name:str, given:dict)->Parameters:
     "Checked parameters; how probes and forecasts are made is the recording's, and λ no smaller than what it tells of."
     p, rule = rules.settings(name, given), rules[name].item
+    if 'min_explored' in given: raise BadValue('parameter of a replay', 'min_explored', 'that of the recording')
     if rule.needs!='forecast': return p
     free, why = ['lambda_cost', 'every'], 'Probes and forecasts are those of the recording.'
     fixed = [k for k in given if k in Forecasting.model_fields and k not in free]

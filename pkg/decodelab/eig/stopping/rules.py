@@ -6,25 +6,25 @@
 from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 import numpy as np
 from ...backends.contract import Backend
 from ...core.errors import BadValue
 from ...core.parameters import Parameters, allowed, param, read
 from ...core.registry import Registry
 from ...core.tables import markdown_table
-from ..gain import Gain, settled, worth
+from ..gain import UNEXPLORED, Gain, settled, worth
 from ..parameters import EIGParameters
 from .reasoning import Cost
 
 # %% auto #0
 __all__ = ['Need', 'NEEDS', 'rules', 'rule', 'Strategy', 'TIERS', 'Probe', 'unseen', 'State', 'Verdict', 'as_verdict',
-           'NoParameters', 'Probing', 'Forecasting', 'periodic', 'at_close', 'never', 'StoppingRule', 'Rules', 'full',
-           'none', 'BudgetParameters', 'fixed_budget', 'ThinkingBudgetParameters', 'thinking_budget',
+           'NoParameters', 'Probing', 'Believing', 'Forecasting', 'periodic', 'at_close', 'never', 'StoppingRule',
+           'Rules', 'full', 'none', 'BudgetParameters', 'fixed_budget', 'ThinkingBudgetParameters', 'thinking_budget',
            'DefaultParameters', 'default', 'StepWiseParameters', 'chosen_step', 'step_wise_uncertainty_driven',
            'ReevaluationParameters', 'uncertainty_driven_reevaluation', 'EntropyParameters', 'entropy_thresholding',
-           'tier', 'entropy_settles', 'worth_forecasting', 'BayesParameters', 'best_probability', 'risk',
-           'risk_settles', 'bayes_risk_optimal_reasoning']
+           'unexplored', 'without_forecast', 'tier', 'entropy_settles', 'worth_forecasting', 'BayesParameters',
+           'best_probability', 'risk', 'risk_settles', 'bayes_risk_optimal_reasoning']
 
 # %% ../../../../nbs/eig/stopping/01_rules.ipynb #ba8197f1
 @dataclass(frozen=True)
@@ -40,6 +40,14 @@ class Probe:
     said: str = '' # The trial answer as it was written, ended or not
     logprobs: tuple[float,...] = () # Nats, of each token of the trial answer, its end included
     ended: bool = True # Whether the trial ended in an end mark
+    coverage: float = 1. # P(L): the mass that the answer language has under the model
+    explored: float = 1. # Share of it that the candidates hold
+    bounds: tuple[float,float]|None = None # Between which the entropy lies, nats; by default it is known exactly
+
+    @property
+    def high(self)->float:
+        "The most that the entropy may be: what counts where a rule asks whether the belief is sure."
+        return self.bounds[1] if self.bounds else self.entropy
 
 def unseen()->None: "No forecast can be had."
 
@@ -65,6 +73,8 @@ class State:
     def confidences(self)->np.ndarray: return np.array([p.confidence for p in self.probes])
     @property
     def entropies(self)->np.ndarray: return np.array([p.entropy for p in self.probes], float)
+    @property
+    def highs(self)->np.ndarray: return np.array([p.high for p in self.probes], float)
 
 # %% ../../../../nbs/eig/stopping/01_rules.ipynb #74a16aac
 @dataclass(frozen=True)
@@ -72,7 +82,7 @@ class Verdict:
     "A decision."
     go: bool # Reason on
     prompt: str = '' # When the model has ended its thinking: what is appended in place of its end mark
-    why: str = '' # Why it stops, when that is not plain from the rule's name
+    why: str = '' # Why, when that is not plain from the rule's name
     back: int = 0 # Boundaries to go back before answering: what was thought since is given up, and paid for
 
 def as_verdict(decision:bool|Verdict)->Verdict:
@@ -96,6 +106,10 @@ class NoParameters(Parameters):
 class Probing(Parameters):
     "How often a rule looks."
     every: int = param(1, 'Steps between probes.', 'steps', ge=1, le=10_000)
+
+class Believing(Probing):
+    "How often a rule looks, and when a belief may count as sure."
+    min_explored: float = EIGParameters.model_fields['min_explored']
 
 class Forecasting(EIGParameters):
     "How forecasts are drawn, and how often a rule looks."
@@ -258,18 +272,28 @@ def uncertainty_driven_reevaluation(s:State, p:ReevaluationParameters)->Verdict:
     return Verdict(s.surprises[i-1] >= p.min_threshold, prompt)
 
 # %% ../../../../nbs/eig/stopping/01_rules.ipynb #6100e6cb
-class EntropyParameters(Probing):
-    threshold: float = param(.5, 'Entropy below which the belief is sure enough.', 'nats', ge=0, le=20)
+class EntropyParameters(Believing):
+    threshold: float = param(.5, 'Entropy below which the belief is sure enough; its upper bound is compared.', 'nats',
+                             ge=0, le=20)
     decay_factor: float = param(1., 'The threshold is multiplied by this at every probe.', gt=0, le=1)
     last_k: int = param(1, 'Entropies that are averaged, from the last.', ge=1, le=1000)
 
 @rule('entropy_thresholding', EntropyParameters, needs='posterior',
       source='Uncertainty Driven Test-Time Scaling, on the belief about the answer')
 def entropy_thresholding(s:State, p:EntropyParameters)->bool:
-    "Stop when mean H over the last k probes ≤ θ·δ^(probes−1)."
-    return float(s.entropies[-p.last_k:].mean()) > p.threshold*p.decay_factor**(len(s.probes)-1)
+    "Stop when mean H_high over the last k probes ≤ θ·δ^(probes−1), and enough of the answers was explored."
+    if unexplored(s.now, p.min_explored): return True
+    return float(s.highs[-p.last_k:].mean()) > p.threshold*p.decay_factor**(len(s.probes)-1)
 
 # %% ../../../../nbs/eig/stopping/01_rules.ipynb #87ea31ad
+def unexplored(probe:Probe, least:float)->bool:
+    "Whether the candidates hold too little of the answer language for a belief to count as sure."
+    return probe.explored < least
+
+def without_forecast(s:State, p:Any)->Verdict:
+    "Go on where too little is explored; stop at the bound."
+    return Verdict(True, why=UNEXPLORED) if unexplored(s.now, p.min_explored) else Verdict(False, why='bound')
+
 TIERS = (
     (2., 'Wait, there is still much to learn here. Let me work it through carefully.'),
     (1.5, 'Wait, let me check this once more.'),
@@ -281,15 +305,15 @@ def tier(gain:float, cost:float)->str:
     return next(text for multiple,text in TIERS if gain > multiple*cost or multiple==0)
 
 def entropy_settles(s:State, p:Forecasting)->bool:
-    "H_t ≤ λ."
-    return settled(s.now.entropy, p.lambda_cost)
+    "H_high ≤ λ, or too little is explored to tell."
+    return unexplored(s.now, p.min_explored) or settled(s.now.high, p.lambda_cost)
 
 # %% ../../../../nbs/eig/stopping/01_rules.ipynb #a0e944a5
 @rule('expected_information_gain_reasoning', Forecasting, needs='forecast', source='seed 003; science.md, section 1',
       free=entropy_settles, adaptive=True)
 def worth_forecasting(s:State, p:Forecasting)->Verdict:
-    "Go on iff H_t − mean_k H(P^k) > λ; H_t ≤ λ stops without a forecast."
-    if entropy_settles(s, p): return Verdict(False, why='bound')
+    "Go on iff H_t − mean_k H(P^k) > λ; H_high ≤ λ stops without a forecast, too little explored goes on without one."
+    if entropy_settles(s, p): return without_forecast(s, p)
     gain = s.forecast()
     if not worth(gain, p.lambda_cost): return Verdict(False, why='no gain')
     return Verdict(True, tier(gain.eig, p.lambda_cost))
@@ -304,19 +328,19 @@ def best_probability(belief:np.ndarray)->float:
     return float(belief[:-1].max()) if len(belief) > 1 else 0.
 
 def risk(s:State)->float:
-    "Probability that the best answer is wrong."
+    "Probability that the best answer is wrong, what is not explored counted as wrong."
     return 1 - best_probability(s.now.belief)
 
 def risk_settles(s:State, p:BayesParameters)->bool:
-    "R_t < λ."
-    return risk(s) < p.lambda_cost
+    "R_t < λ, or too little is explored to tell."
+    return unexplored(s.now, p.min_explored) or risk(s) < p.lambda_cost
 
 # %% ../../../../nbs/eig/stopping/01_rules.ipynb #5ca2ee15
 @rule('bayes_risk_optimal_reasoning', BayesParameters, needs='forecast', source='science.md, section 1',
       free=risk_settles)
 def bayes_risk_optimal_reasoning(s:State, p:BayesParameters)->Verdict:
     "Stop when R_t − mean_k R(P^k) < λ with R(P) = 1 − max_a P(a); R_t < λ stops without a forecast."
-    if risk_settles(s, p): return Verdict(False, why='bound')
+    if risk_settles(s, p): return without_forecast(s, p)
     gain = s.forecast()
     if gain is None: return Verdict(False, why='no gain')
     if not gain.best:

@@ -13,8 +13,8 @@ from ...maths.statistics import Paired, calibration, fewest, wilson
 
 # %% auto #0
 __all__ = ['CORRECT', 'REASONING', 'FORECAST', 'PROBE', 'ANSWER', 'TOTAL', 'NAMES', 'DRAWS', 'grid', 'Curve', 'edge', 'curve',
-           'mixture', 'cheapest', 'halves', 'Judged', 'judge', 'judged', 'difference', 'targets', 'Saving', 'saving',
-           'trace_calibration', 'accuracy_by_share']
+           'mixture', 'halves', 'Judged', 'judge', 'Mixture', 'choose', 'tossed', 'difference', 'targets', 'Saving',
+           'saving', 'trace_calibration', 'accuracy_by_share']
 
 # %% ../../../../nbs/eig/study/01_plane.ipynb #0bb7ff71
 CORRECT, REASONING, FORECAST, PROBE, ANSWER, TOTAL = range(6) # Columns of `replay`
@@ -38,20 +38,13 @@ class Curve:
     @property
     def accuracy(self)->np.ndarray: return self.outcomes[:,:,CORRECT].mean(1) # [m]
     def tokens(self, column:int=TOTAL)->np.ndarray: return self.outcomes[:,:,column].mean(1) # [m]
-    def at(self, accuracy:float, column:int=REASONING)->float:
-        "Tokens for an accuracy, interpolated along the upper edge of the curve; infinite where it is not reached."
-        tokens, best = edge(self, column, strict=False)
-        if accuracy > best[-1]: return float('inf')
-        i = int(np.argmax(best >= accuracy))
-        if i==0: return float(tokens[0])
-        return float(tokens[i-1] + (tokens[i]-tokens[i-1])*(accuracy-best[i-1])/(best[i]-best[i-1]))
 
-def edge(c:Curve, column:int, strict:bool=True)->tuple[np.ndarray,np.ndarray]: # Tokens and the best accuracy they buy
-    "The upper edge of a curve; `strict` leaves out the thresholds that buy nothing."
+def edge(c:Curve, column:int)->tuple[np.ndarray,np.ndarray]: # Tokens and the best accuracy they buy
+    "The upper edge of a curve, without the thresholds that buy nothing."
     tokens, accuracy = c.tokens(column), c.accuracy
     order = np.lexsort((-accuracy, tokens))
     tokens, best = tokens[order], np.maximum.accumulate(accuracy[order])
-    better = np.append(True, best[1:] > best[:-1]) if strict else slice(None)
+    better = np.append(True, best[1:] > best[:-1])
     return tokens[better], best[better]
 
 # %% ../../../../nbs/eig/study/01_plane.ipynb #c8a7c0de
@@ -66,7 +59,7 @@ def mixture(value:np.ndarray, # [..., m] what must meet the target at each thres
             target:np.ndarray|float, # [...]
            )->tuple[np.ndarray,np.ndarray,np.ndarray]: # [...] first threshold, weight of the one after it, met
     "The cheapest mixture of two neighbouring thresholds that meets a target; the nearest threshold where none does."
-    gap = value - np.asarray(target, float)[...,None]
+    gap, cost = np.broadcast_arrays(value - np.asarray(target, float)[...,None], cost)
     nearest = np.lexsort((cost, np.abs(gap)), axis=-1)[...,0]
     a, b = gap[...,:-1], gap[...,1:]
     with np.errstate(invalid='ignore', divide='ignore'): w = np.where(a==b, cost[...,1:] < cost[...,:-1], a/(a-b))
@@ -79,12 +72,6 @@ def mixture(value:np.ndarray, # [..., m] what must meet the target at each thres
 
 # %% ../../../../nbs/eig/study/01_plane.ipynb #366a2651
 DRAWS = 999 # Resamples of questions, on each of which the choice is made anew
-
-def cheapest(c:Curve, half:np.ndarray, target:float, column:int)->int:
-    "Index of the threshold that reaches the target here with the fewest tokens; the most accurate one if none does."
-    accuracy, tokens = c.outcomes[:,half,CORRECT].mean(1), c.outcomes[:,half,column].mean(1)
-    good = np.flatnonzero(accuracy >= target)
-    return int(good[tokens[good].argmin()]) if len(good) else int(np.lexsort((tokens, -accuracy))[0])
 
 def halves(n:int, seed:int=0)->np.ndarray: # [n], 0 or 1
     "The half that each question is in."
@@ -143,9 +130,36 @@ def judge(c:Curve,
         spent, met = [_mixed(other, first, weight), *spent], met and bool(hit[0])
     return Judged(out, resampled[1:], met, np.array(spent))
 
-def judged(c:Curve, target:float, column:int=REASONING, seed:int=0)->np.ndarray: # [n, 6]
-    "Expected outcomes of a rule on every question, at a target."
-    return judge(c, target, column, seed).outcomes
+@dataclass(frozen=True)
+class Mixture:
+    "Two neighbouring thresholds of a curve."
+    first: int
+    second: int
+    weight: float # Of the second
+    met: bool
+
+    def parts(self)->list[tuple[int,float]]:
+        "Thresholds that take part, with their shares."
+        return [(k, w) for k,w in ((self.first, 1-self.weight), (self.second, self.weight)) if w > 0]
+
+def choose(c:Curve, target:float, column:int=REASONING,
+           among:np.ndarray|slice=slice(None), # Questions that choose
+          )->Mixture:
+    "The mixture that meets a target on some questions with the fewest tokens."
+    means = c.outcomes[:,among].mean(1)
+    first, weight, met = mixture(means[:,CORRECT], means[:,column], target)
+    return Mixture(int(first), min(int(first)+1, len(means)-1), float(weight), bool(met))
+
+def tossed(c:Curve, target:float, column:int=REASONING, seed:int=0)->tuple[np.ndarray,list[Mixture]]:
+    "The threshold of each question, tossed as a mixture of the other half says; the mixture that judges each half."
+    side = halves(c.outcomes.shape[1], seed)
+    chosen = [choose(c, target, column, side!=half) for half in (0, 1)]
+    picked, rng = np.empty(len(side), int), np.random.default_rng((seed, 1))
+    for half,m in enumerate(chosen):
+        own = np.flatnonzero(side==half)
+        late = (rng.permutation(len(own))+.5)/max(1, len(own)) < m.weight # as many as the weight says
+        picked[own] = np.where(late, m.second, m.first)
+    return picked, chosen
 
 # %% ../../../../nbs/eig/study/01_plane.ipynb #60afc1ae
 def difference(a:Judged, b:Judged, column:int, level:float=.95)->Paired:

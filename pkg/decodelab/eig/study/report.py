@@ -55,6 +55,7 @@ def show(df:pd.DataFrame):
     "A table for the eye: three digits for shares and seconds, one for tokens."
     fine = [c for c in df.select_dtypes('number') if any(word in c for word in ('accuracy', 'saved'))]
     digits = {c: '{:.3f}' for c in (*fine, 'seconds')} | {c: '{:.1f}' for c in (*KINDS, 'tokens', 'against')}
+    digits |= {c: '{:.3f}' for c in ('entropy, nats', 'from', 'to', 'coverage', 'explored')}
     return df.style.format({c: how for c,how in digits.items() if c in df}, na_rep='–').hide(axis='index')
 
 # %% ../../../../nbs/eig/study/02_report.ipynb #d913e67b
@@ -182,6 +183,8 @@ def steps_figure(traces:Sequence[dict], lam:float):
 def _steps(ax, t:dict, lam:float)->None:
     steps, entropies = np.arange(len(t['tokens'])), t['entropy']
     shown = [np.nan if h is None else h for h in entropies]
+    ends = [[np.nan if h is None else h for h in t.get(of, entropies)] for of in ('low', 'high')]
+    ax.fill_between(steps, *ends, color=COLOURS['entropy'], alpha=.18, lw=0, label='what is not explored')
     ax.plot(steps, shown, 'o-', color=COLOURS['entropy'], ms=4, label='entropy')
     if gains := [(i, g['eig'], g['low'], g['high']) for i,g in enumerate(t['gain']) if g]:
         at, eig, low, high = map(np.array, zip(*gains))
@@ -189,7 +192,7 @@ def _steps(ax, t:dict, lam:float)->None:
                     label='gain, 95 %')
     ax.axhline(lam, color=_FAINT, ls=':', label=f'λ = {lam:g}')
     ax.set(title=f'{t["question"].splitlines()[0][:34]}  truth {t["truth"]}', xticks=steps,
-           ylim=(-1, max(2.6, max(h or 0 for h in entropies)+.3)))
+           ylim=(-1, max(2.6, np.nanmax([0, *shown, *ends[1]])+.3)))
     names = ['start', *(step.strip()[:14] for step in t['steps'][1:])]
     ax.set_xticklabels(names, rotation=90, fontsize=7, family='monospace')
     ax.grid(alpha=.2)

@@ -18,7 +18,7 @@ from .holding import Held, check_named, held, merged, parted
 from .likelihoods import Rolling
 from .names import register
 from .stopping import (Scaling, Tally, after_thinking, arguments, asked, batches, reasoned,
-                                                  sample_after_thinking)
+                                                  sample_after_thinking, with_answer)
 needs('lm_eval', 'eval')
 from lm_eval.api.instance import Instance
 from lm_eval.models.utils import postprocess_generated_text
@@ -144,7 +144,8 @@ class Generates(Continues):
     def generate_until(self, requests:list[Instance], disable_tqdm:bool=False)->list[str]:
         "Continuations of each context up to a stop, or documents."
         rests, helds = asked_of(self, requests)
-        gens, self.tally, self.validity = [arguments(r, self.max_gen_toks) for r in rests], Tally(), Validity()
+        gens = [with_answer(arguments(r, self.max_gen_toks), self.answer) for r in rests]
+        self.tally, self.validity = Tally(), Validity()
         for g,h in zip(gens, helds): check_together(g, h)
         drawn = [i for i,h in enumerate(helds) if h and h.mode!='validate']
         free = sorted({*range(len(requests))}-{*drawn})

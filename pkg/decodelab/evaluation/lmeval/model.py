@@ -17,6 +17,7 @@ from .documents import Validity
 from .holding import OWN, held, parted
 from .names import MODEL_ARGUMENTS
 from .stopping import Tally
+from ...eig.languages import language_named
 from ..pairs import begun, pair, start_of
 needs('lm_eval', 'eval')
 from lm_eval.api.model import TemplateLM
@@ -144,6 +145,7 @@ class Loaded(Processes):
                  chunk:int=1<<15, # Distinct tokens handed to the runtime in one call
                  rows:int=256, # Generations handed to the runtime in one call
                  think_end_token:str|int|None=None, # Only what follows it is the answer
+                 answer:str|None=None, # Language of answers under a stopping rule: number, choice:A,B, …
                  enable_thinking:bool|None=None, chat_template_args:dict|None=None, # For the chat template
                  batch_size:int|str|None=1, max_batch_size:int|None=None, # Accepted; backends plan their own batches
                  device:str|None=None, # For runtimes that take one; `cuda:0` is what the laboratory's settings say
@@ -151,6 +153,7 @@ class Loaded(Processes):
         super().__init__()
         self.holding, options = parted(options)
         held(self.holding) # a mistake in it is said before a model is loaded
+        if answer is not None: language_named(answer)
         check_batch_size(batch_size)
         check_counts(max_length=max_length, max_gen_toks=max_gen_toks, chunk=chunk, rows=rows)
         self._join()
@@ -159,6 +162,7 @@ class Loaded(Processes):
             names = dict(pretrained=pretrained, model=model, model_path=model_path)
             self.model = opened(named(self.runtime, backend, names), device, options, self.world_size)
             weakref.finalize(self, self.model.close) # when the adapter goes, at the latest at exit
+        self.answer = answer
         self.tokenizer, self.batch_size, self.chunk, self.rows = self.model.tokenizer, batch_size, chunk, rows
         self.add_bos_token, self.custom_prefix_token_id = add_bos_token, prefix_token_id
         self.max_length, self.max_gen_toks = fitting(self.model, max_length, prefix_token_id), max_gen_toks

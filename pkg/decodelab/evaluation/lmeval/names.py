@@ -7,7 +7,8 @@ from __future__ import annotations
 from importlib import import_module
 
 # %% auto #0
-__all__ = ['MODELS', 'HELD', 'SCORING', 'FILTERS', 'METRICS', 'MODEL_ARGUMENTS', 'address', 'register', 'register_scoring']
+__all__ = ['MODELS', 'PLACES', 'HELD', 'SCORING', 'FILTERS', 'METRICS', 'MODEL_ARGUMENTS', 'address', 'register',
+           'register_scoring']
 
 # %% ../../../../nbs/evaluation/lmeval/00_names.ipynb #9723166e
 MODELS = {
@@ -15,21 +16,22 @@ MODELS = {
     'decodelab-hf': 'DecodelabHF', 'decodelab-vllm': 'DecodelabVLLM',
     'decodelab-gguf': 'DecodelabGGUF', 'decodelab-mlx': 'DecodelabMLX',
     'llama-pajamas-gguf': 'DecodelabGGUF', 'llama-pajamas-mlx': 'DecodelabMLX',
+    'optimal_sampling': 'OptimalSamplingLM',
     'schema_constrained': 'SchemaConstrainedLM', 'schema-constrained-llm': 'SchemaConstrainedLM'}
+PLACES = {'SchemaConstrainedLM': 'constrained', 'OptimalSamplingLM': 'lmeval.optimal_sampling'} # else the adapter's
 HELD = tuple(name for name,cls in MODELS.items() if cls=='SchemaConstrainedLM') # lm-eval's own class, under a schema
 SCORING = 'decodelab.evaluation.lmeval.scoring'
 FILTERS = {'json_field': 'JsonField', 'schema_field': 'JsonField'}
 METRICS = ('json_validity', 'schema_validity')
 MODEL_ARGUMENTS = (
     'backend', 'pretrained', 'model', 'model_path', 'max_length', 'max_gen_toks', 'add_bos_token', 'prefix_token_id',
-    'chunk', 'rows', 'think_end_token', 'enable_thinking', 'chat_template_args', 'batch_size', 'max_batch_size',
-    'device')
+    'answer', 'chunk', 'rows', 'think_end_token', 'enable_thinking', 'chat_template_args', 'batch_size',
+    'max_batch_size', 'device')
 
 # %% ../../../../nbs/evaluation/lmeval/00_names.ipynb #a3d6df31
 def address(cls:str)->str:
     "Where the class behind a name is found."
-    place = 'constrained' if cls=='SchemaConstrainedLM' else 'lmeval.adapter'
-    return f'decodelab.evaluation.{place}:{cls}'
+    return f'decodelab.evaluation.{PLACES.get(cls, "lmeval.adapter")}:{cls}'
 
 def register():
     "Make our models known to lm-eval; safe to call again."

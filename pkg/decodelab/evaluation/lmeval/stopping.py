@@ -13,22 +13,24 @@ from ...backends.contract import Backend, Ids, Sample, Sampling
 from ...core.errors import BadValue
 from ...core.parameters import Parameters, param, read
 from ...eig.frames import Frame, end_ids, ending, frame_for
+from ...eig.languages import language_named
 from ...eig.gain import Decision, Metrics, get_eig_metrics_summary, remember
 from ...eig.parameters import EIGParameters
 from ...eig.stopping.forcing import scale
 from ...eig.stopping.learnt import rules
-from ...eig.stopping.reasoning import Asking, Cost, Thought
+from ...eig.stopping.reasoning import SAID, Asking, Cost, Thought
 from .generation import Generation
 
 # %% auto #0
-__all__ = ['OURS', 'Forcing', 'Scaling', 'arguments', 'asked', 'fitted', 'asking', 'response', 'Reasoned', 'trace_of', 'Tally',
-           'mean_of', 'line', 'Rounds', 'reasoned', 'batches', 'mark_id', 'after_thinking', 'thoughts',
-           'sample_after_thinking']
+__all__ = ['OURS', 'Forcing', 'Scaling', 'arguments', 'with_answer', 'asked', 'fitted', 'asking', 'response', 'Reasoned',
+           'trace_of', 'Tally', 'mean_of', 'line', 'Rounds', 'reasoned', 'batches', 'mark_id', 'after_thinking',
+           'thoughts', 'sample_after_thinking']
 
 # %% ../../../../nbs/evaluation/lmeval/03_stopping.ipynb #6b79788f
 _CUE = ("Words that ask for the answer. They are part of the response, where a task's filter may look for them: "
         "`#### `. By default the delimiters' own, which are not.")
 _FORCE = 'Ask the rule also where the model ends its thinking; by default where the rule is made for that.'
+_ANSWER = 'What an answer may be: integer, number, yes_no, choice:A,B, words:3, json:FILE, regex:…, text (anything).'
 _OWN = "No cue: after its end of thinking the model answers as it likes, up to the task's stops."
 _KEEP = 'Respond with the reasoning, its end mark and the answer; by default with the answer.'
 _MIN = 'Reasoning before which thinking does not end; `max_gen_toks` is where it ends at the latest.'
@@ -41,6 +43,7 @@ class Forcing(Parameters):
     wait: str = param('Wait', 'Takes the place of an end of thinking before `min_tokens`.')
     delimiters: str|None = param(None, 'Think delimiters by name; by default those that the chat template speaks of.')
     cue: str|None = param(None, _CUE)
+    answer: str|None = param(None, _ANSWER)
     own_words: bool = param(False, _OWN)
     answer_tokens: int|None = param(None, 'Longest answer; 24 after a cue and 512 in own words by default.', 'tokens',
                                     ge=1, le=1_000_000)
@@ -73,6 +76,11 @@ def arguments(given:dict, # Of a request
     return read(Generation, given)
 
 # %% ../../../../nbs/evaluation/lmeval/03_stopping.ipynb #643d70e3
+def with_answer(g:Generation|Scaling, answer:str|None)->Generation|Scaling:
+    "A generation whose answers are of the model argument's language, where it does not say itself."
+    if answer is None or isinstance(g, Generation) or g.forcing.own_words or g.forcing.answer is not None: return g
+    return replace(g, forcing=g.forcing.model_copy(update=dict(answer=answer)))
+
 _OWNERS = ((Generation, 'generation'), (EIGParameters, 'common'), (Forcing, 'forcing')) # A later owner wins a name
 
 # %% ../../../../nbs/evaluation/lmeval/03_stopping.ipynb #b6720b76
@@ -106,6 +114,8 @@ def _check(s:Scaling, most:int):
     f, g, n = s.forcing, s.generation, s.generation.tokens(most)
     if f.min_tokens > n: raise BadValue('min_tokens', f.min_tokens, f'0 to max_gen_toks ({n})')
     if f.min_tokens and not f.wait: raise BadValue('wait', f.wait, 'a text that is not empty')
+    if f.answer is not None: language_named(f.answer)
+    if f.own_words and f.answer: raise BadValue('answer', f.answer, 'nothing with own_words=true')
     if f.own_words and f.cue is not None: raise BadValue('cue', f.cue, 'nothing with own_words=true')
     for name,off in _OFF.items():
         value = getattr(g, name)
@@ -116,6 +126,7 @@ def _check(s:Scaling, most:int):
 def asked(backend:Backend, f:Forcing)->Frame:
     "The frame of a model for prompts that are written already."
     frame = frame_for(backend, f.delimiters, lead='')
+    if f.answer is not None: frame = replace(frame, language=language_named(f.answer))
     if f.own_words and not frame.close:
         raise BadValue('own_words', True, 'false where nothing marks the end of thinking',
                        'Give delimiters=… if the model has them.')
@@ -138,7 +149,8 @@ def asking(lm, frame:Frame, s:Scaling)->Asking:
     def text(sample:Sample)->str:
         ids = sample.ids[:-1] if sample.finish=='eos' else sample.ids
         return lm.final_text(ids, stops).strip()
-    return Asking(ending(frame) if own else frame.cue, tokens, ends, stops, lm.max_length, text)
+    language = None if own else frame.language
+    return Asking(ending(frame) if own else frame.cue, tokens, ends, stops, lm.max_length, text, language)
 
 # %% ../../../../nbs/evaluation/lmeval/03_stopping.ipynb #40f09c96
 def response(lm, thought:Thought, cue:str, f:Forcing)->str:
@@ -161,7 +173,8 @@ def trace_of(t:Thought, rule:str)->dict:
     decisions = [b.decision for b in t.boundaries]
     return dict(scale_func_name=rule, cause=t.cause, closed=t.closed, rounds=t.rounds, answer=t.answer,
                 boundaries=[b.tokens for b in t.boundaries],
-                entropy=[d.posterior.entropy if d and d.posterior else None for d in decisions],
+                **{name: [getattr(d.posterior, name) if d and d.posterior else None for d in decisions]
+                   for name in SAID},
                 eig=[d.gain.eig if d and d.gain else None for d in decisions],
                 decisions=[d.cause if d else None for d in decisions],
                 tokens=dict(asdict(t.cost), total=t.cost.total), steps=[b.step for b in t.boundaries])
