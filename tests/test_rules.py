@@ -663,12 +663,14 @@ def test_what_a_forecast_drew_and_thinking_had_no_room_for_is_paid_for():
 def test_metrics_after_an_evaluation_are_the_whole_runs(student, outputs):
     p = EIGEvalParameters(n=6, chunk=2, mc_samples=2, sample_length=48, max_tokens=64, beam_size=4)
     run = Run.create('test', p.model_dump(), outputs=outputs)
-    live = SetUp(student, load_questions('reference', p.n, 3), p).live(run)
+    s = SetUp(student, load_questions('reference', p.n, 3), p)
+    _, live = s.looks(run, s.full(run))
     whole = get_eig_metrics_summary()
     assert whole['total_calls']==sum(len(r['decisions']) for r in live)==whole['decision_stats']['total_decisions']
     assert sum(whole['stop_causes'].values()) <= 6 < whole['total_calls'] and whole['timing_stats']['total_eig'] > 0
     remember(Metrics())
-    SetUp(student, load_questions('reference', p.n, 3), p).live(run) # all chunks are there already
+    s = SetUp(student, load_questions('reference', p.n, 3), p)
+    s.looks(run, s.full(run)) # all chunks are there already
     assert {**get_eig_metrics_summary(), 'timing_stats': 0}=={**whole, 'timing_stats': 0}
 
 @pytest.mark.parametrize('n', [16])
