@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 import numpy as np
 from ...backends.contract import Causal
-from ...maths.tilt import Tilt, Tilted
+from ...maths.tilt import Tilt, Tilted, told
 from ..model import OptimalSamplingModel
 from ..sessions import Mix
 from .parameters import OptimalSamplingParameters, methods, numbers
@@ -50,9 +50,9 @@ def measured(log_q:torch.Tensor, theta:torch.Tensor, t:torch.Tensor)->Tilted: # 
     q = log_q.exp()
     lost = [torch.where(q==0, other.exp(), 0.).sum(-1) for other in (theta, t)]
     ess = [sample_share(q, log_q, other) for other in (theta, t)]
-    none = torch.full_like(lost[0], torch.nan)
-    return Tilted(log_q, none, none, none.bool() & False, *ess, ess[0]/ess[1], divergence(q, log_q, theta),
-                  divergence(q, log_q, t), none, *lost, none*0)
+    kls = [divergence(q, log_q, other) for other in (theta, t)]
+    return told(log_q, clipped=lost[0]*0, ess_theta=ess[0], ess_t=ess[1], ess_ratio=ess[0]/ess[1], kl_theta=kls[0],
+                kl_t=kls[1], lost_theta=lost[0], lost_t=lost[1], steps=lost[0]*0)
 
 # %% ../../../../nbs/optimal/study/01_arms.ipynb #5adbcfa0
 @dataclass(frozen=True)
@@ -61,9 +61,11 @@ class Blend(Mix):
     law: Law = linear(.5)
     def tilted_rows(self, theta:Any, t:Any, first:Any=None)->Tilted:
         "What is drawn at each row, tempered first."
-        rows = ((rows.double()/(self.temperature or 1.)).log_softmax(-1) for rows in (theta, t))
-        theta, t = rows
-        return measured(self.law(theta, t), theta, t)
+        hot = [rows.double()/(self.temperature or 1.) for rows in (theta, t)]
+        theta, t = (rows.log_softmax(-1) for rows in hot)
+        out = measured(self.law(theta, t), theta, t)
+        for name,rows in zip(('whole_theta', 'whole_t'), hot): getattr(out, name).copy_(rows.logsumexp(-1))
+        return out
 
 # %% ../../../../nbs/optimal/study/01_arms.ipynb #ae07cbde
 @dataclass(frozen=True)
