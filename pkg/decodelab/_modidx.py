@@ -4867,6 +4867,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                          'decodelab/optimal/study/arms.py'),
                                               'decodelab.optimal.study.arms.linear': ( 'optimal/study/arms.html#linear',
                                                                                        'decodelab/optimal/study/arms.py'),
+                                              'decodelab.optimal.study.arms.lost': ( 'optimal/study/arms.html#lost',
+                                                                                     'decodelab/optimal/study/arms.py'),
                                               'decodelab.optimal.study.arms.measured': ( 'optimal/study/arms.html#measured',
                                                                                          'decodelab/optimal/study/arms.py'),
                                               'decodelab.optimal.study.arms.method_arms': ( 'optimal/study/arms.html#method_arms',

@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 import numpy as np
 from ...backends.contract import Causal
-from ...maths.tilt import Tilt, Tilted
+from ...maths.tilt import NUMBERS, Tilt, Tilted
 from ..model import OptimalSamplingModel
 from ..sessions import Mix
 from .parameters import OptimalSamplingParameters, methods, numbers
 if TYPE_CHECKING: import torch
 
 # %% auto #0
-__all__ = ['Law', 'linear', 'tempered', 'divergence', 'sample_share', 'measured', 'Blend', 'Arm', 'fixed_at', 'method_arms',
-           'arms_of', 'pair_for']
+__all__ = ['Law', 'linear', 'tempered', 'divergence', 'lost', 'sample_share', 'measured', 'Blend', 'Arm', 'fixed_at',
+           'method_arms', 'arms_of', 'pair_for']
 
 # %% ../../../../nbs/optimal/study/01_arms.ipynb #6368fce3
 Law = Callable[['torch.Tensor', 'torch.Tensor'], 'torch.Tensor'] # Log-probabilities [B, V] of both → of what is drawn
@@ -40,20 +40,27 @@ def divergence(q:torch.Tensor, log_q:torch.Tensor, other:torch.Tensor)->torch.Te
     "KL(q‖other); infinite where the other has no mass and q has."
     return (q*(log_q-other).masked_fill(q==0, 0)).sum(-1).clamp(min=0)
 
+def lost(q:torch.Tensor, other:torch.Tensor)->torch.Tensor: # [B]
+    "The other's mass where q has none."
+    return other.exp().masked_fill(q > 0, 0).sum(-1)
+
 def sample_share(q:torch.Tensor, log_q:torch.Tensor, other:torch.Tensor)->torch.Tensor: # [B]
     "1/Σ π²/q where q has mass: share of samples that count towards the other."
     return (-(2*other-log_q).masked_fill(q==0, -np.inf).logsumexp(-1)).exp().clamp(max=1)
 
-# %% ../../../../nbs/optimal/study/01_arms.ipynb #b955345d
-def measured(log_q:torch.Tensor, theta:torch.Tensor, t:torch.Tensor)->Tilted: # [B, V] each
-    "A distribution and its diagnostics between two models, all of them log-probabilities."
+# %% ../../../../nbs/optimal/study/01_arms.ipynb #ddf49354
+def measured(log_q:torch.Tensor, theta:torch.Tensor, t:torch.Tensor, # [B, V] log-probabilities
+             **whole:torch.Tensor)->Tilted: # `whole_theta`, `whole_t` [B]: logs of what rows summed to as given
+    "A distribution and its diagnostics between two models."
     import torch
     q = log_q.exp()
-    lost_theta, lost_t = (torch.where(q==0, other.exp(), 0.).sum(-1) for other in (theta, t))
-    ess_theta, ess_t = (sample_share(q, log_q, other) for other in (theta, t))
-    none, zero = torch.full_like(lost_t, torch.nan), torch.zeros_like(lost_t)
-    return Tilted(log_q, none, none, zero.bool(), ess_theta, ess_t, ess_theta/ess_t, divergence(q, log_q, theta),
-                  divergence(q, log_q, t), none, lost_theta, lost_t, zero, zero, zero)
+    found = dict(ess_theta=sample_share(q, log_q, theta), ess_t=sample_share(q, log_q, t),
+                 kl_theta=divergence(q, log_q, theta), kl_t=divergence(q, log_q, t), lost_theta=lost(q, theta),
+                 lost_t=lost(q, t), **whole)
+    found['ess_ratio'] = found['ess_theta']/found['ess_t']
+    nothing = torch.zeros_like(found['kl_t']) # no α: neither a number, nor clipped, nor looked for
+    rest = {name: nothing+torch.nan for name in ('alpha', 'raw_alpha', 'log_z')}
+    return Tilted(log_q, torch.stack([(rest | found).get(name, nothing).double().cpu() for name in NUMBERS]))
 
 # %% ../../../../nbs/optimal/study/01_arms.ipynb #5adbcfa0
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ class Blend(Mix):
         theta, t = (rows.double()/(self.temperature or 1.) for rows in (theta, t))
         whole_theta, whole_t = theta.logsumexp(-1), t.logsumexp(-1)
         theta, t = theta-whole_theta[:,None], t-whole_t[:,None]
-        return replace(measured(self.law(theta, t), theta, t), whole_theta=whole_theta, whole_t=whole_t)
+        return measured(self.law(theta, t), theta, t, whole_theta=whole_theta, whole_t=whole_t)
 
 # %% ../../../../nbs/optimal/study/01_arms.ipynb #ae07cbde
 @dataclass(frozen=True)
