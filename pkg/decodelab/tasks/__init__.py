@@ -8,7 +8,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "data": ["SHARE", "Question", "final_answer", "check_text", "any_object", "read_object", "read_record",
         "read_jsonl", "Example", "read_examples", "reference_questions", "make_hopeless", "judge_answer",
         "generated_questions", "file_questions", "load_questions"],
-    "generators": ["SOURCE", "APART", "options_of", "generator", "Generated", "generate", "score", "is_right"],
+    "generators": ["SOURCE", "APART", "UNREAD", "options_of", "generator", "Generated", "generate", "score",
+        "is_right"],
     "hopeless": ["quantities", "hide_quantity"],
     "json_tasks": ["PURCHASE", "PURCHASES", "CALL", "CALLS", "LETTER", "CHOICES", "NUMBER", "PAIR", "SETS", "JsonTask",
         "record", "purchases", "tool", "calls", "lettered_tasks", "reference_tasks", "leaves", "plain", "right_fields"],
@@ -16,4 +17,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "draw_graphs", "prompt_of", "answer_of", "examples", "is_path", "numbers_in", "judge_text", "rows_as_bytes",
         "flat", "graph_keys", "shape_keys", "Avoid", "drawn_apart", "fresh", "StarData", "star_data", "as_lines",
         "star_card", "save_stars", "read_stars"],
+    "sudoku": ["Grid", "box_of", "peers", "left_in", "solutions", "side_of", "count_solutions", "consistent",
+        "is_solution", "Puzzle", "draw_puzzle", "shuffled_lines", "variant", "least_form", "mark_of", "puzzles",
+        "sudoku_example", "judge_sudoku"],
 })
