@@ -7,7 +7,7 @@ import importlib.util as _util
 import sys as _sys
 from pathlib import Path as _Path
 
-from decodelab.xlm.stand_in import real_xlm as _real_xlm, stand_in as _stand_in
+from decodelab.xlm.stand_in import real_xlm as _real_xlm, stand_in_for_xlm as _stand_in
 
 _spec = _real_xlm(_Path(__file__).parent)
 if _spec is not None:

@@ -1,6 +1,6 @@
 "The family between two models: α against bisection and fifty digits, on pairs from nearly equal to nearly disjoint."
 import math
-import mpmath, pytest, torch
+import mpmath, numpy as np, pytest, torch
 from decodelab.core.errors import BadValue, ModelError
 from decodelab.maths.tilt import NoCommonToken, Tilt, Wanted, alpha_methods, entropies, moments, pair, q_star
 
@@ -47,11 +47,11 @@ SIZES = ((400, 32), (40, 1000), (2, 20_000), (1, 152_064))
 
 def bisected(curve, rows):
     "Where an increasing curve crosses zero, by halving alone."
-    low, high = torch.zeros(rows, dtype=F64), torch.ones(rows, dtype=F64)
+    low, high = np.zeros(rows), np.ones(rows)
     for _ in range(50):
         middle = (low+high)/2
         below = curve(middle) < 0
-        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
     return (low+high)/2
 
 @pytest.mark.parametrize('family', FAMILIES)
@@ -62,9 +62,9 @@ def test_balances_are_the_roots_they_promise(family, size):
                   ess_balance=lambda a: moments(p, -a).log_z-moments(p, 2-a).log_z)
     for name,curve in curves.items():
         found = alpha_methods[name].item(p, Wanted())
-        assert (found.raw-bisected(curve, size[0])).abs().max() < 1e-6
-        assert curve(found.raw).abs().max() < 1e-5
-        assert found.steps.median() <= 4 and found.steps.max() <= 8
+        assert np.abs(found.raw-bisected(curve, size[0])).max() < 1e-7
+        assert np.abs(curve(found.raw)).max() < 1e-5
+        assert np.median(found.steps) <= 4 and found.steps.max() <= 8
 
 def with_many_digits(theta, t):
     "α of equal divergence and of equal sample size."
@@ -81,19 +81,19 @@ def with_many_digits(theta, t):
 def test_balances_agree_with_fifty_digits(family):
     theta, t = family(30, 32)
     p = pair(theta, t)
-    wanted = torch.tensor([with_many_digits(a, b) for a,b in zip(theta, t)], dtype=F64)
+    wanted = np.array([with_many_digits(a, b) for a,b in zip(theta, t)])
     for i,name in enumerate(('kl_symmetry', 'ess_balance')):
-        assert (alpha_methods[name].item(p, Wanted()).raw-wanted[:,i]).abs().max() < 1e-6
+        assert np.abs(alpha_methods[name].item(p, Wanted()).raw-wanted[:,i]).max() < 1e-7
 
 @pytest.mark.parametrize('family', (language, independent, near))
 def test_entropy_is_the_greatest_on_a_fine_grid(family):
     p = pair(*family(12, 300))
-    grid = torch.linspace(0, 1, 10_001, dtype=F64)
-    values = torch.stack([entropies(p, a.expand(12))[0] for a in grid])
+    grid = np.linspace(0, 1, 10_001)
+    values = np.stack([entropies(p, np.full(12, a))[0] for a in grid])
     for low,high in ((0., 1.), (.5, 1.), (.2, .4)):
         found = alpha_methods['entropy'].item(p, Wanted(low, high)).alpha
         assert ((found >= low) & (found <= high)).all()
-        inside = values[(grid >= low) & (grid <= high)].amax(0)
+        inside = values[(grid >= low) & (grid <= high)].max(0)
         assert (inside-entropies(p, found)[0]).max() < 1e-6
 
 def test_diagnostics_are_what_their_names_say():

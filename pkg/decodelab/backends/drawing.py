@@ -18,9 +18,9 @@ if TYPE_CHECKING: import torch
 # %% auto #0
 __all__ = ['HEAVY', 'BLOCK', 'SMALL', 'stream_key', 'uniforms', 'filtered', 'invert', 'weigh', 'nucleus_of', 'heavy_nucleus',
            'mass_where', 'border', 'lightest', 'cut_light', 'pass_point', 'cut_nucleus', 'cut_small', 'heavy_tokens',
-           'sure_nuclei', 'among', 'draw_row', 'draw', 'DeadEnd', 'allowed', 'side', 'log_sum', 'without', 'kept_mass',
-           'mask', 'masked', 'masked_there', 'weighed', 'pick', 'Drawn', 'draw_held', 'draw_each', 'draw_under',
-           'draw_there']
+           'sure_nuclei', 'among', 'draw_row', 'draw_short', 'draw', 'DeadEnd', 'allowed', 'side', 'log_sum', 'without',
+           'kept_mass', 'mask', 'masked', 'masked_there', 'weighed', 'pick', 'Drawn', 'draw_held', 'draw_each',
+           'draw_under', 'draw_there']
 
 # %% ../../../nbs/backends/03_drawing.ipynb #162b8154
 def stream_key(seed:int, prompt:Ids, number:int)->int:
@@ -198,6 +198,14 @@ def draw_row(row:np.ndarray, u:float, some:np.ndarray|None, plan:Sampling)->int:
     return pass_point(weights, u)
 
 # %% ../../../nbs/backends/03_drawing.ipynb #6736061f
+def draw_short(rows:np.ndarray, u:np.ndarray, temperature:float)->np.ndarray: # [B]
+    "What `draw_row` gives for rows [B, V] of less than a block, unfiltered, in one go."
+    weights = rows.astype(np.float64)
+    weights = np.exp((weights-weights.max(1, keepdims=True))/temperature)
+    passed = (weights.cumsum(1) <= (u*weights.sum(1))[:,None]).sum(1)
+    last = rows.shape[1]-1
+    return np.where(np.isnan(rows[:,-1]), last, np.minimum(passed, last-np.argmax(weights[:,::-1] > 0, axis=1)))
+
 def draw(logp:torch.Tensor, # [B, V]
          u:np.ndarray, # [B] in [0, 1)
          plan:Sampling)->torch.Tensor: # [B] token ids, where `logp` is
@@ -205,6 +213,8 @@ def draw(logp:torch.Tensor, # [B, V]
     import torch
     if plan.temperature==0: return logp.argmax(-1)
     if logp.device.type!='cpu': return invert(filtered(logp, plan), u)
+    if logp.shape[1] < BLOCK and weighed(plan):
+        return torch.from_numpy(draw_short(logp.detach().numpy(), u, plan.temperature))
     known = plan.temperature==1 and plan.top_p < 1 and not plan.top_k
     some = sure_nuclei(logp, plan.top_p) if known else [None]*len(logp)
     rows, one = logp.detach().numpy(), partial(draw_row, plan=plan)

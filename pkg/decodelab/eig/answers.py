@@ -156,6 +156,8 @@ def _canonical(formula)->str|None:
 _QUOTES = ' *"\'`“”'
 _STATEMENT = re.compile(r'^(?:(?:the )?(?:final )?answer(?: is|:):?|it[\'’]?s |it is |(?:option|choice)(?= \(?[a-z]\)?$))')
 
+_ABOUT = re.compile(r'^(?:(?:about|around|roughly|approximately|approx\.?|\\approx)\s*|≈ )(?=[-+.\d\\$€£])')
+
 def _marked(c:str)->bool:
     "Whether a character before or after an answer is decoration: a heading's mark, an arrow, a picture."
     return c in '#>•→⇒∴\ufe0f' or unicodedata.category(c)=='So' and c not in '°'+_BREAK
@@ -174,7 +176,7 @@ def normalise(text:str)->str:
     "Canonical form of an answer."
     text = _boxed(text) or text
     bare = _undressed(text).casefold()
-    bare = _ended(_STATEMENT.sub('', _ended(bare)))
+    bare = _ABOUT.sub('', _ended(_STATEMENT.sub('', _ended(bare))))
     return _time(bare) or number(bare) or _option(bare) or _matrix(bare) or _parts(bare) or _formula(bare) or bare
 
 def named(text:str)->str: # Empty where a value is said of nothing in particular
@@ -272,6 +274,7 @@ class Rest:
     weights: np.ndarray = field(default_factory=lambda: np.zeros(0)) # [n] a walk's sum is an unbiased estimate of the mass
     logprobs: np.ndarray = field(default_factory=lambda: np.zeros(0)) # [n] of each answer that was met, nats
     texts: tuple[str,...] = ()
+    usual: np.ndarray = field(default_factory=lambda: np.zeros(0, bool)) # [n] cut into tokens as its text usually is
 
 How = Literal['exact', 'search', 'samples'] # All of the language; a search with walks out of its frontier; draws
 

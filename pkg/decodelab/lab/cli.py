@@ -12,8 +12,8 @@ from ..evaluation.lmeval.names import HELD
 # %% auto #0
 __all__ = ['Group', 'main', 'values', 'ended', 'run', 'resume', 'ls', 'show', 'watch', 'publish', 'params', 'schema_arguments',
            'checked', 'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked', 'generate_data',
-           'merge_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema', 'bench_belief',
-           'bench_quick']
+           'merge_data', 'export_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema',
+           'bench_belief', 'bench_decision', 'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
@@ -203,7 +203,7 @@ def option_of(name, field):
     kind, said = str(field.annotation), f'{field.description} [{field.default}]'
     if field.annotation is bool: how = dict(is_flag=True, default=None)
     else: how = dict(multiple='tuple' in kind, metavar='TEXT' if 'str' in kind else 'NUMBER', default=None)
-    if how.get('multiple') or field.default in (None, False): said = field.description
+    if how.get('multiple') or field.default is None or field.default is False: said = field.description
     return click.Option([f'--{name}'], help=said, **how)
 
 def asked(given):
@@ -234,6 +234,19 @@ def merge_data(places, out, partial):
     for line in told_of(joined): click.echo(line, err=True)
     click.echo(headline_of(path))
     click.echo(path)
+
+# %% ../../../nbs/lab/09_cli.ipynb #89ba6ede
+@main.command('export-data')
+@click.argument('place', type=click.Path(path_type=Path))
+@click.argument('out', type=click.Path(path_type=Path))
+@click.option('--format', 'form', default='chat', show_default=True, help='chat (messages) or prompt-completion.')
+@click.option('--right', is_flag=True, help='Only what --judge found right.')
+@click.option('--cut', is_flag=True, help='Also what was cut at max_tokens.')
+def export_data(place, out, form, right, cut):
+    "Write generated data as trainers of chat models read it."
+    from decodelab.optimal.exports import counted_words, export_data as export
+    click.echo(counted_words(export(place, out, form, right, cut)))
+    click.echo(out)
 
 # %% ../../../nbs/lab/09_cli.ipynb #254b3b87
 @main.group(cls=Group)
@@ -271,10 +284,16 @@ def bench_draw(rows, vocabulary, top_p, rounds):
 @click.option('--rows', multiple=True, default=(1, 8, 32), show_default=True, type=click.IntRange(1))
 @click.option('--tokens', default=64, show_default=True, type=click.IntRange(2), help='New tokens in each row.')
 @click.option('--rounds', default=3, show_default=True, type=click.IntRange(1), help='Measured rounds.')
-def bench_optimal(pairs, rows, tokens, rounds):
-    "Sampling between two models, against its two bare passes, plain and with drafts."
-    from decodelab.lab.pairs import report_pairs
-    for line in report_pairs(pairs or ('reference', 'random'), rows, tokens, rounds): click.echo(line)
+@click.option('--equality', type=click.IntRange(1), metavar='PROMPTS',
+              help='Compare texts of so many prompts, whatever is drafted and in whatever batches.')
+@click.option('--exactness', type=click.IntRange(1), metavar='PAIRS', help='Check alpha on so many random pairs.')
+def bench_optimal(pairs, rows, tokens, rounds, equality, exactness):
+    "Sampling between two models, against its two bare passes, plain and with drafts; or whether it is right."
+    from decodelab.lab.pairs import report_checks, report_pairs
+    pairs = pairs or ('reference', 'random')
+    asked = equality or exactness
+    lines = report_checks(pairs, tokens, equality, exactness) if asked else report_pairs(pairs, rows, tokens, rounds)
+    for line in lines: click.echo(line)
 
 # %% ../../../nbs/lab/09_cli.ipynb #59d85ae5
 @bench.command('score')
@@ -329,11 +348,27 @@ def bench_belief(backend, data, answer, n, boundaries, sizes, deep, max_tokens):
     "Intervals of beliefs against a deep search of the answer language."
     name = checked(backend)
     from decodelab.backends import load
+    from decodelab.eig.languages import answer_language
     from decodelab.lab.belief_bench import asked, report_beliefs
     questions = asked(data, n)
+    answer_language(answer, data or '', questions) # told before a model is loaded
     lines = report_beliefs(load(name), questions, data or '', answer, sizes, boundaries, max_tokens, deep,
                            said('questions'))
     for line in lines: click.echo(line)
+
+# %% ../../../nbs/lab/09_cli.ipynb #9b2b87f2
+@bench.command('decision')
+@_backend
+@click.option('--tokens', 'lengths', multiple=True, default=(100, 500, 2000, 8000), show_default=True,
+              type=click.IntRange(1), help='Of reasoning; may be given many times.')
+@click.option('--rounds', default=3, show_default=True, type=click.IntRange(1), help='Decisions at each length.')
+@click.option('--answer', default='number', show_default=True, help='What an answer may be, where the model says nothing.')
+def bench_decision(backend, lengths, rounds, answer):
+    "Time of one decision as a thought grows, inside the model's own passes and around them."
+    name = checked(backend)
+    from decodelab.backends import load
+    from decodelab.lab.decision_bench import report_decisions
+    for line in report_decisions(load(name), lengths, rounds, answer): click.echo(line)
 
 # %% ../../../nbs/lab/09_cli.ipynb #cdc8eec5
 @bench.command('quick')

@@ -4,38 +4,136 @@
 
 # %% ../../../nbs/maths/02_tilt.ipynb #ab2a1957
 from __future__ import annotations
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+import numpy as np
 from ..core.errors import BadValue, ModelError
 from ..core.registry import Registry
 if TYPE_CHECKING: import torch
 
 # %% auto #0
-__all__ = ['NEAR', 'alpha_methods', 'STEP', 'SAME', 'MOST', 'Curve', 'PLACES', 'AT_ONCE', 'NoCommonToken', 'Pair', 'log_mass',
-           'normalised', 'dot', 'pair', 'everywhere', 'compared', 'check_rows', 'excess', 'refined', 'Moments',
-           'tilted_scores', 'weighed', 'moments', 'Wanted', 'Solved', 'clipped', 'some_rows', 'root', 'pulls',
-           'kl_symmetry', 'sample_size_ratio', 'ess_balance', 'entropies', 'share', 'entropy_ratio',
-           'reverse_kl_symmetry', 'fixed', 'promising', 'highest', 'summit', 'greatest_entropy', 'Tilt',
-           'teacher_support', 'Tilted', 'joined', 'tilted', 'q_star', 'tilt_rows']
+__all__ = ['Rows', 'NEAR', 'alpha_methods', 'STEP', 'LEFT', 'SAME', 'MOST', 'Curve', 'PLACES', 'NUMBERS', 'AT_ONCE', 'SMALL',
+           'NoCommonToken', 'Room', 'Pair', 'host', 'dot', 'exponential', 'normalised', 'pair', 'common', 'log_mass',
+           'compared', 'in_the_middle', 'check_rows', 'excess', 'refined', 'Sums', 'weights_at', 'sums_at', 'Moments',
+           'moments', 'log_z_of', 'Wanted', 'Solved', 'clipped', 'unequal', 'root', 'pulls', 'kl_symmetry',
+           'sample_size_ratio', 'ess_balance', 'entropies', 'share', 'entropy_ratio', 'reverse_kl_symmetry', 'fixed',
+           'promising', 'highest', 'summit', 'greatest_entropy', 'Tilt', 'teacher_support', 'Tilted', 'sizes', 'tilted',
+           'q_star', 'joined', 'tilt_rows']
 
 # %% ../../../nbs/maths/02_tilt.ipynb #55aa054c
 class NoCommonToken(ModelError):
     "No token has a probability under both models."
 
+Rows = Any # [B, V] of float64, NumPy's or torch's
+
+class Room:
+    "Where rows are computed in: memory that is used again costs nothing."
+    def __init__(self, like:torch.Tensor, rows:int|None=None):
+        import torch
+        self.device, shape = like.device, (len(like) if rows is None else rows, like.shape[1])
+        self.xp: Any = np if like.device.type=='cpu' else torch
+        options = {} if self.xp is np else dict(device=like.device)
+        self.all = self.xp.empty((8, *shape), dtype=self.xp.float64, **options)
+    def of(self, rows:int)->Rows: # [8, rows, V]
+        "The same for fewer rows, each model's in one piece."
+        return self.all if self.all.shape[1]==rows else self.all[:,:rows]
+    def column(self, numbers:np.ndarray)->Any: # [B, 1]
+        "One number a row, beside the rows."
+        if self.xp is np: return numbers[:,None]
+        return self.xp.from_numpy(np.ascontiguousarray(numbers)).to(self.device)[:,None]
+
 @dataclass(frozen=True)
 class Pair:
     "Two rows of log-probabilities, renormalised on the tokens that both give a probability."
-    base: torch.Tensor # [B, V] log π_θ; -inf outside
-    ratio: torch.Tensor # [B, V] d = log π_t − log π_θ; 0 outside
-    kept_theta: torch.Tensor # [B] log of the student's mass on the common tokens
-    kept_t: torch.Tensor # [B] the same of the teacher
-    spread: torch.Tensor # [B] E_θ d²
-    tops: torch.Tensor # [B, 2] greatest log-probability of each
-    close: torch.Tensor # bool [B]: some token is likely enough under both for exp not to underflow between them
-    lonely: torch.Tensor # [B] the α of a single common token: 0 where the teacher has no other, 1 the student, else ½
-    whole_theta: torch.Tensor # [B] log of the sum of the student's row as it was given
-    whole_t: torch.Tensor
+    room: Room
+    base: Rows # log π_θ; -inf outside
+    ratio: Rows # d = log π_t − log π_θ; 0 outside
+    apart: Rows # |d|
+    masses: Rows # [2, B, V] π_θ and π_t, but for their scales
+    spare: Rows # [3, B, V] to compute in
+    scales: np.ndarray # [2, B] logs of the sums of the masses
+    kept: np.ndarray # [2, B] log of each model's mass on the common tokens
+    whole: np.ndarray # [2, B] log of the sums of the rows as they were given
+    lonely: np.ndarray # [B] the α of a single common token: 0 where the teacher has no other, 1 the student, else ½
+    middle: Sums # At α = ½
+    @cached_property
+    def spread(self)->np.ndarray: # [B]
+        "E d² at α = ½: how far apart the two are."
+        return self.middle.square/self.middle.total
+    @cached_property
+    def close(self)->bool:
+        "Whether nothing underflows between α = 0 and 1: log w is −484 at least somewhere."
+        return not self.middle.top.any() and bool(self.middle.total.min() > 1e-100)
+    @cached_property
+    def near(self)->np.ndarray: # Row numbers
+        "Rows that are nearly equal."
+        return np.flatnonzero(self.spread < NEAR)
+
+# %% ../../../nbs/maths/02_tilt.ipynb #b449f2ff
+def host(*rows:Any)->list[np.ndarray]:
+    "Numbers [B] where Python is, in one transfer."
+    if isinstance(rows[0], np.ndarray): return list(rows)
+    import torch
+    return list(torch.stack(rows).cpu().numpy())
+
+def dot(room:Room, a:Rows, b:Rows)->Any: # [B]
+    "Sums of products of rows."
+    if room.xp is not np: return room.xp.linalg.vecdot(a, b)
+    return np.vecdot(a, b) if hasattr(np, 'vecdot') else np.einsum('ij,ij->i', a, b) # NumPy 2 has it
+
+def exponential(room:Room, x:Rows, out:Rows)->Rows:
+    "e^x; torch's where NumPy's lacks the instructions."
+    import torch
+    if room.xp is not np: return torch.exp(x, out=out)
+    if torch.backends.cpu.get_cpu_capability()=='AVX512': return np.exp(x, out=out)
+    torch.exp(torch.from_numpy(x), out=torch.from_numpy(out))
+    return out
+
+def normalised(room:Room, both:Sequence[torch.Tensor], logs:Rows, masses:Rows)->list[np.ndarray]: # Two times [2, B]
+    "Log-probabilities and probabilities but for their scale into [2, B, V]; log-sums of these and of the rows."
+    xp = room.xp
+    given = [x.numpy() if xp is np else x.double() for x in both]
+    tops = xp.stack([xp.amax(x, -1) for x in given])
+    how = dict(dtype=np.float64) if xp is np else {}
+    for x,top,out in zip(given, tops, logs): xp.subtract(x, top[:,None], out=out, **how) # the greatest first: sure rows
+    scales = xp.log(exponential(room, logs, masses).sum(-1))                             # keep their digits
+    xp.subtract(logs, scales[:,:,None], out=logs)
+    return host(scales, tops+scales)
+
+# %% ../../../nbs/maths/02_tilt.ipynb #16028ad5
+def pair(theta:torch.Tensor, # [B, V] logits or log-probabilities of the student
+         t:torch.Tensor, # [B, V] of the teacher
+         support:torch.Tensor|None=None, # bool [B, V]: tokens that may be drawn at all
+         room:Room|None=None, # To compute in; the pair is good until it is used again
+        )->Pair:
+    "The two models on common ground; a row without common ground, or that holds NaN, is an error."
+    import torch
+    if theta.shape!=t.shape or theta.ndim!=2: raise BadValue('rows', (tuple(theta.shape), tuple(t.shape)), 'two [B, V]')
+    room = Room(theta) if room is None else room
+    theta, t = (x.detach() if x.dtype in (torch.float32, torch.float64) else x.detach().double() for x in (theta, t))
+    if support is None: # most pairs have no token that only one of them gives a probability: then this is all
+        zero = np.zeros(len(theta))
+        with np.errstate(invalid='ignore'): found = compared(room, theta, t, None, np.zeros((2, len(theta))), zero+.5)
+        if np.isfinite(found.spread).all(): return found
+    return common(room, theta.double(), t.double(), support)
+
+def common(room:Room, theta:torch.Tensor, t:torch.Tensor, support:torch.Tensor|None)->Pair:
+    "The same of rows in float64, where tokens are missing."
+    import torch
+    check_rows(theta, t)
+    has_theta, has_t = theta > -torch.inf, t > -torch.inf
+    if support is not None: has_theta, has_t = has_theta & support, has_t & support
+    inside = has_theta & has_t
+    if not bool((some := inside.any(-1)).all()):
+        raise NoCommonToken(f'row {int((~some).int().argmax())}: no token has a probability under both models')
+    n_theta, n_t, n, *kept = torch.stack([*(x.sum(-1).double() for x in (has_theta, has_t, inside)),
+                                          log_mass(theta, inside), log_mass(t, inside)]).cpu().numpy()
+    lonely = np.where(n > 1, .5, .5+.5*((n_t > n).astype(float)-(n_theta > n)))
+    some_theta, some_t = (torch.where(inside, x, -torch.inf) for x in (theta, t))
+    with np.errstate(invalid='ignore'): return compared(room, some_theta, some_t, inside, np.stack(kept), lonely)
 
 def log_mass(logits:torch.Tensor, inside:torch.Tensor)->torch.Tensor: # [B]
     "Log of the mass of some tokens, under the whole row."
@@ -43,118 +141,104 @@ def log_mass(logits:torch.Tensor, inside:torch.Tensor)->torch.Tensor: # [B]
     whole, some = logits.logsumexp(-1), torch.where(inside, logits, -torch.inf).logsumexp(-1)
     return (some-whole).clamp(max=0)
 
-def normalised(logits:torch.Tensor, inside:torch.Tensor|None,
-              )->tuple[torch.Tensor, torch.Tensor, torch.Tensor]: # [B, V] twice, [B]
-    "Log-probabilities and probabilities on some tokens, and the log of their sum; the greatest goes first."
-    import torch
-    rows = logits if inside is None else torch.where(inside, logits, -torch.inf)
-    top = rows.amax(-1, keepdim=True)
-    rows = rows-top # first, so that sure rows keep their digits
-    weights = rows.exp()
-    total = weights.sum(-1, keepdim=True)
-    return rows.sub_(total.log()), weights.div_(total), (top+total.log()).squeeze(-1)
-
-def dot(a:torch.Tensor, b:torch.Tensor)->torch.Tensor: # [B]
-    "Sums of products of rows."
-    import torch
-    return torch.linalg.vecdot(a, b)
-
-# %% ../../../nbs/maths/02_tilt.ipynb #16028ad5
-def pair(theta:torch.Tensor, # [B, V] logits or log-probabilities of the student
-         t:torch.Tensor, # [B, V] of the teacher
-         support:torch.Tensor|None=None, # bool [B, V]: tokens that may be drawn at all
-        )->Pair:
-    "The two models on common ground; a row without common ground, or that holds NaN, is an error."
-    import torch
-    if theta.shape!=t.shape or theta.ndim!=2: raise BadValue('rows', (tuple(theta.shape), tuple(t.shape)), 'two [B, V]')
-    theta, t = theta.double(), t.double()
-    least = theta.amin(-1).minimum(t.amin(-1)) # NaN where either row holds one
-    check_rows(theta, t, least)
-    if support is None and bool((least > -torch.inf).all()): return everywhere(theta, t)
-    has_theta, has_t = theta > -torch.inf, t > -torch.inf
-    if support is not None: has_theta, has_t = has_theta & support, has_t & support
-    inside = has_theta & has_t
-    if not bool((some := inside.any(-1)).all()):
-        raise NoCommonToken(f'row {int((~some).int().argmax())}: no token has a probability under both models')
-    n_theta, n_t, n = has_theta.sum(-1), has_t.sum(-1), inside.sum(-1)
-    lonely = torch.where(n > 1, .5, .5+.5*((n_t > n).double()-(n_theta > n).double()))
-    return compared(theta, t, inside, log_mass(theta, inside), log_mass(t, inside), lonely)
-
-# %% ../../../nbs/maths/02_tilt.ipynb #1605ee18
-def everywhere(theta:torch.Tensor, t:torch.Tensor)->Pair:
-    "Two models that give every token a probability."
-    zero = theta.new_zeros(len(theta))
-    return compared(theta, t, None, zero, zero, zero+.5)
-
-def compared(theta:torch.Tensor, t:torch.Tensor, inside:torch.Tensor|None, kept_theta:torch.Tensor,
-             kept_t:torch.Tensor, lonely:torch.Tensor)->Pair:
+# %% ../../../nbs/maths/02_tilt.ipynb #e17bfb26
+def compared(room:Room, theta:torch.Tensor, t:torch.Tensor, inside:torch.Tensor|None, kept:np.ndarray,
+             lonely:np.ndarray)->Pair:
     "Renormalised rows and their log-ratio."
-    import torch
-    (base, p, whole), (other, _, whole_t) = normalised(theta, inside), normalised(t, inside)
-    tops = torch.stack([base.amax(-1), other.amax(-1)], 1)
-    close = base.minimum(other).amax(-1) > tops.amax(1)-600
-    ratio = other.sub_(base)
-    if inside is not None: ratio = torch.where(inside, ratio, 0.)
-    spread = dot(p.mul_(ratio), ratio)
-    near = (spread < NEAR).nonzero().squeeze(-1)
-    if len(near): ratio[near] = refined(base[near], ratio[near])
-    return Pair(base, ratio, kept_theta, kept_t, spread, tops, close, lonely, whole-kept_theta, whole_t-kept_t)
+    place = room.of(len(theta))
+    base, ratio, apart = place[:3]
+    scales, whole = normalised(room, (theta, t), place[:2], place[3:5])
+    room.xp.subtract(ratio, base, out=ratio)
+    if inside is not None: ratio[~(inside.numpy() if room.xp is np else inside)] = 0.
+    room.xp.abs(ratio, out=apart)
+    nothing = Sums(lonely*0, *[lonely]*5)
+    found = Pair(room, base, ratio, apart, place[3:5], place[5:], scales, kept, whole-kept, lonely, nothing)
+    found = in_the_middle(found)
+    if not found.close: found = in_the_middle(found) # again, held down
+    if not len(found.near): return found
+    ratio[found.near] = refined(room, base[found.near], ratio[found.near])
+    room.xp.abs(ratio, out=apart)
+    return in_the_middle(found)
 
-# %% ../../../nbs/maths/02_tilt.ipynb #d539b05a
-def check_rows(theta:torch.Tensor, t:torch.Tensor, least:torch.Tensor)->None:
+def in_the_middle(p:Pair)->Pair:
+    "A pair with its sums at α = ½."
+    return replace(p, middle=sums_at(p, np.full(len(p.lonely), .5)))
+
+# %% ../../../nbs/maths/02_tilt.ipynb #02c6d75f
+def check_rows(theta:torch.Tensor, t:torch.Tensor)->None:
     "A broken row is an error that names it."
     for name,rows in (('student', theta), ('teacher', t)):
-        broken = least.isnan() & rows.amax(-1).isnan() | (rows.amax(-1)==float('inf'))
-        if bool(broken.any()):
+        top = rows.amax(-1) # NaN where a row holds one
+        if bool((broken := top.isnan() | (top==float('inf'))).any()):
             row = int(broken.int().argmax())
             raise ModelError(f'row {row} of the {name}: log-probabilities that are NaN or infinite')
 
-# %% ../../../nbs/maths/02_tilt.ipynb #2e356e03
-NEAR = 1e-4 # E d² below which sums are taken of e^x − 1
+# %% ../../../nbs/maths/02_tilt.ipynb #bd5d733a
+NEAR = 1e-6 # Spread below which sums are taken of e^x − 1
 
-def excess(base:torch.Tensor, x:torch.Tensor)->torch.Tensor: # [n]
+def excess(room:Room, base:Rows, x:Rows)->Any: # [n]
     "Σ π (e^x − 1), exact to the last digits also where x is small."
-    import torch
-    return torch.where(x < 1, base.exp()*x.clamp(max=1).expm1(), (base+x).exp()-base.exp()).sum(-1)
+    xp = room.xp
+    return xp.where(x < 1, xp.exp(base)*xp.expm1(x.clip(max=1)), xp.exp(base+x)-xp.exp(base)).sum(-1)
 
-def refined(base:torch.Tensor, ratio:torch.Tensor)->torch.Tensor: # [B, V]
+def refined(room:Room, base:Rows, ratio:Rows)->Rows:
     "d without the rounding of its normalisers."
-    import torch
-    inside = base > -torch.inf
-    left = excess(base, ratio).log1p()[:,None]
-    return torch.where(inside, ratio-left, 0.)
+    xp = room.xp
+    left = xp.log1p(excess(room, base, ratio))[:,None]
+    return xp.where(base > -np.inf, ratio-left, 0.)
+
+# %% ../../../nbs/maths/02_tilt.ipynb #13191b81
+@dataclass(frozen=True)
+class Sums:
+    "Of w = π_θ^{1−α} π_t^α e^−top over the vocabulary, [B] each."
+    top: np.ndarray # 0 where nothing overflows without it
+    total: np.ndarray # Σ w
+    pull: np.ndarray # Σ w d
+    pulls: np.ndarray # Σ w |d|
+    square: np.ndarray # Σ w d²
+    signed: np.ndarray # Σ w d |d|
+
+def weights_at(p:Pair, alpha:np.ndarray, # Any real numbers [B]
+               between:bool=False, # They are known to be 0 to 1
+              )->tuple[Rows, Rows, np.ndarray]: # log w and w, in the pair's spare rows; their top [B]
+    "π_θ^{1−α} π_t^α, held down where it would leave the range of numbers."
+    xp, (scores, weights, _) = p.room.xp, p.spare
+    xp.add(xp.multiply(p.ratio, p.room.column(alpha), out=scores), p.base, out=scores)
+    if p.close and (between or alpha.min() >= 0 and alpha.max() <= 1):
+        return scores, exponential(p.room, scores, weights), p.middle.top # zeros
+    top = xp.amax(scores, -1)
+    xp.subtract(scores, top[:,None], out=scores)
+    return scores, exponential(p.room, scores, weights), host(top)[0]
+
+def sums_at(p:Pair, alpha:np.ndarray, between:bool=False)->Sums:
+    "All sums at α."
+    _, weights, top = weights_at(p, alpha, between)
+    room, pull = p.room, p.room.xp.multiply(weights, p.ratio, out=p.spare[2])
+    firsts = weights.sum(-1), dot(room, weights, p.ratio), dot(room, weights, p.apart)
+    return Sums(top, *host(*firsts, dot(room, pull, p.ratio), dot(room, pull, p.apart)))
 
 # %% ../../../nbs/maths/02_tilt.ipynb #d4ffe6d6
 @dataclass(frozen=True)
 class Moments:
     "Of q_α, [B] each."
-    log_z: torch.Tensor
-    slope: torch.Tensor # g = E_q d
-    curve: torch.Tensor # Var_q d
+    log_z: np.ndarray
+    slope: np.ndarray # g = E_q d
+    curve: np.ndarray # Var_q d
 
-def tilted_scores(p:Pair, alpha:torch.Tensor)->tuple[torch.Tensor, torch.Tensor]: # [B, V], [B]
-    "log of π_θ^{1−α} π_t^α less a number about its greatest, and that number."
-    import torch
-    scores = torch.addcmul(p.base, p.ratio, alpha[:,None])
-    if bool(((alpha >= 0) & (alpha <= 1) & p.close).all()): # a bound of the greatest is as good, and takes no pass
-        top = (1-alpha)*p.tops[:,0] + alpha*p.tops[:,1]
-    else: top = scores.amax(-1)
-    return scores.sub_(top[:,None]), top
-
-def weighed(p:Pair, alpha:torch.Tensor)->tuple[torch.Tensor, torch.Tensor]: # [B, V], [B]
-    "q_α but for its scale, and log Z(α); any real α."
-    weights, top = tilted_scores(p, alpha)
-    log_z = weights.exp_().sum(-1).log_().add_(top)
-    near = (p.spread < NEAR).nonzero().squeeze(-1)
-    if len(near): log_z[near] = excess(p.base[near], alpha[near,None]*p.ratio[near]).log1p()
-    return weights, log_z
-
-def moments(p:Pair, alpha:torch.Tensor)->Moments:
+def moments(p:Pair, alpha:np.ndarray|torch.Tensor)->Moments:
     "log Z(α), (log Z)′ and (log Z)″; any real α."
-    weights, log_z = weighed(p, alpha)
-    total = weights.sum(-1)
-    slope, square = dot(weights, p.ratio)/total, dot(weights.mul_(p.ratio), p.ratio)/total
-    return Moments(log_z, slope, (square-slope**2).clamp(min=0))
+    at = np.asarray(alpha, np.float64)
+    found = sums_at(p, at)
+    slope = found.pull/found.total
+    return Moments(log_z_of(p, at, found), slope, np.maximum(found.square/found.total-slope**2, 0))
+
+def log_z_of(p:Pair, alpha:np.ndarray, sums:Sums)->np.ndarray: # [B]
+    "log Z, with all its digits where the two are nearly equal."
+    out = np.log(sums.total)+sums.top
+    if len(p.near):
+        moved = p.room.column(alpha[p.near])*p.ratio[p.near]
+        out[p.near] = host(p.room.xp.log1p(excess(p.room, p.base[p.near], moved)))[0]
+    return out
 
 # %% ../../../nbs/maths/02_tilt.ipynb #77db2731
 alpha_methods = Registry('alpha_method')
@@ -169,65 +253,59 @@ class Wanted:
 @dataclass(frozen=True)
 class Solved:
     "α of each row before it is clipped, and how it was found, [B] each."
-    raw: torch.Tensor # On [0, 1]
-    alpha: torch.Tensor # Within the bounds
-    steps: torch.Tensor # Passes over the vocabulary
+    raw: np.ndarray # On [0, 1]
+    alpha: np.ndarray # Within the bounds
+    steps: np.ndarray # Passes over the vocabulary
 
-def clipped(raw:torch.Tensor, wanted:Wanted, steps:torch.Tensor|None=None)->Solved:
+def clipped(raw:np.ndarray, wanted:Wanted, steps:np.ndarray|None=None)->Solved:
     "α held within the bounds."
-    return Solved(raw, raw.clamp(wanted.low, wanted.high), raw.new_zeros(len(raw)) if steps is None else steps)
+    return Solved(raw, raw.clip(wanted.low, wanted.high), np.zeros(len(raw)) if steps is None else steps)
 
-# %% ../../../nbs/maths/02_tilt.ipynb #d072ba5d
+# %% ../../../nbs/maths/02_tilt.ipynb #a47be79b
 STEP = 1e-7 # A row is done when α moves by less
-SAME = 1e-18 # E d² below which two models are the same
+LEFT = 1e-9 # Or when what is left must be less
+SAME = 1e-18 # Spread below which two models are the same
 MOST = 60 # Steps: the bracket alone halves its width with each
 
-Curve = Callable[[Pair, 'torch.Tensor'], tuple['torch.Tensor', 'torch.Tensor']] # Value and slope at α, [B] each
+Curve = Callable[[Pair, np.ndarray, bool], tuple[np.ndarray, np.ndarray]] # Value and slope at α, [B] each; first time?
 
-def some_rows(p:Pair, rows:torch.Tensor)->Pair:
-    "The same of some rows."
-    return p if len(rows)==len(p.base) else Pair(*(getattr(p, f.name)[rows] for f in fields(Pair)))
+def unequal(p:Pair)->np.ndarray: # bool [B]
+    "Rows whose α must be looked for."
+    return (p.spread > SAME) & (p.lonely==.5)
 
-def root(p:Pair, curve:Curve)->tuple[torch.Tensor, torch.Tensor]: # α [B], steps [B]
+def root(p:Pair, curve:Curve)->tuple[np.ndarray, np.ndarray]: # α [B], steps [B]
     "Where an increasing curve crosses zero on [0, 1]; ½ where the models are the same."
-    import torch
-    alpha, steps = p.lonely.clone(), torch.zeros_like(p.lonely)
-    low, high = torch.zeros_like(alpha), torch.ones_like(alpha)
-    live = ((p.spread > SAME) & (p.lonely==.5)).nonzero().squeeze(-1)
-    part = some_rows(p, live)
-    for _ in range(MOST):
-        if not len(live): break
-        at, least, most = alpha[live], low[live], high[live]
-        value, slope = curve(part, at)
-        least, most = torch.where(value < 0, at, least), torch.where(value < 0, most, at)
-        move = torch.where(value==0, 0., -value/slope)
-        good = (at+move > least) & (at+move < most) | (move.abs() < STEP)
-        new = torch.where(good, at+move, (least+most)/2)
-        alpha[live], low[live], high[live], steps[live] = new, least, most, steps[live]+1
-        going = ((new-at).abs() > STEP).nonzero().squeeze(-1)
-        if len(going) < len(live): live, part = live[going], some_rows(part, going)
-    return alpha.clamp(0, 1), steps
+    alpha, steps, live = p.lonely.copy(), np.zeros(len(p.lonely)), unequal(p)
+    low, high, last = alpha*0, alpha*0+1, alpha*0
+    with np.errstate(all='ignore'): # rows that are done may be anywhere
+        for i in range(MOST):
+            if not live.any(): break
+            value, slope = curve(p, alpha, i==0)
+            move, below = -value/slope, value < 0
+            low, high = np.where(below, alpha, low), np.where(below, high, alpha)
+            new, size = alpha+move, np.abs(move)
+            good = (new > low) & (new < high) | (size < STEP)
+            alpha, steps = np.where(live, np.where(good, new, (low+high)/2), alpha), steps+live
+            done = good & ((size < STEP) | (size**3 < LEFT*last**2) & (size < 1e-3))
+            last, live = np.where(good, size, 0.), live & ~done
+    return alpha.clip(0, 1), steps
 
-# %% ../../../nbs/maths/02_tilt.ipynb #1d0b2e69
-def pulls(p:Pair, alpha:torch.Tensor)->tuple[torch.Tensor, torch.Tensor]:
+# %% ../../../nbs/maths/02_tilt.ipynb #7b02ada6
+def pulls(p:Pair, alpha:np.ndarray, first:bool)->tuple[np.ndarray, np.ndarray]:
     "log(E_q[d₊]/E_q[d₋]), which has the sign of g and increases in α, and its slope."
-    pull = tilted_scores(p, alpha)[0].exp_().mul_(p.ratio)
-    up = pull.clamp(min=0)
-    down = pull.sub_(up) # below zero, like d there
-    upward, downward = up.sum(-1), -down.sum(-1)
-    slope = dot(up, p.ratio)/upward + dot(down, p.ratio)/downward
-    return upward.log()-downward.log(), slope
+    found = p.middle if first else sums_at(p, alpha, True)
+    up, down = found.pulls+found.pull, found.pulls-found.pull # twice the sums, as below
+    slope = (found.square+found.signed)/up + (found.square-found.signed)/down
+    return np.log(up/down), slope # 0 where both are equal
 
 @alpha_methods.register('kl_symmetry')
 def kl_symmetry(p:Pair, wanted:Wanted)->Solved:
     "KL(q‖π_θ) = KL(q‖π_t): the Chernoff point, where both are −log Z."
-    return clipped(*_with(root(p, pulls), wanted))
+    raw, steps = root(p, pulls)
+    return clipped(raw, wanted, steps)
 
-def _with(found:tuple[torch.Tensor, torch.Tensor], wanted:Wanted)->tuple[torch.Tensor, Wanted, torch.Tensor]:
-    return found[0], wanted, found[1]
-
-# %% ../../../nbs/maths/02_tilt.ipynb #caa761e3
-def sample_size_ratio(p:Pair, alpha:torch.Tensor)->tuple[torch.Tensor, torch.Tensor]:
+# %% ../../../nbs/maths/02_tilt.ipynb #bc122616
+def sample_size_ratio(p:Pair, alpha:np.ndarray, first:bool)->tuple[np.ndarray, np.ndarray]:
     "log(ESS towards π_t / ESS towards π_θ), increasing in α, and its slope."
     back, ahead = moments(p, -alpha), moments(p, 2-alpha)
     return back.log_z-ahead.log_z, ahead.slope-back.slope
@@ -235,101 +313,90 @@ def sample_size_ratio(p:Pair, alpha:torch.Tensor)->tuple[torch.Tensor, torch.Ten
 @alpha_methods.register('ess_balance')
 def ess_balance(p:Pair, wanted:Wanted)->Solved:
     "Σ π_θ²/q = Σ π_t²/q: samples serve both models equally."
-    return clipped(*_with(root(p, sample_size_ratio), wanted))
+    raw, steps = root(p, sample_size_ratio)
+    return clipped(raw, wanted, steps)
 
-# %% ../../../nbs/maths/02_tilt.ipynb #9b3e5675
-def entropies(p:Pair, alpha:torch.Tensor)->tuple[torch.Tensor, torch.Tensor]: # [B] each
-    "H(q_α) and its slope −Cov_q(log q, d)."
-    log_q = (p.base + alpha[:,None]*p.ratio).clamp_(min=-1e9)
-    log_q = log_q.sub_(log_q.logsumexp(-1, keepdim=True))
-    q = log_q.exp()
-    entropy = -(log_q.mul_(q)).sum(-1) # log q is q log q from here
-    slope = -(log_q.mul_(p.ratio).sum(-1) + entropy*q.mul_(p.ratio).sum(-1))
-    return entropy.clamp(min=0), slope
+# %% ../../../nbs/maths/02_tilt.ipynb #ff526705
+def entropies(p:Pair, alpha:Any # [B]
+             )->tuple[np.ndarray, np.ndarray]: # [B] each
+    "H(q_α) and its slope −Cov_q(log q, d); log q is log w − log Σ w."
+    scores, weights, _ = weights_at(p, np.asarray(alpha, np.float64), True)
+    scores = scores.clip(min=-1e9) # a token that cannot be adds nothing
+    room, pull = p.room, p.room.xp.multiply(weights, p.ratio, out=p.spare[2])
+    sums = weights.sum(-1), dot(room, weights, scores), dot(room, pull, scores), pull.sum(-1)
+    total, mean, both, pull = host(*sums)
+    return np.maximum(np.log(total)-mean/total, 0.), -(both-mean*pull/total)/total
 
-def share(a:torch.Tensor, b:torch.Tensor)->torch.Tensor:
+def share(a:np.ndarray, b:np.ndarray)->np.ndarray:
     "a/(a+b); ½ where both are nothing."
-    import torch
-    a, b = a.clamp(min=0), b.clamp(min=0)
-    return torch.where(a+b > SAME, a/(a+b).clamp(min=SAME), .5)
+    a, b = np.maximum(a, 0), np.maximum(b, 0)
+    return np.where(a+b > SAME, a/np.maximum(a+b, SAME), .5)
 
 @alpha_methods.register('entropy_ratio')
 def entropy_ratio(p:Pair, wanted:Wanted)->Solved:
     "α = H(π_θ)/(H(π_θ)+H(π_t)): more of the teacher where the student is unsure."
-    zero = p.lonely*0
-    return clipped(share(entropies(p, zero)[0], entropies(p, zero+1)[0]), wanted)
+    return clipped(share(*(entropies(p, p.lonely*0+end)[0] for end in (0, 1))), wanted)
 
 @alpha_methods.register('reverse_kl_symmetry')
 def reverse_kl_symmetry(p:Pair, wanted:Wanted)->Solved:
     "KL(π_θ‖q) = KL(π_t‖q): α = KL(π_t‖π_θ)/(KL(π_t‖π_θ)+KL(π_θ‖π_t))."
-    import torch
-    zero = p.lonely*0
-    alpha = share(moments(p, zero+1).slope, -moments(p, zero).slope)
-    return clipped(torch.where(p.lonely==.5, alpha, p.lonely), wanted)
+    from_theta, from_t = (moments(p, p.lonely*0+end).slope for end in (0, 1))
+    return clipped(np.where(p.lonely==.5, share(from_t, -from_theta), p.lonely), wanted)
 
 @alpha_methods.register('fixed')
 def fixed(p:Pair, wanted:Wanted)->Solved:
     "The same α everywhere: `fixed_alpha`."
     return clipped(p.lonely*0+wanted.fixed, wanted)
 
-# %% ../../../nbs/maths/02_tilt.ipynb #19977603
+# %% ../../../nbs/maths/02_tilt.ipynb #d9bed4e0
 PLACES = 17
 
-def promising(value:torch.Tensor, slope:torch.Tensor, width:torch.Tensor)->torch.Tensor: # [B, 2] cells
+def promising(value:np.ndarray, slope:np.ndarray, width:float)->np.ndarray: # [B, 2] cells
     "The two cells between neighbouring places [B, n] whose cubics rise highest."
-    import torch
-    x = torch.linspace(0, 1, 9, dtype=value.dtype, device=value.device)
-    a, b = value[:,:-1,None], value[:,1:,None]
-    rise, fall = (slope[:,:-1,None]*width[:,None,None]), (slope[:,1:,None]*width[:,None,None])
+    x, a, b = np.linspace(0, 1, 9), value[:,:-1,None], value[:,1:,None]
+    rise, fall = slope[:,:-1,None]*width, slope[:,1:,None]*width
     cubic = a*(1+2*x)*(1-x)**2 + rise*x*(1-x)**2 + b*x**2*(3-2*x) - fall*x**2*(1-x)
-    return cubic.amax(-1).topk(2).indices
+    return np.argsort(-cubic.max(-1), axis=1, kind='stable')[:,:2]
 
-def highest(p:Pair, low:float, high:float)->torch.Tensor: # α [B]
+def highest(p:Pair, low:float, high:float)->np.ndarray: # α [B]
     "Where the entropy of q_α is greatest between two bounds."
-    import torch
-    places = torch.linspace(low, high, PLACES, dtype=p.base.dtype, device=p.base.device)
-    found = [entropies(p, place.expand(len(p.base))) for place in places]
-    value, slope = (torch.stack([f[i] for f in found], 1) for i in (0, 1))
-    top, at = value.max(1)
-    alpha, cells = places[at], promising(value, slope, (places[1:2]-places[:1]).expand(len(value)))
-    for cell in cells.unbind(1):
-        ends = [x.gather(1, cell[:,None]+i).squeeze(1) for x in (places.expand_as(value), slope) for i in (0, 1)]
-        inner = ((ends[2] > 0) & (ends[3] < 0)).nonzero().squeeze(-1)
-        if not len(inner): continue
-        peak, height = summit(some_rows(p, inner), *(x[inner] for x in ends))
-        alpha[inner] = torch.where(height > top[inner], peak, alpha[inner])
-        top[inner] = top[inner].maximum(height)
+    places, rows = np.linspace(low, high, PLACES), np.arange(len(p.base))
+    found = [entropies(p, np.full(len(rows), place)) for place in places]
+    value, slope = (np.stack([f[i] for f in found], 1) for i in (0, 1))
+    alpha, top = places[value.argmax(1)], value.max(1)
+    for cell in promising(value, slope, places[1]-places[0]).T:
+        rise, fall = slope[rows,cell], slope[rows,cell+1]
+        inner = (rise > 0) & (fall < 0)
+        if not inner.any(): continue
+        peak, height = summit(p, inner, places[cell], places[cell+1], rise, fall)
+        alpha, top = np.where(inner & (height > top), peak, alpha), np.where(inner, np.maximum(height, top), top)
     return alpha
 
-# %% ../../../nbs/maths/02_tilt.ipynb #39d04793
-def summit(p:Pair, left:torch.Tensor, right:torch.Tensor, rise:torch.Tensor, fall:torch.Tensor,
-          )->tuple[torch.Tensor, torch.Tensor]: # α, H, [B] each
-    "The zero of H′ between places where it is positive and negative."
-    import torch
-    best, value = (left+right)/2, torch.full_like(left, -torch.inf)
+# %% ../../../nbs/maths/02_tilt.ipynb #561c9ef1
+def summit(p:Pair, inner:np.ndarray, left:np.ndarray, right:np.ndarray, rise:np.ndarray, fall:np.ndarray,
+          )->tuple[np.ndarray, np.ndarray]: # α, H, [B] each
+    "The zero of H′ between places where it is positive and negative, in the rows `inner`."
+    best, value = (left+right)/2, np.full(len(left), -np.inf)
     for i in range(12):
-        secant = (left*fall-right*rise)/(fall-rise)
-        at = torch.where((secant > left) & (secant < right) & torch.tensor(i%3 < 2), secant, (left+right)/2)
+        with np.errstate(all='ignore'): secant = (left*fall-right*rise)/(fall-rise)
+        at = np.where((secant > left) & (secant < right) & (i%3 < 2), secant, (left+right)/2)
         entropy, slope = entropies(p, at)
-        better = entropy > value
-        best, value = torch.where(better, at, best), torch.where(better, entropy, value)
+        best, value = np.where(entropy > value, at, best), np.maximum(entropy, value)
         up = slope > 0
-        left, rise = torch.where(up, at, left), torch.where(up, slope, rise)
-        right, fall = torch.where(up, right, at), torch.where(up, fall, slope)
-        if bool((slope.abs()*(right-left) < 1e-10).all()): break
+        left, rise = np.where(up, at, left), np.where(up, slope, rise)
+        right, fall = np.where(up, right, at), np.where(up, fall, slope)
+        if (np.abs(slope)*(right-left) < 1e-10)[inner].all(): break
     return best, value
 
 @alpha_methods.register('entropy')
 def greatest_entropy(p:Pair, wanted:Wanted)->Solved:
     "The α at which q has the greatest entropy."
-    import torch
-    raw = highest(p, 0., 1.)
-    raw = torch.where((p.spread > SAME) & (p.lonely==.5), raw, p.lonely)
-    alpha = raw.clamp(wanted.low, wanted.high)
-    outside = (alpha!=raw).nonzero().squeeze(-1)
-    if len(outside) and wanted.low < wanted.high:
-        alpha[outside] = highest(some_rows(p, outside), wanted.low, wanted.high)
-    return Solved(raw, alpha, torch.full_like(raw, PLACES))
+    raw = np.where(unequal(p), highest(p, 0., 1.), p.lonely)
+    alpha = raw.clip(wanted.low, wanted.high)
+    outside = alpha!=raw
+    if outside.any() and wanted.low < wanted.high:
+        alpha = np.where(outside, highest(p, wanted.low, wanted.high), alpha)
+    return Solved(raw, alpha, np.full(len(raw), PLACES))
 
 # %% ../../../nbs/maths/02_tilt.ipynb #6ee2c10a
 @dataclass(frozen=True)
@@ -370,49 +437,58 @@ def teacher_support(t:torch.Tensor, # [B, V] logits
     p, order = t.softmax(-1).sort(dim=-1, descending=True, stable=True)
     return torch.zeros_like(t, dtype=torch.bool).scatter(-1, order, (p.cumsum(-1)-p < top_p) & (p > 0))
 
-# %% ../../../nbs/maths/02_tilt.ipynb #6f4e953d
+# %% ../../../nbs/maths/02_tilt.ipynb #874bcbca
+NUMBERS = dict(
+    alpha='Used.', raw_alpha='Before it was clipped.', clipped='1 where the two differ.',
+    ess_theta='1/Σ π_θ²/q: share of samples that count towards π_θ.', ess_t='The same towards π_t.',
+    ess_ratio='ess_theta/ess_t.', kl_theta='KL(q‖π_θ) on the common tokens.', kl_t='KL(q‖π_t).',
+    log_z='log Σ π_θ^{1−α} π_t^α of the models as they are: what a token of q* lacks.',
+    lost_theta="The student's probability outside of what may be drawn.", lost_t="The teacher's.",
+    steps='Passes over the vocabulary that α took.',
+    whole_theta="log Σ of the student's row as it was given, tempered.", whole_t="The same of the teacher's.")
+_PLACE = {name: i for i,name in enumerate(NUMBERS)}
+
 @dataclass(frozen=True)
 class Tilted:
-    "q* of each row, [B, V], and what there is to know about it, [B] each; natural logarithms."
-    log_q: torch.Tensor
-    alpha: torch.Tensor # Used
-    raw_alpha: torch.Tensor # Before it was clipped
-    clipped: torch.Tensor # bool: the two differ
-    ess_theta: torch.Tensor # 1/Σ π_θ²/q: share of samples that count towards π_θ
-    ess_t: torch.Tensor
-    ess_ratio: torch.Tensor # ess_theta/ess_t
-    kl_theta: torch.Tensor # KL(q‖π_θ) on the common tokens
-    kl_t: torch.Tensor
-    log_z: torch.Tensor # log Σ π_θ^{1−α} π_t^α of the models as they are: what a token of q* lacks
-    lost_theta: torch.Tensor # The student's probability outside of what may be drawn
-    lost_t: torch.Tensor
-    steps: torch.Tensor # Passes over the vocabulary that α took
-    whole_theta: torch.Tensor # log Σ of the student's row as it was given, tempered
-    whole_t: torch.Tensor
+    "q* of each row, and what there is to know about it by the names of `NUMBERS`; natural logarithms."
+    log_q: torch.Tensor # [B, V]
+    numbers: torch.Tensor # [NUMBERS, B], on the CPU
+    def __getattr__(self, name:str)->torch.Tensor: # [B]
+        if name not in _PLACE: raise AttributeError(name)
+        return self.numbers[_PLACE[name]]
+    @property
+    def clipped(self)->torch.Tensor: return self.numbers[_PLACE['clipped']] > 0
     @property
     def kl_diff(self)->torch.Tensor: return self.kl_theta-self.kl_t
 
-def joined(parts:list[Tilted])->Tilted:
-    "Rows of several in one."
-    import torch
-    if len(parts)==1: return parts[0]
-    return Tilted(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Tilted)))
+# %% ../../../nbs/maths/02_tilt.ipynb #f87c336d
+def sizes(p:Pair, alpha:np.ndarray, weights:Rows)->np.ndarray: # [2, B]
+    "log Σ π_θ²/w and log Σ π_t²/w, by division where no number leaves its range."
+    with np.errstate(all='ignore'):
+        sums = [dot(p.room, p.room.xp.divide(mass, weights, out=p.spare[2]), mass) for mass in p.masses]
+        found = np.log(host(*sums))-2*p.scales
+    if p.close and not len(p.near) and np.isfinite(found).all(): return found
+    return np.stack([moments(p, -alpha).log_z, moments(p, 2-alpha).log_z])
 
-# %% ../../../nbs/maths/02_tilt.ipynb #56c18414
-def tilted(p:Pair, solved:Solved, fixed:bool=False)->Tilted:
-    "q* and its diagnostics at α."
+def tilted(p:Pair, solved:Solved, fixed:bool, log_q:torch.Tensor)->Tilted:
+    "q* into `log_q`, and its diagnostics at α."
     import torch
-    alpha = solved.raw if fixed else solved.alpha
-    at, back, ahead = moments(p, alpha), weighed(p, -alpha)[1], weighed(p, 2-alpha)[1]
-    log_q = torch.addcmul(p.base, p.ratio, alpha[:,None]).sub_(at.log_z[:,None])
-    ess_theta, ess_t = ((-(at.log_z+other)).clamp(max=0).exp() for other in (back, ahead))
-    to_theta, to_t = (alpha*at.slope-at.log_z).clamp(min=0), (-(1-alpha)*at.slope-at.log_z).clamp(min=0)
-    log_z = at.log_z + (1-alpha)*p.kept_theta + alpha*p.kept_t
-    return Tilted(log_q, alpha, solved.raw, alpha!=solved.raw, ess_theta, ess_t, (ahead-back).exp(),
-                  to_theta, to_t, log_z, p.kept_theta.expm1().abs(), p.kept_t.expm1().abs(), solved.steps,
-                  p.whole_theta, p.whole_t)
+    alpha, room = solved.raw if fixed else solved.alpha, p.room
+    scores, weights, top = weights_at(p, alpha, True)
+    total, pull = host(weights.sum(-1), dot(room, weights, p.ratio))
+    log_z = log_z_of(p, alpha, Sums(top, total, *[pull]*4))
+    room.xp.subtract(scores, room.column(log_z-top), out=log_q.numpy() if room.xp is np else log_q)
+    slope, (back, ahead) = pull/total, sizes(p, alpha, weights)
+    ess_theta, ess_t = np.exp(np.minimum(-(log_z+back), 0)), np.exp(np.minimum(-(log_z+ahead), 0))
+    to_theta, to_t = np.maximum(alpha*slope-log_z, 0), np.maximum(-(1-alpha)*slope-log_z, 0)
+    whole_z, lost = log_z + (1-alpha)*p.kept[0] + alpha*p.kept[1], np.abs(np.expm1(p.kept))
+    numbers = (alpha, solved.raw, alpha!=solved.raw, ess_theta, ess_t, np.exp(ahead-back), to_theta, to_t, whole_z,
+               *lost, solved.steps, *p.whole)
+    return Tilted(log_q, torch.from_numpy(np.array(numbers, np.float64)))
 
-AT_ONCE = 1<<18 # Numbers of one piece of rows on a CPU: its float64 copies stay in the cache
+# %% ../../../nbs/maths/02_tilt.ipynb #22ff3d48
+AT_ONCE = 1<<16 # Numbers of one piece of rows on a CPU: its float64 copies stay in the cache
+SMALL = 1<<14 # Tokens up to which a piece is not worth another thread
 
 def q_star(theta:torch.Tensor, # [B, V] logits or log-probabilities of the student
          t:torch.Tensor, # [B, V] of the teacher
@@ -420,15 +496,32 @@ def q_star(theta:torch.Tensor, # [B, V] logits or log-probabilities of the stude
          temperature:float=1., # Of both; 0 is 1 here
         )->Tilted:
     "q* between two models at each row."
-    rows = max(1, (AT_ONCE if theta.device.type=='cpu' else 64*AT_ONCE)//theta.shape[-1])
-    parts = [tilt_rows(theta[i:i+rows], t[i:i+rows], how, temperature or 1.) for i in range(0, len(theta), rows)]
-    return joined(parts)
+    import torch
+    if theta.shape!=t.shape or theta.ndim!=2: raise BadValue('rows', (tuple(theta.shape), tuple(t.shape)), 'two [B, V]')
+    cpu, (rows, width) = theta.device.type=='cpu', theta.shape
+    step = max(1, (AT_ONCE if cpu else 256*AT_ONCE)//width)
+    out, starts = theta.new_empty(theta.shape, dtype=torch.float64), list(range(0, rows, step))
+    threads = min(torch.get_num_threads(), len(starts)) if cpu and width > SMALL else 1
+    def some(mine:list[int])->list[Tilted]:
+        room = Room(theta, min(step, rows))
+        return [tilt_rows(theta[i:i+step], t[i:i+step], how, temperature or 1., room, out[i:i+step]) for i in mine]
+    if threads < 2: parts = some(starts)
+    else:
+        shares = [starts[i::threads] for i in range(threads)]
+        with ThreadPoolExecutor(threads) as pool: found = list(pool.map(some, shares))
+        parts = [found[i%threads][i//threads] for i in range(len(starts))]
+    return joined(parts, out)
 
-def tilt_rows(theta:torch.Tensor, t:torch.Tensor, how:Tilt, temperature:float)->Tilted:
+def joined(parts:list[Tilted], log_q:torch.Tensor)->Tilted:
+    "Pieces in one."
+    import torch
+    return parts[0] if len(parts)==1 else Tilted(log_q, torch.cat([part.numbers for part in parts], 1))
+
+def tilt_rows(theta:torch.Tensor, t:torch.Tensor, how:Tilt, temperature:float, room:Room, log_q:torch.Tensor)->Tilted:
     "The same of a few rows, in one piece."
     if temperature!=1: theta, t = theta.double()/temperature, t.double()/temperature
     support = teacher_support(t, how.target_top_k, how.target_top_p) if how.constraint_to_target else None
-    whole = pair(theta, t, support if how.support_first else None)
-    solved = alpha_methods[how.alpha_method].item(whole, how.wanted)
-    if support is not None and not how.support_first: whole = pair(theta, t, support)
-    return tilted(whole, solved, how.alpha_method=='fixed')
+    found = pair(theta, t, support if how.support_first else None, room)
+    solved = alpha_methods[how.alpha_method].item(found, how.wanted)
+    if support is not None and not how.support_first: found = pair(theta, t, support, room)
+    return tilted(found, solved, how.alpha_method=='fixed', log_q)

@@ -8,27 +8,26 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 import numpy as np
 import torch
 from ..backends.contract import Ids, Sample, Sampling, Usage
 from ..backends.decoding import Job, filled, set_bits, torch_of, width
 from ..backends.drawing import draw, draw_under, filtered, invert, masked, masked_there, uniforms
-from ..maths.tilt import Tilted
+from ..maths.tilt import NUMBERS, Tilted
 from .sessions import Mix, PairSession
 from .vocabularies import student_rows
 
 # %% auto #0
-__all__ = ['MEASURES', 'NOTES', 'Rule', 'END', 'NONE', 'TOGETHER', 'Found', 'LONGEST', 'Row', 'Keep', 'sample_of', 'under',
+__all__ = ['MEASURES', 'NOTES', 'Rule', 'END', 'NONE', 'TOGETHER', 'Found', 'LONGEST', 'Row', 'Keep', 'sample_of', 'picked',
            'Languages', 'languages', 'Drawn', 'draw_rows', 'masked_rows', 'Way', 'Draft', 'numbers', 'placed', 'drafts',
            'forced', 'along', 'forced_bits', 'judge', 'residual', 'decided', 'log_drawn', 'noted', 'one_round',
            'settle', 'cut', 'flat', 'decide', 'found_at', 'take', 'keep_rows', 'Pace', 'paced_round', 'Opens',
            'texts_so_far', 'run', 'go_on']
 
-# %% ../../../nbs/optimal/02_rounds.ipynb #4866df42
-_NOT_NOTED = ('log_q', 'steps', 'whole_theta', 'whole_t')
-MEASURES = tuple(f.name for f in fields(Tilted) if f.name not in _NOT_NOTED)
+# %% ../../../nbs/optimal/02_rounds.ipynb #3ffa8f48
+MEASURES = tuple(NUMBERS)[:list(NUMBERS).index('steps')]
 NOTES = (*MEASURES, 'kl_diff', 'log_drawn', 'log_weight_theta', 'log_weight_t')
 
 @dataclass(eq=False)
@@ -60,10 +59,10 @@ def sample_of(row:Row)->Sample:
     named = {name: table[:,i] for i,name in enumerate(NOTES)}
     return replace(out, notes={**out.notes, **named, 'clipped': named['clipped'] > 0})
 
-def under(rows:torch.Tensor, tokens:torch.Tensor, temperature:float, whole:torch.Tensor)->torch.Tensor: # [B]
-    "Log-probability of tokens under a tempered model, of which `whole` is the log of the sum."
-    at = rows.gather(1, tokens[:,None]).squeeze(1).double()
-    return (at/temperature if temperature else at)-whole
+def picked(rows:torch.Tensor, tokens:torch.Tensor)->np.ndarray: # float64 [n]
+    "A number of each row, where Python is."
+    if rows.device.type=='cpu': return rows.detach().numpy()[np.arange(len(rows)),tokens.numpy()].astype(np.float64)
+    return rows.gather(1, tokens[:,None]).squeeze(1).double().cpu().numpy()
 
 # %% ../../../nbs/optimal/02_rounds.ipynb #bd142eff
 class Languages:
@@ -138,6 +137,7 @@ def numbers(rows:Sequence[Row], ahead:Any=0, use:int=0)->np.ndarray: # [B]
 def placed(tokens:np.ndarray, # [B, k]
            rows:Sequence[Row])->np.ndarray: # [B, k+1]
     "Drafted tokens and the place behind them, but for what lies beyond an end of text, a gap or a limit."
+    if not tokens.shape[1]: return np.full((len(rows), 1), END)
     over = np.array([[x < 0 or x in row.job.ends for x in ids] for row,ids in zip(rows, tokens.tolist())], bool)
     over = over.reshape(tokens.shape).cumsum(1) > 0
     out = np.pad(np.maximum(tokens, END), ((0, 0), (0, 1)), constant_values=END)
@@ -220,23 +220,23 @@ def decided(tilted:Tilted, shown:torch.Tensor, own:torch.Tensor, drafted:np.ndar
     return Drawn(tokens, kept, masked_rows(tilted.log_q, bits)[1])
 
 # %% ../../../nbs/optimal/02_rounds.ipynb #8045f58d
-def log_drawn(tilted:Tilted, drawn:Drawn, plan:Sampling, bits:np.ndarray|None)->torch.Tensor: # [B]
+def log_drawn(tilted:Tilted, drawn:Drawn, plan:Sampling, bits:np.ndarray|None)->np.ndarray: # [n]
     "Log-probability of tokens under the distribution that they were drawn from."
-    log_q, at = tilted.log_q, drawn.tokens.clamp(min=0)[:,None]
-    if plan.temperature==0: return log_q.new_zeros(len(log_q))
+    log_q, tokens = tilted.log_q, drawn.tokens.clamp(min=0)
+    if plan.temperature==0: return np.zeros(len(log_q))
     if plan.top_p < 1 or plan.top_k or plan.min_p:
-        return filtered(masked_rows(log_q, bits)[0], replace(plan, temperature=1.)).gather(1, at).squeeze(1).log()
-    found = log_q.gather(1, at).squeeze(1)
-    return found if drawn.weights is None else found-found.new_tensor(drawn.weights)
+        with np.errstate(divide='ignore'):
+            return np.log(picked(filtered(masked_rows(log_q, bits)[0], replace(plan, temperature=1.)), tokens))
+    with np.errstate(invalid='ignore'): # where nothing may follow
+        return picked(log_q, tokens) - (0. if drawn.weights is None else np.array(drawn.weights))
 
 def noted(tilted:Tilted, theta:torch.Tensor, t:torch.Tensor, drawn:Drawn, plan:Sampling,
-          bits:np.ndarray|None)->np.ndarray: # [B, notes]
+          bits:np.ndarray|None)->np.ndarray: # [n, notes]
     "The notes of one token of each row."
-    tokens, chance = drawn.tokens.clamp(min=0), log_drawn(tilted, drawn, plan, bits)
-    sides = (theta, tilted.whole_theta), (t, tilted.whole_t)
-    weights = [under(rows, tokens, plan.temperature, whole)-chance for rows,whole in sides]
-    columns = [*(getattr(tilted, name) for name in MEASURES), tilted.kl_diff, chance, *weights]
-    return torch.stack([c.double() for c in columns], 1).cpu().numpy()
+    numbers, tokens, chance = tilted.numbers.numpy(), drawn.tokens.clamp(min=0), log_drawn(tilted, drawn, plan, bits)
+    heat, wholes = plan.temperature or 1., (tilted.whole_theta.numpy(), tilted.whole_t.numpy())
+    weights = [picked(rows, tokens)/heat-whole-chance for rows,whole in zip((theta, t), wholes)]
+    return np.vstack([numbers[:len(MEASURES)], tilted.kl_diff.numpy(), chance, *weights]).T
 
 # %% ../../../nbs/optimal/02_rounds.ipynb #00c04a1e
 def one_round(session:PairSession, rows:Sequence[Row], way:Way, k:int, pending:Sequence[int]|None,
@@ -263,6 +263,9 @@ def settle(mix:Mix, rows:Sequence[Row], way:Way, draft:Draft, theirs:torch.Tenso
     going, places = np.arange(len(rows)), draft.tokens.shape[1]
     wide = max(1, TOGETHER//(len(rows)*theirs.shape[-1]))
     for row in rows: row.rounds += 1
+    if places <= wide:
+        decide(mix, rows, way, draft, theirs)
+        return
     for i in range(0, places, wide):
         part = slice(i, min(i+wide, places))
         some = going if len(going) < len(rows) else slice(None)
@@ -285,9 +288,10 @@ def decide(mix:Mix, rows:Sequence[Row], way:Way, draft:Draft, theirs:torch.Tenso
           )->list[bool]: # Of each row, whether its drafts held to the end
     "Draw from q* at some places of each row, and take what holds."
     real = draft.tokens > NONE
-    owner, ahead = np.nonzero(real)
     at = None if real.all() else np.flatnonzero(real)
-    of, drafted = [rows[i] for i in owner], draft.tokens[real]
+    owner, ahead = np.nonzero(real)
+    of = rows if real.shape[1]==1 and at is None else [rows[i] for i in owner]
+    drafted = draft.tokens[real]
     theta, t = mix.rows(flat(draft.own, at), flat(theirs.unbind(1), at))
     bits = np.stack(draft.bits, 1)[real] if draft.bits else None
     tilted = mix.tilted_rows(theta, t, [not row.job.ids and not j for row,j in zip(of, ahead)])
@@ -307,7 +311,7 @@ Found = tuple[int, int, float, float, float, np.ndarray] # Token, what was draft
 def found_at(drawn:Drawn, shown:torch.Tensor, notes:np.ndarray, drafted:np.ndarray)->list[Found]:
     "What was drawn, place by place."
     none = [0.]*len(drafted)
-    under_q = shown.gather(1, drawn.tokens.clamp(min=0)[:,None]).squeeze(1).tolist()
+    under_q = picked(shown, drawn.tokens.clamp(min=0)).tolist()
     masses = (none if x is None else x for x in (drawn.kept, drawn.weights))
     return list(zip(drawn.tokens.tolist(), drafted.tolist(), under_q, *masses, notes))
 

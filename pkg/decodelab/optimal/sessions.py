@@ -5,7 +5,7 @@
 # %% ../../../nbs/optimal/01_sessions.ipynb #48d67ac9
 from __future__ import annotations
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 import numpy as np
 import torch
@@ -40,9 +40,11 @@ class Mix:
         out = q_star(theta, t, self.how, self.temperature)
         if self.by_teacher: out = replace(out, log_q=handed(out.log_q, t, self.by_teacher, self.temperature or 1.))
         if not self.first_by_teacher or first is None or not any(first): return out
-        at = torch.tensor(first).nonzero().squeeze(-1).to(out.log_q.device)
-        alone = q_star(theta[at], t[at], Tilt('fixed', fixed_alpha=1.), self.temperature)
-        for f in fields(Tilted): getattr(out, f.name)[at] = getattr(alone, f.name)
+        at = torch.tensor(first).nonzero().squeeze(-1)
+        there = at.to(out.log_q.device)
+        alone = q_star(theta[there], t[there], Tilt('fixed', fixed_alpha=1.), self.temperature)
+        out.log_q[there] = alone.log_q
+        out.numbers[:,at] = alone.numbers
         return out
     def shown(self, tilted:Tilted, like:Any)->torch.Tensor: # [B, V]
         "q* as it is before a loop tempers it."

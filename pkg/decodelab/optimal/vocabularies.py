@@ -6,6 +6,7 @@
 from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 import numpy as np
 from ..backends.contract import Causal, Ids, TextModel
@@ -46,11 +47,11 @@ class Vocabulary:
     theirs: np.ndarray # [V] the teacher's id of each of the student's, -1 where it has none
     ours: np.ndarray # [V of the teacher] the student's id of each of the teacher's, -1 where it has none
     ends: tuple[Ids, Ids]|None = None # Ends of text of both, where they are not the same tokens
-    @property
+    @cached_property
     def width(self)->int:
         "Ids up to which there are tokens of both; beyond it is padding."
         return max(int(np.flatnonzero(self.theirs >= 0)[-1]), *(self.ends[0] if self.ends else (0,)))+1
-    @property
+    @cached_property
     def same(self)->bool:
         "Whether an id means the same in both, as far as both have tokens."
         return self.ends is None and bool((self.theirs[:self.width]==np.arange(self.width)).all())

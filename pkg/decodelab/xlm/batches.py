@@ -41,6 +41,7 @@ def columns(examples:Sequence[Mapping[str, Any]], pad_token_id:int, attn:int, ty
     return [('input_ids', [e['input_ids'] for e in examples], pad_token_id), ('attention_mask', masks, attn),
             ('token_type_ids', kinds, types)]
 
+# %% ../../../nbs/xlm/02_batches.ipynb #4d765bee
 def pad_truncate(examples:Sequence[Mapping[str, Any]], # `input_ids`, and optionally the other two
                  max_len:int, pad_token_id:int, attn_extension:int=FILLS['attention_mask'],
                  type_extension:int=FILLS['token_type_ids'], pad_left:bool=False)->BaseBatch:
@@ -49,6 +50,7 @@ def pad_truncate(examples:Sequence[Mapping[str, Any]], # `input_ids`, and option
     return {name: torch.tensor([pad_truncate_list(row, max_len, fill, pad_left) for row in rows], dtype=torch.long)
             for name,rows,fill in parts} # type: ignore[return-value]
 
+# %% ../../../nbs/xlm/02_batches.ipynb #96db8ab9
 def pad_left_truncate(examples:Sequence[Mapping[str, Any]], max_len:int, pad_token_id:int, attn_extension:int=0,
                       type_extension:int=2)->BaseBatch:
     "The same with its padding on the left."
@@ -72,6 +74,7 @@ class DefaultCollator:
     def __call__(self, examples:Sequence[BaseCollatorInput])->BaseBatch:
         return pad_truncate(examples, self.get_max_len(examples), self.tokenizer.pad_token_id)
 
+# %% ../../../nbs/xlm/02_batches.ipynb #c54c3a3c
 class DefaultCollatorWithPadding(DefaultCollator):
     "Padded and cut to `block_size`."
     def get_max_len(self, examples:Sequence[BaseCollatorInput])->int: return self.block_size
@@ -107,6 +110,7 @@ def token_ids_to_input_ids_and_prompt_ids(example:Mapping[str, Any], tokenizer:A
     return {'input_ids': example['input_token_ids'][:block_size],
             'prompt_ids': example['prompt_token_ids'][:block_size]}
 
+# %% ../../../nbs/xlm/02_batches.ipynb #d8b0e4f2
 def ids_to_example_fn(example:Mapping[str, Any], tokenizer:Any, block_size:int|None=None)->dict[str, Any]:
     "`token_ids` with the tokenizer's own special tokens around them."
     ids = tokenizer.build_inputs_with_special_tokens(example['token_ids'])

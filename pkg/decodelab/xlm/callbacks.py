@@ -52,6 +52,7 @@ def averaged_state(averages:Averages)->dict[str, Any]: # What a checkpoint holds
     return dict(decay=averages.decay, num_updates=averages.num_updates,
                 shadow_params=[s.cpu() for s in averages.shadow])
 
+# %% ../../../nbs/xlm/11_callbacks.ipynb #e4875e93
 def restore_averages(averages:Averages, state:dict[str, Any])->None:
     "Takes over a checkpoint's averages (the format is torch_ema's, so checkpoints of xLM are read too)."
     found, here = [tuple(s.shape) for s in state['shadow_params']], [tuple(s.shape) for s in averages.shadow]
@@ -86,6 +87,7 @@ def evaluates(self, trainer:Any, pl_module:Any)->None:
 def trains_again(self, trainer:Any, pl_module:Any)->None:
     if self.averages is not None and trainer.state.fn=='fit': self.averages.swap_out()
 
+# %% ../../../nbs/xlm/11_callbacks.ipynb #3146f88f
 def saves(self, trainer:Any, pl_module:Any, checkpoint:dict)->None: # The trained weights, whatever stands in place
     if self.averages is None: return
     checkpoint['ema'] = averaged_state(self.averages)
@@ -93,6 +95,7 @@ def saves(self, trainer:Any, pl_module:Any, checkpoint:dict)->None: # The traine
         names = [n for n,p in pl_module.named_parameters() if p.requires_grad]
         checkpoint['state_dict'].update(zip(names, self.averages.kept))
 
+# %% ../../../nbs/xlm/11_callbacks.ipynb #fcf92824
 def loads(self, trainer:Any, pl_module:Any, checkpoint:dict)->None:
     self.loaded = checkpoint.get('ema')
 
@@ -113,6 +116,7 @@ class ThinningCheckpoint(ModelCheckpoint):
         stays = trainer.global_step % (self.keep_multiple*(self._every_n_train_steps or 1))==0
         self.newest = '' if stays else filepath
 
+# %% ../../../nbs/xlm/11_callbacks.ipynb #416d6e6b
 class OnExceptionCheckpoint(Callback):
     "A checkpoint of where training stood when it broke off."
     def __init__(self, dirpath:str, filename:str='on_exception'): self.path = Path(dirpath)/f'{filename}.ckpt'

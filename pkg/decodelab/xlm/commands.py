@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from ..core.errors import BadValue, DecodelabError, needs
-from .discovery import Found, commands_of, discover, groups_of, listing, make_importable
+from .discovery import HERE, Found, commands_of, discover, groups_of, listing, make_importable
 
 BUILT_IN = ('train', 'eval', 'generate', 'prepare_data', 'extract_checkpoint', 'push_to_hub', 'name',
             'print_predictor_params')
@@ -18,8 +18,8 @@ BUILT_IN = ('train', 'eval', 'generate', 'prepare_data', 'extract_checkpoint', '
 __all__ = ['BUILT_IN', 'CONFIGS', 'USAGE', 'NOISE', 'choices', 'usage', 'read_environment', 'job_of', 'job', 'run', 'outcome',
            'quiet', 'with_hydra', 'warn', 'command', 'main']
 
-# %% ../../../nbs/xlm/30_commands.ipynb #4b253c38
-CONFIGS = Path(__file__).parent/'configs' if '__file__' in globals() else Path('pkg/decodelab/xlm/configs').resolve()
+# %% ../../../nbs/xlm/30_commands.ipynb #6db6810b
+CONFIGS = HERE/'configs'
 USAGE = """xlm: train, evaluate and decode language models that are not left-to-right
 
   xlm job_type=JOB [experiment=NAME] [debug=overfit] [KEY=VALUE ...]
@@ -37,6 +37,7 @@ Often changed: job_name seed per_device_batch_size global_batch_size block_size 
 Any key of the configuration is changed with KEY=VALUE, a new one added with +KEY=VALUE;
 `xlm job_type=name experiment=…` shows them all. --multirun, --cfg and --info are Hydra's."""
 
+# %% ../../../nbs/xlm/30_commands.ipynb #861d6dbb
 def choices(found:Sequence[Found])->dict[str, list[str]]: # Group → names
     "What can be chosen, ours and the models'."
     ours = Found('', 'framework', CONFIGS, None, '', (CONFIGS,))
@@ -47,6 +48,7 @@ def choices(found:Sequence[Found])->dict[str, list[str]]: # Group → names
              'callbacks', 'loggers')
     return {g: sorted(groups[g]) for g in shown if g in groups}
 
+# %% ../../../nbs/xlm/30_commands.ipynb #166e5f11
 def usage(found:Sequence[Found])->str:
     "The help."
     jobs = [*BUILT_IN, *commands_of(found, BUILT_IN)]
@@ -75,6 +77,7 @@ def job(name:str, found:Sequence[Found])->Any: # A function of the configuration
     if name not in own: raise BadValue('job_type', name, [*BUILT_IN, *own])
     return get_function(own[name].function)
 
+# %% ../../../nbs/xlm/30_commands.ipynb #7e2f684a
 def run(cfg:Any, found:Sequence[Found])->int:
     "One job; a user's error as one line."
     status = job(str(cfg.job_type), found)(cfg)
@@ -102,14 +105,15 @@ def quiet()->None:
         logging.getLogger(name).addFilter(lambda record: not any(w in record.getMessage()
                                                                  for w in ('Tip:', 'TPU available', 'HPU')))
 
+# %% ../../../nbs/xlm/30_commands.ipynb #b470a67d
 def with_hydra(arguments:Sequence[str], found:Sequence[Found])->int:
     "Composes, checks, runs."
     needs('hydra', 'xlm')
     needs('lightning', 'xlm')
     import hydra
     from decodelab.xlm.composition import composed_or_why, ready
-    from decodelab.xlm.stand_in import stand_in
-    stand_in(anyway=True) # a model's `xlm.…` is this package in this command
+    from decodelab.xlm.stand_in import stand_in_for_xlm
+    stand_in_for_xlm(anyway=True) # a model's `xlm.…` is this package in this command
     make_importable(found)
     ready(found)
     overrides = [a for a in arguments if not a.startswith('-')]
@@ -132,6 +136,7 @@ def warn(found:Sequence[Found])->None:
         if f.problem:
             print(f'xlm: warning: {f.name or f.root} ({f.where}) cannot be used: {f.problem}', file=sys.stderr)
 
+# %% ../../../nbs/xlm/30_commands.ipynb #82569657
 def command(arguments:Sequence[str])->int: # Exit status
     "`xlm` with its arguments."
     os.environ.update(read_environment(Path('.env')))
@@ -145,6 +150,7 @@ def command(arguments:Sequence[str])->int: # Exit status
     warn(found)
     return with_hydra(arguments, found)
 
+# %% ../../../nbs/xlm/30_commands.ipynb #41c085d3
 def main(arguments:Sequence[str]|None=None)->None:
     "The console script."
     try: status = command(sys.argv[1:] if arguments is None else arguments)

@@ -17,10 +17,10 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from ..core.errors import BadValue, DecodelabError, ModelError, nearest
-from .discovery import Found
+from .discovery import HERE, Found
 from .resolvers import as_written, register_resolvers
 
-CONFIGS = Path(__file__).parent/'configs' if '__file__' in globals() else Path('pkg/decodelab/xlm/configs').resolve()
+CONFIGS = HERE/'configs'
 
 # %% auto #0
 __all__ = ['CONFIGS', 'ModelSearchPath', 'ready', 'composed', 'problems_of', 'keys_of', 'nearest_key', 'without_key',
@@ -34,6 +34,7 @@ class ModelSearchPath(SearchPathPlugin):
     def manipulate_search_path(self, search_path:ConfigSearchPath)->None:
         for folder in type(self).folders: search_path.append('xlm', f'file://{folder}')
 
+# %% ../../../nbs/xlm/14_composition.ipynb #aab2fd29
 def ready(found:Sequence[Found])->None:
     "Resolvers, and the search path with every usable model."
     register_resolvers()
@@ -41,6 +42,7 @@ def ready(found:Sequence[Found])->None:
     if ModelSearchPath not in Plugins.instance().discover(SearchPathPlugin):
         Plugins.instance().register(ModelSearchPath)
 
+# %% ../../../nbs/xlm/14_composition.ipynb #8a9f5d8a
 def composed(overrides:Sequence[str], hydra_too:bool=False)->DictConfig:
     "The configuration as it comes; Hydra's own errors."
     GlobalHydra.instance().clear()
@@ -60,6 +62,7 @@ def keys_of(node:Any, prefix:str='')->Iterator[str]:
         yield f'{prefix}{k}'
         yield from keys_of(node._get_node(k), f'{prefix}{k}.')
 
+# %% ../../../nbs/xlm/14_composition.ipynb #acc145f0
 def nearest_key(key:str, keys:Sequence[str])->str|None:
     "The key that was probably meant: by the whole, else by its last part."
     last = {k.rsplit('.', 1)[-1]: k for k in reversed(keys)}
@@ -79,6 +82,7 @@ def missing_config(e:MissingConfigException, found:Sequence[Found])->DecodelabEr
     where = f' (asked for by {m[1]})' if m else ''
     return ModelError(f'no configuration {m[2] if m else name!r}{where}.{hint}')
 
+# %% ../../../nbs/xlm/14_composition.ipynb #9bd72c5f
 def wrong_override(e:ConfigCompositionException, overrides:Sequence[str])->DecodelabError:
     "A key that is not there."
     text = str(e)
@@ -94,6 +98,7 @@ def wrong_override(e:ConfigCompositionException, overrides:Sequence[str])->Decod
     keys = list(keys_of(composed(without_key(overrides, key))))
     return wrong_key(key, [*keys, *('experiment', 'debug', 'datamodule', 'model', 'model_type')])
 
+# %% ../../../nbs/xlm/14_composition.ipynb #cd7e6c21
 def wrong_key(key:str, keys:Sequence[str])->DecodelabError:
     close = nearest_key(key, keys)
     parent = key.rpartition('.')[0]
@@ -132,6 +137,7 @@ def located(target:str)->Any: # A class, a function, a method
     raise ModelError(f"{target}: no module named {names[0]!r}. A model's package must be listed: "
                      '`xlm list` shows what was found')
 
+# %% ../../../nbs/xlm/14_composition.ipynb #00e95d78
 def targets(node:Any, key:str='')->Iterator[tuple[str, str]]: # Key, target
     "Every `_target_` of a configuration."
     if isinstance(node, dict):
@@ -149,6 +155,7 @@ def check_targets(cfg:DictConfig)->None:
         try: located(target)
         except ModelError as e: raise ModelError(f'{key}._target_: {e}') from e
 
+# %% ../../../nbs/xlm/14_composition.ipynb #6b074de7
 def check_chosen(cfg:DictConfig, names:Sequence[str]=('datamodule', 'model'))->None:
     "A run has a model and data."
     for name in names:
@@ -158,6 +165,7 @@ def check_chosen(cfg:DictConfig, names:Sequence[str]=('datamodule', 'model'))->N
         missing = sorted(OmegaConf.missing_keys(cfg))
     if missing: raise ModelError(f'no value for {", ".join(missing)}: the configuration has ??? there')
 
+# %% ../../../nbs/xlm/14_composition.ipynb #cd87aeab
 def cause_of(e:InstantiationException)->Exception:
     "The error of ours inside Hydra's, if there is one."
     inner: BaseException|None = e

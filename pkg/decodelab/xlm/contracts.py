@@ -24,6 +24,7 @@ class BaseBatch(TypedDict):
     attention_mask: Tensor # 1 where a token is no padding, [batch, length]
     token_type_ids: Tensor # The model's own, [batch, length]
 
+# %% ../../../nbs/xlm/00_contracts.ipynb #20a54a80
 class BaseCollatorInput(TypedDict):
     "A row of text."
     input_ids: list[int] # Of any length
@@ -34,6 +35,7 @@ class Seq2SeqCollatorInput(TypedDict):
     input_ids: NotRequired[list[int]] # The answer
     target_ids: NotRequired[list[int]] # The same under its newer name; one of the two is there
 
+# %% ../../../nbs/xlm/00_contracts.ipynb #e55ad4a3
 class InfillingCollatorInput(TypedDict):
     "A row with blanks."
     input_ids: list[int] # Mask ids where a token is asked
@@ -135,6 +137,7 @@ class Model(Protocol):
 UpdateFn = Callable[..., dict[str,
                               Any]] # (batch, loss_dict, tokenizer, **extra) -> keyword arguments of `metric.update`
 
+# %% ../../../nbs/xlm/00_contracts.ipynb #4e9e0483
 class Metrics(Protocol):
     "One figure over an epoch."
     name: str
@@ -152,6 +155,7 @@ def own_method(thing:Any, # An object whose class may subclass a Protocol
         if name in vars(c): return None if getattr(c, '_is_protocol', False) else getattr(thing, name)
     return None
 
+# %% ../../../nbs/xlm/00_contracts.ipynb #92f3ee2e
 def loss_call(loss:LossFunction)->Callable[..., Any]:
     "What computes the loss: its own `__call__`, else `loss_fn`."
     found = own_method(loss, '__call__') or own_method(loss, 'loss_fn')

@@ -15,7 +15,7 @@ from .loaders import Loader
 SPLITS = ('train', 'val', 'test', 'predict')
 
 # %% auto #0
-__all__ = ['SPLITS', 'position', 'BaseDataModule', 'named', 'TextDataModule', 'every', 'prepare_data', 'setup', 'loaders',
+__all__ = ['SPLITS', 'position', 'BaseDataModule', 'named', 'TextDataModule', 'every', 'prepare_data', 'setup', 'loaders_of',
            'train_dataloader']
 
 # %% ../../../nbs/xlm/07_datamodule.ipynb #3f6ba84f
@@ -93,6 +93,7 @@ def prepare_data(self)->None:
     for m in self.every():
         m.prepare_data(self.manual_cache_dir, self.tokenizer, num_proc=self.num_dataset_workers)
 
+# %% ../../../nbs/xlm/07_datamodule.ipynb #90d866bb
 def setup(self, stage:str)->None:
     for m in self.every():
         m.seed = self.seed
@@ -100,7 +101,8 @@ def setup(self, stage:str)->None:
                 is_ddp=self.world_size > 1, rank=self.rank, world_size=self.world_size,
                 num_dataset_workers=self.num_dataset_workers)
 
-def loaders(self, split:Split)->list[Any]:
+# %% ../../../nbs/xlm/07_datamodule.ipynb #d8f484e2
+def loaders_of(self, split:Split)->list[Any]:
     "One loader per data set of a split; the training one begins where the run stands."
     made = [m.get_dataloader(split, is_ddp=self.world_size > 1, rank=self.rank, world_size=self.world_size)
             for m in self.dataset_managers[split].values()]
@@ -109,15 +111,15 @@ def loaders(self, split:Split)->list[Any]:
     return made
 
 TextDataModule.every, TextDataModule.prepare_data, TextDataModule.setup = every, prepare_data, setup
-TextDataModule.loaders = loaders
-TextDataModule.val_dataloader = lambda self: self.loaders('val')
-TextDataModule.test_dataloader = lambda self: self.loaders('test')
-TextDataModule.predict_dataloader = lambda self: self.loaders('predict')
+TextDataModule.loaders_of = loaders_of
+TextDataModule.val_dataloader = lambda self: self.loaders_of('val')
+TextDataModule.test_dataloader = lambda self: self.loaders_of('test')
+TextDataModule.predict_dataloader = lambda self: self.loaders_of('predict')
 
 # %% ../../../nbs/xlm/07_datamodule.ipynb #a4a52d8a
 def train_dataloader(self)->Any:
     "The one training set; no other split is learnt from."
-    found = self.loaders('train')
+    found = self.loaders_of('train')
     if not found: raise BadValue('datamodule.dataset_managers.train', None, 'one data set')
     return found[0]
 

@@ -44,6 +44,7 @@ class Mapped:
         for f in self.functions: row = f(row)
         return row
 
+# %% ../../../nbs/xlm/06_datasets.ipynb #b0cfd9b8
 def mapped(rows:Any, functions:Sequence[Callable[[Any], Any]])->Any:
     "The same for rows that end and rows that do not."
     if not functions: return rows
@@ -117,6 +118,7 @@ def _split(self, rows:Any)->Any: # One part of a split that was cut in two
     cut = round(len(rows)*wanted['size']) if wanted['size'] < 1 else int(wanted['size'])
     return [rows[int(i)] for i in sorted(order[:cut] if wanted['split']=='test' else order[cut:])]
 
+# %% ../../../nbs/xlm/06_datasets.ipynb #9140d040
 def _rows(self, tokenizer:Any, block_size:int|None=None)->Any: # Rows as the collator reads them
     rows = self._split(self._read())
     for f in map(function, self.filters): rows = [row for row in (rows[i] for i in range(len(rows))) if f(row)]
@@ -138,6 +140,7 @@ def setup(self, stage:str, manual_cache_dir:str, tokenizer:Any, block_size:int, 
     "The rows, for a stage that this data set takes part in."
     if stage in self.stages and self.dataset is None: self.dataset = self._rows(tokenizer, block_size)
 
+# %% ../../../nbs/xlm/06_datasets.ipynb #a5580a26
 def get_dataloader(self, type:str, is_ddp:bool=False, rank:int=0, world_size:int=1)->Any:
     "Training data are shuffled, but for one that is to be learnt by heart; others keep their order."
     if self.dataset is None: raise DataError(f'{self}: nothing to load for {type}; its stages are {self.stages}')
@@ -158,6 +161,7 @@ class LocalDatasetManager(DatasetManager):
         return rows_of_files(self.ds_type, self.load_kwargs.get('data_files', f'{self.full_name}.{self.ds_type}'))
     def prepare_data(self, *args:Any, **kwargs:Any)->None: "Nothing to fetch."
 
+# %% ../../../nbs/xlm/06_datasets.ipynb #8de58d09
 class EvalDatasetManager(DatasetManager):
     "A data set that is never trained on."
     def __init__(self, *args:Any, stages:Sequence[str]|None=None, **kwargs:Any):
@@ -179,6 +183,7 @@ class DefaultEmptyDataset(IterableDataset):
         for _ in range(self.num_examples):
             yield self.tokenizer(self.empty_text, add_special_tokens=False, **self.tokenizer_kwargs)
 
+# %% ../../../nbs/xlm/06_datasets.ipynb #507fea9e
 class UnconditionalGenerationDatasetManager:
     "As many empty examples as samples are wanted."
     name = 'empty'

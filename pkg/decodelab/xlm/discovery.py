@@ -14,6 +14,7 @@ import yaml
 from ..core.errors import DataError, DecodelabError
 from ..core.files import read_text
 
+HERE = Path(importlib.util.find_spec('decodelab.xlm').submodule_search_locations[0]) # Of this package
 LISTING = 'xlm_models.json'
 PATHS, PACKAGES = 'XLM_MODELS_PATH', 'XLM_MODELS_PACKAGES' # Environment; both are lists with colons
 CORE = ('arlm', 'mlm', 'mdlm', 'ilm', 'flexmdm')
@@ -22,7 +23,7 @@ class ExternalModelConflictError(DecodelabError):
     "Two things of one name."
 
 # %% auto #0
-__all__ = ['LISTING', 'PATHS', 'PACKAGES', 'CORE', 'ExternalModelConflictError', 'Found', 'config_folders', 'in_folder',
+__all__ = ['HERE', 'LISTING', 'PATHS', 'PACKAGES', 'CORE', 'ExternalModelConflictError', 'Found', 'config_folders', 'in_folder',
            'in_package', 'core_models', 'line_of', 'read_listing', 'parts', 'search_folders', 'listed', 'same_model',
            'apart', 'discover', 'ModelFinder', 'elsewhere', 'forget', 'make_importable', 'Command', 'read_commands',
            'commands_of', 'groups_of', 'listing']
@@ -82,9 +83,10 @@ def in_package(name:str, where:str)->Found:
                                   '(package_data={"%s": ["configs/**/*.yaml"]})' % name)
     return Found(name, where, package, package, name, configs, problem)
 
+# %% ../../../nbs/xlm/13_discovery.ipynb #71b81416
 def core_models()->list[Found]:
     "The models of this package."
-    here = Path(__file__).parent/'models' if '__file__' in globals() else Path()
+    here = HERE/'models'
     names = sorted((f.parent.name for f in here.glob('*/__init__.py')),
                    key=lambda n: (n not in CORE, [*CORE, n].index(n)))
     return [Found(n, 'core', here/n, here/n, f'decodelab.xlm.models.{n}', config_folders(here/n)) for n in names]
@@ -121,6 +123,7 @@ def search_folders(here:Path, environment:Mapping[str, str])->list[tuple[Path, s
     asked += [(here/p, PATHS) for p in parts(environment.get(PATHS, ''))]
     return list({folder.resolve(): (folder, why) for folder,why in reversed(asked)}.values())[::-1]
 
+# %% ../../../nbs/xlm/13_discovery.ipynb #39f968a8
 def listed(here:Path, environment:Mapping[str, str])->Iterator[Found]:
     "Every model that anybody names, problems and all."
     for folder,why in search_folders(here, environment):
@@ -168,6 +171,7 @@ class ModelFinder:
         return importlib.util.spec_from_file_location(fullname, place/'__init__.py',
                                                       submodule_search_locations=[str(place)])
 
+# %% ../../../nbs/xlm/13_discovery.ipynb #74de63a0
 def elsewhere(found:Found)->str:
     "The place of another package of that name that Python would import; empty if there is none."
     try: spec = importlib.util.find_spec(found.module)
@@ -176,6 +180,7 @@ def elsewhere(found:Found)->str:
     origin = Path(spec.origin)
     return '' if found.package and origin.parent.resolve()==found.package.resolve() else spec.origin
 
+# %% ../../../nbs/xlm/13_discovery.ipynb #d80d6d5e
 def forget()->None:
     "Models of an earlier search, in the same process, are looked for again."
     for finder in [f for f in sys.meta_path if isinstance(f, ModelFinder)]:
@@ -201,6 +206,7 @@ class Command:
     function: str # e.g. `my_model.commands.look`
     where: Path
 
+# %% ../../../nbs/xlm/13_discovery.ipynb #fefe11bb
 def read_commands(path:Path)->list[Command]:
     "What one file declares."
     try: found = yaml.safe_load(read_text(path)) or {}
@@ -211,6 +217,7 @@ def read_commands(path:Path)->list[Command]:
         raise DataError(f'{path}: allowed: lines of `job_type: package.module.function`')
     return [Command(str(k), v, path) for k,v in found.items()]
 
+# %% ../../../nbs/xlm/13_discovery.ipynb #cc8ef17e
 def commands_of(found:Sequence[Found], built_in:Iterable[str]=())->dict[str, Command]:
     "Every model's jobs; two of one name, or one of a built-in's, are an error that names both."
     known: dict[str, Command] = {}
@@ -234,6 +241,7 @@ def groups_of(found:Found)->dict[str, list[str]]: # Group → names of its confi
             groups.setdefault('/'.join(f.parts[:-1]), []).append(f.stem)
     return groups
 
+# %% ../../../nbs/xlm/13_discovery.ipynb #fe1cced4
 def listing(found:Sequence[Found])->str: # Text
     "What was found where, and why something was not."
     lines = []

@@ -37,6 +37,7 @@ def bad_tensors(found:Mapping[str, Any])->list[str]:
     return [f'{name} at {tuple((~v.isfinite()).nonzero()[0].tolist())}' for name,v in found.items()
             if isinstance(v, torch.Tensor) and v.is_floating_point() and v.ndim and not v.isfinite().all()]
 
+# %% ../../../nbs/xlm/12_harness.ipynb #ca697510
 def bad_loss(loss:torch.Tensor, found:Mapping[str, Any], batch:Any, where:str, folder:Path)->BadLoss:
     "The error; the batch lies in `folder`."
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,6 +68,7 @@ class LRSchedulerWithConfig(TypedDict):
     monitor: str|None
     strict: bool
 
+# %% ../../../nbs/xlm/12_harness.ipynb #b20f0f61
 def schedule(optimizer:torch.optim.Optimizer, name:str, # Of Transformers: constant, linear, cosine, …
              num_warmup_steps:int|None=None, fraction_warmup_steps:float|None=None, num_training_steps:int|None=None,
              interval:str='step', frequency:int=1, monitor:str|None='train/loss', strict:bool=True,
@@ -95,6 +97,7 @@ def unresolved_container(cfg:DictConfig)->dict[str, Any]:
     "A configuration to be stored: resolved, but for the parts of a run."
     with as_written(): return OmegaConf.to_container(cfg, resolve=True) # type: ignore[return-value]
 
+# %% ../../../nbs/xlm/12_harness.ipynb #b316b5cf
 class Harness(L.LightningModule):
     "Any quadruple, as a module of Lightning."
     loss_function: Any
@@ -130,6 +133,7 @@ def instantiate_noise_schedule(self)->None:
         found = instantiate(node) if node else None
     self.noise_schedule = found
 
+# %% ../../../nbs/xlm/12_harness.ipynb #51793d09
 def instantiate_model(self)->None: self.model = instantiate(self.config.model)
 
 def instantiate_predictor(self)->None:
@@ -138,6 +142,7 @@ def instantiate_predictor(self)->None:
     if self.predictor is None: return
     lacking(self.predictor, tokenizer=self.tokenizer, noise_schedule=self.noise_schedule, model=self.model)
 
+# %% ../../../nbs/xlm/12_harness.ipynb #4e1a4bd9
 def instantiate_loss_function(self)->None:
     node = self.config.get('loss')
     self.loss_function = instantiate(node) if node else None
@@ -155,6 +160,7 @@ def setup_metrics(self, cfg:DictConfig)->None:
     self.log_predictions = instantiate(cfg.log_predictions) if cfg.get('log_predictions') else None
     self.predictions_dir = Path(str(OmegaConf.select(cfg, 'paths.run_dir') or '.'))/'predictions'
 
+# %% ../../../nbs/xlm/12_harness.ipynb #4140ceb7
 def metrics_of(self, split:str, name:str)->Iterator[Any]:
     "All metrics of a loader."
     for group in (self.diagnostic_metrics, self.reported_metrics):
@@ -165,6 +171,7 @@ def dataloader_name(self, split:str, index:int|None)->str:
     names = self.datamodule.dataloader_names[split] if self.datamodule is not None else {}
     return names.get(index or 0, 'lm')
 
+# %% ../../../nbs/xlm/12_harness.ipynb #74a72809
 def top_level_named_modules(self)->Iterator[tuple[str, torch.nn.Module]]: yield 'model', self.model
 
 for f in (setup_metrics, metrics_of, dataloader_name, top_level_named_modules): setattr(Harness, f.__name__, f)
@@ -180,6 +187,7 @@ def configure_model(self)->None:
         object.__setattr__(loss, 'loss_fn', torch.compile(loss.loss_fn))
         object.__setattr__(loss, '_compiled', True)
 
+# %% ../../../nbs/xlm/12_harness.ipynb #517bd24b
 def parameter_groups(model:Any)->list[dict[str, Any]]: # What an optimizer takes
     "Without weight decay where the model says so."
     if hasattr(model, 'get_param_groups'): return model.get_param_groups()
@@ -189,6 +197,7 @@ def parameter_groups(model:Any)->list[dict[str, Any]]: # What an optimizer takes
     with_decay, without = ([p for _,p in getattr(model, n)()] for n in names)
     return [{'params': with_decay}, {'params': without, 'weight_decay': 0.}]
 
+# %% ../../../nbs/xlm/12_harness.ipynb #886fb099
 def configure_optimizers(self)->dict[str, Any]:
     optimizer = instantiate(self.config.optimizer, _partial_=True)(parameter_groups(self.model))
     if not self.config.get('lr_scheduler'): return {'optimizer': optimizer}
@@ -216,6 +225,7 @@ def compute_loss(self, batch:Any, batch_idx:int|None=None, dataloader_idx:int|No
         raise ModelError(f'{who} gave {what}, not a dictionary with "loss"')
     return found
 
+# %% ../../../nbs/xlm/12_harness.ipynb #8d894c8d
 def check(self, found:Mapping[str, Any], batch:Any, split:str, name:str, batch_idx:int)->None:
     "Stops at a loss that is no number."
     loss = found.get('loss')
@@ -235,6 +245,7 @@ def figures(self, split:str, name:str, batch:Any, found:dict[str, Any])->None:
             metric._computed_value = None
         metric.log(self, batch, found)
 
+# %% ../../../nbs/xlm/12_harness.ipynb #4ba3fce4
 def step(self, split:str, batch:Any, batch_idx:int, dataloader_idx:int|None)->dict[str, Any]:
     name = self.dataloader_name(split, dataloader_idx)
     found = self.compute_loss(batch, batch_idx, dataloader_idx, name)
@@ -261,6 +272,7 @@ def show_batch(self, batch:Any, split:str, index:int)->None:
     self.printed_batches.add(key)
     self.datamodule.print_batch(batch, split, index)
 
+# %% ../../../nbs/xlm/12_harness.ipynb #009afe6f
 def on_train_batch_start(self, batch:Any, batch_idx:int)->None:
     set_seed(seed_of(self.config.get('seed', 0), self.trainer.current_epoch, batch_idx, self.global_rank, 'step'))
     self.show_batch(batch, 'train', 0)
@@ -268,6 +280,7 @@ def on_train_batch_start(self, batch:Any, batch_idx:int)->None:
 def seed_evaluation(self, batch_idx:int, dataloader_idx:int)->None:
     set_seed(seed_of(self.config.get('seed', 0), self.trainer.global_step, batch_idx, dataloader_idx, 'evaluation'))
 
+# %% ../../../nbs/xlm/12_harness.ipynb #d2c603b9
 def starts(split:str)->Callable[..., None]:
     def hook(self, batch:Any, batch_idx:int, dataloader_idx:int=0)->None:
         seed_evaluation(self, batch_idx, dataloader_idx)
@@ -337,6 +350,7 @@ def update_history_from_state(self, history:History, state:dict[str, Any], step:
     mask = state.get(active_mask_key) if active_mask_key else None
     return self.update_history_explicit(history, texts, state.get(confidence_key, [1.]*len(texts)), step, mask)
 
+# %% ../../../nbs/xlm/12_harness.ipynb #538b3c69
 def format_history_for_output(self, history:History, round_precision:int=4)->list[list[list[Any]]]:
     return [[[text, round(c, round_precision), step] for text,c,step in row] for row in history]
 

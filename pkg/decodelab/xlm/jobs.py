@@ -39,6 +39,7 @@ def build(node:Any, **kwargs:Any)->Any:
         if inner is e: raise
         raise inner from e
 
+# %% ../../../nbs/xlm/16_jobs.ipynb #d605c2e4
 def checked(cfg:DictConfig)->None:
     "Everything that can be known before work begins."
     check_chosen(cfg)
@@ -55,6 +56,7 @@ def data_of(cfg:DictConfig)->Any: # Data module
     provide(tokenizer=made.tokenizer, datamodule=made)
     return made
 
+# %% ../../../nbs/xlm/16_jobs.ipynb #c9b8f253
 def harness_of(cfg:DictConfig, data:Any)->Harness:
     "The module that the configuration names."
     settings = {k: v for k,v in OmegaConf.to_container(cfg.lightning_module, resolve=False).items() if k != '_target_'}
@@ -72,6 +74,7 @@ def trainer_of(cfg:DictConfig, **kwargs:Any)->Any:
     return build(cfg.trainer, _partial_=True, _convert_='all')(**{'callbacks': callbacks,
                                                                   'logger': loggers or False} | kwargs)
 
+# %% ../../../nbs/xlm/16_jobs.ipynb #427885ae
 def folder_of(cfg:DictConfig)->Path:
     "Where this run writes."
     path = Path(str(cfg.paths.run_dir))
@@ -80,6 +83,7 @@ def folder_of(cfg:DictConfig)->Path:
 
 def figures_of(trainer:Any)->dict[str, float]: return {k: float(v) for k,v in sorted(trainer.callback_metrics.items())}
 
+# %% ../../../nbs/xlm/16_jobs.ipynb #dd086d7c
 def report(cfg:DictConfig, name:str, found:Mapping[str, Any])->None:
     "Figures to a file and to the terminal."
     path = write_atomic(folder_of(cfg)/f'{name}.json', to_json(dict(found), indent=1)+'\n')
@@ -94,6 +98,7 @@ def newest_checkpoint(cfg:DictConfig)->Path|None:
     found = [p for n in ('last', 'on_exception') if (p := Path(cfg.checkpointing_dir)/f'{n}.ckpt').is_file()]
     return max(found, key=lambda p: p.stat().st_mtime, default=None)
 
+# %% ../../../nbs/xlm/16_jobs.ipynb #9ec9335b
 def train(cfg:DictConfig)->int: # 0; 1 where `debug=overfit` fails
     "Fits, then tests."
     checked(cfg)
@@ -124,6 +129,7 @@ def asked(cfg:DictConfig, section:str, *names:str)->str|None:
         if value not in (None, 'None', 'null', ''): return str(value)
     return None
 
+# %% ../../../nbs/xlm/16_jobs.ipynb #be583e47
 def weights_for(cfg:DictConfig, section:str)->Path:
     "The file or the folder with the weights of an evaluation."
     given = asked(cfg, section, 'ckpt_path', 'checkpoint_path', 'model_only_checkpoint_path')
@@ -134,6 +140,7 @@ def weights_for(cfg:DictConfig, section:str)->Path:
         raise DataError(f'no weights: give +{section}.ckpt_path=…; {folder} holds neither best.ckpt nor last.ckpt')
     return found
 
+# %% ../../../nbs/xlm/16_jobs.ipynb #2d584c07
 def load_weights(harness:Harness, path:Path, apply_ema:bool=True)->None:
     "A checkpoint, a file of weights, or a shared folder."
     if path.is_dir(): read_shared(path)
@@ -154,6 +161,7 @@ def loaded(cfg:DictConfig, section:str)->tuple[Any, Any, Any]: # Data, harness w
     load_weights(harness, weights_for(cfg, section), bool(OmegaConf.select(cfg, f'{section}.apply_ema', default=True)))
     return data, harness, trainer_of(cfg, **without_training(cfg))
 
+# %% ../../../nbs/xlm/16_jobs.ipynb #cf617a62
 def evaluate(cfg:DictConfig)->int:
     "Metrics of a split: `+eval.split=test` (default), `validation`."
     split = str(OmegaConf.select(cfg, 'eval.split', default='test'))
@@ -171,6 +179,7 @@ def output_of(cfg:DictConfig)->Path|None:
     if folder is None and name is None: return None
     return Path(str(folder or '.'))/str(name or 'predictions.jsonl')
 
+# %% ../../../nbs/xlm/16_jobs.ipynb #34a9cb19
 def free_output(path:Path|None)->None:
     if path is not None and path.exists():
         raise BadValue('generation.output_dir', str(path), 'a file that is not there yet')
@@ -190,6 +199,7 @@ def generate(cfg:DictConfig)->int:
         print(f'written to {f}: {sum(1 for _ in f.open())} lines')
     return 0
 
+# %% ../../../nbs/xlm/16_jobs.ipynb #b1d5bf6c
 def write_texts(harness:Harness, prompts:list[str], path:Path)->int:
     "Texts for prompts, with no data set."
     harness.eval()
@@ -213,6 +223,7 @@ def prepare_data(cfg:DictConfig)->int:
             print(f'{split}/{name}: {getattr(m, "full_name", m)}, {n} rows')
     return 0
 
+# %% ../../../nbs/xlm/16_jobs.ipynb #4692c040
 def extract_checkpoint(cfg:DictConfig)->int:
     "Weights of a checkpoint (their average, unless `post_training.apply_ema=false`), alone or as a shared folder."
     given = asked(cfg, 'post_training', 'checkpoint_path', 'ckpt_path')
@@ -229,6 +240,7 @@ def extract_checkpoint(cfg:DictConfig)->int:
     for path in filter(None, (target, folder)): print(f'written to {path}')
     return 0
 
+# %% ../../../nbs/xlm/16_jobs.ipynb #33bceb38
 def push_to_hub(cfg:DictConfig)->int:
     "A shared folder of the weights, sent to `+hub.repo_id=…`."
     repo = OmegaConf.select(cfg, 'hub.repo_id')
@@ -250,6 +262,7 @@ def show_name(cfg:DictConfig)->int:
     print(f'job_name: {cfg.job_name}')
     return 0
 
+# %% ../../../nbs/xlm/16_jobs.ipynb #1f8d493e
 def print_predictor_params(cfg:DictConfig)->int:
     "The predictor's settings as JSON, to the terminal or to `+predictor_json_out=FILE`."
     text = json.dumps(unresolved_container(cfg).get('predictor') or {})

@@ -66,6 +66,7 @@ def attention_bias(mask:Tensor|None)->Tensor|None: # Broadcasts to [batch, heads
         raise BadValue('attention_mask', tuple(mask.shape), '[batch, key] or [batch, query, key]')
     return mask.bool()[:,None,None] if mask.ndim==2 else mask.bool()[:,None]
 
+# %% ../../../nbs/xlm/17_layers.ipynb #dfc369bc
 class RotaryAttention(nn.Module):
     "What both kinds of layers share; parameters lie in the layer itself."
     n_heads: int
@@ -121,6 +122,7 @@ class LayerList(nn.ModuleList):
     def from_layer(cls, layer:RotaryAttention, num_layers:int, rotary_emb:RotaryEmbedding)->LayerList:
         return cls([copy.deepcopy(layer) for _ in range(num_layers)], rotary_emb)
 
+# %% ../../../nbs/xlm/17_layers.ipynb #f6a12713
 class RotaryTransformerLayerList(LayerList): "Of transformer layers."
 
 class RotaryTransformerFinalLayer(nn.Module):
@@ -153,6 +155,7 @@ class LayerNormAndScale(nn.Module):
     def forward(self, x:Tensor)->Tensor:
         return (F.layer_norm(x.float(), [self.dim], eps=self.eps)*self.weight).to(x.dtype)
 
+# %% ../../../nbs/xlm/17_layers.ipynb #25293f82
 class AdaLNModulations(nn.Module):
     "From the conditioning to shifts, scales and gates."
     def __init__(self, cond_dim:int, dim:int, num_modulation_parameters:int=6):

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from ..core.errors import BadValue
 
 # %% auto #0
-__all__ = ['HERE', 'seed_of', 'set_seed', 'seeded', 'Chosen', 'batches', 'Endless', 'Rows', 'Collate', 'Loader', 'workers',
+__all__ = ['HERE', 'seed_of', 'set_seed', 'seeded', 'Chosen', 'epoch_batches', 'Endless', 'Rows', 'Collate', 'Loader', 'workers',
            'begin', 'iterable_loader']
 
 # %% ../../../nbs/xlm/03_loaders.ipynb #00c0cb7f
@@ -27,6 +27,7 @@ def set_seed(seed:int)->None:
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
 
+# %% ../../../nbs/xlm/03_loaders.ipynb #3152814e
 @contextmanager
 def seeded(seed:int)->Iterator[None]:
     "Draws inside depend on the seed alone; draws after it go on as if nothing had been drawn."
@@ -45,7 +46,7 @@ class Chosen(list):
     "Places of the rows of one batch, and the seed with which it is collated."
     seed: int = 0
 
-def batches(n:int, # Rows there are; of endless data, rows that an epoch takes
+def epoch_batches(n:int, # Rows there are; of endless data, rows that an epoch takes
             size:int, # Rows a batch, per rank
             seed:int, epoch:int=0, start:int=0, # Batches that an earlier process has done
             shuffle:bool=True, drop_last:bool=False, endless:bool=False, # Endless: no row comes again in a later epoch
@@ -69,6 +70,7 @@ class Endless:
     def __len__(self)->int: return self.epoch_size
     def __getitem__(self, place:int)->Mapping[str, Any]: return self.make(place)
 
+# %% ../../../nbs/xlm/03_loaders.ipynb #d231e371
 class Rows(torch.utils.data.Dataset):
     "Rows as torch's loader asks for them: a batch at a time, with the seed of its collation."
     def __init__(self, rows:Sequence[Mapping[str, Any]]): self.rows = rows
@@ -79,6 +81,7 @@ class Rows(torch.utils.data.Dataset):
         found.seed = places.seed
         return found
 
+# %% ../../../nbs/xlm/03_loaders.ipynb #211305b4
 class Collate:
     "The model's collator under the seed of its batch."
     def __init__(self, collator:Callable[[list], Any]): self.collator = collator
@@ -111,8 +114,9 @@ def workers(kwargs:Mapping[str, Any], accelerator:bool)->dict[str, Any]: # As to
         for k in ('persistent_workers', 'prefetch_factor', 'timeout', 'multiprocessing_context'): asked.pop(k, None)
     return asked | {'pin_memory': bool(asked.get('pin_memory')) and accelerator}
 
+# %% ../../../nbs/xlm/03_loaders.ipynb #9da93a9e
 def begin(self, epoch:int, start:int)->Iterator[Any]:
-    order = list(batches(len(self.rows), self.batch_size, self.seed, epoch, start, self.shuffle, self.drop_last,
+    order = list(epoch_batches(len(self.rows), self.batch_size, self.seed, epoch, start, self.shuffle, self.drop_last,
                          isinstance(self.rows, Endless), self.rank, self.world))
     yield from DataLoader(Rows(self.rows), batch_sampler=order, collate_fn=Collate(self.collator),
                           **workers(self.kwargs, torch.accelerator.is_available()))

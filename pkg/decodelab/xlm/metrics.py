@@ -66,6 +66,7 @@ class ExactMatch(MeanMetricWithComputedValue):
         if pred_length is not None and target_length is not None: matches &= pred_length==target_length
         super().update(matches.float())
 
+# %% ../../../nbs/xlm/08_metrics.ipynb #0a5b114d
 class TokenAccuracy(MeanMetricWithComputedValue):
     "The share of places that agree, row by row; a row with nothing to predict does not count."
     def update(self, pred:Tensor, target:Tensor, pred_mask:Tensor|None=None)->None:
@@ -84,6 +85,7 @@ def exact_match_update_fn(batch:Mapping[str, Any], loss_dict:Mapping[str, Any], 
     "`ids` against `target_ids`."
     return {'pred': loss_dict['ids'], 'target': batch['target_ids']}
 
+# %% ../../../nbs/xlm/08_metrics.ipynb #e2ced349
 def answers(batch:Mapping[str, Any], loss_dict:Mapping[str, Any], tokenizer:Any)->tuple[Tensor, Tensor]:
     "What was written after the prompt and what should have been, padded to one width."
     start, pad = batch['input_ids'].shape[-1], tokenizer.pad_token_id

@@ -25,6 +25,7 @@ class Model:
 
 Model._is_protocol = True # a stub: the harness does not call what nobody has written
 
+# %% ../../../nbs/xlm/18_names.ipynb #cfdbaab9
 class RankedLogger(logging.LoggerAdapter):
     "A logger that says which process speaks, or speaks in the first one only."
     def __init__(self, name:str=__name__, rank_zero_only:bool=False, extra:Mapping[str, object]|None=None,
@@ -49,6 +50,7 @@ def masked_mean(vector:Tensor, mask:Tensor, dim:int, keepdim:bool=False)->Tensor
     "The mean where the mask is set; 0 where nothing is."
     return masked_sum(vector, mask, dim, keepdim)/mask.sum(dim, keepdim).clamp_min(1).to(vector.dtype)
 
+# %% ../../../nbs/xlm/18_names.ipynb #54fc3db9
 def tiny_value_of_dtype(dtype:torch.dtype)->float:
     "Small enough not to matter, large enough to divide by."
     if not dtype.is_floating_point: raise BadValue('dtype', dtype, 'a floating point type')
@@ -91,6 +93,7 @@ def remove_trailing_pads(text:str, tokenizer:Any, tokens_to_remove:Sequence[str]
         text = text.removesuffix(ended).removesuffix(' ')
     return text
 
+# %% ../../../nbs/xlm/18_names.ipynb #3fedefed
 def print_config_tree(cfg:Any, print_order:Sequence[str]=(), resolve:bool=True, save_to_file:bool|str=False)->None:
     "The configuration as YAML, and to a file of a folder if asked."
     from omegaconf import OmegaConf

@@ -23,6 +23,7 @@ class TokensHook(Protocol):
 
 FIGURES = ('length', 'entropy', 'nll', 'perplexity', 'steps', 'time') # Names that are always kept
 
+# %% ../../../nbs/xlm/10_predictions.ipynb #406ad5f2
 def kept(row:Mapping[str, Any], fields:Sequence[str]|None)->dict[str, Any]:
     "The fields that were asked for, and figures."
     wanted = lambda k: any(f in k for f in FIGURES) or k.startswith('metric_') or (
@@ -43,6 +44,7 @@ class Writer:
         self.fields_to_keep_in_output = None if fields_to_keep_in_output is None else list(fields_to_keep_in_output)
     def write(self, rows:Sequence[dict], where:dict[str, Any], pl_module:Any)->None: raise NotImplementedError
 
+# %% ../../../nbs/xlm/10_predictions.ipynb #4f2bb756
 class FilePredictionWriter(Writer):
     "Lines of JSON, at the path that the harness gives or at one of the user's."
     supports_reading = True
@@ -134,6 +136,7 @@ def write_predictions(self, pl_module:Any, trainer:Any, batch:Any, outputs:Any, 
     rows = self.rows(pl_module, batch, outputs, dataloader_name)
     for w in self.writers: w.write(rows, where, pl_module)
 
+# %% ../../../nbs/xlm/10_predictions.ipynb #547052e7
 def read_predictions(self, step:int, epoch:int, split:str, dataloader_name:str, pl_module:Any)->list[dict]:
     "What was written to the file of an evaluation."
     where = dict(split=split, dataloader_name=dataloader_name, epoch=epoch, step=step)

@@ -24,6 +24,7 @@ COMPARE = {ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast
 CALLS: dict[str, Callable[..., Any]] = {f.__name__: f for f in (abs, bool, float, int, max, min, round, sum, len)}
 LARGEST = 1e15 # Of a power's result: a configuration asks for sizes
 
+# %% ../../../nbs/xlm/09_resolvers.ipynb #57b5015f
 def power(a:Any, b:Any)->Any:
     if abs(a) > 1 and abs(b)*abs(a).bit_length() > 200 if isinstance(a, int) else abs(b) > 100:
         raise BadValue('eval', f'{a}**{b}', f'powers up to {LARGEST:.0e}')
@@ -51,6 +52,7 @@ def value(node:ast.expr, source:str)->Any: # What an expression is worth
     raise BadValue('eval', source, f'arithmetic, comparisons, `a if c else b` and {", ".join(CALLS)}',
                    'Other Python in a configuration is not run.')
 
+# %% ../../../nbs/xlm/09_resolvers.ipynb #98607096
 def safe_eval(source:Any)->Any:
     "The value of an arithmetic expression."
     if not isinstance(source, str): return source
@@ -85,6 +87,7 @@ PLAIN: dict[str, Callable[..., Any]] = {
     'min_int': lambda *xs: min(map(int, xs)), 'max_int': lambda *xs: max(map(int, xs))}
 LATER = ('tokenizer', 'datamodule', 'lightning_module', 'global_components') # Parts of a run
 
+# %% ../../../nbs/xlm/09_resolvers.ipynb #efc7413a
 def unresolved(name:str)->Callable[[str], str]:
     "A part that is not there yet is left as it is written."
     return lambda attribute: f'${{{name}:{attribute}}}'
@@ -105,6 +108,7 @@ def part_of(name:str, thing:Any)->Callable[[str], Any]:
         return getattr(thing, key)
     return get
 
+# %% ../../../nbs/xlm/09_resolvers.ipynb #3a1fbe25
 def provide(**parts:Any)->None:
     "From now on `${name:attribute}` reads these parts."
     for name,thing in parts.items(): OmegaConf.register_new_resolver(name, part_of(name, thing), replace=True)

@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from ..core.errors import BadValue, DataError, DecodelabError, RunError
 from ..core.files import read_text, write_atomic
-from .discovery import CORE, LISTING, core_models, discover, read_listing
+from .discovery import CORE, HERE, LISTING, core_models, discover, read_listing
 
-HERE = Path(__file__).parent if '__file__' in globals() else Path('pkg/decodelab/xlm').resolve()
 TEMPLATE = HERE/'template'
 NAME = re.compile(r'[a-z][a-z0-9_]*')
 
 # %% auto #0
-__all__ = ['HERE', 'TEMPLATE', 'NAME', 'check_name', 'check_free', 'camel', 'Plan', 'filled', 'from_template', 'renamed',
-           'own_code', 'from_core', 'core_place', 'planned', 'listing_entry', 'check_writable', 'written', 'reader',
-           'scaffold', 'tell', 'main']
+__all__ = ['TEMPLATE', 'NAME', 'check_name', 'check_free', 'camel', 'Plan', 'filled', 'from_template', 'renamed', 'own_code',
+           'from_core', 'core_place', 'planned', 'listing_entry', 'check_writable', 'written', 'reader',
+           'write_scaffold', 'tell', 'main']
 
 # %% ../../../nbs/xlm/31_scaffold.ipynb #6d735e49
 def check_name(name:str)->str:
@@ -31,6 +30,7 @@ def check_name(name:str)->str:
     if name in CORE: raise BadValue('name', name, 'a name that no core model has')
     return name
 
+# %% ../../../nbs/xlm/31_scaffold.ipynb #81574877
 def check_free(name:str)->None:
     "No installed package has the name: the model could not be imported beside it."
     spec = importlib.util.find_spec(name)
@@ -47,6 +47,7 @@ class Plan:
     root: Path
     files: dict[str, str]
 
+# %% ../../../nbs/xlm/31_scaffold.ipynb #0715d864
 def filled(text:str, name:str, module:str)->str:
     "A template with its names."
     for mark,value in (('__MODULE__', module), ('__NAME__', name), ('__Name__', camel(name)),
@@ -54,6 +55,7 @@ def filled(text:str, name:str, module:str)->str:
         text = text.replace(mark, value)
     return text
 
+# %% ../../../nbs/xlm/31_scaffold.ipynb #692b9737
 def from_template(name:str, module:str)->dict[str, str]:
     "The small masked model."
     paths = sorted(p for p in TEMPLATE.rglob('*') if p.is_file())
@@ -62,9 +64,9 @@ def from_template(name:str, module:str)->dict[str, str]:
 
 # %% ../../../nbs/xlm/31_scaffold.ipynb #4aa0ca35
 def renamed(text:str, old:str, name:str)->str:
-    "The names of a model in its own code: `mdlm` and `MDLM`."
+    "The names of a model in its own code: `mdlm` and `MDLM`, `flexmdm` and `FlexMDM`."
     text = re.sub(rf'(?<![a-zA-Z0-9]){old}(?![a-zA-Z0-9])', name, text)
-    return re.sub(rf'(?<![a-z]){old.upper()}(?=[A-Z_]|\b)', camel(name), text)
+    return re.sub(rf'(?=[A-Z])(?i:{old})(?<=[A-Z])(?=[A-Z_]|\b)', camel(name), text)
 
 def own_code(text:str)->str:
     "Python as a person would keep it: without the marks of notebooks, imports from here by their full names."
@@ -73,6 +75,7 @@ def own_code(text:str)->str:
     text = re.sub(r'^from \.\.\.\.(\w+)', r'from decodelab.\1', text, flags=re.M)
     return re.sub(r'\n{3,}', '\n\n', text)
 
+# %% ../../../nbs/xlm/31_scaffold.ipynb #84daa0a0
 def from_core(old:str, name:str, module:str)->dict[str, str]:
     "A copy of a core model under a new name; package files and README are the template's."
     found = {m.name: m for m in core_models()}
@@ -98,6 +101,7 @@ def core_place(name:str)->Path:
         raise RunError('--core: this is no checkout of decodelab (there is no pkg/decodelab/xlm/models here)')
     return place/name
 
+# %% ../../../nbs/xlm/31_scaffold.ipynb #2d0814df
 def planned(name:str, output:Path=Path('.'), begin:str|None=None, core:bool=False)->Plan:
     "What a scaffold writes."
     module = f'decodelab.xlm.models.{name}' if core else name
@@ -106,6 +110,7 @@ def planned(name:str, output:Path=Path('.'), begin:str|None=None, core:bool=Fals
     inside = {k.removeprefix(f'{name}/'): v for k,v in files.items() if k.startswith((f'{name}/', 'configs/'))}
     return Plan(name, core_place(name), inside)
 
+# %% ../../../nbs/xlm/31_scaffold.ipynb #76ede0b3
 def listing_entry(plan:Plan, path:Path)->str: # The new text of the listing
     "The listing with the new model; its other entries stay as they are."
     known = {k: v for k,(v,_) in read_listing(path).items()} if path.is_file() else {}
@@ -118,10 +123,11 @@ def listing_entry(plan:Plan, path:Path)->str: # The new text of the listing
 def check_writable(plan:Plan)->None:
     "Nothing is written over: if one file is there, none is written."
     there = [str(plan.root/f) for f in plan.files if (plan.root/f).exists()]
-    if there:
-        raise RunError(f'{len(there)} of {len(plan.files)} files are there already, and nothing was written: {", ".join(there[:5])}'
-                             + ('' if len(there) <= 5 else ' …'))
+    if not there: return
+    some = ', '.join(there[:5]) + ('' if len(there) <= 5 else ' …')
+    raise RunError(f'{len(there)} of {len(plan.files)} files are there already, and nothing was written: {some}')
 
+# %% ../../../nbs/xlm/31_scaffold.ipynb #cc763b18
 def written(plan:Plan, path:Path|None)->list[Path]: # What was written, in order
     "Writes the files, then lists the model."
     check_writable(plan)
@@ -145,7 +151,8 @@ def reader()->argparse.ArgumentParser:
     p.add_argument('--core', action='store_true', help='as a core model, in a checkout of decodelab')
     return p
 
-def scaffold(arguments:Sequence[str]|None=None)->int: # Exit status
+# %% ../../../nbs/xlm/31_scaffold.ipynb #2ec7ffec
+def write_scaffold(arguments:Sequence[str]|None=None)->int: # Exit status
     "`xlm-scaffold` with its arguments."
     a = reader().parse_args(arguments)
     plan = planned(check_name(a.name), a.output_dir, a.begin, a.core)
@@ -167,7 +174,7 @@ def tell(paths:Sequence[Path], what:str)->int:
 
 def main()->None:
     "The console script."
-    try: status = scaffold()
+    try: status = write_scaffold()
     except DecodelabError as e:
         print(f'xlm-scaffold: {e}', file=sys.stderr)
         status = 2

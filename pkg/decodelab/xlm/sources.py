@@ -30,6 +30,7 @@ def stars(level:str, seed:int)->StarData:
     "The splits of one task, made once a process."
     return star_data(STAR_TASKS[level], seed, **({'sizes': STAR_SIZES[level]} if level in STAR_SIZES else {}))
 
+# %% ../../../nbs/xlm/05_sources.ipynb #0da06b7d
 def star_row(graphs:Graphs, i:int)->dict[str, Any]:
     "One graph under the names of the published data."
     edges, path = graphs.edges[i], graphs.paths[i]
@@ -43,6 +44,7 @@ class StarRows:
     def __len__(self)->int: return len(self.graphs)
     def __getitem__(self, i:int)->dict[str, Any]: return star_row(self.graphs, i)
 
+# %% ../../../nbs/xlm/05_sources.ipynb #1ccb740a
 @functools.lru_cache(maxsize=4)
 def fresh_chunk(level:str, seed:int, chunk:int)->Graphs:
     "Training graphs number `chunk`, without those of validation and test."
@@ -60,6 +62,7 @@ def star_rows(level:str, split:str, seed:int=42, endless:bool=False, epoch_size:
     if endless and STAR_SPLITS[split]=='train': return Endless(lambda i: fresh_star(level, i, seed), epoch_size)
     return StarRows(getattr(stars(level, seed), STAR_SPLITS[split]))
 
+# %% ../../../nbs/xlm/05_sources.ipynb #80a3b492
 def preprocess_fn(example:Mapping[str, Any], tokenizer:Any)->dict[str, Any]:
     "A graph as ids: the edges as shown, source, goal; the answer is the path's edges."
     path = example['path']
@@ -78,6 +81,7 @@ def add_source(name:str, # `decodelab/<name>/<split>` in configurations
     if name in LOCAL: raise BadValue('source', name, 'a name that is not taken')
     LOCAL[name] = rows
 
+# %% ../../../nbs/xlm/05_sources.ipynb #a79e2c5e
 def parse_full_name(full_name:str)->tuple[str, str|None, str]: # Repository, configuration, split
     "`owner/name/split` or `owner/name/configuration/split`."
     parts = full_name.strip('/').split('/')
@@ -92,6 +96,7 @@ def from_hub(repo:str, config:str|None, split:str, **kwargs:Any)->Any:
     import datasets
     return datasets.load_dataset(repo, config, split=split, **kwargs)
 
+# %% ../../../nbs/xlm/05_sources.ipynb #100253e3
 def rows_of(full_name:str, **kwargs:Any)->Any:
     "Rows by name: made here for `decodelab/…`, else from the Hub."
     repo, config, split = parse_full_name(full_name)
@@ -112,6 +117,7 @@ READERS: dict[str, Callable[[Path], list[dict]]] = {
     'csv': table('csv'), 'parquet': table('parquet'), 'json': lambda path: json_lines(read_text(path)),
     'text': lambda path: [{'text': line} for line in read_text(path).split('\n') if line.strip()]}
 
+# %% ../../../nbs/xlm/05_sources.ipynb #daee1819
 def rows_of_files(ds_type:str, files:str|Path|Sequence[str|Path])->list[dict]:
     "Rows of one file or of several."
     if ds_type not in READERS: raise BadValue('ds_type', ds_type, READERS)

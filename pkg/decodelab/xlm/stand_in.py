@@ -26,7 +26,7 @@ NAMES: dict[str, tuple[str, ...]] = { # Module of xLM → modules here that hold
 PACKAGES_OF = {'': None} | {n.rpartition('.')[0]: None for n in NAMES if '.' in n}
 
 # %% auto #0
-__all__ = ['HERE', 'NAMES', 'PACKAGES_OF', 'Borrowed', 'Stand', 'real_xlm', 'stand_in']
+__all__ = ['HERE', 'NAMES', 'PACKAGES_OF', 'Borrowed', 'Stand', 'real_xlm', 'stand_in_for_xlm']
 
 # %% ../../../nbs/xlm/19_stand_in.ipynb #52f1323a
 class Borrowed(ModuleType):
@@ -43,6 +43,7 @@ class Borrowed(ModuleType):
                              + (f'. Did you mean {close!r}?' if close else
                              ': it has the part of xlm-core that models import; for the rest, pip install xlm-core'))
 
+# %% ../../../nbs/xlm/19_stand_in.ipynb #b24e7064
 class Stand:
     "Finds and makes the modules of `xlm`."
     def find_spec(self, fullname:str, path:Any=None, target:Any=None)->ModuleSpec|None:
@@ -66,7 +67,8 @@ def real_xlm(beside:Path|None=None)->ModuleSpec|None: # Its spec
     found = spec is not None and spec.origin is not None and Path(spec.origin).name=='__init__.py'
     return spec if found else None
 
-def stand_in(anyway:bool=False)->bool: # Whether `xlm` is now ours
+# %% ../../../nbs/xlm/19_stand_in.ipynb #b5c6534a
+def stand_in_for_xlm(anyway:bool=False)->bool: # Whether `xlm` is now ours
     "Answers to `import xlm` from now on, unless xlm-core is installed; `anyway`: in this process even then."
     if any(isinstance(f, Stand) for f in sys.meta_path): return True
     if not anyway and real_xlm(Path(__file__).parent.parent.parent) is not None: return False

@@ -83,6 +83,7 @@ def for_numbers(cls, vocab_size:int, # Words `0` to `vocab_size-1`
         raise BadValue('vocab_size', vocab_size, 'a whole number from 1')
     return cls([str(i) for i in range(vocab_size)], **kwargs)
 
+# %% ../../../nbs/xlm/01_tokenizers.ipynb #b831c079
 def from_txt(cls, txt_file:str|Path, **kwargs:Any)->SimpleSpaceTokenizer:
     "One word a line."
     return cls([line.strip() for line in read_text(Path(txt_file)).split('\n') if line.strip()], **kwargs)

@@ -36,6 +36,7 @@ def read_checkpoint(path:Path|str)->dict[str, Any]:
     if not isinstance(found, dict): raise DataError(f'{path} holds {type(found).__name__}, not a checkpoint')
     return found
 
+# %% ../../../nbs/xlm/15_weights.ipynb #b6ea5b4f
 def others(path:Path)->str:
     "Other checkpoints beside it."
     beside = sorted(p.name for p in path.parent.glob('*.ckpt') if p != path) if path.parent.is_dir() else []
@@ -46,6 +47,7 @@ def model_weights(found:Mapping[str, Any])->dict[str, torch.Tensor]:
     if 'state_dict' not in found: return dict(found)
     return {k.removeprefix('model.'): v for k,v in found['state_dict'].items() if k.startswith('model.')}
 
+# %% ../../../nbs/xlm/15_weights.ipynb #43cee26e
 def read_weights(path:Path|str)->dict[str, torch.Tensor]:
     "Weights from `.safetensors`, a checkpoint, or torch's own format."
     path = Path(path)
@@ -69,6 +71,7 @@ def fill(self, weights:Mapping[str, torch.Tensor], strict:bool=True, where:objec
     if wrong and (strict or shapes): raise ModelError(f'{where} do not fit this model: {"; ".join(wrong[:4])}')
     self.model.load_state_dict(dict(weights), strict=False)
 
+# %% ../../../nbs/xlm/15_weights.ipynb #4dc1d899
 def load_model_weights(self, path:Path|str, strict:bool=True)->None: self.fill(read_weights(path), strict, path)
 
 def extract_model_weights(self)->dict[str, torch.Tensor]:
@@ -96,6 +99,7 @@ def restore(self, found:Mapping[str, Any], apply_ema:bool=True, where:object='th
     restore_averages(averages, found['ema'])
     averages.swap_in()
 
+# %% ../../../nbs/xlm/15_weights.ipynb #47cbdf11
 def from_checkpoint(cls, checkpoint_path:Path|str, cfg:Any=None, tokenizer:Any=None, datamodule:Any=None,
                     apply_ema:bool=False, map_location:str='cpu', **kwargs:Any)->Harness:
     "A harness as a checkpoint describes it, or as `cfg` does, with its weights."
@@ -143,6 +147,7 @@ def save_shared(self, folder:Path|str)->Path: # The folder
     write_atomic(folder/CARD, json.dumps(dict(format=1, code=code_of(self.config)), indent=1)+'\n')
     return folder
 
+# %% ../../../nbs/xlm/15_weights.ipynb #0b10cd0b
 def read_shared(folder:Path|str)->DictConfig: # The configuration
     "What a shared folder holds; code that is another than it was is a warning that names the package."
     folder = Path(folder)

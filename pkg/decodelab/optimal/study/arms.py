@@ -45,14 +45,14 @@ def sample_share(q:torch.Tensor, log_q:torch.Tensor, other:torch.Tensor)->torch.
     return (-(2*other-log_q).masked_fill(q==0, -np.inf).logsumexp(-1)).exp().clamp(max=1)
 
 def measured(log_q:torch.Tensor, theta:torch.Tensor, t:torch.Tensor)->Tilted: # [B, V] each
-    "A distribution and its diagnostics between two models."
+    "A distribution and its diagnostics between two models, all of them log-probabilities."
     import torch
     q = log_q.exp()
-    lost = [torch.where(q==0, other.exp(), 0.).sum(-1) for other in (theta, t)]
-    ess = [sample_share(q, log_q, other) for other in (theta, t)]
-    none = torch.full_like(lost[0], torch.nan)
-    return Tilted(log_q, none, none, none.bool() & False, *ess, ess[0]/ess[1], divergence(q, log_q, theta),
-                  divergence(q, log_q, t), none, *lost, none*0)
+    lost_theta, lost_t = (torch.where(q==0, other.exp(), 0.).sum(-1) for other in (theta, t))
+    ess_theta, ess_t = (sample_share(q, log_q, other) for other in (theta, t))
+    none, zero = torch.full_like(lost_t, torch.nan), torch.zeros_like(lost_t)
+    return Tilted(log_q, none, none, zero.bool(), ess_theta, ess_t, ess_theta/ess_t, divergence(q, log_q, theta),
+                  divergence(q, log_q, t), none, lost_theta, lost_t, zero, zero, zero)
 
 # %% ../../../../nbs/optimal/study/01_arms.ipynb #5adbcfa0
 @dataclass(frozen=True)
@@ -61,9 +61,10 @@ class Blend(Mix):
     law: Law = linear(.5)
     def tilted_rows(self, theta:Any, t:Any, first:Any=None)->Tilted:
         "What is drawn at each row, tempered first."
-        rows = ((rows.double()/(self.temperature or 1.)).log_softmax(-1) for rows in (theta, t))
-        theta, t = rows
-        return measured(self.law(theta, t), theta, t)
+        theta, t = (rows.double()/(self.temperature or 1.) for rows in (theta, t))
+        whole_theta, whole_t = theta.logsumexp(-1), t.logsumexp(-1)
+        theta, t = theta-whole_theta[:,None], t-whole_t[:,None]
+        return replace(measured(self.law(theta, t), theta, t), whole_theta=whole_theta, whole_t=whole_t)
 
 # %% ../../../../nbs/optimal/study/01_arms.ipynb #ae07cbde
 @dataclass(frozen=True)

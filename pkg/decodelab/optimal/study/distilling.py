@@ -147,7 +147,7 @@ class Distillation:
     def student(self)->Any:
         "The student before it learns."
         import torch
-        model = load(self.p.model_theta)
+        model: Any = load(self.p.model_theta)
         with torch.no_grad():
             for weights in model.model.parameters():
                 if self.p.distil_levels and weights.ndim==2: weights.copy_(rounded(weights, self.p.distil_levels))

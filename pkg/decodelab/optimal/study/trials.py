@@ -74,10 +74,11 @@ def record_of(arm:Arm, q:Question, i:int, out:SamplingOutput, right:bool)->dict[
     kept = dict(id=q.id, arm=arm.name, text=out.generated_texts[i], finish=out.finish[i], tokens=n, right=right,
                 kl_theta=float(one['kl_theta'].sum()), kl_t=float(one['kl_t'].sum()),
                 ess_theta=float(one['ess_theta'].sum()), ess_t=float(one['ess_t'].sum()),
-                log_weight_t=float(one['log_weight_t'].sum()), clipped=0, raw=[], alpha=[])
+                log_weight_t=float(one['log_weight_t'].sum()), clipped=0, raw_sum=0., alpha_sum=0., raw=[])
     if arm.family not in ('method', 'free'): return kept
-    numbers = dict(raw=one['raw_alpha'].round(4).tolist(), alpha=one['alpha'].round(4).tolist())
-    return kept | dict(clipped=int(one['clipped'].sum())) | (numbers if arm.family=='method' else {})
+    along = dict(raw=one['raw_alpha'].round(4).tolist()) if arm.family=='method' else {}
+    sums = dict(raw_sum=float(one['raw_alpha'].sum()), alpha_sum=float(one['alpha'].sum()))
+    return kept | dict(clipped=int(one['clipped'].sum())) | sums | along
 
 @patch
 def run(self:Trials, arm:Arm, questions:Sequence[Question])->list[dict]:
