@@ -314,8 +314,9 @@ def pick(traces:Sequence[dict])->list[dict]:
              lambda t: t['group']=='unanswerable',
              lambda t: not t['correct'][-1] and t['group']!='unanswerable')
     short = sorted((t for t in traces if len(t['tokens']) <= 19), key=lambda t: t['id'])
-    chosen = [next(filter(kind, short), None) for kind in kinds]
-    return [t for t in chosen if t] or list(traces[:3])
+    chosen = [t for kind in kinds if (t := next(filter(kind, short), None))]
+    rest = [t for t in short if t not in chosen]
+    return chosen + rest[:max(0, 3-len(chosen))] or list(traces[:3])
 
 # %% ../../../../nbs/eig/study/02_report.ipynb #757f127d
 def caveats(m:dict, p)->str:
