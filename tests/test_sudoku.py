@@ -31,7 +31,8 @@ def test_puzzles_have_one_solution_and_keep_it_under_variants(side, givens):
             assert givens is None or q.givens==givens
 
 @pytest.mark.parametrize('change', [lambda a: (*a[1:], a[0]), lambda a: a[:-1], lambda a: (0, *a[1:]),
-                                    lambda a: (a[1], a[0], *a[2:]), lambda a: (10, *a[1:]), lambda a: (-1, *a[1:]), lambda a: ()])
+                                    lambda a: (a[1], a[0], *a[2:]), lambda a: (10, *a[1:]),
+                                    lambda a: (-1, *a[1:]), lambda a: ()])
 def test_what_is_wrong_is_wrong(change):
     wrong = change(SOLVED)
     assert not is_solution(EULER, wrong)

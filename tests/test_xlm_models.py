@@ -337,7 +337,8 @@ def test_blocks_are_sampled_from_the_models_distribution(block):
 def test_cached_is_uncached_with_half_the_calls_or_fewer():
     net = net_of(MDLMModel)
     asked = MDLMSeq2SeqPredCollator(TOK)([dict(prompt_ids=[7, 8, 9])])
-    a, b = (MDLMPredictor(TOK, net, max_steps=64, max_length=24, seed=5, cached=c).predict(asked) for c in (True, False))
+    way = dict(max_steps=64, max_length=24, seed=5)
+    a, b = (MDLMPredictor(TOK, net, cached=c, **way).predict(asked) for c in (True, False))
     assert (a['ids']==b['ids']).all() and (a['order']==b['order']).all()
     assert b['calls']==64 and a['calls'] <= 32, a['calls']
 
@@ -345,7 +346,8 @@ def test_masks_go_at_the_rate_of_the_clock():
     "1,000 steps: after 25 of them 2.5 % of 1,024 tokens are written, not all."
     from decodelab.xlm.unmasking import ancestral
     flat = torch.full((TOK.full_vocab_size,), 1/8).log()
-    out = ancestral(lambda x, rows: flat.expand(*x.shape, -1), torch.full((1, 1024), TOK.mask_token_id), TOK.mask_token_id, 1000,
+    masks = torch.full((1, 1024), TOK.mask_token_id)
+    out = ancestral(lambda x, rows: flat.expand(*x.shape, -1), masks, TOK.mask_token_id, 1000,
                     generator=torch.Generator().manual_seed(0))
     early = (out.order < 25).float().mean().item()
     assert abs(early-.025) < 4*(.025*.975/1024)**.5
@@ -597,7 +599,8 @@ def test_packed_rows_cost_what_their_texts_cost_alone(name):
         assert torch.isfinite(out['loss']) and (name=='mlm' or out['tokens'].sum()==sum(map(len, texts))+len(texts))
 
 @pytest.mark.parametrize('name,extra', [('mlm', {}), ('mlm', dict(confidence='maskgit', max_steps=3, temperature=1.)),
-    ('mlm', dict(threshold=.3)), ('mdlm', {}), ('mdlm', dict(confidence='margin')), ('mdlm', dict(block=2)), ('flexmdm', {})])
+    ('mlm', dict(threshold=.3)), ('mdlm', {}), ('mdlm', dict(confidence='margin')), ('mdlm', dict(block=2)),
+    ('flexmdm', {})])
 def test_no_mask_is_ever_written(name, extra):
     "By networks that would love to."
     kinds = dict(mlm=(MLMModel, MLMPredictor, MLMSeq2SeqPredCollator),
