@@ -4,7 +4,6 @@ import numpy as np, pytest, torch
 from scipy.stats import chisquare
 from decodelab.backends import Sampling
 from decodelab.backends.toy import Toy
-from decodelab.core.errors import ModelError
 from decodelab.evaluation.conformance import questions
 from decodelab.optimal import OptimalSamplingModel
 
