@@ -71,7 +71,7 @@ def test_replay_equals_live_whatever_a_step_is(kind):
         assert [[t.cost.reasoning, t.cost.forecast, t.cost.probe] for t in thoughts]==replayed, name
 
 def ask(backend, **given):
-    names = ('instruction', 'examples', 'cue', 'step', 'delimiters')
+    names = ('instruction', 'examples', 'cue', 'step', 'delimiters', 'answer', 'data')
     return frame_of(backend, SimpleNamespace(**dict.fromkeys(names) | given))
 
 def test_the_defaults_are_the_models_own(student):

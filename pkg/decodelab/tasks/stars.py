@@ -235,7 +235,7 @@ def star_data(task:StarTask|str, seed:int=42, sizes:Mapping[str,int]=SIZES)->Sta
     rng = np.random.default_rng([seed, 0])
     test, validation = (draw_graphs(task, sizes[split], rng) for split in ('test', 'validation'))
     avoid, parts, again, chunk = Avoid.of(validation, test), [], np.zeros(2, int), 0
-    while sum(map(len, parts)) < sizes['train']:
+    while sum(len(part) for part in parts) < sizes['train']:
         graphs, same, alike = drawn_apart(task, np.random.default_rng([seed, 1, chunk]), avoid)
         parts, again, chunk = [*parts, graphs], again+[same, alike], chunk+1
     train = joined(parts)[:sizes['train']] if parts else validation[:0]

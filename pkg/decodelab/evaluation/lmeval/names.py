@@ -25,7 +25,7 @@ FILTERS = {'json_field': 'JsonField', 'schema_field': 'JsonField'}
 METRICS = ('json_validity', 'schema_validity')
 MODEL_ARGUMENTS = (
     'backend', 'pretrained', 'model', 'model_path', 'max_length', 'max_gen_toks', 'add_bos_token', 'prefix_token_id',
-    'answer', 'chunk', 'rows', 'think_end_token', 'enable_thinking', 'chat_template_args', 'batch_size',
+    'chunk', 'rows', 'think_end_token', 'answer', 'enable_thinking', 'chat_template_args', 'batch_size',
     'max_batch_size', 'device')
 
 # %% ../../../../nbs/evaluation/lmeval/00_names.ipynb #a3d6df31
