@@ -17,7 +17,8 @@ def lm():
 def logits():
     "Next-token log-probabilities of both, by Transformers alone."
     from transformers import AutoModelForCausalLM
-    models = [AutoModelForCausalLM.from_pretrained(MODELS/name, dtype=torch.float32).eval() for name in ('student', 'teacher')]
+    read = AutoModelForCausalLM.from_pretrained
+    models = [read(MODELS/name, dtype=torch.float32).eval() for name in ('student', 'teacher')]
     def of(ids):
         with torch.no_grad(): return [m(torch.tensor([ids])).logits[0].double().log_softmax(-1) for m in models]
     return of
@@ -35,7 +36,8 @@ def ask(kind, *arguments):
     from lm_eval.api.instance import Instance
     return Instance(kind, {}, arguments, 0)
 
-PAIRS = [('<|question|>3+4=', '7'), ('<|question|>1+2*3=?<think>', 'a1+2=3'), ('2+2=', '4 is'), ('', 'abc'), ('é', '日本')]
+PAIRS = [('<|question|>3+4=', '7'), ('<|question|>1+2*3=?<think>', 'a1+2=3'), ('2+2=', '4 is'), ('', 'abc'),
+         ('é', '日本')]
 
 def by_hand(lm, logits, context, ids):
     "Sum of log q over ids, and whether each is the most probable."
@@ -61,7 +63,8 @@ def test_greedy_texts_are_the_most_probable_tokens(lm, logits):
     for context,text in zip(contexts, lm.generate_until(asked, disable_tqdm=True)):
         ids, alphas = list(lm.tok_encode(context)), []
         start = len(ids)
-        while len(ids)-start < 8 and '\n' not in lm.model.decode(ids[start:]) and not set(ids[start:]) & set(lm.model.eos_ids):
+        while len(ids)-start < 8 and '\n' not in lm.model.decode(ids[start:]):
+            if set(ids[start:]) & set(lm.model.eos_ids): break
             log_q, alpha = balanced(*(x[-1] for x in logits(ids)))
             ids.append(int(log_q.argmax()))
             alphas.append(alpha)
@@ -73,9 +76,11 @@ def test_greedy_texts_are_the_most_probable_tokens(lm, logits):
 
 def test_a_task_through_lm_evals_command(command, tmp_path):
     "As typed: two models, a method, drafts; results say what was mixed, samples what α was."
-    args = 'model_theta=reference:student,model_t=reference:teacher,alpha_method=ess_balance,alpha_min=0.2,draft_tokens=auto'
+    models = 'model_theta=reference:student,model_t=reference:teacher'
+    args = f'{models},alpha_method=ess_balance,alpha_min=0.2,draft_tokens=auto'
     command('decodelab-eval', 'run', '--model', 'optimal_sampling', '--model_args', args, '--device', 'cpu', '--tasks',
-            'local_generate,local_choices', '--include_path', TASKS, '--limit', 4, '--output_path', tmp_path, '--log_samples', timeout=300)
+            'local_generate,local_choices', '--include_path', TASKS, '--limit', 4, '--output_path', tmp_path,
+            '--log_samples', timeout=300)
     results, = tmp_path.rglob('results_*.json')
     found = json.loads(results.read_text())
     mixed = found['config']['decodelab_optimal']
@@ -86,7 +91,8 @@ def test_a_task_through_lm_evals_command(command, tmp_path):
     assert len(first['trace'][0]['alpha'])==first['trace'][0]['tokens']['total']
 
 def test_a_schema_and_a_stopping_rule_run_on_a_pair(lm):
-    schema = json.dumps(dict(type='object', properties=dict(n=dict(type='integer')), required=['n'], additionalProperties=False))
+    schema = json.dumps(dict(type='object', properties=dict(n=dict(type='integer')), required=['n'],
+                             additionalProperties=False))
     gen = dict(max_gen_toks=24, response_schema=schema)
     text, = lm.generate_until([ask('generate_until', '<|question|>1+2=', gen)], disable_tqdm=True)
     if text.trace['status']=='valid': assert isinstance(json.loads(text)['n'], int)
@@ -103,7 +109,8 @@ def test_a_schema_and_a_stopping_rule_run_on_a_pair(lm):
     (dict(model_theta='reference:student', alpha_min=.9, alpha_max=.2), 'alpha_min'),
     (dict(model_theta='reference:student', nonsense=1), 'nonsense'),
     (dict(model_theta='reference:student', max_length=1<<30), 'max_length'),
-    (dict(model_theta='no/such/folder'), 'no such folder'), (dict(model_theta='reference:studnet'), "Did you mean 'student'"),
+    (dict(model_theta='no/such/folder'), 'no such folder'),
+    (dict(model_theta='reference:studnet'), "Did you mean 'student'"),
     (dict(model_theta='reference:student', draft_tokens='many'), 'draft_tokens')])
 def test_bad_arguments_are_one_error(given, words):
     from decodelab.evaluation.lmeval.optimal_sampling import OptimalSamplingLM

@@ -4,7 +4,6 @@ import numpy as np, pytest, torch
 from scipy.stats import chisquare
 from decodelab.backends import Sampling
 from decodelab.backends.toy import Toy
-from decodelab.core.errors import ModelError
 from decodelab.evaluation.conformance import questions
 from decodelab.optimal import OptimalSamplingModel
 
@@ -38,7 +37,7 @@ def test_stopping_rules_run_on_a_pair(student, twin, rule):
     from decodelab.eig.stopping.forcing import scale
     texts = ['3+4*2=?', '1+2+3=?']
     alone, both = (scale(model, texts, rule, EIGParameters(mc_samples=2), max_tokens=48) for model in (student, twin))
-    for a,b in zip(sum(alone, []), sum(both, [])): assert (a.text, a.cause)==(b.text, b.cause)
+    for a,b in zip(alone[0], both[0]): assert (a.ids, a.answer, a.cause)==(b.ids, b.answer, b.cause)
 
 def test_exact_samples_follow_q_star_given_the_language():
     "Against q* on all texts of the language, renormalised; the mask alone is something else."
@@ -54,8 +53,8 @@ def test_exact_samples_follow_q_star_given_the_language():
     assert sum(counts)==3000 and chisquare(counts, shares*3000).pvalue > 1e-3
     assert drawn.mass[1] <= np.exp(logs).sum()+1e-6 and drawn.bound >= np.exp(logs).sum()-1e-6
 
-SCHEMA = dict(type='object', properties=dict(sure=dict(type='boolean'), n=dict(enum=[1, 2, 30])), required=['sure', 'n'],
-              additionalProperties=False)
+SCHEMA = dict(type='object', properties=dict(sure=dict(type='boolean'), n=dict(enum=[1, 2, 30])),
+              required=['sure', 'n'], additionalProperties=False)
 
 def test_fields_and_documents_of_a_pair(student, twin, pair):
     from decodelab.schema import compile, constrain, exact, fields
@@ -64,7 +63,7 @@ def test_fields_and_documents_of_a_pair(student, twin, pair):
     sampling = Sampling(max_tokens=40, seed=1, constraint=constrain(pair, language))
     a, b = (model.sample([prompt], sampling)[0][0] for model in (student, twin))
     assert a.ids==b.ids and np.allclose(a.notes['kept'], b.notes['kept'], atol=1e-4)
-    mine, theirs = fields(twin, language, prompt, b), fields(student, language, prompt, a)
+    mine, theirs = fields(twin, prompt, b, language), fields(student, prompt, a, language)
     assert [f.pointer for f in mine]==[f.pointer for f in theirs]
     for x,y in zip(mine, theirs): assert x.held==pytest.approx(y.held, abs=1e-3)
     drafted = OptimalSamplingModel(student, pair.t, draft_tokens=3)

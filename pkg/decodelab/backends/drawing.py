@@ -213,7 +213,7 @@ def draw(logp:torch.Tensor, # [B, V]
     import torch
     if plan.temperature==0: return logp.argmax(-1)
     if logp.device.type!='cpu': return invert(filtered(logp, plan), u)
-    if logp.shape[1] < BLOCK and weighed(plan):
+    if logp.shape[1] < BLOCK and plan.top_p==1 and not plan.top_k and not plan.min_p:
         return torch.from_numpy(draw_short(logp.detach().numpy(), u, plan.temperature))
     known = plan.temperature==1 and plan.top_p < 1 and not plan.top_k
     some = sure_nuclei(logp, plan.top_p) if known else [None]*len(logp)

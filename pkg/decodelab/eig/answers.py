@@ -154,7 +154,8 @@ def _canonical(formula)->str|None:
 
 # %% ../../../nbs/eig/01_answers.ipynb #813c2daa
 _QUOTES = ' *"\'`“”'
-_STATEMENT = re.compile(r'^(?:(?:the )?(?:final )?answer(?: is|:):?|it[\'’]?s |it is |(?:option|choice)(?= \(?[a-z]\)?$))')
+_STATEMENT = re.compile(r'^(?:(?:the )?(?:final )?answer(?: is|:):?|it[\'’]?s |it is '
+                        r'|(?:option|choice)(?= \(?[a-z]\)?$))')
 
 _ABOUT = re.compile(r'^(?:(?:about|around|roughly|approximately|approx\.?|\\approx)\s*|≈ )(?=[-+.\d\\$€£])')
 
@@ -271,7 +272,7 @@ class Rest:
     walks: int = 0
     most: float = 0. # Mass that it has at most
     owner: np.ndarray = field(default_factory=lambda: np.zeros(0, int)) # [n] number of the walk
-    weights: np.ndarray = field(default_factory=lambda: np.zeros(0)) # [n] a walk's sum is an unbiased estimate of the mass
+    weights: np.ndarray = field(default_factory=lambda: np.zeros(0)) # [n] a walk's sum estimates the mass, unbiased
     logprobs: np.ndarray = field(default_factory=lambda: np.zeros(0)) # [n] of each answer that was met, nats
     texts: tuple[str,...] = ()
     usual: np.ndarray = field(default_factory=lambda: np.zeros(0, bool)) # [n] cut into tokens as its text usually is

@@ -252,7 +252,8 @@ def key(self:AnswerPosteriorEstimator, ids:Ids)->Ids:
 def union(self:AnswerPosteriorEstimator, looks:Sequence[tuple[Posterior|None, dict[Ids,float]]])->list[Ids]:
     "Answers, by their keys, that weigh something at one of several places."
     weighs = lambda belief, logprob: belief is not None and logprob >= np.log(NOTABLE*belief.coverage)
-    return list(dict.fromkeys(ids for belief,known in looks for ids,logprob in known.items() if weighs(belief, logprob)))
+    return list(dict.fromkeys(ids for belief,known in looks for ids,logprob in known.items()
+                              if weighs(belief, logprob)))
 
 @patch
 def on(self:AnswerPosteriorEstimator, support:Sequence[Ids], # Keys

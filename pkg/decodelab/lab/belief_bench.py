@@ -124,7 +124,8 @@ def report_beliefs(backend:Backend, questions:Sequence[Question], data:str='', a
             before += lumped_entropies(backend, frame, states[:1])
         if tell: tell(min(i+together, len(questions)), len(questions))
     rows = [summary(size, [c for c in seen if c.size==size]) for size in sizes]
-    yield f'{backend.name}, answers of {frame.language.name}, {len(questions)} questions, deep search of {deep} prefixes'
+    held = frame.language.name
+    yield f'{backend.name}, answers of {held}, {len(questions)} questions, deep search of {deep} prefixes'
     yield markdown_table(rows[0], [row.values() for row in rows])
     first = [c for c in seen if c.size==sizes[0]]
     yield (f'entropy with the rest lumped into one outcome, eight free texts (smallest – median – largest): '

@@ -337,7 +337,8 @@ def bench_schema(backends, rows, shapes, tokens, rounds, peer_python, peers, val
 # %% ../../../nbs/lab/09_cli.ipynb #be11ef01
 @bench.command('belief')
 @_backend
-@click.option('--data', default=None, help='A JSONL file of questions and answers; word problems made on the spot otherwise.')
+@click.option('--data', default=None,
+              help='A JSONL file of questions and answers; word problems made on the spot otherwise.')
 @click.option('--answer', default=None, help='What an answer may be; by default as the data say.')
 @click.option('-n', '--n', default=8, show_default=True, type=click.IntRange(1), help='Questions.')
 @click.option('--boundaries', default=2, show_default=True, type=click.IntRange(1), help='States of each thought.')
@@ -362,7 +363,8 @@ def bench_belief(backend, data, answer, n, boundaries, sizes, deep, max_tokens):
 @click.option('--tokens', 'lengths', multiple=True, default=(100, 500, 2000, 8000), show_default=True,
               type=click.IntRange(1), help='Of reasoning; may be given many times.')
 @click.option('--rounds', default=3, show_default=True, type=click.IntRange(1), help='Decisions at each length.')
-@click.option('--answer', default='number', show_default=True, help='What an answer may be, where the model says nothing.')
+@click.option('--answer', default='number', show_default=True,
+              help='What an answer may be, where the model says nothing.')
 def bench_decision(backend, lengths, rounds, answer):
     "Time of one decision as a thought grows, inside the model's own passes and around them."
     name = checked(backend)

@@ -177,7 +177,8 @@ def payload(run:Run)->dict:
     tosses = [{k: rule['tossed'][i] for k,rule in enumerate(done) if 'tossed' in rule} for i in range(len(traces))]
     questions = [thought(t, live.get(t['id']), list(s), **step) | dict(tossed=toss)
                  for t,s,toss in zip(traces, stops, tosses)]
-    return dict(facts=facts(run, len(traces), len(found.get('full', [])), answer), lam=p.get('lambda_cost', FLOOR), floor=FLOOR,
+    return dict(facts=facts(run, len(traces), len(found.get('full', [])), answer),
+                lam=p.get('lambda_cost', FLOOR), floor=FLOOR,
                 top=float(np.ceil(100*top)/100), rules=named, missing=missing, questions=questions)
 
 # %% ../../../nbs/lab/08_watch.ipynb #defb8562

@@ -12,6 +12,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "log_mass", "compared", "in_the_middle", "check_rows", "excess", "refined", "Sums", "weights_at", "sums_at",
         "Moments", "moments", "log_z_of", "Wanted", "Solved", "clipped", "unequal", "root", "pulls", "kl_symmetry",
         "sample_size_ratio", "ess_balance", "entropies", "share", "entropy_ratio", "reverse_kl_symmetry", "fixed",
-        "promising", "highest", "summit", "greatest_entropy", "Tilt", "teacher_support", "Tilted", "sizes", "tilted",
-        "q_star", "joined", "tilt_rows"],
+        "promising", "highest", "summit", "greatest_entropy", "Tilt", "teacher_support", "Tilted", "told", "sizes",
+        "tilted", "q_star", "joined", "tilt_rows"],
 })

@@ -20,8 +20,8 @@ __all__ = ['Rows', 'NEAR', 'alpha_methods', 'STEP', 'LEFT', 'SAME', 'MOST', 'Cur
            'compared', 'in_the_middle', 'check_rows', 'excess', 'refined', 'Sums', 'weights_at', 'sums_at', 'Moments',
            'moments', 'log_z_of', 'Wanted', 'Solved', 'clipped', 'unequal', 'root', 'pulls', 'kl_symmetry',
            'sample_size_ratio', 'ess_balance', 'entropies', 'share', 'entropy_ratio', 'reverse_kl_symmetry', 'fixed',
-           'promising', 'highest', 'summit', 'greatest_entropy', 'Tilt', 'teacher_support', 'Tilted', 'sizes', 'tilted',
-           'q_star', 'joined', 'tilt_rows']
+           'promising', 'highest', 'summit', 'greatest_entropy', 'Tilt', 'teacher_support', 'Tilted', 'told', 'sizes',
+           'tilted', 'q_star', 'joined', 'tilt_rows']
 
 # %% ../../../nbs/maths/02_tilt.ipynb #55aa054c
 class NoCommonToken(ModelError):
@@ -460,6 +460,12 @@ class Tilted:
     def clipped(self)->torch.Tensor: return self.numbers[_PLACE['clipped']] > 0
     @property
     def kl_diff(self)->torch.Tensor: return self.kl_theta-self.kl_t
+
+def told(log_q:torch.Tensor, **known:torch.Tensor)->Tilted:
+    "A distribution and those numbers that are known of it; NaN where one is not."
+    import torch
+    unknown = torch.full((len(log_q),), torch.nan, dtype=torch.float64)
+    return Tilted(log_q, torch.stack([known.get(name, unknown).double().cpu() for name in NUMBERS]))
 
 # %% ../../../nbs/maths/02_tilt.ipynb #f87c336d
 def sizes(p:Pair, alpha:np.ndarray, weights:Rows)->np.ndarray: # [2, B]

@@ -22,12 +22,12 @@ from ..core.files import digest
 from ..maths.tilt import Tilt
 from .loading import open_pair
 from .output import SamplingOutput, Tally, output
-from .rounds import Keep, Pace, Row, Rule, Way, run, sample_of
+from .rounds import Keep, Pace, Row, Rule, Way, check_drafts, run, sample_of
 from .sessions import Mix, PairSession
 from .vocabularies import teacher_prompt, vocabulary
 
 # %% auto #0
-__all__ = ['TEXT', 'AT_ONCE', 'Prompt', 'OptimalSamplingModel', 'prompt_ids', 'replace_limit', 'check_drafts', 'fitting']
+__all__ = ['TEXT', 'AT_ONCE', 'Prompt', 'OptimalSamplingModel', 'prompt_ids', 'replace_limit', 'fitting']
 
 # %% ../../../nbs/optimal/05_model.ipynb #77c0b44f
 class OptimalSamplingModel:
@@ -124,7 +124,7 @@ def rows_at_once(self:OptimalSamplingModel, longest:int)->int:
 @patch
 @contextmanager
 def remembering(self:OptimalSamplingModel)->Iterator[None]:
-    "Both models keep the states of what was run; with drafts they do not: remembered states take blocks token by token."
+    "Both models keep the states of what was run; not with drafts, for remembered states take blocks token by token."
     with ExitStack() as stack:
         models = {id(m): m for m in (self.theta, self.t)} if not self.draft_tokens else {}
         for model in models.values(): stack.enter_context(model.remembering())
@@ -186,8 +186,8 @@ def row_for(self:OptimalSamplingModel, i:int, prompt:Ids, plan:Sampling, number:
 @patch
 def running(self:OptimalSamplingModel, rows:Sequence[Row])->Iterator[list[Row]]:
     "Decode rows that are drawn alike, round after round."
-    at_once = self.batch(rows, None)
-    return run(self, rows, Way(rows[0].job.plan, self.draft_rule), self.pace(self.draft_tokens, self.draft_rule), at_once)
+    way, pace = Way(rows[0].job.plan, self.draft_rule), self.pace(self.draft_tokens, self.draft_rule)
+    return run(self, rows, way, pace, self.batch(rows, None))
 
 @patch
 def stream(self:OptimalSamplingModel, prompt:Ids, sampling:Sampling)->Generator[str, None, Sample]:
@@ -337,14 +337,6 @@ def replace_limit(job:Any, limit:int)->Any:
     "The same job with another limit."
     job.limit = limit
     return job
-
-def check_drafts(tokens:Any, rule:Any)->None:
-    "How many tokens are drafted, by which rule."
-    if rule not in ('shared', 'residual'): raise BadValue('draft_rule', rule, ('shared', 'residual'))
-    if tokens!='auto' and (not isinstance(tokens, int) or isinstance(tokens, bool) or not 0 <= tokens <= 64):
-        raise BadValue('draft_tokens', tokens, "0 to 64, or 'auto'")
-    if tokens=='auto' and rule=='residual':
-        raise BadValue('draft_tokens', 'auto', 'a number, with the residual rule', 'Its texts depend on it.')
 
 @patch
 def pace(self:OptimalSamplingModel, draft_tokens:int|str, rule:str)->Pace:

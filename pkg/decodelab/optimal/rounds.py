@@ -15,6 +15,7 @@ import torch
 from ..backends.contract import Ids, Sample, Sampling, Usage
 from ..backends.decoding import Job, filled, set_bits, torch_of, width
 from ..backends.drawing import draw, draw_under, filtered, invert, masked, masked_there, uniforms
+from ..core.errors import BadValue
 from ..maths.tilt import NUMBERS, Tilted
 from .sessions import Mix, PairSession
 from .vocabularies import student_rows
@@ -23,8 +24,8 @@ from .vocabularies import student_rows
 __all__ = ['MEASURES', 'NOTES', 'Rule', 'END', 'NONE', 'TOGETHER', 'Found', 'LONGEST', 'Row', 'Keep', 'sample_of', 'picked',
            'Languages', 'languages', 'Drawn', 'draw_rows', 'masked_rows', 'Way', 'Draft', 'numbers', 'placed', 'drafts',
            'forced', 'along', 'forced_bits', 'judge', 'residual', 'decided', 'log_drawn', 'noted', 'one_round',
-           'settle', 'cut', 'flat', 'decide', 'found_at', 'take', 'keep_rows', 'Pace', 'paced_round', 'Opens',
-           'texts_so_far', 'run', 'go_on']
+           'settle', 'cut', 'flat', 'decide', 'found_at', 'take', 'keep_rows', 'Pace', 'check_drafts', 'paced_round',
+           'Opens', 'texts_so_far', 'run', 'go_on']
 
 # %% ../../../nbs/optimal/02_rounds.ipynb #3ffa8f48
 MEASURES = tuple(NUMBERS)[:list(NUMBERS).index('steps')]
@@ -269,7 +270,7 @@ def settle(mix:Mix, rows:Sequence[Row], way:Way, draft:Draft, theirs:torch.Tenso
     for i in range(0, places, wide):
         part = slice(i, min(i+wide, places))
         some = going if len(going) < len(rows) else slice(None)
-        agree = decide(mix, [rows[r] for r in going], way, cut(draft, some, part), theirs[some,part])
+        agree = decide(mix, [rows[int(r)] for r in going], way, cut(draft, some, part), theirs[some,part])
         going = going[agree]
         if not len(going): return
 
@@ -365,6 +366,15 @@ class Pace:
         if self.fixed is not None: return self.fixed
         if len(self.student) < 4 or len(self.teacher) < 2: return (4, 0, 4, 2)[len(self.lengths)%4]
         return max(range(LONGEST+1), key=self.gain)
+
+# %% ../../../nbs/optimal/02_rounds.ipynb #7e409b48
+def check_drafts(tokens:Any, rule:Any)->None:
+    "How many tokens are drafted, by which rule."
+    if rule not in ('shared', 'residual'): raise BadValue('draft_rule', rule, ('shared', 'residual'))
+    if tokens!='auto' and (not isinstance(tokens, int) or isinstance(tokens, bool) or not 0 <= tokens <= 64):
+        raise BadValue('draft_tokens', tokens, "0 to 64, or 'auto'")
+    if tokens=='auto' and rule=='residual':
+        raise BadValue('draft_tokens', 'auto', 'a number, with the residual rule', 'Its texts depend on it.')
 
 # %% ../../../nbs/optimal/02_rounds.ipynb #ee97da95
 def paced_round(session:PairSession, rows:Sequence[Row], way:Way, pace:Pace, pending:Sequence[int]|None)->None:

@@ -55,7 +55,8 @@ def generator(spec:str, # `<name>` or `<name>:<options>`
         if hasattr(chosen, 'validate'): chosen.validate()
         return make(chosen)
 
-UNREAD = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, SyntaxError, TypeError, ValueError)
+UNREAD = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, SyntaxError, TypeError,
+          ValueError)
 
 @contextmanager
 def _refusals(spec:str)->Iterator[None]:

@@ -234,10 +234,10 @@ def star_data(task:StarTask|str, seed:int=42, sizes:Mapping[str,int]=SIZES)->Sta
     if wrong := sorted(set(sizes) ^ set(SIZES)): raise BadValue('split', wrong[0], SIZES)
     rng = np.random.default_rng([seed, 0])
     test, validation = (draw_graphs(task, sizes[split], rng) for split in ('test', 'validation'))
-    avoid, parts, again, chunk = Avoid.of(validation, test), [], np.zeros(2, int), 0
-    while sum(map(len, parts)) < sizes['train']:
+    avoid, parts, again, chunk, have = Avoid.of(validation, test), [], np.zeros(2, int), 0, 0
+    while have < sizes['train']:
         graphs, same, alike = drawn_apart(task, np.random.default_rng([seed, 1, chunk]), avoid)
-        parts, again, chunk = [*parts, graphs], again+[same, alike], chunk+1
+        parts, again, chunk, have = [*parts, graphs], again+[same, alike], chunk+1, have+len(graphs)
     train = joined(parts)[:sizes['train']] if parts else validation[:0]
     counts = dict(same=int(again[0]), up_to_relabelling=int(again[1]))
     return StarData(task, seed, train, validation, test, counts)

@@ -82,8 +82,8 @@ class Puzzle:
     @property
     def givens(self)->int: return sum(v > 0 for v in self.puzzle)
     def __str__(self)->str:
-        side = side_of(self.puzzle)
-        return '\n'.join(' '.join('.' if not v else str(v) for v in self.puzzle[i:i+side]) for i in range(0, side*side, side))
+        side, shown = side_of(self.puzzle), ['.' if not v else str(v) for v in self.puzzle]
+        return '\n'.join(' '.join(shown[i:i+side]) for i in range(0, side*side, side))
 
 def draw_puzzle(rng:random.Random, side:int=9, givens:int|None=None)->Puzzle: # `None`: as few as this order allows
     "One puzzle; with `givens` it stops there, if it gets there."

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from ..core.errors import BadValue, DecodelabError, needs
-from .discovery import Found, commands_of, discover, groups_of, listing, make_importable
+from .discovery import HERE, Found, commands_of, discover, groups_of, listing, make_importable
 
 BUILT_IN = ('train', 'eval', 'generate', 'prepare_data', 'extract_checkpoint', 'push_to_hub', 'name',
             'print_predictor_params')
@@ -18,8 +18,8 @@ BUILT_IN = ('train', 'eval', 'generate', 'prepare_data', 'extract_checkpoint', '
 __all__ = ['BUILT_IN', 'CONFIGS', 'USAGE', 'NOISE', 'choices', 'usage', 'read_environment', 'job_of', 'job', 'run', 'outcome',
            'quiet', 'with_hydra', 'warn', 'command', 'main']
 
-# %% ../../../nbs/xlm/30_commands.ipynb #4b253c38
-CONFIGS = Path(__file__).parent/'configs' if '__file__' in globals() else Path('pkg/decodelab/xlm/configs').resolve()
+# %% ../../../nbs/xlm/30_commands.ipynb #6db6810b
+CONFIGS = HERE/'configs'
 USAGE = """xlm: train, evaluate and decode language models that are not left-to-right
 
   xlm job_type=JOB [experiment=NAME] [debug=overfit] [KEY=VALUE ...]

@@ -17,10 +17,10 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from ..core.errors import BadValue, DecodelabError, ModelError, nearest
-from .discovery import Found
+from .discovery import HERE, Found
 from .resolvers import as_written, register_resolvers
 
-CONFIGS = Path(__file__).parent/'configs' if '__file__' in globals() else Path('pkg/decodelab/xlm/configs').resolve()
+CONFIGS = HERE/'configs'
 
 # %% auto #0
 __all__ = ['CONFIGS', 'ModelSearchPath', 'ready', 'composed', 'problems_of', 'keys_of', 'nearest_key', 'without_key',

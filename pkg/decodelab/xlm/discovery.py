@@ -14,6 +14,7 @@ import yaml
 from ..core.errors import DataError, DecodelabError
 from ..core.files import read_text
 
+HERE = Path(importlib.util.find_spec('decodelab.xlm').submodule_search_locations[0]) # Of this package
 LISTING = 'xlm_models.json'
 PATHS, PACKAGES = 'XLM_MODELS_PATH', 'XLM_MODELS_PACKAGES' # Environment; both are lists with colons
 CORE = ('arlm', 'mlm', 'mdlm', 'ilm', 'flexmdm')
@@ -22,7 +23,7 @@ class ExternalModelConflictError(DecodelabError):
     "Two things of one name."
 
 # %% auto #0
-__all__ = ['LISTING', 'PATHS', 'PACKAGES', 'CORE', 'ExternalModelConflictError', 'Found', 'config_folders', 'in_folder',
+__all__ = ['HERE', 'LISTING', 'PATHS', 'PACKAGES', 'CORE', 'ExternalModelConflictError', 'Found', 'config_folders', 'in_folder',
            'in_package', 'core_models', 'line_of', 'read_listing', 'parts', 'search_folders', 'listed', 'same_model',
            'apart', 'discover', 'ModelFinder', 'elsewhere', 'forget', 'make_importable', 'Command', 'read_commands',
            'commands_of', 'groups_of', 'listing']
@@ -85,7 +86,7 @@ def in_package(name:str, where:str)->Found:
 # %% ../../../nbs/xlm/13_discovery.ipynb #71b81416
 def core_models()->list[Found]:
     "The models of this package."
-    here = Path(__file__).parent/'models' if '__file__' in globals() else Path()
+    here = HERE/'models'
     names = sorted((f.parent.name for f in here.glob('*/__init__.py')),
                    key=lambda n: (n not in CORE, [*CORE, n].index(n)))
     return [Found(n, 'core', here/n, here/n, f'decodelab.xlm.models.{n}', config_folders(here/n)) for n in names]

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from ..core.errors import BadValue, DataError, DecodelabError, RunError
 from ..core.files import read_text, write_atomic
-from .discovery import CORE, LISTING, core_models, discover, read_listing
+from .discovery import CORE, HERE, LISTING, core_models, discover, read_listing
 
-HERE = Path(__file__).parent if '__file__' in globals() else Path('pkg/decodelab/xlm').resolve()
 TEMPLATE = HERE/'template'
 NAME = re.compile(r'[a-z][a-z0-9_]*')
 
 # %% auto #0
-__all__ = ['HERE', 'TEMPLATE', 'NAME', 'check_name', 'check_free', 'camel', 'Plan', 'filled', 'from_template', 'renamed',
-           'own_code', 'from_core', 'core_place', 'planned', 'listing_entry', 'check_writable', 'written', 'reader',
+__all__ = ['TEMPLATE', 'NAME', 'check_name', 'check_free', 'camel', 'Plan', 'filled', 'from_template', 'renamed', 'own_code',
+           'from_core', 'core_place', 'planned', 'listing_entry', 'check_writable', 'written', 'reader',
            'write_scaffold', 'tell', 'main']
 
 # %% ../../../nbs/xlm/31_scaffold.ipynb #6d735e49
@@ -65,9 +64,9 @@ def from_template(name:str, module:str)->dict[str, str]:
 
 # %% ../../../nbs/xlm/31_scaffold.ipynb #4aa0ca35
 def renamed(text:str, old:str, name:str)->str:
-    "The names of a model in its own code: `mdlm` and `MDLM`."
+    "The names of a model in its own code: `mdlm` and `MDLM`, `flexmdm` and `FlexMDM`."
     text = re.sub(rf'(?<![a-zA-Z0-9]){old}(?![a-zA-Z0-9])', name, text)
-    return re.sub(rf'(?<![a-z]){old.upper()}(?=[A-Z_]|\b)', camel(name), text)
+    return re.sub(rf'(?=[A-Z])(?i:{old})(?<=[A-Z])(?=[A-Z_]|\b)', camel(name), text)
 
 def own_code(text:str)->str:
     "Python as a person would keep it: without the marks of notebooks, imports from here by their full names."

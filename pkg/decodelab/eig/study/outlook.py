@@ -82,7 +82,7 @@ class Outlook:
         "A stage's progress that also says how long the whole run still takes."
         def progress(done, total):
             left = self.tell(stage, done)
-            if show: show(done, total, left if self.first else None)
+            if show: show(done, total, left if self.first else None, self.stages[stage].seconds)
         return progress
 
     def said(self)->str:

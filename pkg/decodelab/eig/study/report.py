@@ -107,7 +107,8 @@ def summary(traces:Sequence[dict], live:Sequence[dict], target_share:float)->dic
     large = {g: own for g,own in groups.items() if g=='all' or len(own) >= 20}
     steps = [t['tokens'][-1]/(len(t['tokens'])-1) for t in traces if len(t['tokens']) > 1]
     return dict(n=len(traces), step_tokens=float(np.mean(steps)) if steps else 0., live=_live_summary(live),
-                calibration_error=trace_calibration(traces)[0], gain=_gain_summary(traces), population={g: population(own, target_share) for g,own in large.items()})
+                calibration_error=trace_calibration(traces)[0], gain=_gain_summary(traces),
+                population={g: population(own, target_share) for g,own in large.items()})
 
 def _live_summary(live:Sequence[dict])->dict:
     outcomes, stopped = live_outcomes(live), [r['cause'] for r in live]
@@ -314,8 +315,9 @@ def pick(traces:Sequence[dict])->list[dict]:
              lambda t: t['group']=='unanswerable',
              lambda t: not t['correct'][-1] and t['group']!='unanswerable')
     short = sorted((t for t in traces if len(t['tokens']) <= 19), key=lambda t: t['id'])
-    chosen = [next(filter(kind, short), None) for kind in kinds]
-    return [t for t in chosen if t] or list(traces[:3])
+    chosen = [t for kind in kinds if (t := next(filter(kind, short), None))]
+    rest = [t for t in short if t not in chosen]
+    return chosen + rest[:max(0, 3-len(chosen))] or list(traces[:3])
 
 # %% ../../../../nbs/eig/study/02_report.ipynb #757f127d
 def caveats(m:dict, p)->str:

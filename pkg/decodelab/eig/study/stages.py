@@ -127,7 +127,7 @@ def describe(s:SetUp, run:Run)->dict:
     version, commit = run.info['versions'].get('decodelab', ''), git.get('commit', '')[:8]
     return {
         'model': f'{p.backend} ({run.info["models"].get(p.backend, "")[:8]})',
-        'questions': f'{len(s.questions)} of {p.data}: {shares}',
+        'questions': f'{len(s.questions)} of {p.data}' + (f': {shares}' if groups!=['all'] else ''),
         **described(s.frame),
         'EIG': f'λ {p.lambda_cost:g} nats, {p.beam_size} candidates, {drawn}',
         'seed': p.seed,

@@ -39,7 +39,8 @@ def sorted_out(given:Mapping[str, Any])->tuple[dict, dict]: # Of the pair, of th
     known = [*MODELS_OF, *PAIR_ARGUMENTS, *adapters]
     for name in given:
         near = difflib.get_close_matches(name, known, n=1, cutoff=.8)
-        if name not in known and (name in OTHERS or near): raise BadValue('model argument of optimal_sampling', name, known)
+        if name not in known and (name in OTHERS or near):
+            raise BadValue('model argument of optimal_sampling', name, known)
     mine = {name: value for name,value in given.items() if name not in adapters}
     return mine, {name: value for name,value in given.items() if name in adapters and name!='device'}
 

@@ -2,7 +2,7 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
-    "arms": ["Law", "linear", "tempered", "divergence", "sample_share", "measured", "Blend", "Arm", "fixed_at",
+    "arms": ["Law", "linear", "tempered", "divergence", "lost", "sample_share", "measured", "Blend", "Arm", "fixed_at",
         "method_arms", "arms_of", "pair_for"],
     "distilling": ["SOURCES", "LESSONS", "MOVED", "rounded", "Text", "Lesson", "source_arm", "Pool", "batches",
         "loss_of", "pace", "learn", "moved", "Distillation", "lessons"],

@@ -18,9 +18,10 @@ from .trials import Records, stage_of
 __all__ = ['Interval', 'LOOKS', 'Row', 'row_of', 'speed_of', 'rows', 'interval', 'against', 'table', 'weights_table', 'on_front',
            'short', 'reach', 'named', 'figure', 'by_place', 'alpha_figure', 'sure', 'verdict', 'summary']
 
-# %% ../../../../nbs/optimal/study/04_fronts.ipynb #652226e7
+# %% ../../../../nbs/optimal/study/04_fronts.ipynb #24d57ba6
 Interval = tuple[float, float, float] # Mean, and its 95 % bounds
 
+# %% ../../../../nbs/optimal/study/04_fronts.ipynb #107d3a01
 @dataclass(frozen=True)
 class Row:
     "One way of drawing in numbers."
@@ -43,6 +44,7 @@ class Row:
     tokens: float # Of a text
     speed: float|None # Tokens a second
 
+# %% ../../../../nbs/optimal/study/04_fronts.ipynb #19ece55c
 def row_of(arm:Arm, records:Sequence[dict], student:Sequence[dict], speed:float|None=None)->Row:
     "Numbers of an arm."
     n, tokens, right = len(records), sum(r['tokens'] for r in records), [float(r['right']) for r in records]
@@ -78,6 +80,7 @@ def against(gain:Paired|None)->str:
     "A difference with its interval, as text."
     return '' if gain is None else f'{gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]'
 
+# %% ../../../../nbs/optimal/study/04_fronts.ipynb #8a571dcc
 def table(made:Sequence[Row])->str:
     "Every arm, as Markdown."
     head = ('', 'right', 'against the student', 'KL(·‖π_θ), nats a text', 'KL(·‖π_t), nats a text', 'tokens',
@@ -116,6 +119,7 @@ LOOKS: dict[str, dict[str, Any]] = { # Of a family: how it is drawn, and its nam
 def _bars(made:Sequence[Row])->np.ndarray:
     return np.array([(max(r.accuracy-r.low, 0), max(r.high-r.accuracy, 0)) for r in made]).T
 
+# %% ../../../../nbs/optimal/study/04_fronts.ipynb #2ab32869
 def short(r:Row)->str:
     "A name that fits beside a point."
     if r.value is not None and r.family!='alone': return f'{r.value:g}'
@@ -132,6 +136,7 @@ def named(ax:Any, text:str, x:float, y:float)->None:
     "A name beside a point."
     ax.annotate(text, (x, y), xytext=(4, 4), textcoords='offset points', fontsize=8)
 
+# %% ../../../../nbs/optimal/study/04_fronts.ipynb #bff55308
 def figure(made:Sequence[Row]):
     "Accuracy against KL from the student, and how far each is from both models."
     import matplotlib.pyplot as plt
@@ -166,6 +171,7 @@ def by_place(lists:Sequence[Sequence[float]], least:int=2)->np.ndarray: # [place
     out = [[x[i] for x in lists if len(x) > i] for i in range(wide)]
     return np.array([(np.mean(x), *np.quantile(x, [.1, .9])) for x in out if len(x) >= least]).reshape(-1, 3)
 
+# %% ../../../../nbs/optimal/study/04_fronts.ipynb #524ffd8d
 def alpha_figure(arms:Sequence[Arm], found:Records):
     "Raw α over positions, a panel a method."
     import matplotlib.pyplot as plt
@@ -190,6 +196,7 @@ def sure(gain:Paired)->str:
     "Whether an interval excludes nothing."
     return 'a difference' if gain.low > 0 or gain.high < 0 else 'no difference that these questions show'
 
+# %% ../../../../nbs/optimal/study/04_fronts.ipynb #56dc4708
 def verdict(made:Sequence[Row])->str:
     "The front, and what is sure of it."
     named = {r.arm: r for r in made}
@@ -203,6 +210,7 @@ def verdict(made:Sequence[Row])->str:
                  f'{detectable(n, flips):.3f} or more.')
     return '\n'.join(lines)
 
+# %% ../../../../nbs/optimal/study/04_fronts.ipynb #6a01ac7e
 def summary(made:Sequence[Row])->dict[str, Any]:
     "For metrics.json."
     return {r.arm: asdict(r) for r in made}

@@ -57,6 +57,7 @@ def numbers(p:OptimalSamplingParameters, name:str, low:float, high:float)->list[
         if not low <= out[-1] <= high: raise BadValue(name, piece, f'numbers from {low:g} to {high:g}, with commas')
     return list(dict.fromkeys(out))
 
+# %% ../../../../nbs/optimal/study/00_parameters.ipynb #615a323b
 def methods(p:OptimalSamplingParameters)->list[str]:
     "The methods that find α, once each."
     names = list(dict.fromkeys(filter(None, (piece.strip() for piece in p.methods.split(',')))))

@@ -34,7 +34,7 @@ def described(trials:Trials, run:Run)->dict[str, Any]:
                     f'{" with changes" if git.get("dirty") else ""}',
             'run': run.folder.name}
 
-# %% ../../../../nbs/optimal/study/08_report.ipynb #d3df57ba
+# %% ../../../../nbs/optimal/study/08_report.ipynb #7f433939
 def parting(trials:Trials, found:Records, most:int=16)->float:
     "Share of tokens of the student's own texts at which the likeliest token of the two models differs."
     records = {r['id']: r['text'] for r in found['student'][:most]}
@@ -86,6 +86,7 @@ def caveats(trials:Trials, made:Sequence[Row], apart:float)->str:
                    'The learner is the student as it is.')
     return '\n'.join(f'- {line}' for line in out)
 
+# %% ../../../../nbs/optimal/study/08_report.ipynb #6bedfd28
 def metrics(made:Sequence[Row], apart:float, lessons:Mapping[str, Sequence[dict]]|None=None)->dict[str, Any]:
     "The numbers that a report is held to."
     out = dict(questions=made[0].n, parting=apart, front=fronts.on_front(made), arms=fronts.summary(made))

@@ -41,6 +41,7 @@ def candidates(token:int, theta:np.ndarray, t:np.ndarray, q:np.ndarray, most:int
     best = {int(i) for row in (theta, t, q) for i in np.argsort(-row, kind='stable')[:most] if row[i] > 1e-6}
     return sorted(best | {token}, key=lambda i: (-q[i], -theta[i], i))
 
+# %% ../../../../nbs/optimal/study/07_tokens.ipynb #1c88eac5
 def told(out:SamplingOutput, i:int, j:int, model:Causal)->dict[str, Any]:
     "What the page knows of token j of row i."
     assert out.diagnostics is not None and out.logits is not None and out.q_star_probs is not None
@@ -59,6 +60,7 @@ def told(out:SamplingOutput, i:int, j:int, model:Causal)->dict[str, Any]:
 ABOUT = ('α = 0 is the student, 1 the teacher; q is what was drawn from. KL and ESS are those of q at this place, '
          'before a user\'s top_k or top_p.')
 
+# %% ../../../../nbs/optimal/study/07_tokens.ipynb #d73902fc
 def page_data(pair:OptimalSamplingModel, prompt:Prompt, prompt_t:Prompt|None=None, question:str='', title:str='',
               **how:Any)->dict[str, Any]: # `how` as `generate` takes it
     "Draw a text and tell everything about its tokens."
@@ -74,6 +76,7 @@ def page_data(pair:OptimalSamplingModel, prompt:Prompt, prompt_t:Prompt|None=Non
     return dict(title=title or 'Between two models', facts=facts, question=question, about=ABOUT,
                 method=pair.how.alpha_method, tokens=tokens, first=parting)
 
+# %% ../../../../nbs/optimal/study/07_tokens.ipynb #d691f359
 def page_of(data:Mapping[str, Any])->str:
     "The page of a text: one file, nothing fetched."
     template = (files('decodelab.optimal.study')/'tokens.html').read_text(encoding='utf-8')
@@ -95,6 +98,7 @@ def farthest(records:Sequence[dict])->str:
     "The question whose text is farthest from both models together."
     return max(records, key=lambda r: (r['kl_theta']+r['kl_t'], r['id']))['id']
 
+# %% ../../../../nbs/optimal/study/07_tokens.ipynb #23236973
 def written(trials:Trials, run:Run, arm:str, id:str)->Framed:
     "Write `tokens.html` of one question's text into the run's folder."
     chosen = next(a for a in trials.arms if a.name==arm)
