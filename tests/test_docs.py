@@ -134,6 +134,12 @@ def test_readme_states_what_the_small_real_model_showed(root):
     for x in (f'{b["coverage"]*100:.0f} %', f'{b["explored"]*100:.0f} %', f'{b["entropy"]:.1f} nats on average, lies '
               f'between {b["low"]:.1f} and {b["high"]:.1f}', f'{d["probe"]+d["forecast"]:.0f} tokens'): assert x in text, x
 
+def test_readme_states_what_sums_showed(root):
+    text, m = (root/'README.md').read_text(), metrics_of(root, 'eig_eval_smollm2_sums')
+    a, b = m['population']['all']['accuracy'], m['beliefs']
+    assert (f'answers {a["none"]:.2f} right without thinking, {a["full"]:.2f} with all of it and '
+            f'{m["live"]["accuracy"]:.2f} where EIG stops, at entropies between {b["low"]:.1f} and {b["high"]:.1f}') in text
+
 def test_readme_states_what_a_reasoning_model_costs(root):
     from decodelab.eig.parameters import EIGEvalParameters
     from decodelab.eig.study.outlook import expected_tokens
