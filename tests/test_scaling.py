@@ -111,6 +111,11 @@ def test_mistakes_are_told_before_a_model_is_loaded():
         (dict(EIG, min_tokens=9, max_gen_toks=8), 'min_tokens: got 9'),
         (dict(EIG, top_k=5), 'top_k'),
         (dict(EIG, cue='#', own_words=True), 'own_words'),
+        (dict(EIG, answer='numbr'), "answer: got 'numbr'.*Did you mean 'number'"),
+        (dict(EIG, answer='regex:a*'), 'the empty text'),
+        (dict(EIG, answer='number', own_words=True), 'answer: got'),
+        (dict(EIG, step='sentense'), "Did you mean 'sentence'"),
+        (dict(answer='number'), 'add scale_func_name'),
     ]
     for kw,words in bad:
         for model in ('hf', 'vllm', 'decodelab'):
@@ -129,6 +134,18 @@ def test_without_a_rule_lm_evals_own_class_stays():
         'temperature=0.5',
     ) and served('hf', None, None, 1) == ('hf', None, None)
 
+
+def test_answers_are_of_a_language(student, lm, asks):
+    "Given for a generation, or for a model; and every boundary says how much of it the belief holds."
+    from decodelab.evaluation.lmeval.adapter import Decodelab
+    contexts, held = asks[0][:3], Decodelab(backend=student, answer='choice:A,B')
+    told = generate(lm, contexts, **EIG, answer='choice:A,B')
+    assert set(told) <= {'A', 'B'} and generate(held, contexts, **EIG)==told
+    assert all(x.isdecimal() for x in generate(held, contexts, **EIG, answer='regex:[0-9]+'))
+    trace = told[0].trace
+    for name in ('coverage', 'explored', 'low', 'high'): assert len(trace[name])==len(trace['boundaries'])
+    assert trace['explored'][0]==1 and 0 < trace['coverage'][0] <= 1
+    with pytest.raises(DecodelabError, match="Did you mean 'number'"): Decodelab(backend=student, answer='numbr')
 
 # What reaches the runtime, and what it answers
 

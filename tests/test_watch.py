@@ -23,9 +23,8 @@ def recorded(student, tmp_path_factory):
     p = EIGEvalParameters(n=12, chunk=6, mc_samples=3, sample_length=24, max_tokens=64)
     run = Run.create('eig_eval', p.model_dump(), outputs=tmp_path_factory.mktemp('runs'))
     s = SetUp(student, load_questions('reference', p.n, p.seed), p)
-    traces = s.traces(run, s.full(run))
-    s.live(run)
-    watch.write(run, step=s.frame.step, cue_tokens=len(student.encode(s.frame.cue)))
+    traces, _ = s.looks(run, s.full(run))
+    watch.write(run, step=s.frame.step, cue_tokens=len(student.encode(s.frame.cue)), answer='one digit')
     return run, traces
 
 @pytest.fixture(scope='module')

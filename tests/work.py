@@ -18,7 +18,6 @@ run = (
 print(run.folder, flush=True)
 s = SetUp(load('reference:student', device='cpu'), load_questions('reference', p.n, p.seed), p)
 full = s.full(run)
-traces = s.traces(run, full)
-live = s.live(run)
+traces, live = s.looks(run, full)
 run.write_metrics(summary(traces, live, p.target))
 run.finish()

@@ -74,6 +74,7 @@ class GGUF(Planned):
         self.close = weakref.finalize(self, _release, self._held) # also at exit, before the interpreter goes
         self._read(n_gpu_layers, words_only)
         self._inspect_words()
+        self.capabilities = Capabilities()
         if words_only: return
         self._inspect(kv)
         self._open(n_ctx, threads or settings.threads)

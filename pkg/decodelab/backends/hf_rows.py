@@ -131,7 +131,8 @@ def _room(self:HFSession, rows:int, columns:int)->None:
     "Make the buffers larger where they must be."
     n, width = self.ids.shape
     if n >= rows and width >= columns: return
-    rows, columns = max(n, rows), width if width >= columns else max(columns, 2*width)
+    more = max(64, width//8) # After a long thought few tokens follow: twice the room would be zeros to be written
+    rows, columns = max(n, rows), width if width >= columns else max(columns, width+more)
     for layer in self.layers:
         layer.all_keys, layer.all_values = (grown(s, rows, columns) for s in (layer.all_keys, layer.all_values))
     ids = self.ids.new_zeros(rows, columns)

@@ -12,7 +12,8 @@ import numpy as np
 from .planner import Trie
 
 # %% auto #0
-__all__ = ['TOP', 'UNKNOWN', 'Nodes', 'prefix_key', 'Group', 'ancestors', 'grouped', 'side_by_side', 'Packed', 'packed', 'Memory']
+__all__ = ['TOP', 'UNKNOWN', 'TRAIL', 'Nodes', 'common', 'prefix_key', 'Group', 'ancestors', 'newest_run', 'grouped',
+           'side_by_side', 'Packed', 'packed', 'Memory']
 
 # %% ../../../nbs/backends/08_memory.ipynb #8c307953
 TOP = -1 # Parent of first tokens
@@ -27,17 +28,24 @@ class Nodes:
         self.key: list[int] = [] # Of each slot, the hash of its whole prefix
         self.free: list[int] = []
         self.seen: set[int] = set() # Hashes of all nodes that were run or asked for in the block
+        self.trails: dict[int, tuple[np.ndarray, np.ndarray]] = {} # First slot of a long way → its tokens, its slots
     def __len__(self): return len(self.child)
     def slots(self, trie:Trie)->np.ndarray: # [N] slots of a trie's nodes, UNKNOWN where not held
         "Find a trie's nodes and mark them as used."
         self.now += 1
-        out, child = [UNKNOWN]*len(trie), self.child
-        for i,(token,above) in enumerate(zip(trie.tokens.tolist(), trie.parent.tolist())):
-            up = out[above] if above >= 0 else TOP
-            if up!=UNKNOWN: out[i] = child.get((up, token), UNKNOWN)
-        found = np.array(out, np.int64)
-        self.stamp[found[found >= 0]] = self.now
-        return found
+        out, n = np.full(len(trie), UNKNOWN, np.int64), len(trie)
+        begins = np.flatnonzero(trie.parent[1:]!=np.arange(n-1))+1 # elsewhere a node follows the one before it
+        for start,stop in zip([0, *begins.tolist()], [*begins.tolist(), n]): self._follow(trie, start, stop, out)
+        self.stamp[out[out >= 0]] = self.now
+        return out
+
+TRAIL = 64 # Nodes from which a way is worth being known as a whole
+
+def common(a:np.ndarray, b:np.ndarray)->int:
+    "How many items both begin with."
+    n = min(len(a), len(b))
+    differ = np.flatnonzero(a[:n]!=b[:n])
+    return int(differ[0]) if len(differ) else n
 
 def prefix_key(above:int, token:int)->int:
     "64-bit hash of a prefix, from that of the prefix before it and a token."
@@ -45,6 +53,22 @@ def prefix_key(above:int, token:int)->int:
 
 # %% ../../../nbs/backends/08_memory.ipynb #e569fcc7
 from fastcore.basics import patch
+
+@patch
+def _follow(self:Nodes, trie:Trie, start:int, stop:int, out:np.ndarray)->None:
+    "Slots of nodes that follow each other; a long way that was gone before is not looked up node by node."
+    up = int(out[trie.parent[start]]) if trie.parent[start] >= 0 else TOP
+    tokens, child = trie.tokens[start:stop], self.child
+    first = child.get((up, int(tokens[0])), UNKNOWN) if up!=UNKNOWN else UNKNOWN
+    if first==UNKNOWN: return
+    known = self.trails.get(first)
+    n = common(tokens, known[0]) if known else 1
+    found = known[1][:n].tolist() if known else [first]
+    for token in tokens[n:].tolist():
+        if (slot := child.get((found[-1], token))) is None: break
+        found.append(slot)
+    out[start:start+len(found)] = found
+    if len(found) > max(n, TRAIL): self.trails[first] = tokens[:len(found)].copy(), np.array(found, np.int64)
 
 @patch
 def path(self:Nodes, slot:int)->list[int]:
@@ -76,6 +100,7 @@ def make_room(self:Nodes, n:int)->list[int]|None: # Slots that were given up; `N
     old = old[self.stamp[old] < self.now]
     if len(old) < short: return None
     order = old[np.lexsort((-self.depth[old], self.stamp[old]))][:max(short, len(old)//4)]
+    self.trails.clear()
     for slot in order.tolist(): del self.child[int(self.parent[slot]), int(self.token[slot])]
     self.free += order.tolist()
     return order.tolist()
@@ -95,13 +120,14 @@ def _grow(self:Nodes, more:int)->int:
 @patch
 def count_new(self:Nodes, trie:Trie)->int:
     "How many of a trie's nodes the block has never seen; they are seen now."
-    slots, keys, new = self.slots(trie).tolist(), [0]*len(trie), 0
-    for i,(token,above) in enumerate(zip(trie.tokens.tolist(), trie.parent.tolist())):
-        if slots[i] >= 0: keys[i] = self.key[slots[i]]
-        else:
-            keys[i] = prefix_key(keys[above] if above >= 0 else 0, token)
-            new += keys[i] not in self.seen
-            self.seen.add(keys[i])
+    slots, new = self.slots(trie), 0
+    keys = {-1: 0}
+    for i in np.flatnonzero(slots < 0).tolist():
+        above = int(trie.parent[i])
+        if above not in keys: keys[above] = self.key[int(slots[above])]
+        keys[i] = prefix_key(keys[above], int(trie.tokens[i]))
+        new += keys[i] not in self.seen
+        self.seen.add(keys[i])
     return new
 
 @patch
@@ -119,17 +145,28 @@ class Group:
     nodes: list[int] = field(default_factory=list)
     past: dict[int, int] = field(default_factory=dict) # Trie node → column of the past
     column: dict[int, int] = field(default_factory=dict) # Trie node → place among `nodes`
-    sees: list[tuple[int, list[int]]] = field(default_factory=list) # Place whose view it takes over, or -1; columns
+    sees: list[tuple[int, Any]] = field(default_factory=list) # Place whose view it takes over, or -1; columns
+    ways: dict[int, tuple[int, np.ndarray, int]] = field(default_factory=dict) # Of the past: place, columns, their end
     def follow(self, node:int, parent:int)->None:
         "Add a node whose parent is in the group."
         self._add(node, self.column[parent], [])
+    def unknown(self, above:Sequence[int])->int:
+        "How many of a node's ancestors, the nearest ones, the group does not know."
+        return next((n for n,a in enumerate(reversed(above)) if a in self.past or a in self.column), len(above))
     def branch(self, node:int, above:Sequence[int])->None:
         "Add a node with its ancestors, top first."
-        inside = next((i for i in range(len(above)-1, -1, -1) if above[i] in self.column), None)
-        outside = above if inside is None else above[inside+1:]
-        columns = [self.past.setdefault(a, len(self.past)) for a in outside]
-        self._add(node, -1 if inside is None else self.column[above[inside]], columns)
-    def _add(self, node:int, place:int, columns:list[int]):
+        n = self.unknown(above)
+        new = above[len(above)-n:]
+        columns = np.arange(len(self.past), len(self.past)+n)
+        self.past.update(zip(new, columns.tolist()))
+        known, place = above[-n-1] if n < len(above) else -1, -1
+        if known in self.column: place = self.column[known]
+        elif known >= 0:
+            place, way, end = self.ways[known]
+            columns = np.concatenate([way[:end], columns])
+        self.ways.update((a, (place, columns, len(columns)-i)) for i,a in enumerate(reversed(new)))
+        self._add(node, place, columns)
+    def _add(self, node:int, place:int, columns:Any):
         self.column[node] = len(self.nodes)
         self.nodes.append(node)
         self.sees.append((place, columns))
@@ -141,20 +178,32 @@ def ancestors(trie:Trie)->Any:
     for i,path in enumerate(trie.paths): owner[path] = i
     return lambda node: trie.paths[owner[node]][:trie.depth[node]].tolist()
 
+# %% ../../../nbs/backends/08_memory.ipynb #459334a2
+def newest_run(trie:Trie, run:np.ndarray)->Any:
+    "A function of a node: its nearest ancestor that is run, or -1."
+    owner = np.zeros(len(trie), np.int64)
+    for i,path in enumerate(trie.paths): owner[path] = i
+    nearest = [np.maximum.accumulate(np.where(run[path], np.arange(len(path)), -1)) for path in trie.paths]
+    def of(node:int)->int:
+        path, depth = owner[node], trie.depth[node]
+        at = nearest[path][depth-1] if depth else -1
+        return int(trie.paths[path][at]) if at >= 0 else -1
+    return of
+
 # %% ../../../nbs/backends/08_memory.ipynb #85f9167f
 def grouped(trie:Trie, run:np.ndarray, # bool [N]
             size:int)->list[Group]:
     "Nodes to run, depth first, in groups of at most `size`; a branch joins the group that shares most of its past."
     groups: list[Group] = []
     of: dict[int, Group] = {} # group in which a node is run
-    parents, above_of = trie.parent.tolist(), ancestors(trie)
+    parents, above_of, newest_of = trie.parent.tolist(), ancestors(trie), newest_run(trie, run)
     for node in np.flatnonzero(run).tolist():
         group = groups[-1] if groups else None
         if group is not None and len(group.nodes) >= size: group = None
         if group is None or parents[node] not in group.column:
-            above = above_of(node)
-            missing = sum(a not in group.past and a not in group.column for a in above) if group else 0
-            needs = max((of[a].level+1 for a in above if a in of and of[a] is not group), default=0)
+            above, newest = above_of(node), newest_of(node)
+            missing = group.unknown(above) if group else 0
+            needs = of[newest].level+1 if newest >= 0 and of[newest] is not group else 0
             if group is None or missing > max(16, len(above)-missing) or needs > group.level:
                 group = Group(needs)
                 groups.append(group)

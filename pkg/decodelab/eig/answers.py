@@ -154,7 +154,10 @@ def _canonical(formula)->str|None:
 
 # %% ../../../nbs/eig/01_answers.ipynb #813c2daa
 _QUOTES = ' *"\'`“”'
-_STATEMENT = re.compile(r'^(?:(?:the )?(?:final )?answer(?: is|:):?|it[\'’]?s |it is |(?:option|choice)(?= \(?[a-z]\)?$))')
+_STATEMENT = re.compile(r'^(?:(?:the )?(?:final )?answer(?: is|:):?|it[\'’]?s |it is '
+                        r'|(?:option|choice)(?= \(?[a-z]\)?$))')
+
+_ABOUT = re.compile(r'^(?:(?:about|around|roughly|approximately|approx\.?|\\approx)\s*|≈ )(?=[-+.\d\\$€£])')
 
 def _marked(c:str)->bool:
     "Whether a character before or after an answer is decoration: a heading's mark, an arrow, a picture."
@@ -174,7 +177,7 @@ def normalise(text:str)->str:
     "Canonical form of an answer."
     text = _boxed(text) or text
     bare = _undressed(text).casefold()
-    bare = _ended(_STATEMENT.sub('', _ended(bare)))
+    bare = _ABOUT.sub('', _ended(_STATEMENT.sub('', _ended(bare))))
     return _time(bare) or number(bare) or _option(bare) or _matrix(bare) or _parts(bare) or _formula(bare) or bare
 
 def named(text:str)->str: # Empty where a value is said of nothing in particular
@@ -269,9 +272,10 @@ class Rest:
     walks: int = 0
     most: float = 0. # Mass that it has at most
     owner: np.ndarray = field(default_factory=lambda: np.zeros(0, int)) # [n] number of the walk
-    weights: np.ndarray = field(default_factory=lambda: np.zeros(0)) # [n] a walk's sum is an unbiased estimate of the mass
+    weights: np.ndarray = field(default_factory=lambda: np.zeros(0)) # [n] a walk's sum estimates the mass, unbiased
     logprobs: np.ndarray = field(default_factory=lambda: np.zeros(0)) # [n] of each answer that was met, nats
     texts: tuple[str,...] = ()
+    usual: np.ndarray = field(default_factory=lambda: np.zeros(0, bool)) # [n] cut into tokens as its text usually is
 
 How = Literal['exact', 'search', 'samples'] # All of the language; a search with walks out of its frontier; draws
 

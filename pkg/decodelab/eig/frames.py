@@ -17,9 +17,9 @@ from ..schema.languages import Language, compile
 from ..tasks.data import Example, Question, read_examples
 
 # %% auto #0
-__all__ = ['DELIMITERS', 'SENTENCE', 'TRANSITIONS', 'STEPS', 'INSTRUCTION', 'Frame', 'Marks', 'mark', 'frame_for', 'check_ids',
-           'check_frame', 'check_list', 'check_questions', 'check_states', 'prompt_ids', 'end_ids', 'token_texts',
-           'ending', 'step_fields', 'default_instruction', 'frame_of', 'check_room', 'described']
+__all__ = ['DELIMITERS', 'SENTENCE', 'TRANSITIONS', 'STEPS', 'DOCUMENT', 'INSTRUCTION', 'Frame', 'Marks', 'mark', 'frame_for',
+           'check_ids', 'check_frame', 'check_list', 'check_questions', 'check_states', 'prompt_ids', 'end_ids',
+           'token_texts', 'ending', 'step_fields', 'default_instruction', 'frame_of', 'check_room', 'described']
 
 # %% ../../../nbs/eig/03_frames.ipynb #9c8d8975
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ def _marks(delimiters:str|Marks)->Marks:
 def _frame_of(marks:Marks, chats:bool)->Frame:
     cue = (f'\n{marks.close}' if marks.close else '') + marks.answer
     lead = '' if chats or marks.open else "\nLet's think step by step.\n"
-    return Frame(cue, marks.close, end='\n', lead=lead, open=marks.open)
+    step = STEPS['paragraph' if marks.close else 'line'] # Such models think in paragraphs; a line may be half a formula
+    return Frame(cue, marks.close, step, end='\n', lead=lead, open=marks.open)
 
 # %% ../../../nbs/eig/03_frames.ipynb #2968fc27
 def check_ids(backend:Backend, ids:Any, what:str)->None:
@@ -180,6 +181,7 @@ def step_fields(name:str # `line`, `paragraph`, `sentence`, `transition`, `trans
     raise BadValue('step', name, [*STEPS, 'transition:Wait,But', 'tokens:40'])
 
 # %% ../../../nbs/eig/03_frames.ipynb #99cc3cd6
+DOCUMENT = 96 # Tokens of an answer that is a document
 INSTRUCTION = '\n\nThink step by step, then give the final answer.'
 
 def default_instruction(backend:Backend, delimiters:str|Marks|None=None)->str:
@@ -196,6 +198,7 @@ def frame_of(backend:Backend, p, # Parameters with `instruction`, `examples`, `a
     change = dict(instruction=instruction, examples=read_examples(Path(p.examples).expanduser()) if p.examples else ())
     if p.cue is not None: change['cue'] = p.cue
     if p.answer or p.data: change['language'] = answer_language(p.answer, p.data or '', questions)
+    if (language := change.get('language')) and language.kind in ('json', 'lark'): change['answer_tokens'] = DOCUMENT
     frame = frame_for(backend, p.delimiters, **change, **(step_fields(p.step) if p.step else {}))
     check_room(backend, frame)
     return frame

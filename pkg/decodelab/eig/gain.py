@@ -60,9 +60,9 @@ def gain(now:np.ndarray, # [n] belief P_t
     expected = float(np.average(entropies, weights=weights))
     eig, half = h-expected, 0. if weights is not None else interval(np.array(entropies), level)
     if beliefs and beliefs[0]: half = (half**2+(stats.norm.ppf((1+level)/2)*beliefs[0].error)**2)**.5
-    pooled, drawn = float(entropy(mean)), float(np.average(on_support[1:], weights=weights))
-    return Gain(h, eig, eig-half, eig+half, max(0., pooled-drawn), float(on_support[0])-pooled, float(kl(now, mean)),
-                len(after), tuple(map(float, entropies)), tuple(map(float, after[:,:-1].max(1, initial=0))))
+    drawn = max(0., float(entropy(mean)-np.average(on_support[1:], weights=weights)))
+    return Gain(h, eig, eig-half, eig+half, drawn, eig-drawn, float(kl(now, mean)), len(after),
+                tuple(map(float, entropies)), tuple(map(float, after[:,:-1].max(1, initial=0))))
 
 
 

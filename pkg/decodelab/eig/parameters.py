@@ -17,7 +17,9 @@ class EIGParameters(Parameters):
     lambda_cost: float = param(
         .05, 'Reasoning goes on while the expected information gain of a forecast exceeds this cost λ.', 'nats',
         ge=0, le=10)
-    beam_size: int = param(8, 'Answer candidates kept at a step boundary.', ge=1, le=20)
+    beam_size: int = param(
+        8, 'Size of the search for answers at a step boundary: four prefixes and two walks out of its frontier for '
+        'each; draws, where any text may be an answer.', ge=1, le=20)
     mc_samples: int = param(5, 'Forecasts K of the reasoning, at most.', ge=1, le=20)
     sample_length: int = param(64, 'Length of a forecast.', 'tokens', ge=1, le=512)
     temperature: float = param(1., 'Temperature of reasoning and forecasts.', ge=.1, le=2)

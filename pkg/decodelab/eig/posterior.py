@@ -91,7 +91,9 @@ def of_search(support:Support, groups:dict[str,list[int]], normaliser:Callable[[
     "A belief and what is known of its entropy."
     rest, scores = support.rest, np.array([c.logprob for c in support])
     masses = np.array([np.exp(scores[own]).sum() for own in groups.values()])
-    alone = np.array([only_way(t, normaliser) and normaliser(t) not in groups for t in rest.texts], float)
+    if not np.isfinite(masses).all(): raise FloatingPointError(f'answer masses {masses} are no masses')
+    single = (only_way(t, normaliser) and normaliser(t) not in groups for t in rest.texts)
+    alone = rest.usual*np.fromiter(single, float)
     columns = [rest.weights*x*y for y in (1, alone) for x in (1, -rest.logprobs)]
     found = partly_known(masses, _by_walk(rest, columns), rest.most)
     return belief(scores, groups, whole=found.mass), found
@@ -110,7 +112,7 @@ def of_samples(support:Support, groups:dict[str,list[int]])->tuple[np.ndarray,Pa
     seen = np.array([sum(strings[i] for i in own if times[i]) for own in groups.values()])
     surprise, rest = np.repeat(-np.log(strings), times), float(p[-1])
     rare = max([*surprise, -np.log(rest)]) if rest else 0.
-    limit = float(surprise.mean()+margins(surprise, .95)[1]) if ended > 1 else 0.
+    limit = float(surprise.mean()+margins(surprise)[1]) if ended > 1 else 0.
     high = max(limit, float(-(strings*np.log(strings)).sum())+rest*rare)
     low = lumped(p[:-1], rest)
     h = float(np.clip(horvitz_thompson(seen[seen > 0], max(ended, 1)), low, high))
@@ -250,7 +252,8 @@ def key(self:AnswerPosteriorEstimator, ids:Ids)->Ids:
 def union(self:AnswerPosteriorEstimator, looks:Sequence[tuple[Posterior|None, dict[Ids,float]]])->list[Ids]:
     "Answers, by their keys, that weigh something at one of several places."
     weighs = lambda belief, logprob: belief is not None and logprob >= np.log(NOTABLE*belief.coverage)
-    return list(dict.fromkeys(ids for belief,known in looks for ids,logprob in known.items() if weighs(belief, logprob)))
+    return list(dict.fromkeys(ids for belief,known in looks for ids,logprob in known.items()
+                              if weighs(belief, logprob)))
 
 @patch
 def on(self:AnswerPosteriorEstimator, support:Sequence[Ids], # Keys

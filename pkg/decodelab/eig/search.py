@@ -12,9 +12,10 @@ from fastcore.basics import patch
 from ..backends.contract import Backend, Constraint, Ids
 from ..backends.drawing import allowed
 from .answers import Candidate, Rest
+from ..schema.tokens import Pieces, tokens_of
 
 # %% auto #0
-__all__ = ['ROWS', 'SETTLED', 'FAINT', 'Spot', 'Tree', 'run_spots', 'grow', 'starts', 'Walk', 'walk', 'rest_of']
+__all__ = ['ROWS', 'SETTLED', 'FAINT', 'Spot', 'Tree', 'run_spots', 'grow', 'starts', 'Walk', 'walk', 'rest_of', 'usual']
 
 # %% ../../../nbs/eig/04_search.ipynb #e43a66a7
 class Spot:
@@ -190,7 +191,8 @@ def walk(backend:Backend, trees:Sequence[Tree],
     walks: list[list[Walk]] = []
     known: list[dict[Ids,Spot]] = [{} for _ in trees]
     for tree,spots in zip(trees, known):
-        rng, mass = np.random.default_rng([seed, zlib.crc32(np.array(tree.prefix, '>u4').tobytes())]), tree.frontier
+        number = zlib.crc32(np.array(tree.prefix, '>u4').tobytes())
+        rng, mass = np.random.default_rng([seed % (1<<63), number]), tree.frontier
         begun = starts(tree, n, rng) if mass > SETTLED*tree.found else []
         walks.append([Walk(tree, spots.setdefault(s.ids, s), spots, mass, rng) for s in begun])
     live = [w for own in walks for w in own]
@@ -203,5 +205,14 @@ def walk(backend:Backend, trees:Sequence[Tree],
 def rest_of(backend:Backend, tree:Tree, walks:Sequence[Walk])->Rest:
     "What walks have met."
     met = [(i, weight, spot) for i,w in enumerate(walks) for weight,spot in w.passed]
+    texts = tuple(backend.decode(s.ids) for *_,s in met)
+    plain = np.array([usual(backend, text)==s.ids for text,(*_,s) in zip(texts, met)], bool)
     return Rest(len(walks), tree.frontier, np.array([i for i,*_ in met], int), np.array([x for _,x,_ in met]),
-                np.array([s.end for *_,s in met]), tuple(backend.decode(s.ids) for *_,s in met))
+                np.array([s.end for *_,s in met]), texts, plain)
+
+def usual(backend:Backend, text:str)->Ids:
+    "The one way to cut a text into tokens that counts as its own: the tokenizer's, else the longest tokens first."
+    ids = tuple(backend.encode(text))
+    words = tokens_of(backend)[0]
+    if b''.join(words.tokens[i] for i in ids)==text.encode(): return ids
+    return tuple(Pieces(words)(text)) # a tokenizer that puts a blank before a text

@@ -12,8 +12,8 @@ from ..evaluation.lmeval.names import HELD
 # %% auto #0
 __all__ = ['Group', 'main', 'values', 'ended', 'run', 'resume', 'ls', 'show', 'watch', 'publish', 'params', 'schema_arguments',
            'checked', 'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked', 'generate_data',
-           'merge_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema', 'bench_belief',
-           'bench_quick']
+           'merge_data', 'export_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema',
+           'bench_belief', 'bench_decision', 'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
@@ -203,7 +203,7 @@ def option_of(name, field):
     kind, said = str(field.annotation), f'{field.description} [{field.default}]'
     if field.annotation is bool: how = dict(is_flag=True, default=None)
     else: how = dict(multiple='tuple' in kind, metavar='TEXT' if 'str' in kind else 'NUMBER', default=None)
-    if how.get('multiple') or field.default in (None, False): said = field.description
+    if how.get('multiple') or field.default is None or field.default is False: said = field.description
     return click.Option([f'--{name}'], help=said, **how)
 
 def asked(given):
@@ -234,6 +234,19 @@ def merge_data(places, out, partial):
     for line in told_of(joined): click.echo(line, err=True)
     click.echo(headline_of(path))
     click.echo(path)
+
+# %% ../../../nbs/lab/09_cli.ipynb #89ba6ede
+@main.command('export-data')
+@click.argument('place', type=click.Path(path_type=Path))
+@click.argument('out', type=click.Path(path_type=Path))
+@click.option('--format', 'form', default='chat', show_default=True, help='chat (messages) or prompt-completion.')
+@click.option('--right', is_flag=True, help='Only what --judge found right.')
+@click.option('--cut', is_flag=True, help='Also what was cut at max_tokens.')
+def export_data(place, out, form, right, cut):
+    "Write generated data as trainers of chat models read it."
+    from decodelab.optimal.exports import counted_words, export_data as export
+    click.echo(counted_words(export(place, out, form, right, cut)))
+    click.echo(out)
 
 # %% ../../../nbs/lab/09_cli.ipynb #254b3b87
 @main.group(cls=Group)
@@ -324,7 +337,8 @@ def bench_schema(backends, rows, shapes, tokens, rounds, peer_python, peers, val
 # %% ../../../nbs/lab/09_cli.ipynb #be11ef01
 @bench.command('belief')
 @_backend
-@click.option('--data', default=None, help='A JSONL file of questions and answers; word problems made on the spot otherwise.')
+@click.option('--data', default=None,
+              help='A JSONL file of questions and answers; word problems made on the spot otherwise.')
 @click.option('--answer', default=None, help='What an answer may be; by default as the data say.')
 @click.option('-n', '--n', default=8, show_default=True, type=click.IntRange(1), help='Questions.')
 @click.option('--boundaries', default=2, show_default=True, type=click.IntRange(1), help='States of each thought.')
@@ -335,11 +349,28 @@ def bench_belief(backend, data, answer, n, boundaries, sizes, deep, max_tokens):
     "Intervals of beliefs against a deep search of the answer language."
     name = checked(backend)
     from decodelab.backends import load
+    from decodelab.eig.languages import answer_language
     from decodelab.lab.belief_bench import asked, report_beliefs
     questions = asked(data, n)
+    answer_language(answer, data or '', questions) # told before a model is loaded
     lines = report_beliefs(load(name), questions, data or '', answer, sizes, boundaries, max_tokens, deep,
                            said('questions'))
     for line in lines: click.echo(line)
+
+# %% ../../../nbs/lab/09_cli.ipynb #9b2b87f2
+@bench.command('decision')
+@_backend
+@click.option('--tokens', 'lengths', multiple=True, default=(100, 500, 2000, 8000), show_default=True,
+              type=click.IntRange(1), help='Of reasoning; may be given many times.')
+@click.option('--rounds', default=3, show_default=True, type=click.IntRange(1), help='Decisions at each length.')
+@click.option('--answer', default='number', show_default=True,
+              help='What an answer may be, where the model says nothing.')
+def bench_decision(backend, lengths, rounds, answer):
+    "Time of one decision as a thought grows, inside the model's own passes and around them."
+    name = checked(backend)
+    from decodelab.backends import load
+    from decodelab.lab.decision_bench import report_decisions
+    for line in report_decisions(load(name), lengths, rounds, answer): click.echo(line)
 
 # %% ../../../nbs/lab/09_cli.ipynb #cdc8eec5
 @bench.command('quick')

@@ -41,8 +41,9 @@ class Progress:
 
     def __call__(self, done:float, total:int,
                  whole:float|None=None, # Seconds left of the whole run, where they are known
+                 own:float|None=None, # Seconds of this stage, where others run between
                 ):
-        spent = self.clock()-self.start
+        spent = self.clock()-self.start if own is None else own
         if spent < 1: self.base = done, spent # it was there already
         left = time_left(done, total, spent, self.base) if whole is None else whole
         soon = '' if done>=total or left is None else f', about {span(left)} left'

@@ -20,9 +20,9 @@ from ..tasks.data import load_questions, read_examples
 
 # %% auto #0
 __all__ = ['EXPERIMENTS', 'WORDS', 'Experiment', 'contents', 'check_backend', 'check_asking', 'check_in_tokens',
-           'check_questions', 'check_comparison', 'check_quick', 'check_schemas', 'experiment', 'value_of',
-           'takes_text_only', 'typed', 'from_pairs', 'resolve', 'start', 'read_notebook', 'cells_hash', 'experiment_of',
-           'notebook_hash', 'quiet_errors', 'begin', 'end']
+           'check_questions', 'check_comparison', 'check_quick', 'check_schemas', 'check_between', 'experiment',
+           'value_of', 'takes_text_only', 'typed', 'from_pairs', 'resolve', 'start', 'read_notebook', 'cells_hash',
+           'experiment_of', 'notebook_hash', 'quiet_errors', 'begin', 'end']
 
 # %% ../../../nbs/lab/00_experiments.ipynb #2f6ef9c2
 @dataclass(frozen=True)
@@ -107,6 +107,12 @@ def check_schemas(p)->dict:
     check_schema(p)
     return {p.backend: check_backend(p.backend)}
 
+def check_between(p)->dict:
+    "Lists, bounds and questions are good, and both models are whole."
+    from decodelab.optimal.study.trials import check_pair
+    check_pair(p)
+    return {spec: check_backend(spec) for spec in (p.model_theta, p.model_t)}
+
 # %% ../../../nbs/lab/00_experiments.ipynb #14d15b12
 EXPERIMENTS = {e.name: e for e in (
     Experiment('eig_eval', 'decodelab.eig.parameters:EIGEvalParameters', 'eig', check_questions),
@@ -114,6 +120,8 @@ EXPERIMENTS = {e.name: e for e in (
     Experiment('reference_models', 'decodelab.reference.training:TrainingParameters'),
     Experiment('backend_benchmark', 'decodelab.evaluation.quick:QuickParameters', check=check_quick),
     Experiment('schema_eval', 'decodelab.evaluation.schema_trials:SchemaEvalParameters', 'schema', check_schemas),
+    Experiment('optimal_sampling', 'decodelab.optimal.study.parameters:OptimalSamplingParameters', 'optimal',
+               check_between),
 )}
 
 def experiment(name:str)->Experiment:

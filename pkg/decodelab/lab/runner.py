@@ -140,14 +140,14 @@ def publish(run:Run, # A finished one
             name:str|None=None, # Of the report; the experiment by default
             root:Path|None=None, # The laboratory's folder
            )->Path: # The report
-    "Copy a run's report, metrics and page of thoughts to nbs/reports, where the docs site shows them."
+    "Copy a run's report, metrics and pages to nbs/reports, where the docs site shows them."
     if run.status!='done': raise RunError(f'{run.folder}: is {run.status}; only a finished run is published')
     target = (root or find_root())/'nbs'/'reports'/f'{name or run.info["experiment"]}.ipynb'
     if target.exists(): raise RunError(f'{target}: exists; publish under another name')
     target.parent.mkdir(parents=True, exist_ok=True)
     text = (run.folder/'report.ipynb').read_text()
     shutil.copy(run.folder/'metrics.json', target.with_suffix('.metrics.json'))
-    if (thoughts := run.folder/'watch.html').exists():
-        shutil.copy(thoughts, page := target.with_suffix('.watch.html'))
-        text = text.replace('(watch.html)', f'({page.name})')
+    for own in (f for name in ('watch', 'tokens') if (f := run.folder/f'{name}.html').exists()):
+        shutil.copy(own, page := target.with_suffix(f'.{own.name}'))
+        text = text.replace(f'({own.name})', f'({page.name})')
     return write_atomic(target, json.dumps(without_places(json.loads(text)), indent=1, ensure_ascii=False)+'\n')

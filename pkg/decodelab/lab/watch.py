@@ -4,7 +4,6 @@
 
 # %% ../../../nbs/lab/08_watch.ipynb #e49c4d8a
 from __future__ import annotations
-import base64, hashlib, html, json, re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -12,9 +11,11 @@ from pathlib import Path
 import numpy as np
 from ..core.errors import DecodelabError, RunError
 from ..core.files import read_journal, write_atomic
+from ..core.pages import filled_page
 from ..core.parameters import Parameters
 from ..core.runs import Run
 from ..eig.answers import normalise
+from ..eig.languages import decimal
 from ..eig.parameters import EIGParameters
 from ..eig.stopping.learnt import rules
 from ..eig.stopping.reasoning import Cost
@@ -26,8 +27,7 @@ from ..eig.study.traces import with_threshold
 
 # %% auto #0
 __all__ = ['SHORT', 'SHOWN', 'MARK', 'stages', 'unable', 'given', 'replayed', 'stop_row', 'chip', 'at_target', 'shown',
-           'drawn_gain', 'drawn_belief', 'thought', 'alive', 'payload', 'facts', 'embed', 'digest_of', 'policy',
-           'to_html', 'write']
+           'drawn_gain', 'drawn_belief', 'known_ends', 'thought', 'alive', 'payload', 'facts', 'to_html', 'write']
 
 # %% ../../../nbs/lab/08_watch.ipynb #768fe13b
 def stages(run:Run)->dict[str,list[dict]]:
@@ -135,15 +135,23 @@ def drawn_belief(belief:list, names:Sequence[str])->list[float]|None:
     return [*masses, round(max(0., 1-sum(masses)), 4)]
 
 # %% ../../../nbs/lab/08_watch.ipynb #50239129
+def known_ends(trace:dict)->dict:
+    "What is known of the beliefs; of an older run's traces what a replay takes them for."
+    if 'high' in trace: found = {k: trace[k] for k in ('low', 'high', 'coverage', 'explored')}
+    else: found = dict(low=trace['entropy'], high=trace['entropy'], coverage=[None]*len(trace['tokens']),
+                       explored=[1-belief[-1][1] if belief else None for belief in trace['belief']])
+    return found | dict(least=trace.get('min_explored', EIGParameters.model_fields['min_explored'].default))
+
 _AS_IT_IS = ('id', 'group', 'question', 'truth', 'steps', 'tokens', 'answer', 'correct', 'entropy', 'probe',
              'answer_tokens')
 
 def thought(trace:dict, live:dict|None, stops:list, step:str='\n')->dict:
     "One question for the page."
     names, true = shown(trace)
+    ends = known_ends(trace)
     beliefs, gains = [drawn_belief(b, names) for b in trace['belief']], [drawn_gain(g) for g in trace['gain']]
-    return {k: trace[k] for k in _AS_IT_IS} | dict(
-        classes=[*names, 'others'], true_class=true, belief=beliefs, gain=gains,
+    return {k: trace[k] for k in _AS_IT_IS} | ends | dict(
+        classes=[*(decimal(name) or name for name in names), 'others'], true_class=true, belief=beliefs, gain=gains,
         asked=asked_boundaries(trace, step), live=live and alive(trace, live), stops=stops)
 
 # %% ../../../nbs/lab/08_watch.ipynb #2925c4ab
@@ -157,57 +165,43 @@ def alive(trace:dict, record:dict)->dict:
 # %% ../../../nbs/lab/08_watch.ipynb #0536c62b
 def payload(run:Run)->dict:
     "Everything that the page knows."
-    found, p, frame = stages(run), run.params, run.info.get('frame', {})
+    found, p, frame = stages(run), run.params, dict(run.info.get('frame', {}))
     traces, live = found['trace'], {r['id']: r for r in found.get('live', [])}
+    answer = frame.pop('answer', '')
     done, missing = replayed(traces, **frame)
     done += at_target(traces, p.get('target', .5))
-    top = max([h for t in traces for h in t['entropy'] if h is not None] + [2*FLOOR])
+    top = max([h for t in traces for h in known_ends(t)['high'] if h is not None] + [2*FLOOR])
     named = [{k: v for k,v in rule.items() if k not in ('stops', 'tossed')} for rule in done]
     step = {k: v for k,v in frame.items() if k=='step'}
     stops = zip(*(rule['stops'] for rule in done))
     tosses = [{k: rule['tossed'][i] for k,rule in enumerate(done) if 'tossed' in rule} for i in range(len(traces))]
     questions = [thought(t, live.get(t['id']), list(s), **step) | dict(tossed=toss)
                  for t,s,toss in zip(traces, stops, tosses)]
-    return dict(facts=facts(run, len(traces), len(found.get('full', []))), lam=p.get('lambda_cost', FLOOR), floor=FLOOR,
+    return dict(facts=facts(run, len(traces), len(found.get('full', [])), answer),
+                lam=p.get('lambda_cost', FLOOR), floor=FLOOR,
                 top=float(np.ceil(100*top)/100), rules=named, missing=missing, questions=questions)
 
 # %% ../../../nbs/lab/08_watch.ipynb #defb8562
-def facts(run:Run, looked_at:int, thoughts:int)->str:
+def facts(run:Run, looked_at:int, thoughts:int, answer:str='')->str:
     "The run in a line."
     p = {k: run.params.get(k, '') for k in ('backend', 'data', 'seed', 'mc_samples', 'sample_length')}
     forecasts = f'{p["mc_samples"]} forecasts of {p["sample_length"]} tokens'
-    line = f'{run.folder.name} · {p["backend"]} · {p["data"]}, seed {p["seed"]} · {forecasts}'
+    line = f'{run.folder.name} · {p["backend"]} · {Path(p["data"]).name}, seed {p["seed"]} · {forecasts}'
+    if answer: line += f' · answers: {answer}'
     if looked_at >= thoughts: return line
     return f'{line} · unfinished: {looked_at} of {thoughts} thoughts looked at so far'
 
 # %% ../../../nbs/lab/08_watch.ipynb #05c8fcd4
 MARK = '<meta name="generator" content="decodelab watch">'
 
-def embed(data:dict)->str:
-    "JSON that cannot end the element it stands in."
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(',', ':'))
-    return re.sub('[<>&\u2028\u2029]', lambda m: f'\\u{ord(m[0]):04x}', text)
-
-def digest_of(page:str, tag:str)->str:
-    "What a content policy calls a page's own script or style."
-    own = re.search(f'<{tag}>(.*?)</{tag}>', page, re.S)[1]
-    return f"'sha256-{base64.b64encode(hashlib.sha256(own.encode()).digest()).decode()}'"
-
 # %% ../../../nbs/lab/08_watch.ipynb #d4a8b862
-def policy(page:str)->str:
-    "A content policy under which this page's own style and script run, and nothing is fetched."
-    own = f'script-src {digest_of(page, "script")}; style-src {digest_of(page, "style")}'
-    return f"default-src 'none'; {own}; img-src data:; base-uri 'none'; form-action 'none'"
-
 def to_html(data:dict, title:str)->str:
     "The page of a payload."
-    page = (files('decodelab.lab')/'watch.html').read_text(encoding='utf-8')
-    parts = dict(TITLE=html.escape(title), POLICY=policy(page), DATA=embed(data))
-    return re.sub('%(TITLE|POLICY|DATA)%', lambda m: parts[m[1]], page)
+    return filled_page((files('decodelab.lab')/'watch.html').read_text(encoding='utf-8'), title, data)
 
 # %% ../../../nbs/lab/08_watch.ipynb #e2def65c
 def write(run:Run, # With traces
-          **frame, # `step` and `cue_tokens` of the model's frame, kept for the next time
+          **frame, # `step`, `cue_tokens` and `answer` (its language) of the frame, kept for the next time
          )->Path:
     "Write `watch.html` into the run's folder, anew each time; a file of that name that is not ours is an error."
     if frame: run.update(frame=frame)

@@ -103,7 +103,8 @@ def partly_known(known:np.ndarray, # [c] masses of classes
     sure = (own_terms+own+inside*np.log(inside))/whole
     below = margins(rest@[-sure/whole, 0, (np.log(inside)+1)/whole, 1/whole], level)[0]
     low = max(sure-below, lumped(known, min(most, a+margins(rest[:,0], level)[1])))
-    return Partly(whole, h, min(h, low), h+above, float(np.std(terms)/max(len(rest)-1, 1)**.5))
+    error = (np.diff(terms)**2).mean()/(2*len(terms)) if len(terms) > 1 else 0. # of starts that are spread evenly
+    return Partly(whole, h, min(h, low), h+above, float(error**.5))
 
 def lumped(known:np.ndarray, rest:float)->float:
     "The entropy where all of the rest is the most probable class."

@@ -17,19 +17,19 @@ from ..core.files import digest
 from ..maths.tilt import Tilt
 from .loading import spec_of
 from .model import OptimalSamplingModel, check_drafts, fitting, prompt_ids, replace_limit
-from .problems import (TEMPLATES, Problem, check_examples, check_told, examples_for, file_problems,
-                                        filled_in, load_problems, mark_of, names_in, template_text, worked)
+from .problems import (PLAIN, TEMPLATES, Problem, check_examples, check_told, examples_for,
+                                        file_problems, filled_in, load_problems, mark_of, names_in, template_text,
+                                        worked)
 from .rounds import NOTES, Row, Way, run
 from .slices import (HOW, Files, GenerationParameters, Part, Slice, check_resumes, describe, files_for,
                                       hold, make_folder, settle_whole, slice_of)
 
 # %% auto #0
-__all__ = ['PLAIN', 'NEXT', 'MEANS', 'SUMS', 'Judge', 'CHUNK', 'DRAFTS', 'Progress', 'JudgeFor', 'Asking', 'put', 'asking_for',
+__all__ = ['NEXT', 'MEANS', 'SUMS', 'Judge', 'CHUNK', 'DRAFTS', 'Progress', 'JudgeFor', 'Asking', 'put', 'asking_for',
            'identity_of', 'check_models', 'check_judged', 'Prepared', 'prepare', 'row_for', 'plan_of', 'statistics',
            'record_of', 'Writing', 'open_models', 'check_weights', 'Generated', 'generate_prepared', 'generate_data']
 
-# %% ../../../nbs/optimal/09_generation.ipynb #475af41c
-PLAIN = 'Question: {{ question }}\nAnswer:' # Where a model has no chat template
+# %% ../../../nbs/optimal/09_generation.ipynb #ee67f01f
 NEXT = '\nQuestion:' # Such a model goes on to the next
 
 @dataclass(frozen=True)
@@ -203,14 +203,15 @@ class Writing:
 # %% ../../../nbs/optimal/09_generation.ipynb #a93e6c5a
 def open_models(p:GenerationParameters)->OptimalSamplingModel:
     "Student and teacher; one copy of the weights where they are the same."
-    more = dict(load_in_4bit=True) if p.load_in_4bit else {}
+    more: dict[str, Any] = dict(load_in_4bit=True) if p.load_in_4bit else {}
     return OptimalSamplingModel(p.model_theta, p.model_t, p.alpha_method, p.fixed_alpha, p.alpha_min, p.alpha_max,
                                 p.constraint_to_target, p.target_top_k, p.target_top_p, p.device, p.dtype, **more)
 
 def check_weights(ready:Prepared, model:OptimalSamplingModel)->None:
     "The weights are those that the records before were written with."
     marks = dict(theta=digest(model.theta.fingerprint())[:16], t=digest(model.t.fingerprint())[:16])
-    describe(ready.files, ready.identity, len(ready.problems), models=marks)
+    chats = bool(model.theta.template)
+    describe(ready.files, ready.identity, len(ready.problems), models=marks, chats=chats)
     for name,mark in ready.files.read()['models'].items():
         if marks[name]==mark: continue
         raise RunError(f'{ready.files.about}: the weights of model_{name} are others now than when this was begun; '

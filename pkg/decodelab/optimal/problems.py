@@ -18,7 +18,7 @@ from ..tasks.generators import SOURCE
 if TYPE_CHECKING: import jinja2
 
 # %% auto #0
-__all__ = ['ASKED', 'SOLVED', 'ENDLESS', 'CHAINS', 'KINDS', 'TEMPLATES', 'NAMED', 'Problem', 'first_of', 'problem_of',
+__all__ = ['ASKED', 'SOLVED', 'ENDLESS', 'CHAINS', 'KINDS', 'TEMPLATES', 'PLAIN', 'NAMED', 'Problem', 'first_of', 'problem_of',
            'file_problems', 'missing_file', 'solved', 'chains_of', 'offline', 'read_dataset', 'rows_of',
            'dataset_problems', 'is_path', 'load_problems', 'counted', 'mark_of', 'known', 'names_in', 'filled_in',
            'template_text', 'check_told', 'worked', 'examples_for', 'check_examples']
@@ -170,6 +170,7 @@ TEMPLATES = dict(
     hint='{{ question }}\n\nHint: {{ hint }}',
     solution='{{ question }}\n\nHere is a solution:\n\n{{ solution }}\n\n'
              'Understand it, then solve the problem yourself, step by step, without mentioning it.')
+PLAIN = 'Question: {{ question }}\nAnswer:' # What a model without a chat template is asked
 NAMED = ('question', 'solution', 'answer', 'hint')
 
 def known(p:Problem)->dict[str, str]:

@@ -270,7 +270,7 @@ def settle(mix:Mix, rows:Sequence[Row], way:Way, draft:Draft, theirs:torch.Tenso
     for i in range(0, places, wide):
         part = slice(i, min(i+wide, places))
         some = going if len(going) < len(rows) else slice(None)
-        agree = decide(mix, [rows[r] for r in going], way, cut(draft, some, part), theirs[some,part])
+        agree = decide(mix, [rows[int(r)] for r in going], way, cut(draft, some, part), theirs[some,part])
         going = going[agree]
         if not len(going): return
 

@@ -28,7 +28,8 @@ class GenerationParameters(Parameters):
     num_examples: int|None = param(None, 'Problems, the first ones; all of a file, 1000 of what has no end.', ge=1)
     max_tokens: int = param(256, 'Longest text.', 'tokens', ge=1)
     batch_size: int = param(16, 'Texts that are written at once; changes none of them.', ge=1)
-    alpha_method: str = param('kl_symmetry', 'How alpha is found at each token; decodelab lists the methods.')
+    alpha_method: str = param('kl_symmetry', 'How alpha is found at each token: kl_symmetry, ess_balance, entropy, '
+                              'entropy_ratio, reverse_kl_symmetry, fixed.')
     fixed_alpha: float = param(.5, 'Alpha of the method fixed: 0 is the student alone, 1 the teacher.', ge=0, le=1)
     alpha_min: float = param(.5, 'Least alpha.', ge=0, le=1)
     alpha_max: float = param(1., 'Greatest alpha.', ge=0, le=1)
@@ -94,7 +95,7 @@ class Files:
     def about(self)->Path: return self.folder/f'{self.name}.json'
     def part(self, s:Slice)->Path: return self.folder/f'{self.name}.{s.start}-of-{s.step}.jsonl'
     def lock(self, what:str='')->Lock: return Lock(self.folder/f'.{self.name}{what}.lock')
-    def locks(self)->list[Path]: return list(self.folder.glob(f'.{self.name}*.lock'))
+    def hidden(self)->list[Path]: return list(self.folder.glob(f'.{self.name}.*')) # locks, half-written copies
     def parts(self)->dict[Slice, Path]:
         "Slices that were begun."
         met = ((f, _PART.fullmatch(f.name)) for f in self.folder.iterdir())
@@ -276,7 +277,7 @@ def settle_whole(files:Files, n:int)->Path|None: # `None` while records are miss
             for path in files.parts().values(): joined.add(path)
             if joined.gaps: return None
             joined.write(files.whole)
-        for path in [*files.parts().values(), *files.locks()]: path.unlink(missing_ok=True) # nobody writes any more
+        for path in [*files.parts().values(), *files.hidden()]: path.unlink(missing_ok=True) # nobody writes any more
     finally: lock.release()
     return files.whole
 

@@ -145,6 +145,13 @@ def file_questions(path:Path, n:int, seed:int)->list[Question]:
     if n > len(questions): raise BadValue('n', n, f'at most {len(questions)}, the questions in {path}')
     return random.Random(f'choose-{seed}').sample(questions, n)
 
+def _file(data:str)->Path:
+    "A file's path; what is none but looks like a source is an error that says the nearest."
+    path, name = Path(data).expanduser(), data.partition(':')[0]
+    if path.exists() or name!=Path(name).name or '.' in name: return path
+    raise BadValue('data', data, ['reference', 'reference:long', f'{SOURCE}:chain_sum', 'a JSONL file'],
+                   'No file of that name exists.')
+
 def load_questions(data:str, # `reference[:<form>[:both]]`, `reasoning_gym:<generator>[:<options>]`, or a path
                    n:int, # Questions
                    seed:int=0, # Which ones
@@ -154,5 +161,5 @@ def load_questions(data:str, # `reference[:<form>[:both]]`, `reasoning_gym:<gene
     name, _, form = str(data).partition(':')
     if name=='reference': return reference_questions(form, n, seed, SHARE if unanswerable is None else unanswerable)
     if name==SOURCE: questions = generated_questions(form, n, seed)
-    else: questions = file_questions(Path(data).expanduser(), n, seed)
+    else: questions = file_questions(_file(str(data)), n, seed)
     return make_hopeless(questions, unanswerable, seed) if unanswerable else questions

@@ -5,6 +5,8 @@
 # %% ../../../nbs/tasks/01_generators.ipynb #878dc70f
 from __future__ import annotations
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,7 +14,7 @@ import yaml
 from ..core.errors import BadValue, needs, nearest
 
 # %% auto #0
-__all__ = ['SOURCE', 'APART', 'options_of', 'generator', 'Generated', 'generate', 'score', 'is_right']
+__all__ = ['SOURCE', 'APART', 'UNREAD', 'options_of', 'generator', 'Generated', 'generate', 'score', 'is_right']
 
 # %% ../../../nbs/tasks/01_generators.ipynb #bdcacfc0
 SOURCE = 'reasoning_gym'
@@ -23,8 +25,15 @@ def options_of(text:str)->dict[str,Any]:
     pieces = [piece for piece in re.split(r',(?=\s*\w+\s*=)', text) if piece.strip()]
     wrong = next((piece for piece in pieces if '=' not in piece), None)
     if wrong: raise BadValue('option of a generator', wrong, 'name=value')
-    pairs = (piece.split('=', 1) for piece in pieces)
-    return {name.strip(): yaml.safe_load(value) for name,value in pairs}
+    pairs = [[part.strip() for part in piece.split('=', 1)] for piece in pieces]
+    names = [name for name,_ in pairs]
+    if len(set(names)) < len(names): raise BadValue('options of a generator', text, 'each name once')
+    return {name: _value(name, value) for name,value in pairs}
+
+def _value(name:str, text:str)->Any:
+    "A number, a list, true or false, or text."
+    try: return yaml.safe_load(text)
+    except yaml.YAMLError: raise BadValue(f'option {name}', text, 'a number, a list such as [1, 2], or text') from None
 
 # %% ../../../nbs/tasks/01_generators.ipynb #e9b8f49b
 @lru_cache(maxsize=8)
@@ -37,14 +46,32 @@ def generator(spec:str, # `<name>` or `<name>:<options>`
     _check_name(name, list(DATASETS), 'generator of reasoning_gym')
     make, config = DATASETS[name]
     given = options_of(options)
-    own = [f for f in config.__dataclass_fields__ if f not in ('seed', 'size')]
-    for option in given: _check_name(option, own, f'option of {name}')
-    try:
+    own = {k: field.default for k,field in config.__dataclass_fields__.items() if k not in ('seed', 'size')}
+    for option,value in given.items():
+        _check_name(option, list(own), f'option of {name}')
+        _check_kind(f'option {option} of {name}', value, own[option])
+    with _refusals(spec):
         chosen = config(seed=seed*APART % 2**32, size=size, **given)
-        chosen.validate()
+        if hasattr(chosen, 'validate'): chosen.validate()
         return make(chosen)
-    except (AssertionError, TypeError, ValueError) as e:
+
+UNREAD = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, SyntaxError, TypeError,
+          ValueError)
+
+@contextmanager
+def _refusals(spec:str)->Iterator[None]:
+    "What a generator raises for options that it cannot use."
+    name, _, options = spec.partition(':')
+    try: yield
+    except UNREAD as e:
         raise BadValue(f'options of {name}', options or 'none', str(e) or 'what the generator takes') from None
+
+def _check_kind(what:str, value:Any, default:Any)->None:
+    "A number where the generator has a number, true or false where it has those."
+    kinds = {bool: ((bool,), 'true or false'), int: ((int,), 'a whole number'), float: ((int, float), 'a number')}
+    kind, allowed = kinds.get(type(default), ((object,), ''))
+    if not isinstance(value, kind) or (isinstance(value, bool) and not isinstance(default, bool) and allowed):
+        raise BadValue(what, value, allowed)
 
 def _check_name(name:str, known:list[str], what:str)->None:
     "A name that is not known is an error that says the nearest."
@@ -63,20 +90,27 @@ class Generated:
 
 def generate(spec:str, n:int, seed:int)->list[Generated]:
     "The first `n` questions of a seed."
-    made = generator(spec, seed, n)
-    entries = [made[i] for i in range(n)]
+    with _refusals(spec): entries = [_entry(spec, seed, n, i) for i in range(n)]
     return [Generated(str(e['question']), '' if e['answer'] is None else str(e['answer']), f'{spec}@{seed}/{n}/{i}')
             for i,e in enumerate(entries)]
 
 # %% ../../../nbs/tasks/01_generators.ipynb #9e9cc0e4
+@lru_cache(maxsize=4096)
+def _entry(spec:str, seed:int, n:int, i:int)->dict:
+    "A question of a data set, made once: some take seconds."
+    return generator(spec, seed, n)[i]
+
 def score(scorer:str, # Of a generated question
           answer:str)->float: # 0 to 1
-    "What the generator's own function makes of an answer, a full stop at its end aside."
+    "What the generator's own function makes of an answer, a full stop at its end aside; 0 where it cannot read one."
     spec, _, where = scorer.rpartition('@')
     seed, n, i = map(int, where.split('/'))
-    made = generator(spec, seed, n)
     said = dict.fromkeys([answer.strip(), answer.strip().rstrip('.').rstrip()])
-    return float(max(made.score_answer(text, made[i]) for text in said))
+    return max(_score(generator(spec, seed, n), text, _entry(spec, seed, n, i)) for text in said)
+
+def _score(made:Any, text:str, entry:dict)->float:
+    try: return float(made.score_answer(text, entry))
+    except UNREAD: return 0. # its function raises what it likes on text that is no answer
 
 def is_right(scorer:str, answer:str)->bool:
     "Whether the score of an answer is full."

@@ -19,12 +19,12 @@ from .reasoning import Cost
 
 # %% auto #0
 __all__ = ['Need', 'NEEDS', 'rules', 'rule', 'Strategy', 'TIERS', 'Probe', 'unseen', 'State', 'Verdict', 'as_verdict',
-           'NoParameters', 'Probing', 'Believing', 'Forecasting', 'periodic', 'at_close', 'never', 'StoppingRule',
-           'Rules', 'full', 'none', 'BudgetParameters', 'fixed_budget', 'ThinkingBudgetParameters', 'thinking_budget',
-           'DefaultParameters', 'default', 'StepWiseParameters', 'chosen_step', 'step_wise_uncertainty_driven',
-           'ReevaluationParameters', 'uncertainty_driven_reevaluation', 'EntropyParameters', 'entropy_thresholding',
-           'unexplored', 'without_forecast', 'tier', 'entropy_settles', 'worth_forecasting', 'BayesParameters',
-           'best_probability', 'risk', 'risk_settles', 'bayes_risk_optimal_reasoning']
+           'NoParameters', 'Probing', 'Believing', 'Forecasting', 'periodic', 'unexplored', 'without_forecast',
+           'at_close', 'never', 'StoppingRule', 'Rules', 'full', 'none', 'BudgetParameters', 'fixed_budget',
+           'ThinkingBudgetParameters', 'thinking_budget', 'DefaultParameters', 'default', 'StepWiseParameters',
+           'chosen_step', 'step_wise_uncertainty_driven', 'ReevaluationParameters', 'uncertainty_driven_reevaluation',
+           'EntropyParameters', 'entropy_thresholding', 'tier', 'entropy_settles', 'worth_forecasting',
+           'BayesParameters', 'best_probability', 'risk', 'risk_settles', 'bayes_risk_optimal_reasoning']
 
 # %% ../../../../nbs/eig/stopping/01_rules.ipynb #ba8197f1
 @dataclass(frozen=True)
@@ -118,6 +118,15 @@ class Forecasting(EIGParameters):
 def periodic(s:State, p:Parameters)->bool:
     "At every boundary whose number `every` divides, and where the model has ended its thinking."
     return s.closed or (len(s.tokens)-1) % getattr(p, 'every', 1)==0
+
+# %% ../../../../nbs/eig/stopping/01_rules.ipynb #65d082b7
+def unexplored(probe:Probe, least:float)->bool:
+    "Whether the candidates hold too little of the answer language for a belief to count as sure."
+    return probe.explored < least
+
+def without_forecast(s:State, p:Any)->Verdict:
+    "Go on where too little is explored; stop at the bound."
+    return Verdict(True, why=UNEXPLORED) if unexplored(s.now, p.min_explored) else Verdict(False, why='bound')
 
 # %% ../../../../nbs/eig/stopping/01_rules.ipynb #6565e08d
 def at_close(s:State, p:Parameters)->bool:
@@ -286,14 +295,6 @@ def entropy_thresholding(s:State, p:EntropyParameters)->bool:
     return float(s.highs[-p.last_k:].mean()) > p.threshold*p.decay_factor**(len(s.probes)-1)
 
 # %% ../../../../nbs/eig/stopping/01_rules.ipynb #87ea31ad
-def unexplored(probe:Probe, least:float)->bool:
-    "Whether the candidates hold too little of the answer language for a belief to count as sure."
-    return probe.explored < least
-
-def without_forecast(s:State, p:Any)->Verdict:
-    "Go on where too little is explored; stop at the bound."
-    return Verdict(True, why=UNEXPLORED) if unexplored(s.now, p.min_explored) else Verdict(False, why='bound')
-
 TIERS = (
     (2., 'Wait, there is still much to learn here. Let me work it through carefully.'),
     (1.5, 'Wait, let me check this once more.'),

@@ -18,7 +18,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "curve", "mixture", "halves", "Judged", "judge", "Mixture", "choose", "tossed", "difference", "targets",
         "Saving", "saving", "trace_calibration", "accuracy_by_share"],
     "report": ["COLOURS", "KINDS", "SHARES", "live_outcomes", "all_curves", "outcome_row", "main_table", "show",
-        "savings", "finite", "share_right", "population", "summary", "done", "plane_figure", "mark_compared",
+        "savings", "apart", "finite", "share_right", "population", "summary", "done", "plane_figure", "mark_compared",
         "steps_figure", "calibration_figure", "case", "worst", "best", "verdict", "population_table", "pick",
         "caveats"],
     "stages": ["SetUp", "stage", "counted", "left_behind", "describe"],

@@ -16,7 +16,7 @@ __all__ = ['STAGES', 'LOOKED', 'DRAWN', 'ANSWER', 'LEAST', 'FIRST', 'expected_to
 STAGES = ('full', 'live', 'trace')
 LOOKED = .5 # Share of the boundaries at which forecasts are drawn
 DRAWN = .6 # Share of the forecasts that a live decision needs; a recording draws the rest
-ANSWER = 4 # Tokens that one candidate adds to a belief
+ANSWER = 12 # Tokens that one candidate adds to a belief: its own, what was searched for it, walks through the rest
 
 def expected_tokens(p:EIGEvalParameters, thinking:float, # Tokens of a thought
                     steps:float, # Its boundaries
@@ -51,12 +51,13 @@ def seconds_left(n:int, tokens:Mapping[str,float], stages:Mapping[str,Progressed
     return sum(own(k)*(n-s.done)/n for k,s in stages.items())
 
 # %% ../../../../nbs/eig/study/04_outlook.ipynb #6f7974bd
-FIRST = .04 # Share of a run after which its first expectation is one
+FIRST = .02 # Share of a run after which its first expectation is one
 
 class Outlook:
     "When a run of all stages will be done."
-    def __init__(self, p:EIGEvalParameters, clock:Callable=time.perf_counter):
-        self.p, self.clock, self.begun = p, clock, clock()
+    def __init__(self, p:EIGEvalParameters, n:int, # Questions
+                 clock:Callable=time.perf_counter):
+        self.p, self.n, self.clock, self.begun = p, n, clock, clock()
         self.last, self.first = self.begun, None # When it was told last; seconds gone and expected, as first said
         self.stages = {k: Progressed() for k in STAGES}
         self.tokens = expected_tokens(p, p.max_tokens, max(1, p.max_tokens/16))
@@ -73,7 +74,7 @@ class Outlook:
         "So many questions are done; seconds left."
         s, now = self.stages[stage], self.clock()
         s.done, s.seconds, self.last = max(s.done, done), s.seconds + (now-self.last)*(done > s.read), now
-        left, gone = seconds_left(self.p.n, self.tokens, self.stages), now-self.begun
+        left, gone = seconds_left(self.n, self.tokens, self.stages), now-self.begun
         if left is not None and not self.first and gone >= FIRST*(gone+left): self.first = (gone, gone+left)
         return left
 
@@ -81,7 +82,7 @@ class Outlook:
         "A stage's progress that also says how long the whole run still takes."
         def progress(done, total):
             left = self.tell(stage, done)
-            if show: show(done, total, left if self.first else None)
+            if show: show(done, total, left if self.first else None, self.stages[stage].seconds)
         return progress
 
     def said(self)->str:

@@ -10,11 +10,11 @@ import pandas as pd
 from .plane import (ANSWER, CORRECT, FORECAST, NAMES, PROBE, REASONING, TOTAL, Curve, Judged, Saving,
                                        curve, edge, judge, saving, targets, trace_calibration)
 from .traces import replay
-from ...maths.statistics import detectable, wilson
+from ...maths.statistics import Paired, detectable, fewest, wilson
 
 # %% auto #0
-__all__ = ['COLOURS', 'KINDS', 'SHARES', 'live_outcomes', 'all_curves', 'outcome_row', 'main_table', 'show', 'savings', 'finite',
-           'share_right', 'population', 'summary', 'done', 'plane_figure', 'mark_compared', 'steps_figure',
+__all__ = ['COLOURS', 'KINDS', 'SHARES', 'live_outcomes', 'all_curves', 'outcome_row', 'main_table', 'show', 'savings', 'apart',
+           'finite', 'share_right', 'population', 'summary', 'done', 'plane_figure', 'mark_compared', 'steps_figure',
            'calibration_figure', 'case', 'worst', 'best', 'compare', 'verdict', 'population_table', 'pick', 'caveats']
 
 # %% ../../../../nbs/eig/study/02_report.ipynb #c6950514
@@ -65,14 +65,19 @@ def savings(traces:Sequence[dict], curves:dict[str,Curve], shares:Sequence[float
             column:int=REASONING)->pd.DataFrame:
     "EIG against a fixed budget and an entropy threshold at several targets, with paired intervals."
     return pd.DataFrame([_saving_row(target, other, saving(curves['eig'], curves[other], target, column))
-                         for target in targets(traces, shares) for other in ('budget', 'entropy')])
+                         for target in dict.fromkeys(targets(traces, shares)) for other in ('budget', 'entropy')])
 
 def _saving_row(target:float, other:str, s:Saving)->dict:
     tokens, accuracy = s.difference, s.accuracy_difference
     return {'target accuracy': target, 'EIG against': NAMES[other], 'tokens': s.tokens[0], 'against': s.tokens[1],
-            'saved': s.saved, 'difference, 95 %': f'{tokens.difference:+.1f} [{tokens.low:+.1f}, {tokens.high:+.1f}]',
-            'accuracy': s.accuracy[0], 'its accuracy': s.accuracy[1],
-            'accuracy difference, 95 %': f'{accuracy.difference:+.3f} [{accuracy.low:+.3f}, {accuracy.high:+.3f}]'}
+            'saved': s.saved, 'difference, 95 %': apart(tokens, 1), 'accuracy': s.accuracy[0],
+            'its accuracy': s.accuracy[1], 'accuracy difference, 95 %': apart(accuracy, 3)}
+
+def apart(d:Paired, digits:int)->str:
+    "A difference with its interval; few questions have none."
+    few = d.n < 2*fewest(.95) # for a choice on one half
+    interval = f'(n = {d.n}: no interval)' if few else f'[{d.low:+.{digits}f}, {d.high:+.{digits}f}]'
+    return f'{d.difference:+.{digits}f} {interval}'
 
 # %% ../../../../nbs/eig/study/02_report.ipynb #e613434c
 def finite(x:float)->float|None:
@@ -100,8 +105,10 @@ def summary(traces:Sequence[dict], live:Sequence[dict], target_share:float)->dic
     groups = {'all': list(traces)}
     for g in sorted({t['group'] for t in traces}-{'all'}): groups[g] = [t for t in traces if t['group']==g]
     large = {g: own for g,own in groups.items() if g=='all' or len(own) >= 20}
-    return dict(n=len(traces), live=_live_summary(live), calibration_error=trace_calibration(traces)[0],
-                gain=_gain_summary(traces), population={g: population(own, target_share) for g,own in large.items()})
+    steps = [t['tokens'][-1]/(len(t['tokens'])-1) for t in traces if len(t['tokens']) > 1]
+    return dict(n=len(traces), step_tokens=float(np.mean(steps)) if steps else 0., live=_live_summary(live),
+                calibration_error=trace_calibration(traces)[0], gain=_gain_summary(traces),
+                population={g: population(own, target_share) for g,own in large.items()})
 
 def _live_summary(live:Sequence[dict])->dict:
     outcomes, stopped = live_outcomes(live), [r['cause'] for r in live]
@@ -269,10 +276,18 @@ def compare(s:Saving, what:str)->str:
     clear = '' if d.high < 0 or d.low > 0 else ', not distinguishable from zero'
     if not s.met: clear += '; one of the two does not reach this accuracy'
     return (f'{share}{"fewer" if d.difference < 0 else "more"} {what} ({s.tokens[0]:.1f} against {s.tokens[1]:.1f}; '
-            f'difference {d.difference:+.1f} [{d.low:+.1f}, {d.high:+.1f}]{clear})')
+            f'difference {apart(d, 1)}{clear})')
+
+def _flat(traces:Sequence[dict])->str:
+    "That no budget of thinking changes the accuracy, where none does."
+    low, top = targets(traces, (0., 1.))
+    if top > low: return ''
+    return (f'Thinking changes nothing here: the accuracy is {low:.3f} without any and no better with any budget of it '
+            f'(n = {len(traces)}). All rules have the same accuracy, and the one that thinks least is the cheapest.')
 
 def verdict(traces:Sequence[dict], curves:dict[str,Curve], target:float)->str:
     "What the run found, in three sentences."
+    if (flat := _flat(traces)): return flat
     budget, entropy = (saving(curves['eig'], curves[other], target) for other in ('budget', 'entropy'))
     total = saving(curves['eig'], curves['budget'], target, TOTAL)
     share, n = np.mean([len(set(t['correct'])) > 1 for t in traces]), len(traces)
@@ -288,9 +303,9 @@ def verdict(traces:Sequence[dict], curves:dict[str,Curve], target:float)->str:
 
 # %% ../../../../nbs/eig/study/02_report.ipynb #82c290e1
 def population_table(traces:Sequence[dict], share:float):
-    "EIG against the others on the answerable questions alone."
-    own = [t for t in traces if t['group']=='answerable'] or list(traces)
-    return show(savings(own, all_curves(own), (share, .95, 1.)))
+    "EIG against the others on the answerable questions alone; nothing where all are, or none is known to be."
+    own = [t for t in traces if t['group']=='answerable']
+    return show(savings(own, all_curves(own), (share, .95, 1.))) if len(own) in range(2, len(traces)) else None
 
 def pick(traces:Sequence[dict])->list[dict]:
     "Four telling questions: settled early, settled late, hopeless, and one that ends wrong."
@@ -300,8 +315,9 @@ def pick(traces:Sequence[dict])->list[dict]:
              lambda t: t['group']=='unanswerable',
              lambda t: not t['correct'][-1] and t['group']!='unanswerable')
     short = sorted((t for t in traces if len(t['tokens']) <= 19), key=lambda t: t['id'])
-    chosen = [next(filter(kind, short), None) for kind in kinds]
-    return [t for t in chosen if t] or list(traces[:3])
+    chosen = [t for kind in kinds if (t := next(filter(kind, short), None))]
+    rest = [t for t in short if t not in chosen]
+    return chosen + rest[:max(0, 3-len(chosen))] or list(traces[:3])
 
 # %% ../../../../nbs/eig/study/02_report.ipynb #757f127d
 def caveats(m:dict, p)->str:
@@ -311,14 +327,19 @@ def caveats(m:dict, p)->str:
     lines = [f'**Calibration.** Beliefs are off by {m["calibration_error"]:.3f} on average. '
              'A model whose beliefs are worse would stop at the wrong moments.', _on_parts(gain),
              f'**Total tokens.** EIG spends {entropy["eig"]:.0f} tokens in all where an entropy threshold spends '
-             f'{entropy["other"]:.0f} and a fixed budget {budget["other"]:.0f}. Where a step is as short as here, '
-             'sampled forecasts do not pay in tokens; they explain, and they teach cheaper rules.']
+             f'{entropy["other"]:.0f} and a fixed budget {budget["other"]:.0f}. {_on_price(entropy, m["step_tokens"])}']
     if answerable:
         less = answerable['reasoning_against_entropy']
         lines.append(f'**Hopeless questions.** Without them EIG spends {less["eig"]:.1f} reasoning tokens where an '
                      f'entropy threshold spends {less["other"]:.1f}.')
     lines.append(f'**One task, one model.** {m["n"]} questions of {p.data}, seed {p.seed}; other seeds: `-p seed 1`.')
     return '\n'.join(f'- {line}' for line in lines)
+
+def _on_price(entropy:dict, step:float)->str:
+    "Whether forecasts pay."
+    if entropy['eig'] < entropy['other']: return f'With steps of {step:.0f} tokens its forecasts pay here.'
+    return (f'With steps of {step:.0f} tokens sampled forecasts do not pay in tokens; they explain, and they teach '
+            'cheaper rules.')
 
 def _on_parts(gain:dict)->str:
     "What the two parts of the gain say."

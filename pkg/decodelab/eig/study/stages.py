@@ -30,7 +30,7 @@ class SetUp:
         self.frame = frame or frame_of(backend, p, self.questions)
         self.parameters = EIGParameters(**{k: getattr(p, k) for k in EIGParameters.model_fields})
         self.seconds = [] # Of the live decisions of this process, as `Metrics` has them
-        self.outlook = Outlook(p)
+        self.outlook = Outlook(p, len(self.questions))
 
     def think_through(self, questions:Sequence[Question], tell:Callable|None=None)->list[dict]:
         "Records of full reasoning; `tell` is told how many are done, each by its share of `max_tokens`."
@@ -98,7 +98,8 @@ def looks(self:SetUp, run:Run, full:list[dict], live:Callable|None=None, trace:C
     pairs = list(zip(range(len(full)), self.questions, full))
     records = stage(run, 'look', pairs, partial(self._looked, run, tells), self.p.chunk)
     traces, lived = ([r for r in records if r['stage']==name] for name in ('trace', 'live'))
-    for tell in tells: tell(len(full), len(full))
+    if done==len(full): # an earlier attempt's
+        for tell in tells: tell(done, done)
     remember(counted(lived)).seconds = self.seconds
     return traces, lived
 
@@ -126,7 +127,7 @@ def describe(s:SetUp, run:Run)->dict:
     version, commit = run.info['versions'].get('decodelab', ''), git.get('commit', '')[:8]
     return {
         'model': f'{p.backend} ({run.info["models"].get(p.backend, "")[:8]})',
-        'questions': f'{len(s.questions)} of {p.data}: {shares}',
+        'questions': f'{len(s.questions)} of {p.data}' + (f': {shares}' if groups!=['all'] else ''),
         **described(s.frame),
         'EIG': f'λ {p.lambda_cost:g} nats, {p.beam_size} candidates, {drawn}',
         'seed': p.seed,

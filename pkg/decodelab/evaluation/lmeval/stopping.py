@@ -12,7 +12,7 @@ import numpy as np
 from ...backends.contract import Backend, Ids, Sample, Sampling
 from ...core.errors import BadValue
 from ...core.parameters import Parameters, param, read
-from ...eig.frames import Frame, end_ids, ending, frame_for
+from ...eig.frames import Frame, end_ids, ending, frame_for, step_fields
 from ...eig.languages import language_named
 from ...eig.gain import Decision, Metrics, get_eig_metrics_summary, remember
 from ...eig.parameters import EIGParameters
@@ -30,6 +30,7 @@ __all__ = ['OURS', 'Forcing', 'Scaling', 'arguments', 'with_answer', 'asked', 'f
 _CUE = ("Words that ask for the answer. They are part of the response, where a task's filter may look for them: "
         "`#### `. By default the delimiters' own, which are not.")
 _FORCE = 'Ask the rule also where the model ends its thinking; by default where the rule is made for that.'
+_STEP = 'What ends a step: line, paragraph, sentence, transition:Wait,But, tokens:40; as the template says by default.'
 _ANSWER = 'What an answer may be: integer, number, yes_no, choice:A,B, words:3, json:FILE, regex:…, text (anything).'
 _OWN = "No cue: after its end of thinking the model answers as it likes, up to the task's stops."
 _KEEP = 'Respond with the reasoning, its end mark and the answer; by default with the answer.'
@@ -44,6 +45,7 @@ class Forcing(Parameters):
     delimiters: str|None = param(None, 'Think delimiters by name; by default those that the chat template speaks of.')
     cue: str|None = param(None, _CUE)
     answer: str|None = param(None, _ANSWER)
+    step: str|None = param(None, _STEP)
     own_words: bool = param(False, _OWN)
     answer_tokens: int|None = param(None, 'Longest answer; 24 after a cue and 512 in own words by default.', 'tokens',
                                     ge=1, le=1_000_000)
@@ -115,6 +117,7 @@ def _check(s:Scaling, most:int):
     if f.min_tokens > n: raise BadValue('min_tokens', f.min_tokens, f'0 to max_gen_toks ({n})')
     if f.min_tokens and not f.wait: raise BadValue('wait', f.wait, 'a text that is not empty')
     if f.answer is not None: language_named(f.answer)
+    if f.step is not None: step_fields(f.step)
     if f.own_words and f.answer: raise BadValue('answer', f.answer, 'nothing with own_words=true')
     if f.own_words and f.cue is not None: raise BadValue('cue', f.cue, 'nothing with own_words=true')
     for name,off in _OFF.items():
@@ -126,6 +129,7 @@ def _check(s:Scaling, most:int):
 def asked(backend:Backend, f:Forcing)->Frame:
     "The frame of a model for prompts that are written already."
     frame = frame_for(backend, f.delimiters, lead='')
+    if f.step is not None: frame = replace(frame, **step_fields(f.step))
     if f.answer is not None: frame = replace(frame, language=language_named(f.answer))
     if f.own_words and not frame.close:
         raise BadValue('own_words', True, 'false where nothing marks the end of thinking',

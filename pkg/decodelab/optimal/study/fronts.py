@@ -16,11 +16,12 @@ from .trials import Records, stage_of
 
 # %% auto #0
 __all__ = ['Interval', 'LOOKS', 'Row', 'row_of', 'speed_of', 'rows', 'interval', 'against', 'table', 'weights_table', 'on_front',
-           'short', 'figure', 'by_place', 'alpha_figure', 'sure', 'verdict', 'summary']
+           'short', 'reach', 'named', 'figure', 'by_place', 'alpha_figure', 'sure', 'verdict', 'summary']
 
-# %% ../../../../nbs/optimal/study/04_fronts.ipynb #652226e7
+# %% ../../../../nbs/optimal/study/04_fronts.ipynb #24d57ba6
 Interval = tuple[float, float, float] # Mean, and its 95 % bounds
 
+# %% ../../../../nbs/optimal/study/04_fronts.ipynb #107d3a01
 @dataclass(frozen=True)
 class Row:
     "One way of drawing in numbers."
@@ -43,20 +44,18 @@ class Row:
     tokens: float # Of a text
     speed: float|None # Tokens a second
 
+# %% ../../../../nbs/optimal/study/04_fronts.ipynb #19ece55c
 def row_of(arm:Arm, records:Sequence[dict], student:Sequence[dict], speed:float|None=None)->Row:
     "Numbers of an arm."
     n, tokens, right = len(records), sum(r['tokens'] for r in records), [float(r['right']) for r in records]
     logs = np.array([r['log_weight_t'] for r in records])
-    known = np.concatenate([r['raw'] for r in records]) if any(r['raw'] for r in records) else None
-    used = np.concatenate([r['alpha'] for r in records]) if known is not None else None
-    asks = arm.family in ('method', 'free')
+    def of(name:str)->float|None:
+        return sum(r[name] for r in records)/tokens if arm.family in ('method', 'free') else None
     return Row(arm.name, arm.family, arm.value, n, float(np.mean(right)), *wilson(int(sum(right)), n),
                paired(right, [float(r['right']) for r in student]) if arm.name!='student' else None,
                mean_interval([r['kl_theta'] for r in records]), mean_interval([r['kl_t'] for r in records]),
                sum(r['ess_theta'] for r in records)/tokens, sum(r['ess_t'] for r in records)/tokens,
-               effective(np.exp(logs-logs.max()))/n, None if known is None else float(known.mean()),
-               None if used is None else float(used.mean()),
-               sum(r['clipped'] for r in records)/tokens if asks else None, tokens/n, speed)
+               effective(np.exp(logs-logs.max()))/n, of('raw_sum'), of('alpha_sum'), of('clipped'), tokens/n, speed)
 
 # %% ../../../../nbs/optimal/study/04_fronts.ipynb #4ca7d8f5
 def speed_of(arm:Arm, found:Records, seconds:Mapping[str, float])->float|None:
@@ -81,6 +80,7 @@ def against(gain:Paired|None)->str:
     "A difference with its interval, as text."
     return '' if gain is None else f'{gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]'
 
+# %% ../../../../nbs/optimal/study/04_fronts.ipynb #8a571dcc
 def table(made:Sequence[Row])->str:
     "Every arm, as Markdown."
     head = ('', 'right', 'against the student', 'KL(·‖π_θ), nats a text', 'KL(·‖π_t), nats a text', 'tokens',
@@ -106,8 +106,8 @@ def on_front(made:Sequence[Row])->list[str]:
         best = max(best, r.accuracy)
     return out
 
-# %% ../../../../nbs/optimal/study/04_fronts.ipynb #f69a42c1
-LOOKS = { # Of a family: how it is drawn, and its name in a legend
+# %% ../../../../nbs/optimal/study/04_fronts.ipynb #0c05304d
+LOOKS: dict[str, dict[str, Any]] = { # Of a family: how it is drawn, and its name in a legend
     'alone': dict(fmt='k*', ms=12, label='one model alone'),
     'method': dict(fmt='o', color='#0072b2', label='α by a method, within its bounds'),
     'free': dict(fmt='o', mfc='none', color='#0072b2', label='α by a method, without bounds'),
@@ -119,33 +119,46 @@ LOOKS = { # Of a family: how it is drawn, and its name in a legend
 def _bars(made:Sequence[Row])->np.ndarray:
     return np.array([(max(r.accuracy-r.low, 0), max(r.high-r.accuracy, 0)) for r in made]).T
 
+# %% ../../../../nbs/optimal/study/04_fronts.ipynb #2ab32869
 def short(r:Row)->str:
     "A name that fits beside a point."
     if r.value is not None and r.family!='alone': return f'{r.value:g}'
     return r.arm.replace('_', ' ').replace(', free', '')
+
+# %% ../../../../nbs/optimal/study/04_fronts.ipynb #b77439aa
+def reach(made:Sequence[Row])->tuple[float, float]:
+    "Nats that the axes show: what is between the two models, and of what is farther only what lets that be seen."
+    between = [x for r in made if r.family!='temperature' for x in (r.kl_theta[0], r.kl_t[0])]
+    most = max(.1, *between)
+    return most, max(x for r in made if (x := r.kl_theta[0]) <= 3*most)
+
+def named(ax:Any, text:str, x:float, y:float)->None:
+    "A name beside a point."
+    ax.annotate(text, (x, y), xytext=(4, 4), textcoords='offset points', fontsize=8)
 
 # %% ../../../../nbs/optimal/study/04_fronts.ipynb #bff55308
 def figure(made:Sequence[Row]):
     "Accuracy against KL from the student, and how far each is from both models."
     import matplotlib.pyplot as plt
     fig, (left, right) = plt.subplots(1, 2, figsize=(12, 4.8), layout='constrained')
+    most, wide = reach(made)
+    far: list[str] = []
     for family,look in LOOKS.items():
         some = sorted((r for r in made if r.family==family), key=lambda r: r.kl_theta[0])
         if not some: continue
         at = [r.kl_theta[0] for r in some]
         left.errorbar(at, [r.accuracy for r in some], yerr=_bars(some), elinewidth=.8, capsize=2, alpha=.9, **look)
         right.errorbar(at, [r.kl_t[0] for r in some], **look)
-        if family in ('fixed', 'linear', 'temperature', 'alone'):
-            for r,x in zip(some, at):
-                for ax,y in ((left, r.accuracy), (right, r.kl_t[0])):
-                    ax.annotate(short(r), (x, y), xytext=(4, 4), textcoords='offset points', fontsize=8)
-    left.set(xlabel='KL from the student, nats a text', ylabel='share of questions answered right, 95 % Wilson')
-    right.set(xlabel='KL from the student, nats a text', ylabel='KL from the teacher, nats a text')
-    far = [r for r in made if r.family!='temperature'] # a cooled student may be far away: it is not to hide the rest
-    most = max(.1, *(r.kl_theta[0] for r in far), *(r.kl_t[0] for r in far))
-    right.set(xlim=(-.04*most, 1.15*most), ylim=(-.04*most, 1.15*most))
-    left.set_xscale('symlog', linthresh=max(.01, most/2))
-    left.set_xlim(left=0-.03*most)
+        for r,x in zip(some, at):
+            near = x <= wide
+            if family in ('alone', 'temperature') and near: named(left, short(r), x, r.accuracy)
+            if family in ('fixed', 'linear', 'alone'): named(right, short(r), x, r.kl_t[0])
+            if not near: far.append(f'{r.arm}: {r.accuracy:.2f} at {x:.1f} nats')
+    left.set(xlabel='KL from the student, nats a text', ylabel='share of questions answered right, 95 % Wilson',
+             xlim=(-.04*wide, 1.06*wide))
+    right.set(xlabel='KL from the student, nats a text', ylabel='KL from the teacher, nats a text',
+              xlim=(-.04*most, 1.15*most), ylim=(-.04*most, 1.15*most))
+    if far: left.text(.98, .03, 'off to the right\n'+'\n'.join(far), transform=left.transAxes, ha='right', fontsize=8)
     for ax in (left, right): ax.grid(alpha=.2)
     fig.legend(*left.get_legend_handles_labels(), loc='outside upper center', ncols=3, frameon=False, fontsize=9)
     plt.close(fig)
@@ -158,19 +171,20 @@ def by_place(lists:Sequence[Sequence[float]], least:int=2)->np.ndarray: # [place
     out = [[x[i] for x in lists if len(x) > i] for i in range(wide)]
     return np.array([(np.mean(x), *np.quantile(x, [.1, .9])) for x in out if len(x) >= least]).reshape(-1, 3)
 
+# %% ../../../../nbs/optimal/study/04_fronts.ipynb #524ffd8d
 def alpha_figure(arms:Sequence[Arm], found:Records):
     "Raw α over positions, a panel a method."
     import matplotlib.pyplot as plt
-    some = [a for a in arms if a.family=='method']
+    some = [(a, a.how) for a in arms if a.family=='method' and a.how]
     fig, axes = plt.subplots(1, max(len(some), 1), figsize=(max(2.6*len(some), 4), 2.9), sharey=True, squeeze=False,
                              layout='constrained')
-    for ax,arm in zip(axes[0], some):
+    for ax,(arm,how) in zip(axes[0], some):
         records = found[arm.name]
         places = by_place([r['raw'] for r in records], max(2, len(records)//4))
         at, cut = np.arange(len(places)), sum(r['clipped'] for r in records)/sum(r['tokens'] for r in records)
         ax.fill_between(at, places[:,1], places[:,2], color='#56b4e9', alpha=.35, lw=0)
         ax.plot(at, places[:,0], color='#0072b2', lw=1)
-        for a,b in ((-.05, arm.how.alpha_min), (arm.how.alpha_max, 1.05)): ax.axhspan(a, b, color='k', alpha=.07, lw=0)
+        for a,b in ((-.05, how.alpha_min), (how.alpha_max, 1.05)): ax.axhspan(a, b, color='k', alpha=.07, lw=0)
         ax.set(title=f'{arm.name.replace("_", " ")}\n{cut:.0%} clipped', xlabel='token', ylim=(-.05, 1.05))
         ax.title.set_size(9)
     axes[0][0].set_ylabel('raw α')
@@ -182,6 +196,7 @@ def sure(gain:Paired)->str:
     "Whether an interval excludes nothing."
     return 'a difference' if gain.low > 0 or gain.high < 0 else 'no difference that these questions show'
 
+# %% ../../../../nbs/optimal/study/04_fronts.ipynb #56dc4708
 def verdict(made:Sequence[Row])->str:
     "The front, and what is sure of it."
     named = {r.arm: r for r in made}
@@ -195,6 +210,7 @@ def verdict(made:Sequence[Row])->str:
                  f'{detectable(n, flips):.3f} or more.')
     return '\n'.join(lines)
 
+# %% ../../../../nbs/optimal/study/04_fronts.ipynb #6a01ac7e
 def summary(made:Sequence[Row])->dict[str, Any]:
     "For metrics.json."
     return {r.arm: asdict(r) for r in made}

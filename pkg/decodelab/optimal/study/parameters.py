@@ -38,7 +38,7 @@ class OptimalSamplingParameters(Parameters):
                               ge=0, le=64)
     seed: int = param(0, 'Of questions and of all draws.', ge=0, le=2**31-1)
     chunk: int = param(64, 'Questions that move together.', ge=1, le=4096)
-    distil_seeds: int = param(2, 'Repetitions of the distillation; 0 leaves it out.', ge=0, le=1000)
+    distil_seeds: int = param(1, 'Repetitions of the distillation; 0 leaves it out.', ge=0, le=1000)
     distil_levels: int = param(4, 'Before it learns, each row of the student\'s weights is rounded to whole numbers '
                                   'from minus to plus this; 0 leaves the student as it is.', ge=0, le=2**15)
     distil_tokens: int = param(6000, 'Tokens of texts in each source\'s data set.', 'tokens', ge=100, le=10**9)
@@ -57,6 +57,7 @@ def numbers(p:OptimalSamplingParameters, name:str, low:float, high:float)->list[
         if not low <= out[-1] <= high: raise BadValue(name, piece, f'numbers from {low:g} to {high:g}, with commas')
     return list(dict.fromkeys(out))
 
+# %% ../../../../nbs/optimal/study/00_parameters.ipynb #615a323b
 def methods(p:OptimalSamplingParameters)->list[str]:
     "The methods that find α, once each."
     names = list(dict.fromkeys(filter(None, (piece.strip() for piece in p.methods.split(',')))))

@@ -27,6 +27,7 @@ def worked_sum(numbers:Sequence[int])->Example:
         total += x
     return Example(f'What is {" + ".join(map(str, numbers))}?', str(total), ' '.join(steps))
 
+# %% ../../../../nbs/optimal/study/02_questions.ipynb #6d7b2cf0
 def sums(n:int, seed:int, training:bool=False)->list[Example]:
     "Different sums; training ones are never evaluation ones."
     rng, out = random.Random(f'sums-{seed}-{training}'), dict[str, Example]()
@@ -50,6 +51,7 @@ def kind_of(p:OptimalSamplingParameters)->str:
     shipped = p.model_theta.partition(':')
     return 'reference:short:both' if 'reference' in (shipped[0], shipped[2].partition(':')[0]) else 'sums'
 
+# %% ../../../../nbs/optimal/study/02_questions.ipynb #5327bec7
 def asked(p:OptimalSamplingParameters, n:int|None=None)->Asked:
     "What is asked for evaluation."
     kind, n = kind_of(p), n or p.n
@@ -72,6 +74,7 @@ def from_file(path:Path, p:OptimalSamplingParameters, n:int)->Asked:
     if n > len(rest): raise BadValue('n', n, f'at most {len(rest)}, the questions in {path} that are no examples')
     return Asked(random.Random(f'choose-{p.seed}').sample(rest, n), found[:p.examples])
 
+# %% ../../../../nbs/optimal/study/02_questions.ipynb #35d6d242
 def training_questions(p:OptimalSamplingParameters, seed:int, number:int, n:int)->list[Question]:
     "The `number`-th n questions to learn from; none of them is asked for evaluation."
     kind = kind_of(p)
@@ -118,6 +121,7 @@ def answer_in(text:str, truth:str)->str:
     if as_number(truth) is None: return text.rstrip('.')[-len(truth):]
     return (NUMBER.findall(text) or [''])[-1]
 
+# %% ../../../../nbs/optimal/study/02_questions.ipynb #014f0f26
 def is_right(text:str, truth:str, ended:bool=True)->bool:
     "Whether a text gives the true answer."
     said = answer_in(text, truth)

@@ -1,0 +1,56 @@
+"`import xlm` finds the names that models of xLM import, and steps aside where xlm-core is installed."
+import os, subprocess, sys
+
+import pytest
+
+pytest.importorskip('lightning')
+pytest.importorskip('hydra')
+
+IMPORTED = {
+    'xlm.harness': 'Harness LossFunction Predictor PredictorHistoryMixin LRSchedulerWithConfig',
+    'xlm.datamodule': 'Tokenizer Collator BaseBatch BaseCollatorInput Seq2SeqCollatorInput InfillingCollatorInput '
+                      'DefaultCollator DefaultCollatorWithPadding DefaultCollatorWithDynamicPadding DatasetManager '
+                      'LocalDatasetManager EvalDatasetManager UnconditionalGenerationDatasetManager '
+                      'BaseDataModule TextDataModule '
+                      'SimpleSpaceTokenizer load_auto_tokenizer pack_sequences BertTokenizerFast GPT2TokenizerFast',
+    'xlm.metrics': 'MetricWrapper ExactMatch TokenAccuracy', 'xlm.noise': 'NoiseSchedule DummyNoiseSchedule',
+    'xlm.log_predictions': 'LogPredictions TokensHook', 'xlm.model': 'Model', 'xlm.utils.rank_zero': 'RankedLogger',
+    'xlm.utils.nn': 'pad_truncate_list sample_from_top_k sample_from_top_p sample_from_logits sample_categorical '
+                    'masked_mean masked_sum select_random_indices',
+    'xlm.utils.text': 'remove_trailing_pads', 'xlm.utils.imports': 'get_function',
+    'xlm.utils.rich_utils': 'print_config_tree',
+    'xlm.modules.rotary_transformer': 'RotaryEmbedding RotaryTransformerLayer RotaryTransformerLayerList '
+                                      'RotaryTransformerFinalLayer RotaryTransformerFinalLayerForClassification',
+    'xlm.modules.ddit_simple': 'DDiTLayer DDiTLayerList DDitFinalLayer RotaryEmbedding TimestepEmbedder',
+    'xlm.modules.position': 'RotaryEmbedding'}
+
+def fresh(code, *paths, cwd=None):
+    "Run in a process of its own."
+    env = os.environ | {'PYTHONPATH': ':'.join([*map(str, paths), os.environ.get('PYTHONPATH', '')])}
+    return subprocess.run([sys.executable, '-c', code], env=env, capture_output=True, text=True, cwd=cwd)
+
+def test_every_name_is_there_and_ours():
+    lines = [f'from {module} import {", ".join(names.split())}' for module,names in IMPORTED.items()]
+    check = ('import xlm.flags, decodelab.xlm.flags, decodelab.xlm.harness; '
+             'assert Harness is decodelab.xlm.harness.Harness; xlm.flags.DEBUG_OVERFIT = True; '
+             'assert decodelab.xlm.flags.DEBUG_OVERFIT')
+    p = fresh('\n'.join([*lines, check]))
+    assert p.returncode==0, p.stderr
+
+def test_a_name_that_is_not_there_says_so():
+    p = fresh('import xlm.harness\nxlm.harness.Harnes')
+    assert "has no 'Harnes'. Did you mean 'Harness'?" in p.stderr
+    assert 'ModuleNotFoundError' in fresh('import xlm.no_such').stderr
+
+def test_a_real_xlm_core_wins(tmp_path, root):
+    "Beside `xlm.py` as pip would put it, and in another folder."
+    for place in ('beside', 'other'):
+        (tmp_path/place/'xlm').mkdir(parents=True)
+        (tmp_path/place/'xlm'/'__init__.py').write_text('real = True\n')
+        (tmp_path/place/'xlm'/'harness.py').write_text('who = "xlm-core"\n')
+    (tmp_path/'beside'/'xlm.py').write_text((root/'pkg'/'xlm.py').read_text())
+    code = 'import xlm; from xlm.harness import who; assert xlm.real and who=="xlm-core"'
+    assert fresh(code, tmp_path/'beside').returncode==0
+    p = subprocess.run([sys.executable, '-c', f'import sys; sys.path.append({str(tmp_path/"other")!r}); {code}'],
+                       env=os.environ | {'PYTHONPATH': str(root/'pkg')}, capture_output=True, text=True)
+    assert p.returncode==0, p.stderr
