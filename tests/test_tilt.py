@@ -2,7 +2,8 @@
 import math
 import mpmath, numpy as np, pytest, torch
 from decodelab.core.errors import BadValue, ModelError
-from decodelab.maths.tilt import NoCommonToken, Tilt, Wanted, alpha_methods, entropies, moments, pair, q_star
+from decodelab.maths.common import NoCommonToken, moments, pair
+from decodelab.maths.tilt import Tilt, Wanted, alpha_methods, entropies, q_star
 
 F64 = torch.float64
 

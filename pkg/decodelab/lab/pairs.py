@@ -175,7 +175,8 @@ SHAPES = ((32, 400), (1000, 40), (20_000, 4), (152_064, 1)) # Tokens, rows at on
 def exactness(pairs:int, seed:int=0)->dict[str, dict[str, float]]:
     "Of each balance: how many pairs, the largest residual, steps, and how many solutions are not within 1e-6."
     import torch
-    from decodelab.maths.tilt import Wanted, alpha_methods, moments, pair as pair_rows
+    from decodelab.maths.common import moments, pair as pair_rows
+    from decodelab.maths.tilt import Wanted, alpha_methods
     rng, out, done = torch.Generator().manual_seed(seed), {}, 0
     curves = dict(kl_symmetry=lambda p, a: moments(p, a).slope,
                   ess_balance=lambda p, a: moments(p, -a).log_z-moments(p, 2-a).log_z)

@@ -2,16 +2,17 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
+    "common": ["Rows", "NEAR", "NoCommonToken", "Room", "Pair", "host", "dot", "exponential", "normalised", "pair",
+        "on_common_ground", "log_mass", "compared", "in_the_middle", "check_rows", "excess", "refined", "Sums",
+        "weights_at", "sums_at", "Moments", "moments", "log_z_of"],
     "information": ["entropy", "kl", "pool", "jensen_shannon", "mutual_information", "softmax", "horvitz_thompson",
         "margins", "Partly", "partly_known", "lumped"],
     "statistics": ["DRAWS", "outcomes_of", "check_within", "check_count", "wilson", "smallest_p", "fewest", "mcnemar",
         "sign_flip", "bootstrap_means", "mean_bounds", "mean_interval", "difference_bounds", "Paired", "paired",
         "p_text", "detectable", "calibration"],
-    "tilt": ["Rows", "NEAR", "alpha_methods", "STEP", "LEFT", "SAME", "MOST", "Curve", "PLACES", "NUMBERS", "AT_ONCE",
-        "SMALL", "NoCommonToken", "Room", "Pair", "host", "dot", "exponential", "normalised", "pair", "common",
-        "log_mass", "compared", "in_the_middle", "check_rows", "excess", "refined", "Sums", "weights_at", "sums_at",
-        "Moments", "moments", "log_z_of", "Wanted", "Solved", "clipped", "unequal", "root", "pulls", "kl_symmetry",
-        "sample_size_ratio", "ess_balance", "entropies", "share", "entropy_ratio", "reverse_kl_symmetry", "fixed",
-        "promising", "highest", "summit", "greatest_entropy", "Tilt", "teacher_support", "Tilted", "told", "sizes",
-        "tilted", "q_star", "joined", "tilt_rows"],
+    "tilt": ["alpha_methods", "STEP", "LEFT", "SAME", "MOST", "Curve", "PLACES", "NUMBERS", "AT_ONCE", "SMALL",
+        "Wanted", "Solved", "clipped", "unequal", "root", "pulls", "kl_symmetry", "sample_size_ratio", "ess_balance",
+        "entropies", "share", "entropy_ratio", "reverse_kl_symmetry", "fixed", "promising", "highest", "summit",
+        "greatest_entropy", "Tilt", "teacher_support", "Tilted", "told", "sizes", "tilted", "q_star", "joined",
+        "tilt_rows"],
 })

@@ -12,7 +12,8 @@ import torch
 from fastcore.basics import patch
 from ..backends.contract import Blocks, Session
 from ..backends.decoding import torch_of
-from ..maths.tilt import NoCommonToken, Tilt, Tilted, q_star
+from ..maths.common import NoCommonToken
+from ..maths.tilt import Tilt, Tilted, q_star
 from .vocabularies import Vocabulary, student_rows, teacher_rows
 
 # %% auto #0
