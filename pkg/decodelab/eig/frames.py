@@ -76,6 +76,11 @@ def frame_for(backend:Backend,
     else: frame = _frame_of(_marks(delimiters or mark(template)), bool(template))
     return replace(frame, **change)
 
+# %% ../../../nbs/eig/03_frames.ipynb #0a97900a
+SENTENCE = ('. ', '! ', '? ', '.\n', '!\n', '?\n', '\n')
+TRANSITIONS = ('Wait', 'Alternatively', 'Hmm')
+STEPS = dict(line='\n', paragraph='\n\n', sentence=SENTENCE, transition=TRANSITIONS)
+
 # %% ../../../nbs/eig/03_frames.ipynb #b59b76e1
 def _marks(delimiters:str|Marks)->Marks:
     if isinstance(delimiters, Marks): return delimiters
@@ -166,10 +171,6 @@ def ending(frame:Frame)->str:
     return frame.cue[:frame.cue.index(frame.close)+len(frame.close)]
 
 # %% ../../../nbs/eig/03_frames.ipynb #6160209b
-SENTENCE = ('. ', '! ', '? ', '.\n', '!\n', '?\n', '\n')
-TRANSITIONS = ('Wait', 'Alternatively', 'Hmm')
-STEPS = dict(line='\n', paragraph='\n\n', sentence=SENTENCE, transition=TRANSITIONS)
-
 def step_fields(name:str # `line`, `paragraph`, `sentence`, `transition`, `transition:But,Wait` or `tokens:40`
                )->dict:
     "Fields of a frame whose steps are these."
