@@ -8,7 +8,7 @@ import json, random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from ..core.errors import BadValue, DataError
+from ..core.errors import BadValue, DataError, nearest
 from ..core.files import read_text
 from .chains import FORMS, evaluation_set
 from .generators import SOURCE, generate, is_right
@@ -147,8 +147,8 @@ def file_questions(path:Path, n:int, seed:int)->list[Question]:
 
 def _file(data:str)->Path:
     "A file's path; what is none but looks like a source is an error that says the nearest."
-    path, name = Path(data).expanduser(), data.partition(':')[0]
-    if path.exists() or name!=Path(name).name or '.' in name: return path
+    path, sources = Path(data).expanduser(), ['reference', SOURCE]
+    if path.exists() or not nearest(data.partition(':')[0], sources): return path
     raise BadValue('data', data, ['reference', 'reference:long', f'{SOURCE}:chain_sum', 'a JSONL file'],
                    'No file of that name exists.')
 

@@ -12,7 +12,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "in_front", "reach", "table", "claims", "more_or_less", "claims_table", "along", "spending", "keeping_accuracy",
         "parts", "free_bound", "beams", "plane_figure", "cost_figure", "sensitivity_figure", "verdict", "metrics",
         "pooled"],
-    "outlook": ["STAGES", "LOOKED", "DRAWN", "ANSWER", "LEAST", "FIRST", "expected_tokens", "Progressed",
+    "outlook": ["STAGES", "LOOKED", "DRAWN", "ANSWER", "LEAST", "FIRST", "LATE", "expected_tokens", "Progressed",
         "seconds_left", "Outlook"],
     "plane": ["CORRECT", "REASONING", "FORECAST", "PROBE", "ANSWER", "TOTAL", "NAMES", "DRAWS", "grid", "Curve", "edge",
         "curve", "mixture", "halves", "Judged", "judge", "Mixture", "choose", "tossed", "difference", "targets",

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from ..parameters import EIGEvalParameters
 
 # %% auto #0
-__all__ = ['STAGES', 'LOOKED', 'DRAWN', 'ANSWER', 'LEAST', 'FIRST', 'expected_tokens', 'Progressed', 'seconds_left', 'Outlook']
+__all__ = ['STAGES', 'LOOKED', 'DRAWN', 'ANSWER', 'LEAST', 'FIRST', 'LATE', 'expected_tokens', 'Progressed', 'seconds_left',
+           'Outlook']
 
 # %% ../../../../nbs/eig/study/04_outlook.ipynb #cc3d3e8e
 STAGES = ('full', 'live', 'trace')
@@ -51,7 +52,7 @@ def seconds_left(n:int, tokens:Mapping[str,float], stages:Mapping[str,Progressed
     return sum(own(k)*(n-s.done)/n for k,s in stages.items())
 
 # %% ../../../../nbs/eig/study/04_outlook.ipynb #6f7974bd
-FIRST = .02 # Share of a run after which its first expectation is one
+FIRST, LATE = .02, .08 # Shares of a run between which it says first how long it takes: once it has looked, if it can
 
 class Outlook:
     "When a run of all stages will be done."
@@ -75,8 +76,13 @@ class Outlook:
         s, now = self.stages[stage], self.clock()
         s.done, s.seconds, self.last = max(s.done, done), s.seconds + (now-self.last)*(done > s.read), now
         left, gone = seconds_left(self.n, self.tokens, self.stages), now-self.begun
-        if left is not None and not self.first and gone >= FIRST*(gone+left): self.first = (gone, gone+left)
+        if left is not None and not self.first and self._may_say(gone, gone+left): self.first = (gone, gone+left)
         return left
+
+    def _may_say(self, gone:float, whole:float)->bool:
+        "Thinking alone is a poor pace for decisions, whose rows run together: it is waited for, but not for long."
+        looked = self.stages['live'].share(self.n) > 0
+        return gone >= (FIRST if looked else LATE)*whole
 
     def watching(self, stage:str, show:Callable|None)->Callable:
         "A stage's progress that also says how long the whole run still takes."
