@@ -2796,6 +2796,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                       'decodelab/eig/study/outlook.py'),
                                              'decodelab.eig.study.outlook.Outlook.__init__': ( 'eig/study/outlook.html#outlook.__init__',
                                                                                                'decodelab/eig/study/outlook.py'),
+                                             'decodelab.eig.study.outlook.Outlook._may_say': ( 'eig/study/outlook.html#outlook._may_say',
+                                                                                               'decodelab/eig/study/outlook.py'),
                                              'decodelab.eig.study.outlook.Outlook.begin': ( 'eig/study/outlook.html#outlook.begin',
                                                                                             'decodelab/eig/study/outlook.py'),
                                              'decodelab.eig.study.outlook.Outlook.said': ( 'eig/study/outlook.html#outlook.said',
