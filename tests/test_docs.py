@@ -90,7 +90,8 @@ def means(root, report, rule, against, keys):
 def saved(root, report, rule, against):
     "Share of tokens saved at equal accuracy: over all seeds, least, most."
     cs = claims(root, report, rule, against)
-    at = 'equal_accuracy_' if 'equal_accuracy_tokens' in cs[0] else '' # of runs before every claim was at equal accuracy
+    # '': of runs before every claim was at equal accuracy
+    at = 'equal_accuracy_' if 'equal_accuracy_tokens' in cs[0] else ''
     mine, other = ([c[at+k] for c in cs] for k in ('tokens', 'other'))
     less, whole = [1-a/b for a,b in zip(mine, other)], sum(mine)/sum(other)
     return 1-whole, min(less), max(less)
@@ -132,13 +133,15 @@ def test_readme_states_what_the_small_real_model_showed(root):
     b, d = m['beliefs'], m['decisions']
     assert f'on {m["n"]} word problems answers {m["live"]["accuracy"]:.2f} right' in text
     for x in (f'{b["coverage"]*100:.0f} %', f'{b["explored"]*100:.0f} %', f'{b["entropy"]:.1f} nats on average, lies '
-              f'between {b["low"]:.1f} and {b["high"]:.1f}', f'{d["probe"]+d["forecast"]:.0f} tokens'): assert x in text, x
+              f'between {b["low"]:.1f} and {b["high"]:.1f}', f'{d["probe"]+d["forecast"]:.0f} tokens'):
+        assert x in text, x
 
 def test_readme_states_what_sums_showed(root):
     text, m = (root/'README.md').read_text(), metrics_of(root, 'eig_eval_smollm2_sums')
     a, b = m['population']['all']['accuracy'], m['beliefs']
-    assert (f'answers {a["none"]:.2f} right without thinking, {a["full"]:.2f} with all of it and '
-            f'{m["live"]["accuracy"]:.2f} where EIG stops, at entropies between {b["low"]:.1f} and {b["high"]:.1f}') in text
+    live = m['live']['accuracy']
+    assert (f'answers {a["none"]:.2f} right without thinking, {a["full"]:.2f} with all of it and {live:.2f} where '
+            f'EIG stops, at entropies between {b["low"]:.1f} and {b["high"]:.1f}') in text
 
 def test_readme_states_what_a_reasoning_model_costs(root):
     from decodelab.eig.parameters import EIGEvalParameters
