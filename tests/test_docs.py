@@ -166,3 +166,18 @@ def test_readme_states_what_schemas_cost_in_the_published_runs(root):
         m = smol[mode]
         assert f'{m["accuracy"]:.2f} [{m["low"]:.2f}, {m["high"]:.2f}]'.replace('0.', '.') in text
     assert f'in {smol["exact"]["tries"]:.1f} tries a document; {smol["constrain"]["cost"][0]:.1f} nats' in text
+
+def test_readme_states_what_is_between_two_models_in_the_published_run(root):
+    text, m = (root/'README.md').read_text(), metrics_of(root, 'optimal_sampling')
+    taught = m['distillation']
+    for r in (m['arms'][name] for name in ('student', 'kl_symmetry', 'teacher')):
+        assert f'{r["accuracy"]:.3f} [{r["low"]:.3f}, {r["high"]:.3f}]'.replace('0.', '.') in text
+    for x in (taught['untaught']['before'], *(taught['learners'][name]['accuracy']
+                                              for name in ('own samples', 'teacher', 'q*', 'q*, free'))):
+        assert '{:.3f} [{:.3f}, {:.3f}]'.format(*x).replace('0.', '.') in text
+    moved = [f'{taught["learners"][name]["moved"][0]:.1f}' for name in ('own samples', 'q*, free', 'q*', 'teacher')]
+    assert ', '.join(moved)+' nats a text' in text
+    for other in ('teacher', 'own samples'):
+        d = next(d for d in taught['differences'] if (d['lesson'], d['other'])==('q*', other))['questions']
+        assert '{difference:+.3f} [{low:+.3f}, {high:+.3f}]'.format(**d).replace('0.', '.') in text
+    assert f'{m["questions"]} questions' in text
