@@ -136,6 +136,14 @@ def test_rules_of_the_front_page_are_at_equal_accuracy(root):
         cs = [c for c in metrics_of(root, name)['claims'] if c['equal']]
         assert abs(np.mean([c['accuracy']-c['other_accuracy'] for c in cs])) < .02, name
 
+def test_readme_says_what_eig_saves_and_what_it_pays(root):
+    text, p = (root/'README.md').read_text(), metrics_of(root, 'eig_eval')['population']
+    budget, entropy = (p['all'][f'reasoning_against_{other}']['saved']*100 for other in ('budget', 'entropy'))
+    assert f'EIG thinks {budget:.0f} % less than a budget and {entropy:.0f} % less than an entropy threshold' in text
+    alone, paid = p['answerable']['reasoning_against_entropy']['saved']*100, p['all']['total_against_entropy']
+    assert f'on answerable questions alone the latter is {alone:.0f} % less' in text
+    assert f'{paid["eig"]:.0f} tokens in all against the threshold\'s {paid["other"]:.0f}' in text
+
 def test_readme_states_what_the_small_real_model_showed(root):
     text, m = (root/'README.md').read_text(), metrics_of(root, 'eig_eval_smollm2')
     b, d = m['beliefs'], m['decisions']
