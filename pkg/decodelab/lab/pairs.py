@@ -106,6 +106,7 @@ def named_pair(name:str, folder:Path)->Any:
     if name=='random': return random_pair(folder)
     return OptimalSamplingModel('reference:student', 'reference:teacher', device='cpu')
 
+# %% ../../../nbs/lab/12_pairs.ipynb #0f47cfe8
 def report_pairs(pairs:Sequence[str]=PAIRS, rows:Sequence[int]=(1, 8, 32), tokens:int=64, rounds:int=3)->Iterator[str]:
     "Run the benchmark and say what came out, line by line."
     from decodelab.evaluation.conformance import questions
@@ -172,6 +173,7 @@ def random_rows(rng:Any, kind:str, rows:int, width:int)->tuple[Any, Any]:
 KINDS = ('equal', 'language', 'independent', 'disjoint', 'half')
 SHAPES = ((32, 400), (1000, 40), (20_000, 4), (152_064, 1)) # Tokens, rows at once
 
+# %% ../../../nbs/lab/12_pairs.ipynb #a82187c3
 def exactness(pairs:int, seed:int=0)->dict[str, dict[str, float]]:
     "Of each balance: how many pairs, the largest residual, steps, and how many solutions are not within 1e-6."
     import torch

@@ -39,6 +39,7 @@ class Room:
         if self.xp is np: return numbers[:,None]
         return self.xp.from_numpy(np.ascontiguousarray(numbers)).to(self.device)[:,None]
 
+# %% ../../../nbs/maths/02_common.ipynb #9df40296
 @dataclass(frozen=True)
 class Pair:
     "Two rows of log-probabilities, renormalised on the tokens that both give a probability."

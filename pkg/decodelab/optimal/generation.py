@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 import numpy as np
+from fastcore.basics import patch
 from ..backends.contract import Causal, Ids, Sampling
 from ..backends.decoding import job_for
 from ..backends.loading import check
@@ -94,6 +95,7 @@ def check_judged(problems:Sequence[Problem])->None:
     for i,p in enumerate(problems):
         if not (p.answer or p.scorer or p.solution): raise DataError(f'problem {i} has no answer to judge a text by')
 
+# %% ../../../nbs/optimal/09_generation.ipynb #3544768e
 @dataclass
 class Prepared:
     "A slice that is ready to be generated."
@@ -159,6 +161,7 @@ CHUNK = 4 # Batches between two checkpoints: in a chunk a finished text's place 
 DRAFTS = 2 # Pay at an acceptance of a half, and lose little below it; measured lengths would make bytes depend on time
 Progress = Callable[[int, int, int], Any] # Records done, of how many, tokens of the newest
 
+# %% ../../../nbs/optimal/09_generation.ipynb #a00e4d8d
 class Writing:
     "A model that writes the records of a slice."
     def __init__(self, ready:Prepared, model:OptimalSamplingModel):
@@ -185,20 +188,22 @@ class Writing:
             for going in run(self.model, rows, Way(self.plan), pace, p.batch_size):
                 yield from (row for row in going if row.job.finish)
 
-    def run(self, judge:Judge|None=None, progress:Progress|None=None)->int: # Tokens
-        "Write what is missing; a chunk that was begun is written anew up to where it stood."
-        part, size, tokens = self.ready.part, CHUNK*self.ready.p.batch_size, 0
-        def tell(done:int, new:int)->None: progress and progress(max(part.done, done), len(part.indices), new)
-        tell(0, 0)
-        while not part.complete:
-            at, rows = part.done//size*size, []
-            for row in self.chunk(part.indices[at:at+size]):
-                rows.append(row)
-                tell(at+len(rows), len(row.job.ids))
-            tokens += sum(len(row.job.ids) for row in rows)
-            rows.sort(key=lambda row: row.place)
-            part.append([record_of(row, self.ready, judge) for row in rows[part.done-at:]])
-        return tokens
+# %% ../../../nbs/optimal/09_generation.ipynb #1367f7c3
+@patch
+def write(self:Writing, judge:Judge|None=None, progress:Progress|None=None)->int: # Tokens
+    "Write what is missing; a chunk that was begun is written anew up to where it stood."
+    part, size, tokens = self.ready.part, CHUNK*self.ready.p.batch_size, 0
+    def tell(done:int, new:int)->None: progress and progress(max(part.done, done), len(part.indices), new)
+    tell(0, 0)
+    while not part.complete:
+        at, rows = part.done//size*size, []
+        for row in self.chunk(part.indices[at:at+size]):
+            rows.append(row)
+            tell(at+len(rows), len(row.job.ids))
+        tokens += sum(len(row.job.ids) for row in rows)
+        rows.sort(key=lambda row: row.place)
+        part.append([record_of(row, self.ready, judge) for row in rows[part.done-at:]])
+    return tokens
 
 # %% ../../../nbs/optimal/09_generation.ipynb #a93e6c5a
 def open_models(p:GenerationParameters)->OptimalSamplingModel:
@@ -228,6 +233,7 @@ class Generated:
 
 JudgeFor = Callable[[Causal], Judge] # Makes what judges a model's texts
 
+# %% ../../../nbs/optimal/09_generation.ipynb #267d1b10
 def generate_prepared(ready:Prepared, judge_for:JudgeFor|None=None, progress:Progress|None=None)->Generated:
     "Write the records of a slice that is held, and join all slices when the last one is done."
     p, part, before, tokens = ready.p, ready.part, ready.part.done, 0
@@ -237,7 +243,7 @@ def generate_prepared(ready:Prepared, judge_for:JudgeFor|None=None, progress:Pro
             check_weights(ready, model)
             writing = Writing(ready, model)
             writing.check_room()
-            tokens = writing.run(judge_for(model.theta) if p.judge and judge_for else None, progress)
+            tokens = writing.write(judge_for(model.theta) if p.judge and judge_for else None, progress)
         whole = settle_whole(ready.files, len(ready.problems))
     finally: part.lock.release()
     return Generated(whole or part.path, part.done, part.done-before, tokens, whole is not None)

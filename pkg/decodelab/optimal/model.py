@@ -174,6 +174,7 @@ def at(self:OptimalSamplingModel, temperature:float)->OptimalSamplingModel:
     other.__dict__.update(self.__dict__, temperature=temperature)
     return other
 
+# %% ../../../nbs/optimal/05_model.ipynb #3f76bbec
 @patch
 def row_for(self:OptimalSamplingModel, i:int, prompt:Ids, plan:Sampling, number:int, stops:Stops)->Row:
     "A row to decode after the same prompt of both."
@@ -189,6 +190,7 @@ def running(self:OptimalSamplingModel, rows:Sequence[Row])->Iterator[list[Row]]:
     way, pace = Way(rows[0].job.plan, self.draft_rule), self.pace(self.draft_tokens, self.draft_rule)
     return run(self, rows, way, pace, self.batch(rows, None))
 
+# %% ../../../nbs/optimal/05_model.ipynb #ffdc35a3
 @patch
 def stream(self:OptimalSamplingModel, prompt:Ids, sampling:Sampling)->Generator[str, None, Sample]:
     "Pieces of the text of one sample, which is returned at the end."

@@ -58,6 +58,7 @@ def generator(spec:str, # `<name>` or `<name>:<options>`
 UNREAD = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, SyntaxError, TypeError,
           ValueError)
 
+# %% ../../../nbs/tasks/01_generators.ipynb #9a0eb188
 @contextmanager
 def _refusals(spec:str)->Iterator[None]:
     "What a generator raises for options that it cannot use."

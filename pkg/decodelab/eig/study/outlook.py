@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fastcore.basics import patch
 from ..parameters import EIGEvalParameters
 
 # %% auto #0
@@ -54,6 +55,7 @@ def seconds_left(n:int, tokens:Mapping[str,float], stages:Mapping[str,Progressed
 # %% ../../../../nbs/eig/study/04_outlook.ipynb #6f7974bd
 FIRST, LATE = .02, .08 # Shares of a run between which it says first how long it takes: once it has looked, if it can
 
+# %% ../../../../nbs/eig/study/04_outlook.ipynb #f8927dbb
 class Outlook:
     "When a run of all stages will be done."
     def __init__(self, p:EIGEvalParameters, n:int, # Questions
@@ -84,16 +86,19 @@ class Outlook:
         looked = self.stages['live'].share(self.n) > 0
         return gone >= (FIRST if looked else LATE)*whole
 
-    def watching(self, stage:str, show:Callable|None)->Callable:
-        "A stage's progress that also says how long the whole run still takes."
-        def progress(done, total):
-            left = self.tell(stage, done)
-            if show: show(done, total, left if self.first else None, self.stages[stage].seconds)
-        return progress
+# %% ../../../../nbs/eig/study/04_outlook.ipynb #15a4345e
+@patch
+def watching(self:Outlook, stage:str, show:Callable|None)->Callable:
+    "A stage's progress that also says how long the whole run still takes."
+    def progress(done, total):
+        left = self.tell(stage, done)
+        if show: show(done, total, left if self.first else None, self.stages[stage].seconds)
+    return progress
 
-    def said(self)->str:
-        "What was expected, and what it was."
-        whole = self.clock()-self.begun
-        if not self.first: return f'It took {whole:.0f} s.'
-        gone, expected = self.first
-        return f'After {gone:.0f} s it was expected to take {expected:.0f} s in all; it took {whole:.0f} s.'
+@patch
+def said(self:Outlook)->str:
+    "What was expected, and what it was."
+    whole = self.clock()-self.begun
+    if not self.first: return f'It took {whole:.0f} s.'
+    gone, expected = self.first
+    return f'After {gone:.0f} s it was expected to take {expected:.0f} s in all; it took {whole:.0f} s.'

@@ -130,6 +130,7 @@ def judge(c:Curve,
         spent, met = [_mixed(other, first, weight), *spent], met and bool(hit[0])
     return Judged(out, resampled[1:], met, np.array(spent))
 
+# %% ../../../../nbs/eig/study/01_plane.ipynb #29a275db
 @dataclass(frozen=True)
 class Mixture:
     "Two neighbouring thresholds of a curve."
@@ -150,6 +151,7 @@ def choose(c:Curve, target:float, column:int=REASONING,
     first, weight, met = mixture(means[:,CORRECT], means[:,column], target)
     return Mixture(int(first), min(int(first)+1, len(means)-1), float(weight), bool(met))
 
+# %% ../../../../nbs/eig/study/01_plane.ipynb #5fe40111
 def tossed(c:Curve, target:float, column:int=REASONING, seed:int=0)->tuple[np.ndarray,list[Mixture]]:
     "The threshold of each question, tossed as a mixture of the other half says; the mixture that judges each half."
     side = halves(c.outcomes.shape[1], seed)

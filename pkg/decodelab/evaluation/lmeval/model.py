@@ -157,12 +157,11 @@ class Loaded(Processes):
         check_batch_size(batch_size)
         check_counts(max_length=max_length, max_gen_toks=max_gen_toks, chunk=chunk, rows=rows)
         self._join()
-        self.model = backend
+        self.answer, self.model = answer, backend
         if backend is None or isinstance(backend, str):
             names = dict(pretrained=pretrained, model=model, model_path=model_path)
             self.model = opened(named(self.runtime, backend, names), device, options, self.world_size)
             weakref.finalize(self, self.model.close) # when the adapter goes, at the latest at exit
-        self.answer = answer
         self.tokenizer, self.batch_size, self.chunk, self.rows = self.model.tokenizer, batch_size, chunk, rows
         self.add_bos_token, self.custom_prefix_token_id = add_bos_token, prefix_token_id
         self.max_length, self.max_gen_toks = fitting(self.model, max_length, prefix_token_id), max_gen_toks
