@@ -34,13 +34,14 @@ def test_published_comparison_over_five_seeds(root):
     assert all(c['low'] > 0 for c in of(probes, 'fixed budget')) # on short steps a probe costs as much as a step
 
 def test_published_comparison_on_long_steps(root):
-    "The learnt gain beats an entropy threshold on every seed; of what it aims at against a budget it reaches half."
+    "The learnt gain beats an entropy threshold on every seed; a budget on average, surely on two of five."
     m = json.loads((root/'nbs'/'reports'/'eig_compare_long.metrics.json').read_text())
     of = lambda against: [c for c in m['claims'] if (c['rule'], c['against'])==('amortised, probes', against)]
     mean = lambda cs: 1-sum(c['tokens'] for c in cs)/sum(c['other'] for c in cs)
     assert m['seeds']==5 and m['n'] >= 1000 and len(of('entropy'))==5
     assert mean(of('entropy')) >= .25 and all(c['high'] < 0 for c in of('entropy'))
-    assert mean(of('fixed budget')) >= .2 and sum(c['high'] < 0 for c in of('fixed budget')) >= 4
+    assert mean(of('fixed budget')) >= .2 and sum(c['high'] < 0 for c in of('fixed budget')) >= 2
+    assert not any(c['low'] > 0 for c in of('fixed budget'))
 
 def test_shipped_student_and_teacher(root):
     r = json.loads((root/'nbs'/'reports'/'reference_models.metrics.json').read_text())
