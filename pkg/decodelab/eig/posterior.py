@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 import numpy as np
 from fastcore.basics import patch
-from ..backends.contract import Backend, Ids, Scored
+from ..backends.contract import Backend, Ids, Sampling, Scored
 from ..core.errors import BadValue
 from .answers import Candidate, How, Rest, Support, classes, normalise
 from .frames import Frame, check_frame, check_states, end_ids
@@ -128,7 +128,8 @@ class AnswerPosteriorEstimator:
     def __init__(self, backend:Backend, frame:Frame, parameters:EIGParameters|dict|None=None,
                  normaliser:Callable=normalise, seed:int=0):
         check_frame(frame)
-        self.backend, self.frame, self.normaliser, self.seed = backend, frame, normaliser, seed
+        self.backend, self.frame, self.normaliser = backend, frame, normaliser
+        self.seed = Sampling(seed=seed).seed # which refuses what is no seed
         self.parameters:Any = as_parameters(parameters)
         self.cue, self.ends = backend.encode(frame.cue), end_ids(backend, frame)
         self.constraint = constrain(backend, frame.language) if frame.language else None
