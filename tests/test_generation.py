@@ -1,5 +1,5 @@
 "Data generation: texts that depend on index and seed alone, kills, slices, teachers that are told, errors, Slurm."
-import json, multiprocessing, os, random, re, resource, shutil, signal, subprocess, sys
+import json, multiprocessing, os, random, re, resource, shutil, signal, subprocess, sys, time
 from pathlib import Path
 import pytest
 from click.testing import CliRunner
@@ -161,6 +161,13 @@ def _work(folder):
     "In a process that will be killed."
     generate_data(parameters(folder, batch_size=1, num_examples=16, resume=True))
 
+def after_a_checkpoint(p, folder, rng):
+    "Waits until the slice has grown, and a moment more, whatever the machine's speed."
+    lines = lambda: sum(f.read_bytes().count(b'\n') for f in folder.glob('*-of-*.jsonl'))
+    had, until = lines(), time.monotonic()+120
+    while p.exitcode is None and lines() <= had and time.monotonic() < until: time.sleep(.002)
+    time.sleep(rng.uniform(0, .1))
+
 def test_kills_lose_and_double_nothing(tmp_path):
     "Killed at random moments until it is done: the bytes of an unbroken run."
     context = multiprocessing.get_context('forkserver')
@@ -170,7 +177,8 @@ def test_kills_lose_and_double_nothing(tmp_path):
     for tries in range(60):
         p = context.Process(target=_work, args=(tmp_path/'killed',))
         p.start()
-        p.join(rng.uniform(.5, 3.) if kills < 5 else None)
+        if kills < 3: after_a_checkpoint(p, tmp_path/'killed', rng)
+        else: p.join()
         if p.exitcode is None:
             os.kill(p.pid, signal.SIGKILL)
             p.join()
