@@ -13,8 +13,8 @@ from .datasets import get_function
 
 # %% auto #0
 __all__ = ['NOTHING', 'MetricWrapper', 'MeanMetricWithComputedValue', 'widened', 'ExactMatch', 'TokenAccuracy',
-           'mean_metric_update_fn', 'exact_match_update_fn', 'answers', 'seq2seq_exact_match_update_fn',
-           'seq2seq_token_accuracy_update_fn', 'steps_taken_update_fn']
+           'mean_metric_update_fn', 'mean_loss_update_fn', 'exact_match_update_fn', 'answers',
+           'seq2seq_exact_match_update_fn', 'seq2seq_token_accuracy_update_fn', 'steps_taken_update_fn']
 
 # %% ../../../nbs/xlm/08_metrics.ipynb #907d0954
 class MetricWrapper(torch.nn.Module):
@@ -81,6 +81,10 @@ def mean_metric_update_fn(batch:Any, loss_dict:Mapping[str, Any], tokenizer:Any=
     "The loss of each row where it is given, else of the batch."
     return {'value': loss_dict['batch_loss'] if 'batch_loss' in loss_dict else loss_dict['loss'].detach()}
 
+def mean_loss_update_fn(batch:Any, loss_dict:Mapping[str, Any], tokenizer:Any=None)->dict[str, Any]:
+    "The loss, weighed by the tokens it is a mean of."
+    return {'value': loss_dict['loss'].detach(), 'weight': loss_dict['tokens'].sum() if 'tokens' in loss_dict else 1.}
+
 def exact_match_update_fn(batch:Mapping[str, Any], loss_dict:Mapping[str, Any], tokenizer:Any=None)->dict[str, Any]:
     "`ids` against `target_ids`."
     return {'pred': loss_dict['ids'], 'target': batch['target_ids']}
@@ -88,7 +92,8 @@ def exact_match_update_fn(batch:Mapping[str, Any], loss_dict:Mapping[str, Any], 
 # %% ../../../nbs/xlm/08_metrics.ipynb #e2ced349
 def answers(batch:Mapping[str, Any], loss_dict:Mapping[str, Any], tokenizer:Any)->tuple[Tensor, Tensor]:
     "What was written after the prompt and what should have been, padded to one width."
-    start, pad = batch['input_ids'].shape[-1], tokenizer.pad_token_id
+    start, pad = loss_dict.get('output_start_idx'), tokenizer.pad_token_id
+    if start is None: start = batch['input_ids'].shape[-1]
     target = batch['target_ids']
     return widened(loss_dict['ids'][:,start:], target.masked_fill(target < 0, pad), pad)
 

@@ -16,8 +16,7 @@ from .categorical import Pick
 from .contracts import Tokenizer
 
 # %% auto #0
-__all__ = ['marks_of', 'never_written', 'RowsLoss', 'per_token', 'Written', 'ended', 'RowsPredictor', 'histories', 'answers_of',
-           'exact_match_update_fn', 'token_accuracy_update_fn', 'mean_loss_update_fn', 'part_update_fn']
+__all__ = ['marks_of', 'never_written', 'RowsLoss', 'per_token', 'Written', 'ended', 'RowsPredictor', 'histories']
 
 # %% ../../../nbs/xlm/29_predicting.ipynb #3904ae39
 def marks_of(tokenizer:Tokenizer, *names:str)->tuple[int, ...]: # Sorted ids
@@ -139,34 +138,3 @@ def generate(self:RowsPredictor, prompts:Sequence[str], max_length:int|None=None
     device = next(self.model.parameters()).device
     batch = {k: v.to(device) if isinstance(v, Tensor) else v for k,v in batch.items()}
     return self.predict(batch)['text']
-
-# %% ../../../nbs/xlm/29_predicting.ipynb #271a528d
-def answers_of(batch:Mapping[str, Any], preds:Mapping[str, Any], pad_id:int)->tuple[Tensor, Tensor]: # [B, T] each
-    "What was written and what is right, in one width."
-    wrote, right = preds['ids'][:,preds['output_start_idx']:], batch['target_ids']
-    width = max(wrote.shape[1], right.shape[1])
-    pad = [torch.nn.functional.pad(x, (0, width-x.shape[1]), value=pad_id) for x in (wrote, right)]
-    return pad[0], pad[1]
-
-def exact_match_update_fn(batch:Mapping[str, Any], loss_dict:Mapping[str, Any], tokenizer:Any=None)->dict[str, Any]:
-    "For `ExactMatch`: the whole answer."
-    pred, target = answers_of(batch, loss_dict, tokenizer.pad_token_id)
-    return dict(pred=pred, target=target, pred_length=None, target_length=None)
-
-def token_accuracy_update_fn(batch:Mapping[str, Any], loss_dict:Mapping[str, Any],
-                             tokenizer:Any=None)->dict[str, Any]:
-    "For `TokenAccuracy`: tokens of the right answer and of what was written, whichever is longer."
-    pred, target = answers_of(batch, loss_dict, tokenizer.pad_token_id)
-    pad = tokenizer.pad_token_id
-    return dict(pred=pred, target=target, pred_mask=(pred!=pad) | (target!=pad))
-
-# %% ../../../nbs/xlm/29_predicting.ipynb #f9d52a12
-def mean_loss_update_fn(batch:Mapping[str, Any], loss_dict:Mapping[str, Any], tokenizer:Any=None)->dict[str, Any]:
-    "For `MeanMetric`: the loss, weighed by the tokens it is a mean of."
-    return dict(value=loss_dict['loss'].detach(), weight=loss_dict['tokens'].sum() if 'tokens' in loss_dict else 1.)
-
-def part_update_fn(batch:Mapping[str, Any], loss_dict:Mapping[str, Any], tokenizer:Any=None,
-                   part:str='loss')->dict[str, Any]:
-    "For `MeanMetric`: a named part of the loss."
-    if part not in loss_dict: raise BadValue('part', part, sorted(loss_dict))
-    return dict(value=loss_dict[part].detach().float().mean())

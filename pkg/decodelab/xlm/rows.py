@@ -9,11 +9,12 @@ from typing import Any, TypedDict
 import torch
 from torch import Tensor
 from ..core.errors import BadValue
-from .contracts import Tokenizer
+from .contracts import Batch, Tokenizer
 
 # %% auto #0
 __all__ = ['RowsBatch', 'PackedBatch', 'PromptBatch', 'fit', 'rectangle', 'prompt_of_row', 'answer_of_row', 'RowsCollator',
-           'Seq2SeqRows', 'TextRows', 'PromptRows', 'places', 'same_text', 'seen_in', 'pieces', 'pack', 'PackedRows']
+           'Seq2SeqRows', 'TextRows', 'PromptRows', 'places', 'same_text', 'seen_in', 'pieces', 'pack', 'PackedRows',
+           'print_rows']
 
 # %% ../../../nbs/xlm/28_rows.ipynb #8385f5c3
 class RowsBatch(TypedDict):
@@ -168,3 +169,10 @@ class PackedRows(RowsCollator):
         segments = [[n for n,t in enumerate(row, 1) for _ in t] for row in rows]
         types, parts = (rectangle(r, self.block_size, 0, False)[0] for r in (kinds, segments))
         return PackedBatch(input_ids=ids, attention_mask=mask, token_type_ids=types, output_start=1, segment_ids=parts)
+
+# %% ../../../nbs/xlm/28_rows.ipynb #b0a7c4d1
+def print_rows(batch:Batch, split:str, tokenizer:Tokenizer, dataloader_name:str='')->None:
+    "Show the first row of a batch, its marks included."
+    rows: Any = batch['input_ids']
+    text = tokenizer.decode(rows[0].tolist(), skip_special_tokens=False)
+    print(f'{split} {dataloader_name} {tuple(rows.shape)}, answers from {batch["output_start"]}: {text}')

@@ -4,13 +4,11 @@
 
 # %% ../../../../../nbs/xlm/models/arlm/02_datamodule_arlm.ipynb #2c7acc5b
 from __future__ import annotations
-from typing import Any
-from ...contracts import Batch, Tokenizer
-from ...rows import PackedRows, PromptRows, RowsCollator, Seq2SeqRows, TextRows
+from ...rows import PackedRows, PromptRows, RowsCollator, Seq2SeqRows, TextRows, print_rows
 
 # %% auto #0
-__all__ = ['ARLMMarks', 'DefaultARLMCollator', 'ARLMSeq2SeqCollator', 'ARLMSeq2SeqPredCollator', 'ARLMPackedCollator',
-           'print_batch_arlm']
+__all__ = ['print_batch_arlm', 'ARLMMarks', 'DefaultARLMCollator', 'ARLMSeq2SeqCollator', 'ARLMSeq2SeqPredCollator',
+           'ARLMPackedCollator']
 
 # %% ../../../../../nbs/xlm/models/arlm/02_datamodule_arlm.ipynb #5e036461
 class ARLMMarks(RowsCollator):
@@ -30,8 +28,4 @@ class ARLMPackedCollator(ARLMMarks, PackedRows):
     "Several whole texts in each row."
 
 # %% ../../../../../nbs/xlm/models/arlm/02_datamodule_arlm.ipynb #dd2342f0
-def print_batch_arlm(batch:Batch, split:str, tokenizer:Tokenizer, dataloader_name:str='')->None:
-    "Show the first row of a batch, its marks included."
-    rows: Any = batch['input_ids']
-    text = tokenizer.decode(rows[0].tolist(), skip_special_tokens=False)
-    print(f'{split} {dataloader_name} {tuple(rows.shape)}, answers from {batch["output_start"]}: {text}')
+print_batch_arlm = print_rows # By the name that configurations of xLM use

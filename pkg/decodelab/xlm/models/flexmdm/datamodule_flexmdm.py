@@ -4,13 +4,11 @@
 
 # %% ../../../../../nbs/xlm/models/flexmdm/02_datamodule_flexmdm.ipynb #751c6d38
 from __future__ import annotations
-from typing import Any
-from ...contracts import Batch, Tokenizer
-from ...rows import PromptRows, RowsCollator, Seq2SeqRows, TextRows
+from ...rows import PromptRows, RowsCollator, Seq2SeqRows, TextRows, print_rows
 
 # %% auto #0
-__all__ = ['FlexMDMMarks', 'DefaultFlexMDMCollator', 'FlexMDMSeq2SeqCollator', 'FlexMDMSeq2SeqPredCollator',
-           'print_batch_flexmdm']
+__all__ = ['print_batch_flexmdm', 'FlexMDMMarks', 'DefaultFlexMDMCollator', 'FlexMDMSeq2SeqCollator',
+           'FlexMDMSeq2SeqPredCollator']
 
 # %% ../../../../../nbs/xlm/models/flexmdm/02_datamodule_flexmdm.ipynb #7bb5bb96
 class FlexMDMMarks(RowsCollator):
@@ -27,8 +25,4 @@ class FlexMDMSeq2SeqPredCollator(FlexMDMMarks, PromptRows):
     "Prompts, to be answered."
 
 # %% ../../../../../nbs/xlm/models/flexmdm/02_datamodule_flexmdm.ipynb #9a3081f4
-def print_batch_flexmdm(batch:Batch, split:str, tokenizer:Tokenizer, dataloader_name:str='')->None:
-    "Show the first row of a batch, its marks included."
-    rows: Any = batch['input_ids']
-    text = tokenizer.decode(rows[0].tolist(), skip_special_tokens=False)
-    print(f'{split} {dataloader_name} {tuple(rows.shape)}, answers from {batch["output_start"]}: {text}')
+print_batch_flexmdm = print_rows # By the name that configurations of xLM use

@@ -4,12 +4,10 @@
 
 # %% ../../../../../nbs/xlm/models/ilm/02_datamodule_ilm.ipynb #4d4b92a8
 from __future__ import annotations
-from typing import Any
-from ...contracts import Batch, Tokenizer
-from ...rows import PromptRows, RowsCollator, Seq2SeqRows, TextRows
+from ...rows import PromptRows, RowsCollator, Seq2SeqRows, TextRows, print_rows
 
 # %% auto #0
-__all__ = ['ILMMarks', 'DefaultILMCollator', 'ILMSeq2SeqCollator', 'ILMSeq2SeqPredCollator', 'print_batch_ilm']
+__all__ = ['print_batch_ilm', 'ILMMarks', 'DefaultILMCollator', 'ILMSeq2SeqCollator', 'ILMSeq2SeqPredCollator']
 
 # %% ../../../../../nbs/xlm/models/ilm/02_datamodule_ilm.ipynb #0237336d
 class ILMMarks(RowsCollator):
@@ -26,8 +24,4 @@ class ILMSeq2SeqPredCollator(ILMMarks, PromptRows):
     "Prompts, to be answered."
 
 # %% ../../../../../nbs/xlm/models/ilm/02_datamodule_ilm.ipynb #69821023
-def print_batch_ilm(batch:Batch, split:str, tokenizer:Tokenizer, dataloader_name:str='')->None:
-    "Show the first row of a batch, its marks included."
-    rows: Any = batch['input_ids']
-    text = tokenizer.decode(rows[0].tolist(), skip_special_tokens=False)
-    print(f'{split} {dataloader_name} {tuple(rows.shape)}, answers from {batch["output_start"]}: {text}')
+print_batch_ilm = print_rows # By the name that configurations of xLM use

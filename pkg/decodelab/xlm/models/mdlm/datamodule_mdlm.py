@@ -4,13 +4,11 @@
 
 # %% ../../../../../nbs/xlm/models/mdlm/02_datamodule_mdlm.ipynb #1d6d3ea7
 from __future__ import annotations
-from typing import Any
-from ...contracts import Batch, Tokenizer
-from ...rows import PackedRows, PromptRows, RowsCollator, Seq2SeqRows, TextRows
+from ...rows import PackedRows, PromptRows, RowsCollator, Seq2SeqRows, TextRows, print_rows
 
 # %% auto #0
-__all__ = ['MDLMMarks', 'DefaultMDLMCollator', 'MDLMSeq2SeqCollator', 'MDLMSeq2SeqPredCollator', 'MDLMPackedCollator',
-           'print_batch_mdlm']
+__all__ = ['print_batch_mdlm', 'MDLMMarks', 'DefaultMDLMCollator', 'MDLMSeq2SeqCollator', 'MDLMSeq2SeqPredCollator',
+           'MDLMPackedCollator']
 
 # %% ../../../../../nbs/xlm/models/mdlm/02_datamodule_mdlm.ipynb #79df2831
 class MDLMMarks(RowsCollator):
@@ -30,8 +28,4 @@ class MDLMPackedCollator(MDLMMarks, PackedRows):
     "Several whole texts in each row."
 
 # %% ../../../../../nbs/xlm/models/mdlm/02_datamodule_mdlm.ipynb #c7936a48
-def print_batch_mdlm(batch:Batch, split:str, tokenizer:Tokenizer, dataloader_name:str='')->None:
-    "Show the first row of a batch, its marks included."
-    rows: Any = batch['input_ids']
-    text = tokenizer.decode(rows[0].tolist(), skip_special_tokens=False)
-    print(f'{split} {dataloader_name} {tuple(rows.shape)}, answers from {batch["output_start"]}: {text}')
+print_batch_mdlm = print_rows # By the name that configurations of xLM use

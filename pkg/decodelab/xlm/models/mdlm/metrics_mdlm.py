@@ -4,25 +4,11 @@
 
 # %% ../../../../../nbs/xlm/models/mdlm/05_metrics_mdlm.ipynb #cfbefb17
 from __future__ import annotations
-from collections.abc import Mapping
-from typing import Any
-from ...predicting import exact_match_update_fn, mean_loss_update_fn, token_accuracy_update_fn
+from ...metrics import mean_loss_update_fn as mean_metric_update_fn
+from ...metrics import seq2seq_exact_match_update_fn, seq2seq_token_accuracy_update_fn
 
 # %% auto #0
 __all__ = ['mean_metric_update_fn', 'seq2seq_exact_match_update_fn', 'seq2seq_token_accuracy_update_fn']
 
 # %% ../../../../../nbs/xlm/models/mdlm/05_metrics_mdlm.ipynb #ca7dcbaa
-def mean_metric_update_fn(batch:Mapping[str, Any], loss_dict:Mapping[str, Any],
-                          tokenizer:Any=None)->dict[str, Any]:
-    "For `MeanMetric`: the loss, weighed by what it is a mean of."
-    return mean_loss_update_fn(batch, loss_dict, tokenizer)
-
-def seq2seq_exact_match_update_fn(batch:Mapping[str, Any], loss_dict:Mapping[str, Any],
-                                  tokenizer:Any=None)->dict[str, Any]:
-    "For `ExactMatch`: whole answers."
-    return exact_match_update_fn(batch, loss_dict, tokenizer)
-
-def seq2seq_token_accuracy_update_fn(batch:Mapping[str, Any], loss_dict:Mapping[str, Any],
-                                     tokenizer:Any=None)->dict[str, Any]:
-    "For `TokenAccuracy`."
-    return token_accuracy_update_fn(batch, loss_dict, tokenizer)
+_all_ = ['mean_metric_update_fn', 'seq2seq_exact_match_update_fn', 'seq2seq_token_accuracy_update_fn']

@@ -4,13 +4,11 @@
 
 # %% ../../../../../nbs/xlm/models/mlm/02_datamodule_mlm.ipynb #5ef75be4
 from __future__ import annotations
-from typing import Any
-from ...contracts import Batch, Tokenizer
-from ...rows import PackedRows, PromptRows, RowsCollator, Seq2SeqRows, TextRows
+from ...rows import PackedRows, PromptRows, RowsCollator, Seq2SeqRows, TextRows, print_rows
 
 # %% auto #0
-__all__ = ['MLMMarks', 'DefaultMLMCollator', 'MLMSeq2SeqCollator', 'MLMSeq2SeqPredCollator', 'MLMPackedCollator',
-           'print_batch_mlm']
+__all__ = ['print_batch_mlm', 'MLMMarks', 'DefaultMLMCollator', 'MLMSeq2SeqCollator', 'MLMSeq2SeqPredCollator',
+           'MLMPackedCollator']
 
 # %% ../../../../../nbs/xlm/models/mlm/02_datamodule_mlm.ipynb #5e7f2e6d
 class MLMMarks(RowsCollator):
@@ -30,8 +28,4 @@ class MLMPackedCollator(MLMMarks, PackedRows):
     "Several whole texts in each row."
 
 # %% ../../../../../nbs/xlm/models/mlm/02_datamodule_mlm.ipynb #9e393ee8
-def print_batch_mlm(batch:Batch, split:str, tokenizer:Tokenizer, dataloader_name:str='')->None:
-    "Show the first row of a batch, its marks included."
-    rows: Any = batch['input_ids']
-    text = tokenizer.decode(rows[0].tolist(), skip_special_tokens=False)
-    print(f'{split} {dataloader_name} {tuple(rows.shape)}, answers from {batch["output_start"]}: {text}')
+print_batch_mlm = print_rows # By the name that configurations of xLM use
