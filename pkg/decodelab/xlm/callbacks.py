@@ -7,14 +7,14 @@ from __future__ import annotations
 import math, time
 from pathlib import Path
 from typing import Any
+from fastcore.basics import patch
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from ..core.errors import BadValue, ModelError
 
 # %% auto #0
-__all__ = ['Averages', 'trained', 'averaged_state', 'restore_averages', 'EMACallback', 'evaluates', 'trains_again', 'saves',
-           'loads', 'ThinningCheckpoint', 'OnExceptionCheckpoint', 'clock', 'Progress', 'SpeedMonitorCallback',
-           'Overfit']
+__all__ = ['Averages', 'trained', 'averaged_state', 'restore_averages', 'EMACallback', 'ThinningCheckpoint',
+           'OnExceptionCheckpoint', 'clock', 'Progress', 'SpeedMonitorCallback', 'Overfit']
 
 # %% ../../../nbs/xlm/11_callbacks.ipynb #567e628c
 class Averages:
@@ -81,14 +81,18 @@ class EMACallback(Callback):
         if self.apply_at_end: self.averages.swap_in()
 
 # %% ../../../nbs/xlm/11_callbacks.ipynb #57387677
-def evaluates(self, trainer:Any, pl_module:Any)->None:
+@patch
+def on_validation_start(self:EMACallback, trainer:Any, pl_module:Any)->None:
     if self.averages is not None and trainer.state.fn=='fit': self.averages.swap_in()
 
-def trains_again(self, trainer:Any, pl_module:Any)->None:
+@patch
+def on_validation_end(self:EMACallback, trainer:Any, pl_module:Any)->None:
     if self.averages is not None and trainer.state.fn=='fit': self.averages.swap_out()
 
 # %% ../../../nbs/xlm/11_callbacks.ipynb #3146f88f
-def saves(self, trainer:Any, pl_module:Any, checkpoint:dict)->None: # The trained weights, whatever stands in place
+@patch
+def on_save_checkpoint(self:EMACallback, trainer:Any, pl_module:Any, checkpoint:dict)->None:
+    "The trained weights, whatever stands in place."
     if self.averages is None: return
     checkpoint['ema'] = averaged_state(self.averages)
     if self.averages.kept and trainer.training is False and trainer.validating:
@@ -96,11 +100,9 @@ def saves(self, trainer:Any, pl_module:Any, checkpoint:dict)->None: # The traine
         checkpoint['state_dict'].update(zip(names, self.averages.kept))
 
 # %% ../../../nbs/xlm/11_callbacks.ipynb #fcf92824
-def loads(self, trainer:Any, pl_module:Any, checkpoint:dict)->None:
+@patch
+def on_load_checkpoint(self:EMACallback, trainer:Any, pl_module:Any, checkpoint:dict)->None:
     self.loaded = checkpoint.get('ema')
-
-EMACallback.on_validation_start, EMACallback.on_validation_end = evaluates, trains_again
-EMACallback.on_save_checkpoint, EMACallback.on_load_checkpoint = saves, loads
 
 # %% ../../../nbs/xlm/11_callbacks.ipynb #bc3b26c9
 class ThinningCheckpoint(ModelCheckpoint):

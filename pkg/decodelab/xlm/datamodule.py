@@ -6,6 +6,7 @@
 from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
+from fastcore.basics import patch
 import lightning as L
 from ..core.errors import BadValue
 from .batches import Split, print_batch_base
@@ -15,8 +16,7 @@ from .loaders import Loader
 SPLITS = ('train', 'val', 'test', 'predict')
 
 # %% auto #0
-__all__ = ['SPLITS', 'position', 'BaseDataModule', 'named', 'TextDataModule', 'every', 'prepare_data', 'setup', 'loaders_of',
-           'train_dataloader']
+__all__ = ['SPLITS', 'position', 'BaseDataModule', 'named', 'TextDataModule']
 
 # %% ../../../nbs/xlm/07_datamodule.ipynb #3f6ba84f
 def position(trainer:L.Trainer|None)->tuple[int, int]: # Epoch, batches of it that are done
@@ -85,16 +85,19 @@ class TextDataModule(BaseDataModule):
         self.print_batch_fn(batch, split, self.tokenizer, name)
 
 # %% ../../../nbs/xlm/07_datamodule.ipynb #a7296821
-def every(self)->list[Any]:
+@patch
+def every(self:TextDataModule)->list[Any]:
     "All managers."
     return [m for ms in self.dataset_managers.values() for m in ms.values()]
 
-def prepare_data(self)->None:
+@patch
+def prepare_data(self:TextDataModule)->None:
     for m in self.every():
         m.prepare_data(self.manual_cache_dir, self.tokenizer, num_proc=self.num_dataset_workers)
 
 # %% ../../../nbs/xlm/07_datamodule.ipynb #90d866bb
-def setup(self, stage:str)->None:
+@patch
+def setup(self:TextDataModule, stage:str)->None:
     for m in self.every():
         m.seed = self.seed
         m.setup(stage, manual_cache_dir=self.manual_cache_dir, tokenizer=self.tokenizer, block_size=self.block_size,
@@ -102,7 +105,8 @@ def setup(self, stage:str)->None:
                 num_dataset_workers=self.num_dataset_workers)
 
 # %% ../../../nbs/xlm/07_datamodule.ipynb #d8f484e2
-def loaders_of(self, split:Split)->list[Any]:
+@patch
+def loaders_of(self:TextDataModule, split:Split)->list[Any]:
     "One loader per data set of a split; the training one begins where the run stands."
     made = [m.get_dataloader(split, is_ddp=self.world_size > 1, rank=self.rank, world_size=self.world_size)
             for m in self.dataset_managers[split].values()]
@@ -110,17 +114,19 @@ def loaders_of(self, split:Split)->list[Any]:
         if split=='train' and isinstance(loader, Loader): loader.where = lambda: position(self.trainer)
     return made
 
-TextDataModule.every, TextDataModule.prepare_data, TextDataModule.setup = every, prepare_data, setup
-TextDataModule.loaders_of = loaders_of
-TextDataModule.val_dataloader = lambda self: self.loaders_of('val')
-TextDataModule.test_dataloader = lambda self: self.loaders_of('test')
-TextDataModule.predict_dataloader = lambda self: self.loaders_of('predict')
+@patch
+def val_dataloader(self:TextDataModule): return self.loaders_of('val')
+
+@patch
+def test_dataloader(self:TextDataModule): return self.loaders_of('test')
+
+@patch
+def predict_dataloader(self:TextDataModule): return self.loaders_of('predict')
 
 # %% ../../../nbs/xlm/07_datamodule.ipynb #a4a52d8a
-def train_dataloader(self)->Any:
+@patch
+def train_dataloader(self:TextDataModule)->Any:
     "The one training set; no other split is learnt from."
     found = self.loaders_of('train')
     if not found: raise BadValue('datamodule.dataset_managers.train', None, 'one data set')
     return found[0]
-
-TextDataModule.train_dataloader = train_dataloader

@@ -8,6 +8,7 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
+from fastcore.basics import patch
 from torch.utils.data import IterableDataset
 from ..core.errors import BadValue, DataError, ModelError, nearest
 from . import flags
@@ -16,8 +17,8 @@ from .sources import parse_full_name, rows_of, rows_of_files
 
 # %% auto #0
 __all__ = ['GROUP', 'UNUSED', 'KNOWN', 'get_function', 'Mapped', 'mapped', 'regrouped', 'DatasetManager', 'function',
-           'prepare_data', 'setup', 'get_dataloader', 'LocalDatasetManager', 'EvalDatasetManager',
-           'DefaultEmptyDataset', 'UnconditionalGenerationDatasetManager', 'replicate_examples']
+           'LocalDatasetManager', 'EvalDatasetManager', 'DefaultEmptyDataset', 'UnconditionalGenerationDatasetManager',
+           'replicate_examples']
 
 # %% ../../../nbs/xlm/06_datasets.ipynb #036088d2
 @lru_cache(maxsize=None)
@@ -105,10 +106,12 @@ def function(given:Any)->Any:
     return get_function(given) if isinstance(given, str) else given
 
 # %% ../../../nbs/xlm/06_datasets.ipynb #35329ab8
-def _read(self)->Any: # Rows as the source has them
+@patch
+def _read(self:DatasetManager)->Any: # Rows as the source has them
     return rows_of(self.full_name, **self.source_kwargs)
 
-def _split(self, rows:Any)->Any: # One part of a split that was cut in two
+@patch
+def _split(self:DatasetManager, rows:Any)->Any: # One part of a split that was cut in two
     wanted = self.train_test_split
     if not wanted: return rows
     if wanted['split'] not in ('train', 'test'):
@@ -119,7 +122,8 @@ def _split(self, rows:Any)->Any: # One part of a split that was cut in two
     return [rows[int(i)] for i in sorted(order[:cut] if wanted['split']=='test' else order[cut:])]
 
 # %% ../../../nbs/xlm/06_datasets.ipynb #9140d040
-def _rows(self, tokenizer:Any, block_size:int|None=None)->Any: # Rows as the collator reads them
+@patch
+def _rows(self:DatasetManager, tokenizer:Any, block_size:int|None=None)->Any: # Rows as the collator reads them
     rows = self._split(self._read())
     for f in map(function, self.filters): rows = [row for row in (rows[i] for i in range(len(rows))) if f(row)]
     steps = [partial(get_function(path), tokenizer=tokenizer, **kwargs) for path,kwargs in self.steps if path]
@@ -127,28 +131,28 @@ def _rows(self, tokenizer:Any, block_size:int|None=None)->Any: # Rows as the col
     path, kwargs = self.group
     return regrouped(rows, get_function(path), tokenizer=tokenizer, block_size=block_size, **kwargs) if path else rows
 
-DatasetManager._read, DatasetManager._split, DatasetManager._rows = _read, _split, _rows
-
 # %% ../../../nbs/xlm/06_datasets.ipynb #c376e3c0
-def prepare_data(self, manual_cache_dir:str, tokenizer:Any, num_proc:int|None=None, load:bool=False)->Any:
+@patch
+def prepare_data(self:DatasetManager, manual_cache_dir:str, tokenizer:Any, num_proc:int|None=None,
+                 load:bool=False)->Any:
     "Fetches what has to be fetched; what is made here needs nothing."
     if load or not self.full_name.startswith('decodelab/'): return self._rows(tokenizer)
     return None
 
-def setup(self, stage:str, manual_cache_dir:str, tokenizer:Any, block_size:int, is_ddp:bool=False, rank:int=0,
-          world_size:int=1, num_dataset_workers:int|None=None)->None:
+@patch
+def setup(self:DatasetManager, stage:str, manual_cache_dir:str, tokenizer:Any, block_size:int,
+          is_ddp:bool=False, rank:int=0, world_size:int=1, num_dataset_workers:int|None=None)->None:
     "The rows, for a stage that this data set takes part in."
     if stage in self.stages and self.dataset is None: self.dataset = self._rows(tokenizer, block_size)
 
 # %% ../../../nbs/xlm/06_datasets.ipynb #a5580a26
-def get_dataloader(self, type:str, is_ddp:bool=False, rank:int=0, world_size:int=1)->Any:
+@patch
+def get_dataloader(self:DatasetManager, type:str, is_ddp:bool=False, rank:int=0, world_size:int=1)->Any:
     "Training data are shuffled, but for one that is to be learnt by heart; others keep their order."
     if self.dataset is None: raise DataError(f'{self}: nothing to load for {type}; its stages are {self.stages}')
     if len(self.dataset)==0: raise DataError(f'{self}: no rows')
     shuffle = type=='train' and not flags.DEBUG_OVERFIT
     return Loader(self.dataset, self.collator, self.dataloader_kwargs, self.seed, shuffle, rank=rank, world=world_size)
-
-DatasetManager.prepare_data, DatasetManager.setup, DatasetManager.get_dataloader = prepare_data, setup, get_dataloader
 
 # %% ../../../nbs/xlm/06_datasets.ipynb #f76a492f
 class LocalDatasetManager(DatasetManager):

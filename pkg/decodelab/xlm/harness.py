@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypedDict
+from fastcore.basics import patch
 import lightning as L, torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -20,13 +21,8 @@ log = logging.getLogger(__name__)
 
 # %% auto #0
 __all__ = ['log', 'History', 'BadLoss', 'bad_tensors', 'bad_loss', 'CustomModuleDict', 'metric_modules', 'LRSchedulerWithConfig',
-           'schedule', 'lacking', 'unresolved_container', 'Harness', 'setup_vocab', 'instantiate_noise_schedule',
-           'instantiate_model', 'instantiate_predictor', 'instantiate_loss_function', 'setup_metrics', 'metrics_of',
-           'dataloader_name', 'top_level_named_modules', 'configure_model', 'parameter_groups', 'configure_optimizers',
-           'prepare_batch_for_prediction', 'compute_loss', 'check', 'figures', 'step', 'show_batch',
-           'on_train_batch_start', 'seed_evaluation', 'starts', 'get_predictions_file_path', 'ends',
-           'on_before_optimizer_step', 'PredictorHistoryMixin', 'update_history_from_state',
-           'format_history_for_output']
+           'schedule', 'lacking', 'unresolved_container', 'Harness', 'parameter_groups', 'starts', 'ends',
+           'PredictorHistoryMixin']
 
 # %% ../../../nbs/xlm/12_harness.ipynb #58cf97fc
 class BadLoss(DecodelabError):
@@ -123,9 +119,11 @@ class Harness(L.LightningModule):
         self.printed_batches: set[str] = set()
 
 # %% ../../../nbs/xlm/12_harness.ipynb #362f9df7
-def setup_vocab(self)->Any: return instantiate(self.config.datamodule.tokenizer)
+@patch
+def setup_vocab(self:Harness)->Any: return instantiate(self.config.datamodule.tokenizer)
 
-def instantiate_noise_schedule(self)->None:
+@patch
+def instantiate_noise_schedule(self:Harness)->None:
     "The data module's, which its collators use too; else the configuration's."
     found = getattr(self.datamodule, 'noise_schedule', None)
     if found is None:
@@ -134,51 +132,56 @@ def instantiate_noise_schedule(self)->None:
     self.noise_schedule = found
 
 # %% ../../../nbs/xlm/12_harness.ipynb #51793d09
-def instantiate_model(self)->None: self.model = instantiate(self.config.model)
+@patch
+def instantiate_model(self:Harness)->None: self.model = instantiate(self.config.model)
 
-def instantiate_predictor(self)->None:
+@patch
+def instantiate_predictor(self:Harness)->None:
     node = self.config.get('predictor')
     self.predictor = instantiate(node) if node else None
     if self.predictor is None: return
     lacking(self.predictor, tokenizer=self.tokenizer, noise_schedule=self.noise_schedule, model=self.model)
 
 # %% ../../../nbs/xlm/12_harness.ipynb #4e1a4bd9
-def instantiate_loss_function(self)->None:
+@patch
+def instantiate_loss_function(self:Harness)->None:
     node = self.config.get('loss')
     self.loss_function = instantiate(node) if node else None
     if self.loss_function is None: return
     lacking(self.loss_function, tokenizer=self.tokenizer, model=self.model)
     if hasattr(self, 'check_loss_predictor_consistency'): self.check_loss_predictor_consistency()
 
-for f in (setup_vocab, instantiate_noise_schedule, instantiate_model, instantiate_predictor, instantiate_loss_function):
-    setattr(Harness, f.__name__, f)
-
 # %% ../../../nbs/xlm/12_harness.ipynb #574ba2c7
-def setup_metrics(self, cfg:DictConfig)->None:
+@patch
+def setup_metrics(self:Harness, cfg:DictConfig)->None:
     self.diagnostic_metrics = metric_modules(cfg.get('diagnostic_metrics'))
     self.reported_metrics = metric_modules(cfg.get('reported_metrics'))
     self.log_predictions = instantiate(cfg.log_predictions) if cfg.get('log_predictions') else None
     self.predictions_dir = Path(str(OmegaConf.select(cfg, 'paths.run_dir') or '.'))/'predictions'
 
 # %% ../../../nbs/xlm/12_harness.ipynb #4140ceb7
-def metrics_of(self, split:str, name:str)->Iterator[Any]:
+@patch
+def metrics_of(self:Harness, split:str, name:str)->Iterator[Any]:
     "All metrics of a loader."
     for group in (self.diagnostic_metrics, self.reported_metrics):
         yield from group.get(f'metrics_{split}', {}).get(name, [])
 
-def dataloader_name(self, split:str, index:int|None)->str:
+@patch
+def dataloader_name(self:Harness, split:str, index:int|None)->str:
     "What a loader is called; it decides who reads it."
     names = self.datamodule.dataloader_names[split] if self.datamodule is not None else {}
     return names.get(index or 0, 'lm')
 
 # %% ../../../nbs/xlm/12_harness.ipynb #74a72809
-def top_level_named_modules(self)->Iterator[tuple[str, torch.nn.Module]]: yield 'model', self.model
+@patch
+def top_level_named_modules(self:Harness)->Iterator[tuple[str, torch.nn.Module]]: yield 'model', self.model
 
-for f in (setup_metrics, metrics_of, dataloader_name, top_level_named_modules): setattr(Harness, f.__name__, f)
-Harness.dataloader_names = property(lambda self: self.datamodule.dataloader_names)
+@patch(as_prop=True)
+def dataloader_names(self:Harness)->dict: return self.datamodule.dataloader_names
 
 # %% ../../../nbs/xlm/12_harness.ipynb #e25c2cd0
-def configure_model(self)->None:
+@patch
+def configure_model(self:Harness)->None:
     "Tensors of the loss on the device; then, if asked, its compilation. Once, however often Lightning comes by."
     loss = self.loss_function
     if loss is None: return
@@ -198,18 +201,20 @@ def parameter_groups(model:Any)->list[dict[str, Any]]: # What an optimizer takes
     return [{'params': with_decay}, {'params': without, 'weight_decay': 0.}]
 
 # %% ../../../nbs/xlm/12_harness.ipynb #886fb099
-def configure_optimizers(self)->dict[str, Any]:
+@patch
+def configure_optimizers(self:Harness)->dict[str, Any]:
     optimizer = instantiate(self.config.optimizer, _partial_=True)(parameter_groups(self.model))
     if not self.config.get('lr_scheduler'): return {'optimizer': optimizer}
     return {'optimizer': optimizer, 'lr_scheduler': self.create_lr_scheduler(optimizer, **self.config.lr_scheduler)}
 
-Harness.configure_model, Harness.configure_optimizers = configure_model, configure_optimizers
 Harness.create_lr_scheduler = staticmethod(schedule)
 
 # %% ../../../nbs/xlm/12_harness.ipynb #1c85d843
-def prepare_batch_for_prediction(self, batch:Any)->Any: return batch
+@patch
+def prepare_batch_for_prediction(self:Harness, batch:Any)->Any: return batch
 
-def compute_loss(self, batch:Any, batch_idx:int|None=None, dataloader_idx:int|None=None,
+@patch
+def compute_loss(self:Harness, batch:Any, batch_idx:int|None=None, dataloader_idx:int|None=None,
                  dataloader_name:str|None=None)->dict[str, Any]:
     "The loss's dictionary, or the predictor's, by the loader's name."
     name = dataloader_name or 'lm'
@@ -226,17 +231,17 @@ def compute_loss(self, batch:Any, batch_idx:int|None=None, dataloader_idx:int|No
     return found
 
 # %% ../../../nbs/xlm/12_harness.ipynb #8d894c8d
-def check(self, found:Mapping[str, Any], batch:Any, split:str, name:str, batch_idx:int)->None:
+@patch
+def check(self:Harness, found:Mapping[str, Any], batch:Any, split:str, name:str, batch_idx:int)->None:
     "Stops at a loss that is no number."
     loss = found.get('loss')
     if not isinstance(loss, torch.Tensor) or bool(loss.isfinite().all()): return
     where = f'{split}/{name}, step {self.trainer.global_step}, epoch {self.trainer.current_epoch}, batch {batch_idx}'
     raise bad_loss(loss, found, batch, where, self.predictions_dir.parent)
 
-for f in (prepare_batch_for_prediction, compute_loss, check): setattr(Harness, f.__name__, f)
-
 # %% ../../../nbs/xlm/12_harness.ipynb #85f0a907
-def figures(self, split:str, name:str, batch:Any, found:dict[str, Any])->None:
+@patch
+def figures(self:Harness, split:str, name:str, batch:Any, found:dict[str, Any])->None:
     "Metrics of one batch; per-row values go back into the dictionary, to be written beside predictions."
     for metric in self.metrics_of(split, name):
         metric.update(batch, found, self.tokenizer)
@@ -246,7 +251,8 @@ def figures(self, split:str, name:str, batch:Any, found:dict[str, Any])->None:
         metric.log(self, batch, found)
 
 # %% ../../../nbs/xlm/12_harness.ipynb #4ba3fce4
-def step(self, split:str, batch:Any, batch_idx:int, dataloader_idx:int|None)->dict[str, Any]:
+@patch
+def step(self:Harness, split:str, batch:Any, batch_idx:int, dataloader_idx:int|None)->dict[str, Any]:
     name = self.dataloader_name(split, dataloader_idx)
     found = self.compute_loss(batch, batch_idx, dataloader_idx, name)
     self.check(found, batch, split, name, batch_idx)
@@ -256,16 +262,24 @@ def step(self, split:str, batch:Any, batch_idx:int, dataloader_idx:int|None)->di
     self.figures(split, name, batch, found)
     return found
 
-Harness.figures, Harness.step = figures, step
-Harness.training_step = lambda self, batch, batch_idx: self.step('train', batch, batch_idx, 0)
-Harness.validation_step = lambda self, batch, batch_idx, dataloader_idx=0: self.step('val', batch, batch_idx,
-                                                                                     dataloader_idx)
-Harness.test_step = lambda self, batch, batch_idx, dataloader_idx=0: self.step('test', batch, batch_idx, dataloader_idx)
-Harness.predict_step = lambda self, batch, batch_idx, dataloader_idx=0: self.step('predict', batch, batch_idx,
-                                                                                  dataloader_idx)
+@patch
+def training_step(self:Harness, batch, batch_idx): return self.step('train', batch, batch_idx, 0)
+
+@patch
+def validation_step(self:Harness, batch, batch_idx, dataloader_idx=0):
+    return self.step('val', batch, batch_idx, dataloader_idx)
+
+@patch
+def test_step(self:Harness, batch, batch_idx, dataloader_idx=0):
+    return self.step('test', batch, batch_idx, dataloader_idx)
+
+@patch
+def predict_step(self:Harness, batch, batch_idx, dataloader_idx=0):
+    return self.step('predict', batch, batch_idx, dataloader_idx)
 
 # %% ../../../nbs/xlm/12_harness.ipynb #37c5b9d1
-def show_batch(self, batch:Any, split:str, index:int)->None:
+@patch
+def show_batch(self:Harness, batch:Any, split:str, index:int)->None:
     "The first batch of each loader, once."
     key = f'{split}/{index}'
     if key in self.printed_batches or not self.config.get('print_batches', False): return
@@ -273,26 +287,28 @@ def show_batch(self, batch:Any, split:str, index:int)->None:
     self.datamodule.print_batch(batch, split, index)
 
 # %% ../../../nbs/xlm/12_harness.ipynb #009afe6f
-def on_train_batch_start(self, batch:Any, batch_idx:int)->None:
+@patch
+def on_train_batch_start(self:Harness, batch:Any, batch_idx:int)->None:
     set_seed(seed_of(self.config.get('seed', 0), self.trainer.current_epoch, batch_idx, self.global_rank, 'step'))
     self.show_batch(batch, 'train', 0)
 
-def seed_evaluation(self, batch_idx:int, dataloader_idx:int)->None:
+@patch
+def seed_evaluation(self:Harness, batch_idx:int, dataloader_idx:int)->None:
     set_seed(seed_of(self.config.get('seed', 0), self.trainer.global_step, batch_idx, dataloader_idx, 'evaluation'))
 
 # %% ../../../nbs/xlm/12_harness.ipynb #d2c603b9
 def starts(split:str)->Callable[..., None]:
     def hook(self, batch:Any, batch_idx:int, dataloader_idx:int=0)->None:
-        seed_evaluation(self, batch_idx, dataloader_idx)
+        self.seed_evaluation(batch_idx, dataloader_idx)
         self.show_batch(batch, split, dataloader_idx)
     return hook
 
-Harness.show_batch, Harness.on_train_batch_start = show_batch, on_train_batch_start
 Harness.on_validation_batch_start, Harness.on_test_batch_start = starts('val'), starts('test')
 Harness.on_predict_batch_start = starts('predict')
 
 # %% ../../../nbs/xlm/12_harness.ipynb #8a1a2e19
-def get_predictions_file_path(self, split:str, dataloader_name:str, epoch:int, step:int)->Path:
+@patch
+def get_predictions_file_path(self:Harness, split:str, dataloader_name:str, epoch:int, step:int)->Path:
     "One file per evaluation (and per process of a job that has several)."
     rank = f'_rank={self.global_rank}' if self.global_rank else ''
     return self.predictions_dir/split/dataloader_name/f'{epoch=}_{step=}{rank}.jsonl'
@@ -304,20 +320,19 @@ def ends(split:str)->Callable[..., None]:
             self.log_predictions(self, self.trainer, batch, outputs, split, name)
     return hook
 
-Harness.get_predictions_file_path = Harness.predictions_jsonl_path = get_predictions_file_path
+Harness.predictions_jsonl_path = Harness.get_predictions_file_path
 Harness.on_validation_batch_end, Harness.on_test_batch_end, Harness.on_predict_batch_end = map(ends,
                                                                                                ('val', 'test',
                                                                                                 'predict'))
 
 # %% ../../../nbs/xlm/12_harness.ipynb #63809c70
-def on_before_optimizer_step(self, optimizer:Any)->None:
+@patch
+def on_before_optimizer_step(self:Harness, optimizer:Any)->None:
     "The norm of the gradients, where a line is logged anyway."
     trainer = self.trainer
     if not trainer.loggers or (trainer.global_step+1) % trainer.log_every_n_steps: return
     norms = torch._foreach_norm([p.grad for p in self.parameters() if p.grad is not None])
     self.log('train/gradient_norm', torch.stack(norms).norm())
-
-Harness.on_before_optimizer_step = on_before_optimizer_step
 
 # %% ../../../nbs/xlm/12_harness.ipynb #52dfd50d
 History = list[list[tuple[str, float, int]]]
@@ -340,7 +355,9 @@ class PredictorHistoryMixin:
         return history
 
 # %% ../../../nbs/xlm/12_harness.ipynb #cca944f7
-def update_history_from_state(self, history:History, state:dict[str, Any], step:int, confidence_key:str='confidence',
+@patch
+def update_history_from_state(self:PredictorHistoryMixin, history:History, state:dict[str, Any], step:int,
+                              confidence_key:str='confidence',
                               active_mask_key:str|None=None)->History:
     if not self.return_history: return history
     decode = self._history_decode_fn or getattr(self, 'decode', None)
@@ -351,8 +368,7 @@ def update_history_from_state(self, history:History, state:dict[str, Any], step:
     return self.update_history_explicit(history, texts, state.get(confidence_key, [1.]*len(texts)), step, mask)
 
 # %% ../../../nbs/xlm/12_harness.ipynb #538b3c69
-def format_history_for_output(self, history:History, round_precision:int=4)->list[list[list[Any]]]:
+@patch
+def format_history_for_output(self:PredictorHistoryMixin, history:History,
+                              round_precision:int=4)->list[list[list[Any]]]:
     return [[[text, round(c, round_precision), step] for text,c,step in row] for row in history]
-
-PredictorHistoryMixin.update_history_from_state = update_history_from_state
-PredictorHistoryMixin.format_history_for_output = format_history_for_output

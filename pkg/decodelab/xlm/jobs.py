@@ -143,7 +143,7 @@ def weights_for(cfg:DictConfig, section:str)->Path:
 # %% ../../../nbs/xlm/16_jobs.ipynb #2d584c07
 def load_weights(harness:Harness, path:Path, apply_ema:bool=True)->None:
     "A checkpoint, a file of weights, or a shared folder."
-    if path.is_dir(): read_shared(path)
+    if path.is_dir(): read_shared(path) # what is missing in it, and code that has changed, are told
     if path.suffix=='.ckpt': harness.restore(read_checkpoint(path), apply_ema, path)
     else: harness.load_model_weights(path)
     print(f'weights: {path}')

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 import numpy as np, torch
+from fastcore.basics import patch
 from torch.utils.data import DataLoader, IterableDataset
 from ..core.errors import BadValue
 
 # %% auto #0
 __all__ = ['HERE', 'seed_of', 'set_seed', 'seeded', 'Chosen', 'epoch_batches', 'Endless', 'Rows', 'Collate', 'Loader', 'workers',
-           'begin', 'iterable_loader']
+           'iterable_loader']
 
 # %% ../../../nbs/xlm/03_loaders.ipynb #00c0cb7f
 def seed_of(*parts:object)->int: # Of 63 bits
@@ -115,13 +116,12 @@ def workers(kwargs:Mapping[str, Any], accelerator:bool)->dict[str, Any]: # As to
     return asked | {'pin_memory': bool(asked.get('pin_memory')) and accelerator}
 
 # %% ../../../nbs/xlm/03_loaders.ipynb #9da93a9e
-def begin(self, epoch:int, start:int)->Iterator[Any]:
+@patch
+def begin(self:Loader, epoch:int, start:int)->Iterator[Any]:
     order = list(epoch_batches(len(self.rows), self.batch_size, self.seed, epoch, start, self.shuffle, self.drop_last,
                          isinstance(self.rows, Endless), self.rank, self.world))
     yield from DataLoader(Rows(self.rows), batch_sampler=order, collate_fn=Collate(self.collator),
                           **workers(self.kwargs, torch.accelerator.is_available()))
-
-Loader.begin = begin
 
 # %% ../../../nbs/xlm/03_loaders.ipynb #524f900d
 def iterable_loader(dataset:IterableDataset, collator:Callable[[list], Any], kwargs:Mapping[str, Any])->DataLoader:

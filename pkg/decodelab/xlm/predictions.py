@@ -7,14 +7,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
+from fastcore.basics import patch
 import torch
 from ..core.errors import BadValue
 from ..core.files import json_lines, read_text, to_json
 
 # %% auto #0
 __all__ = ['FIGURES', 'WRITERS', 'TokensHook', 'kept', 'plain', 'Writer', 'FilePredictionWriter', 'ConsolePredictionWriter',
-           'LoggerPredictionWriter', 'writer', 'targets', 'own_rows', 'LogPredictions', 'write_predictions',
-           'read_predictions']
+           'LoggerPredictionWriter', 'writer', 'targets', 'own_rows', 'LogPredictions']
 
 # %% ../../../nbs/xlm/10_predictions.ipynb #57b284ad
 class TokensHook(Protocol):
@@ -130,17 +130,18 @@ class LogPredictions:
         return [plain(row) for row in found]
 
 # %% ../../../nbs/xlm/10_predictions.ipynb #4dd94e66
-def write_predictions(self, pl_module:Any, trainer:Any, batch:Any, outputs:Any, split:str, dataloader_name:str)->None:
+@patch
+def __call__(self:LogPredictions, pl_module:Any, trainer:Any, batch:Any, outputs:Any, split:str,
+             dataloader_name:str)->None:
     where = dict(split=split, dataloader_name=dataloader_name, epoch=trainer.current_epoch if trainer else 0,
                  step=trainer.global_step if trainer else 0)
     rows = self.rows(pl_module, batch, outputs, dataloader_name)
     for w in self.writers: w.write(rows, where, pl_module)
 
 # %% ../../../nbs/xlm/10_predictions.ipynb #547052e7
-def read_predictions(self, step:int, epoch:int, split:str, dataloader_name:str, pl_module:Any)->list[dict]:
+@patch
+def read(self:LogPredictions, step:int, epoch:int, split:str, dataloader_name:str, pl_module:Any)->list[dict]:
     "What was written to the file of an evaluation."
     where = dict(split=split, dataloader_name=dataloader_name, epoch=epoch, step=step)
     paths = [w.path(where, pl_module) for w in self.writers if w.supports_reading]
     return [row for path in paths[:1] if path.exists() for row in json_lines(read_text(path))]
-
-LogPredictions.__call__, LogPredictions.read = write_predictions, read_predictions

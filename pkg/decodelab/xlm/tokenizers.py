@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 import transformers
+from fastcore.basics import patch
 from transformers import AddedToken, AutoTokenizer, PreTrainedTokenizer
 from ..core.errors import BadValue, ModelError
 from ..core.files import read_text
 
 # %% auto #0
 __all__ = ['SPECIAL', 'BERT', 'GPT2', 'BertTokenizer', 'BertTokenizerFast', 'GPT2Tokenizer', 'GPT2TokenizerFast',
-           'TokenizerMixin', 'bracketed', 'SimpleSpaceTokenizer', 'for_numbers', 'from_txt', 'with_special_tokens',
-           'load_auto_tokenizer']
+           'TokenizerMixin', 'bracketed', 'SimpleSpaceTokenizer', 'with_special_tokens', 'load_auto_tokenizer']
 
 # %% ../../../nbs/xlm/01_tokenizers.ipynb #724de2b0
 SPECIAL = ('pad', 'cls', 'mask', 'eos', 'bos', 'sep', 'unk') # In the order of their ids in `SimpleSpaceTokenizer`
@@ -55,28 +55,33 @@ class SimpleSpaceTokenizer(TokenizerMixin, PreTrainedTokenizer):
     def __len__(self)->int: return len(self._ids)
 
 # %% ../../../nbs/xlm/01_tokenizers.ipynb #02830ac3
-def _tokenize(self, text:str, **kwargs:Any)->list[str]:
+@patch
+def _tokenize(self:SimpleSpaceTokenizer, text:str, **kwargs:Any)->list[str]:
     words = text.split()
     for word in words:
         if word not in self._ids: raise BadValue('word', word, self.vocab)
     return words
 
-SimpleSpaceTokenizer._tokenize = _tokenize
-SimpleSpaceTokenizer.tokenize = _tokenize # no trie of added tokens: a text is words between spaces
-SimpleSpaceTokenizer._convert_token_to_id = lambda self, token: self._ids[token]
-SimpleSpaceTokenizer._convert_id_to_token = lambda self, index: self._words[index]
-SimpleSpaceTokenizer.convert_tokens_to_string = lambda self, tokens: ' '.join(tokens)
+SimpleSpaceTokenizer.tokenize = SimpleSpaceTokenizer._tokenize # no trie of added tokens: a text is words between spaces
+@patch
+def _convert_token_to_id(self:SimpleSpaceTokenizer, token): return self._ids[token]
+
+@patch
+def _convert_id_to_token(self:SimpleSpaceTokenizer, index): return self._words[index]
+
+@patch
+def convert_tokens_to_string(self:SimpleSpaceTokenizer, tokens): return ' '.join(tokens)
 
 # %% ../../../nbs/xlm/01_tokenizers.ipynb #b979071e
-def _decode(self, token_ids:Any, skip_special_tokens:bool=False, **kwargs:Any)->str:
+@patch
+def _decode(self:SimpleSpaceTokenizer, token_ids:Any, skip_special_tokens:bool=False, **kwargs:Any)->str:
     ids = [token_ids] if isinstance(token_ids, int) else [int(i) for i in token_ids]
     special = set(self.all_special_ids) if skip_special_tokens else ()
     return ' '.join(self._words[i] for i in ids if i not in special)
 
-SimpleSpaceTokenizer._decode = _decode
-
 # %% ../../../nbs/xlm/01_tokenizers.ipynb #212b71cb
-def for_numbers(cls, vocab_size:int, # Words `0` to `vocab_size-1`
+@patch(cls_method=True)
+def for_numbers(cls:SimpleSpaceTokenizer, vocab_size:int, # Words `0` to `vocab_size-1`
                 **kwargs:Any)->SimpleSpaceTokenizer:
     "The vertices of a graph as words."
     if not isinstance(vocab_size, int) or vocab_size < 1:
@@ -84,12 +89,10 @@ def for_numbers(cls, vocab_size:int, # Words `0` to `vocab_size-1`
     return cls([str(i) for i in range(vocab_size)], **kwargs)
 
 # %% ../../../nbs/xlm/01_tokenizers.ipynb #b831c079
-def from_txt(cls, txt_file:str|Path, **kwargs:Any)->SimpleSpaceTokenizer:
+@patch(cls_method=True)
+def from_txt(cls:SimpleSpaceTokenizer, txt_file:str|Path, **kwargs:Any)->SimpleSpaceTokenizer:
     "One word a line."
     return cls([line.strip() for line in read_text(Path(txt_file)).split('\n') if line.strip()], **kwargs)
-
-SimpleSpaceTokenizer.for_numbers = classmethod(for_numbers)
-SimpleSpaceTokenizer.from_txt = classmethod(from_txt)
 
 # %% ../../../nbs/xlm/01_tokenizers.ipynb #adcd639a
 BERT = {'cls_token': '[CLS]', 'bos_token': '[BOS]', 'eos_token': '[EOS]'}

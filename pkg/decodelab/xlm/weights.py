@@ -8,6 +8,7 @@ import hashlib, importlib.util, json, logging, pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from fastcore.basics import patch
 import torch
 from omegaconf import DictConfig, OmegaConf
 from ..core.errors import BadValue, DataError, ModelError
@@ -20,9 +21,8 @@ log = logging.getLogger(__name__)
 WEIGHTS, CONFIG, CARD = 'model.safetensors', 'config.yaml', 'code.json'
 
 # %% auto #0
-__all__ = ['log', 'WEIGHTS', 'CONFIG', 'CARD', 'read_checkpoint', 'others', 'model_weights', 'read_weights', 'fill',
-           'load_model_weights', 'extract_model_weights', 'save_model_weights', 'restore', 'from_checkpoint',
-           'package_of', 'code_of', 'save_shared', 'read_shared', 'push_shared']
+__all__ = ['log', 'WEIGHTS', 'CONFIG', 'CARD', 'read_checkpoint', 'others', 'model_weights', 'read_weights', 'package_of',
+           'code_of', 'read_shared', 'push_shared']
 
 # %% ../../../nbs/xlm/15_weights.ipynb #00de8d98
 def read_checkpoint(path:Path|str)->dict[str, Any]:
@@ -60,7 +60,8 @@ def read_weights(path:Path|str)->dict[str, torch.Tensor]:
     except SafetensorError as e: raise DataError(f'{path} is no readable safetensors file ({e})') from e
 
 # %% ../../../nbs/xlm/15_weights.ipynb #66116390
-def fill(self, weights:Mapping[str, torch.Tensor], strict:bool=True, where:object='the weights')->None:
+@patch
+def fill(self:Harness, weights:Mapping[str, torch.Tensor], strict:bool=True, where:object='the weights')->None:
     "Loads weights into the network; what does not fit is named."
     own = self.model.state_dict()
     shapes = [f'{k} is {list(own[k].shape)} here and {list(v.shape)} there' for k,v in weights.items()
@@ -72,12 +73,15 @@ def fill(self, weights:Mapping[str, torch.Tensor], strict:bool=True, where:objec
     self.model.load_state_dict(dict(weights), strict=False)
 
 # %% ../../../nbs/xlm/15_weights.ipynb #4dc1d899
-def load_model_weights(self, path:Path|str, strict:bool=True)->None: self.fill(read_weights(path), strict, path)
+@patch
+def load_model_weights(self:Harness, path:Path|str, strict:bool=True)->None: self.fill(read_weights(path), strict, path)
 
-def extract_model_weights(self)->dict[str, torch.Tensor]:
+@patch
+def extract_model_weights(self:Harness)->dict[str, torch.Tensor]:
     return {k: v.detach().cpu().contiguous().clone() for k,v in self.model.state_dict().items()}
 
-def save_model_weights(self, path:Path|str, overwrite:bool=False)->None:
+@patch
+def save_model_weights(self:Harness, path:Path|str, overwrite:bool=False)->None:
     "Weights alone, by the file's ending: safetensors, else torch's format."
     path = Path(path)
     if path.exists() and not overwrite:
@@ -88,10 +92,9 @@ def save_model_weights(self, path:Path|str, overwrite:bool=False)->None:
         write_atomic(path, save(self.extract_model_weights()))
     else: torch.save(self.extract_model_weights(), path)
 
-for f in (fill, load_model_weights, extract_model_weights, save_model_weights): setattr(Harness, f.__name__, f)
-
 # %% ../../../nbs/xlm/15_weights.ipynb #77f4e561
-def restore(self, found:Mapping[str, Any], apply_ema:bool=True, where:object='the checkpoint')->None:
+@patch
+def restore(self:Harness, found:Mapping[str, Any], apply_ema:bool=True, where:object='the checkpoint')->None:
     "The weights of a checkpoint; their average, where it has one."
     self.fill(model_weights(found), where=where)
     if not apply_ema or 'ema' not in found: return
@@ -100,7 +103,8 @@ def restore(self, found:Mapping[str, Any], apply_ema:bool=True, where:object='th
     averages.swap_in()
 
 # %% ../../../nbs/xlm/15_weights.ipynb #47cbdf11
-def from_checkpoint(cls, checkpoint_path:Path|str, cfg:Any=None, tokenizer:Any=None, datamodule:Any=None,
+@patch(cls_method=True)
+def from_checkpoint(cls:Harness, checkpoint_path:Path|str, cfg:Any=None, tokenizer:Any=None, datamodule:Any=None,
                     apply_ema:bool=False, map_location:str='cpu', **kwargs:Any)->Harness:
     "A harness as a checkpoint describes it, or as `cfg` does, with its weights."
     found = read_checkpoint(checkpoint_path)
@@ -111,8 +115,6 @@ def from_checkpoint(cls, checkpoint_path:Path|str, cfg:Any=None, tokenizer:Any=N
         raise ModelError(f'{checkpoint_path} holds no averages of the weights: apply_ema=false')
     made.restore(found, apply_ema, checkpoint_path)
     return made.to(map_location)
-
-Harness.restore, Harness.from_checkpoint = restore, classmethod(from_checkpoint)
 
 # %% ../../../nbs/xlm/15_weights.ipynb #d676a427
 def package_of(target:str)->str:
@@ -135,7 +137,8 @@ def code_of(cfg:DictConfig)->dict[str, str]: # Package → hash of its Python fi
     return found
 
 # %% ../../../nbs/xlm/15_weights.ipynb #69771d57
-def save_shared(self, folder:Path|str)->Path: # The folder
+@patch
+def save_shared(self:Harness, folder:Path|str)->Path: # The folder
     "Weights, configuration, hash of the code; nothing that is there is written over."
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
@@ -161,8 +164,6 @@ def read_shared(folder:Path|str)->DictConfig: # The configuration
         if now[package] != was:
             log.warning('%s: the code of %s is not the code that it was trained with', folder, package)
     return cfg
-
-Harness.save_shared = save_shared
 
 # %% ../../../nbs/xlm/15_weights.ipynb #42187dd1
 def push_shared(folder:Path|str, repo_id:str, private:bool=True, revision:str|None=None,

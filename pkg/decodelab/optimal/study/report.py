@@ -35,7 +35,7 @@ def described(trials:Trials, run:Run)->dict[str, Any]:
             'run': run.folder.name}
 
 # %% ../../../../nbs/optimal/study/08_report.ipynb #7f433939
-def parting(trials:Trials, found:Records, most:int=16)->float:
+def parting(trials:Trials, found:Records, most:int=64)->float: # Texts that are looked at
     "Share of tokens of the student's own texts at which the likeliest token of the two models differs."
     records = {r['id']: r['text'] for r in found['student'][:most]}
     questions = [q for q in trials.asked.questions if q.id in records]
