@@ -237,7 +237,7 @@ def longest_prompt(backend:TextModel, frame:Frame)->int:
 def check_prompts(backend:TextModel, frame:Frame, questions:Sequence[Question])->None:
     "A question that leaves no room to think is an error; of many the longest are looked at."
     most = longest_prompt(backend, frame)
-    for q in sorted(questions, key=lambda q: -len(q.text))[:8]:
+    for q in sorted(questions, key=lambda q: -len(q.text.encode()))[:8]:
         n = len(prompt_ids(backend, frame, q.text))
         if n < most: continue
         raise BadValue(f'question {q.id}', f'{n} tokens', f'fewer than {most}: the model holds {backend.max_length}, '
