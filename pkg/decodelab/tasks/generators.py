@@ -91,6 +91,7 @@ class Generated:
 
 def generate(spec:str, n:int, seed:int)->list[Generated]:
     "The first `n` questions of a seed."
+    generator(spec, seed, n) # what is wrong with its name or its options is said as it is
     with _refusals(spec): entries = [_entry(spec, seed, n, i) for i in range(n)]
     return [Generated(str(e['question']), '' if e['answer'] is None else str(e['answer']), f'{spec}@{seed}/{n}/{i}')
             for i,e in enumerate(entries)]
