@@ -186,7 +186,10 @@ def test_readme_states_what_schemas_cost_in_the_published_runs(root):
 def test_readme_states_what_is_between_two_models_in_the_published_run(root):
     text, m = (root/'README.md').read_text(), metrics_of(root, 'optimal_sampling')
     taught = m['distillation']
-    for r in (m['arms'][name] for name in ('student', 'kl_symmetry', 'teacher')):
+    rivals = [m['arms'][name] for name in ('linear 0.75', 'student at T = 0.8')] # which may not be left out
+    mixed, cooled = (f'{r["kl_theta"][0]:.2f}'.removeprefix('0') for r in rivals)
+    assert f'at {mixed} and {cooled} nats: these questions show no advantage of q* over either' in text
+    for r in (*(m['arms'][name] for name in ('student', 'kl_symmetry', 'teacher')), *rivals):
         assert f'{r["accuracy"]:.3f} [{r["low"]:.3f}, {r["high"]:.3f}]'.replace('0.', '.') in text
     for x in (taught['untaught']['before'], *(taught['learners'][name]['accuracy']
                                               for name in ('own samples', 'teacher', 'q*', 'q*, free'))):
