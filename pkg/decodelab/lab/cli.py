@@ -120,7 +120,10 @@ def params(experiment):
     "Show the parameters of an experiment, or what lm-eval's model `schema_constrained` takes about a schema."
     from decodelab.core.parameters import table
     from decodelab.lab.experiments import experiment as known
-    click.echo(table(schema_arguments() if experiment in HELD else known(experiment).parameters))
+    from decodelab.lab.runner import experiment_in, notebook_of
+    if experiment in HELD: return click.echo(table(schema_arguments()))
+    exp = experiment_in(notebook_of(experiment)) if experiment.endswith('.ipynb') else known(experiment)
+    click.echo(table(exp.parameters))
 
 def schema_arguments()->type:
     "Of lm-eval's models and generations."

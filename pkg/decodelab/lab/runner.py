@@ -10,7 +10,8 @@ from ..core.errors import RunError
 from ..core.files import write_atomic
 from ..core.runs import Run
 from ..core.settings import find_root
-from .experiments import Experiment, cells_hash, experiment, experiment_of, read_notebook, start
+from .experiments import Experiment, cells_hash, edited, experiment, experiment_from, read_notebook, start
+from .experiments import written
 
 # %% auto #0
 __all__ = ['notebook_of', 'experiment_in', 'conduct', 'execute', 'take_up', 'resume', 'headline', 'listing', 'code_of',
@@ -22,15 +23,13 @@ def notebook_of(name:str, # An experiment, or a notebook's file
                )->Path:
     "The notebook of an experiment, by name or path."
     if name.endswith('.ipynb'): path = Path(name)
-    else: path = (root or find_root())/'nbs'/f'{experiment(name).name}.ipynb'
+    else: path = experiment(name, root).notebook or (root or find_root())/'nbs'/f'{name}.ipynb'
     if not path.exists(): raise RunError(f'notebook {path}: no such file; run this inside a decodelab folder')
     return path
 
 def experiment_in(path:Path)->Experiment:
     "The experiment that a notebook's file is."
-    name = experiment_of(read_notebook(path))
-    if name is None: raise RunError(f'notebook {path}: not an experiment of this package; papermill runs it')
-    return experiment(name)
+    return experiment_from(read_notebook(path), path)
 
 # %% ../../../nbs/lab/06_runner.ipynb #9fc8d6da
 def conduct(run:Run, # Locked by this process
@@ -60,7 +59,8 @@ def execute(notebook:Path, # An experiment
            )->Run: # As it ended
     "Start an experiment and see it through."
     nb = read_notebook(notebook)
-    run = start(experiment_in(notebook), given, cells_hash(nb), by='decodelab', source=str(notebook.resolve()))
+    exp = experiment_from(nb, notebook)
+    run = start(exp, edited(exp, written(nb)) | given, cells_hash(nb), by='decodelab', source=str(notebook.resolve()))
     return conduct(run, notebook, progress)
 
 # %% ../../../nbs/lab/06_runner.ipynb #8c598afb
