@@ -12,8 +12,8 @@ from ..evaluation.lmeval.names import HELD
 # %% auto #0
 __all__ = ['Group', 'main', 'values', 'ended', 'run', 'resume', 'ls', 'show', 'watch', 'publish', 'params', 'schema_arguments',
            'checked', 'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked', 'generate_data',
-           'merge_data', 'export_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema',
-           'bench_belief', 'bench_decision', 'bench_quick']
+           'merge_data', 'export_data', 'new', 'doctor', 'completion', 'docs', 'bench', 'bench_draw', 'bench_optimal',
+           'bench_score', 'bench_schema', 'bench_belief', 'bench_decision', 'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
@@ -250,6 +250,37 @@ def export_data(place, out, form, right, cut):
     from decodelab.optimal.exports import counted_words, export_data as export
     click.echo(counted_words(export(place, out, form, right, cut)))
     click.echo(out)
+
+# %% ../../../nbs/lab/09_cli.ipynb #c499cbce
+@main.command()
+@click.argument('words', nargs=-1, required=True, metavar='FOLDER | experiment NAME')
+def new(words):
+    "Make a laboratory, or with `experiment NAME` an experiment of your own in the one you are in."
+    from decodelab.lab.laboratory import made
+    for line in made(words): click.echo(line)
+
+@main.command()
+@click.option('--no-trials', 'untried', is_flag=True, help='Only say what is installed; run no model.')
+@click.option('--json', 'as_json', is_flag=True, help='For a program.')
+def doctor(untried, as_json):
+    "Say what is installed, what each runtime can do on this machine, and the command that mends each lack."
+    from decodelab.lab.health import report_health
+    for line in report_health(not untried, as_json): click.echo(line)
+
+@main.command()
+@click.argument('shell', type=click.Choice(['bash', 'zsh', 'fish']))
+def completion(shell):
+    "Print the lines by which a shell completes this command: eval \"$(decodelab completion bash)\"."
+    from click.shell_completion import get_completion_class
+    click.echo(get_completion_class(shell)(main, {}, 'decodelab', '_DECODELAB_COMPLETE').source())
+
+@main.command()
+@click.option('--out', default='_docs', show_default=True, help='Folder of the site.')
+@click.option('--fresh', is_flag=True, help='Forget what was built before.')
+def docs(out, fresh):
+    "Build the site of this laboratory's notebooks, to be opened from disk."
+    from decodelab.lab.site import build
+    click.echo(build(Path(out), fresh=fresh))
 
 # %% ../../../nbs/lab/09_cli.ipynb #254b3b87
 @main.group(cls=Group)
