@@ -277,10 +277,13 @@ def completion(shell):
 @main.command()
 @click.option('--out', default='_docs', show_default=True, help='Folder of the site.')
 @click.option('--fresh', is_flag=True, help='Forget what was built before.')
-def docs(out, fresh):
+@click.option('--strict', is_flag=True, help='A warning is an error.')
+@click.option('--only-registry', metavar='FOLDER', help='Only write the reference pages, as Markdown.')
+def docs(out, fresh, strict, only_registry):
     "Build the site of this laboratory's notebooks, to be opened from disk."
-    from decodelab.lab.site import build
-    click.echo(build(Path(out), fresh=fresh))
+    from decodelab.lab.site import build, write_registry
+    if only_registry: click.echo(write_registry(Path(only_registry)))
+    else: click.echo(build(Path(out), fresh=fresh, strict=strict))
 
 # %% ../../../nbs/lab/09_cli.ipynb #254b3b87
 @main.group(cls=Group)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 import json, os, re
 from pathlib import Path
-from typing import Any
 from .symbols import Index, entry, imports, linked, members, symbols
 
 # %% auto #0
@@ -22,7 +21,8 @@ INDEX = 'symbols.json' # In the folder where nbdev is at work: full names of all
 
 def exported_to(nb)->str|None:
     "The module that a lesson is exported to."
-    found = re.search(r'^#\|\s*default_exp\s+(\S+)', '\n'.join(c['source'] for c in nb['cells'] if c['cell_type']=='code'), re.M)
+    code = '\n'.join(c['source'] for c in nb['cells'] if c['cell_type']=='code')
+    found = re.search(r'^#\|\s*default_exp\s+(\S+)', code, re.M)
     return f'decodelab.{found[1]}' if found else None
 
 # %% ../../../nbs/lab/27_site_cells.ipynb #55c6e788
@@ -82,12 +82,13 @@ class Documented:
         told = (cell.directives_.get('default_exp') for cell in nb.cells if cell.cell_type=='code')
         module = next(filter(None, told), None)
         self.nb, self.module = nb, module and f'decodelab.{module.strip()}'
-        self.paper = 'experiment' in nb.metadata.get('decodelab', {})
+        self.paper, self.seen = 'experiment' in nb.metadata.get('decodelab', {}), set()
 
     def begin(self):
         "All cells at once."
         index = Index.of(json.loads(Path(INDEX).read_text()) if os.path.exists(INDEX) else ())
         names, out = near(self.nb, self.module), []
+        self.types = {name: full for name,full in names.items() if full in index.full}
         for cell in self.nb.cells:
             if cell.cell_type=='markdown': cell.source = linked(cell.source, index, names)
             out += self.code(cell) if cell.cell_type=='code' else [cell]
@@ -104,4 +105,10 @@ class Documented:
         if public or 'exporti' in cell.directives_: folded(cell, 'Source')
         elif self.paper and not {'parameters', 'injected-parameters'} & set(cell.metadata.get('tags', ())):
             folded(cell, 'Code')
-        return [*(mk_cell(entry(symbol, self.module), 'markdown') for symbol in found), cell]
+        return [*(mk_cell(self.entry(symbol), 'markdown') for symbol in found), cell]
+
+    def entry(self, symbol)->str:
+        "An entry; of what is defined again only the first is in the index."
+        again = symbol.name in self.seen
+        self.seen.add(symbol.name)
+        return entry(symbol, self.module, self.types, (':no-index:',) if again else ())

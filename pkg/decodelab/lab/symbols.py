@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 # %% auto #0
-__all__ = ['Symbol', 'comments_of', 'decorators', 'owner', 'kind_of', 'symbols', 'members', 'prose', 'signature',
+__all__ = ['Symbol', 'comments_of', 'decorators', 'owner', 'kind_of', 'symbols', 'members', 'prose', 'Qualified', 'signature',
            'argument_notes', 'field_notes', 'entry', 'imports', 'peculiar', 'Index', 'linked']
 
 # %% ../../../nbs/lab/26_symbols.ipynb #c7f74fb6
@@ -73,7 +73,21 @@ def prose(text:str)->str:
     parts = re.split(r'(`[^`]*`)', text)
     return ''.join(p if i%2 else re.sub(r'([<*$\[\]_|{}~^\\])', r'\\\1', p) for i,p in enumerate(parts))
 
-def signature(symbol:Symbol)->str:
+class Qualified(ast.NodeTransformer):
+    "Types of an annotation by their full names, where those are known."
+    def __init__(self, known:dict[str,str]): self.known = known
+    def visit_Name(self, node):
+        "A type's name."
+        return ast.Name(self.known.get(node.id, node.id), node.ctx)
+    def visit_arguments(self, node):
+        "Defaults stay what they are."
+        for arg in [*node.posonlyargs, *node.args, node.vararg, *node.kwonlyargs, node.kwarg]:
+            if arg and arg.annotation: arg.annotation = self.visit(arg.annotation)
+        return node
+
+def signature(symbol:Symbol, # A function or class
+              known:dict[str,str], # Full names of types that have an entry
+             )->str:
     "A definition's parameters and result."
     node, inside = symbol.node, symbol.kind in ('method', 'property')
     if symbol.kind=='property': return ''
@@ -82,8 +96,9 @@ def signature(symbol:Symbol)->str:
         if node is None: return ''
     args = ast.parse(f'def f({ast.unparse(node.args)}): 0').body[0].args # a copy, to be changed
     if inside and 'staticmethod' not in decorators(node): (args.posonlyargs or args.args)[:1] = []
-    back = f' -> {ast.unparse(node.returns)}' if node.returns and node.name!='__init__' else ''
-    return f'({ast.unparse(args)}){back}'
+    types = Qualified(known)
+    back = ast.unparse(types.visit(ast.parse(ast.unparse(node.returns)))) if node.returns else ''
+    return f'({ast.unparse(types.visit(args))})' + (f' -> {back}' if back and node.name!='__init__' else '')
 
 # %% ../../../nbs/lab/26_symbols.ipynb #b9b3942a
 def argument_notes(symbol:Symbol)->Iterator[tuple[str,str]]:
@@ -112,18 +127,21 @@ _FENCE = ':::'
 
 def entry(symbol:Symbol, # What is documented
           module:str, # Where it is exported
+          known:dict[str,str]|None=None, # Full names of types that have an entry
+          options:tuple=(), # More, of the directive
           depth:int=0, # Of an entry inside an entry
          )->str: # MyST Markdown
     "One symbol, its members inside it."
     inner = list(members(symbol)) if symbol.kind=='class' else []
     fence = _FENCE + ':'*(1-depth)
-    options = [f':module: {module}', *(f':{d}:' for d in decorators(symbol.node) if d in ('classmethod', 'staticmethod'))]
-    if symbol.kind=='property' and symbol.node.returns: options.append(f':type: {ast.unparse(symbol.node.returns)}')
+    flags = {'classmethod', 'staticmethod'} & set(decorators(symbol.node))
+    more = [f':module: {module}', *(f':{flag}:' for flag in sorted(flags)), *options]
+    if symbol.kind=='property' and symbol.node.returns: more.append(f':type: {ast.unparse(symbol.node.returns)}')
     notes = [*argument_notes(symbol), *field_notes(symbol)]
     fields = '\n'.join(f'{key} {prose(said)}'.rstrip() for key,said in notes)
-    body = [prose(symbol.doc), fields, *(entry(m, module, depth+1) for m in inner)]
-    head = f'{fence}{{py:{symbol.kind}}} {symbol.name}{signature(symbol)}'
-    return '\n'.join([head, *options, '', '\n\n'.join(filter(None, body)), fence])
+    body = [prose(symbol.doc), fields, *(entry(m, module, known, options, depth+1) for m in inner)]
+    head = f'{fence}{{py:{symbol.kind}}} {symbol.name}{signature(symbol, known or {})}'
+    return '\n'.join([head, *more, '', '\n\n'.join(filter(None, body)), fence])
 
 # %% ../../../nbs/lab/26_symbols.ipynb #b1f717d0
 def imports(code:str)->dict[str,str]:
