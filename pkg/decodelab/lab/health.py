@@ -103,7 +103,7 @@ def trial(spec:str)->dict:
     prompt = model.encode(PROMPT)
     sample = model.sample([prompt], Sampling(max_tokens=12, temperature=0))[0][0]
     score = model.score([(prompt, model.encode(TEXT))])[0]
-    return dict(text=sample.text, logprob=float(sum(score.logprobs)), capabilities=asdict(model.capabilities))
+    return dict(text=sample.text, logprob=float(score.logprob), capabilities=asdict(model.capabilities))
 
 def tried(spec:str, seconds:float=240)->dict:
     "A trial in a process of its own; `error` says why there is none."
