@@ -32,7 +32,8 @@ def at_home(wheel, tmp_path_factory):
     (packages/'shared.pth').write_text(sysconfig.get_path('purelib')+'\n') # a plain path: its own .pth are not read
     env = dict(HOME=str(home), PATH=f'{home}/env/bin:/usr/local/bin:/usr/bin:/bin', LANG='C.UTF-8', HF_HUB_OFFLINE='1',
                OMP_NUM_THREADS='1')
-    run(sys.executable, '-m', 'pip', '--python', home/'env', 'install', '-q', '--no-deps', wheel, cwd=home, env=os.environ)
+    pip = (sys.executable, '-m', 'pip', '--python', home/'env', 'install', '-q', '--no-deps')
+    run(*pip, wheel, cwd=home, env=os.environ)
     def go(*line, cwd=home, check=True): return run(*line, cwd=cwd, env=env, check=check)
     go.home = home
     return go
@@ -50,7 +51,8 @@ def last(lab): return max((lab/'outputs').glob('*/*/run.json'), key=lambda f: f.
 def test_the_wheel_alone_makes_a_laboratory(at_home, lab):
     where = at_home('python', '-c', 'import decodelab; print(decodelab.__file__)').stdout
     assert where.startswith(str(at_home.home))
-    assert {'nbs', 'params', 'slurm', 'schemas', 'settings.ini', 'Makefile', 'README.md', '.gitignore'} <= set(os.listdir(lab))
+    there = {'nbs', 'params', 'slurm', 'schemas', 'settings.ini', 'Makefile', 'README.md', '.gitignore'}
+    assert there <= set(os.listdir(lab))
     assert 'decodelab run eig_eval' in at_home('make', '-n', 'report', cwd=lab).stdout
     again = at_home('decodelab', 'new', 'my-lab', check=False)
     assert again.returncode==2 and 'exists already' in again.stderr
@@ -66,7 +68,8 @@ def test_an_experiment_of_ones_own_runs_at_once_and_is_treated_like_ours(at_home
     assert 'my_study' in at_home('decodelab', 'ls', cwd=lab).stdout
     assert at_home('decodelab', 'publish', 'last', cwd=lab).stdout.strip().endswith('nbs/reports/my_study.ipynb')
     assert '`budgets`' in at_home('decodelab', 'params', 'my_study', cwd=lab).stdout
-    for wrong,said in ((('n', '1'), 'n: got 1; allowed: int, at least 2'), (('bugdets', '1'), "Did you mean 'budgets'?"),
+    for wrong,said in ((('n', '1'), 'n: got 1; allowed: int, at least 2'),
+                       (('bugdets', '1'), "Did you mean 'budgets'?"),
                        (('budgets', 'x'), 'whole numbers with commas'), (('backend', 'hf:nowhere'), 'nowhere')):
         p = at_home('decodelab', 'run', 'my_study', '-p', *wrong, cwd=lab, check=False)
         assert p.returncode==2 and said in p.stderr, (wrong, p.stderr)

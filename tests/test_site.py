@@ -34,7 +34,7 @@ def quiet(browser):
 def test_every_link_and_every_symbol_resolves(site):
     assert dead_links(site)==[]
     text = (site/'backends'/'02_planner.html').read_text()
-    assert re.search(r'<a class="reference internal" href="[^"]*00_contract\.html#decodelab\.backends\.contract\.', text)
+    assert re.search(r'href="00_contract\.html#decodelab\.backends\.contract\.', text)
 
 def test_every_lesson_report_and_registry_is_there(site, root):
     for f in (root/'nbs').rglob('*.ipynb'):
@@ -55,7 +55,7 @@ def test_a_browser_opens_pages_from_disk(site, browser, name):
     browser.look(1280, 900)
     browser.open((site/PAGES[name]).as_uri())
     quiet(browser)
-    assert browser.js('document.querySelectorAll(".sidebar-tree a").length') > 100
+    assert browser.js('document.querySelectorAll(".sidebar-tree a").length') > 40
     browser.look(400, 800, phone=True)
     assert browser.js('document.documentElement.scrollWidth') <= 400 # wide things scroll, the page does not
     quiet(browser)
@@ -78,7 +78,8 @@ def test_figures_stand_on_a_white_card_in_the_dark(site, browser):
 
 def test_search_works_from_disk(site, browser):
     browser.look(1280, 900)
-    browser.open((site/'search.html').as_uri()+'?q=run_key', 'document.querySelectorAll("#search-results li").length > 0')
+    found = 'document.querySelectorAll("#search-results li").length > 0'
+    browser.open((site/'search.html').as_uri()+'?q=run_key', found)
     quiet(browser)
 
 def test_quarto_file_is_what_nbdev_makes(root, tmp_path, monkeypatch):

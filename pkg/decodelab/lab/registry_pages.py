@@ -11,14 +11,14 @@ from pathlib import Path
 from ..core.parameters import Parameters, table
 from ..core.tables import markdown_table
 from .experiments import EXPERIMENTS, experiment, own_notebooks
-from .symbols import field_notes, symbols
+from .symbols import field_notes, symbols_in
 
 # %% auto #0
-__all__ = ['page', 'parameters_of', 'experiments_page', 'rules_page', 'alphas_page', 'languages_page', 'claims', 'backends_page',
-           'lmeval_page', 'external_page', 'commands_page', 'pages']
+__all__ = ['page_of', 'parameters_of', 'experiments_page', 'rules_page', 'alphas_page', 'languages_page', 'claims',
+           'backends_page', 'lmeval_page', 'external_page', 'commands_page', 'pages']
 
-# %% ../../../nbs/lab/28_registry_pages.ipynb #466ba6e6
-def page(title:str, promise:str, *parts:str)->str:
+# %% ../../../nbs/lab/28_registry_pages.ipynb #a16d1031
+def page_of(title:str, promise:str, *parts:str)->str:
     "A page of Markdown."
     return '\n\n'.join([f'# {title}', f'> {promise}', *filter(None, parts)]) + '\n'
 
@@ -31,10 +31,13 @@ def parameters_of(model:type[Parameters]|None, known:Iterable[str]=())->str:
 def experiments_page(root:Path)->str:
     "Parameters of every experiment of the package and of a laboratory."
     found = EXPERIMENTS | {name: experiment(name, root) for name in own_notebooks(root)}
-    def presets(e): return f'; presets in `params/{e.presets}/`' if (root/'params'/(e.presets or '-')).is_dir() else ''
+    def presets(e):
+        there = e.presets and (root/'params'/e.presets).is_dir()
+        return f'; presets in `params/{e.presets}/`' if there else ''
     parts = [f'## `{e.name}`\n\n`decodelab run {e.name} -p NAME VALUE`{presets(e)}.\n\n{table(e.parameters)}'
              for e in found.values()]
-    return page('Parameters of experiments', 'What `-p NAME VALUE` may set, with its default, range and unit.', *parts)
+    promise = 'What `-p NAME VALUE` may set, with its default, range and unit.'
+    return page_of('Parameters of experiments', promise, *parts)
 
 # %% ../../../nbs/lab/28_registry_pages.ipynb #53eb1ca4
 def rules_page()->str:
@@ -45,7 +48,7 @@ def rules_page()->str:
     rows = [(f'`{e.name}`', e.doc, e.item.source) for e in rules]
     parts = [f'## `{e.name}`\n\n{e.doc} Source: {e.item.source}.\n\n{parameters_of(e.parameters, shared)}'
              for e in rules]
-    return page('Stopping rules', 'When a model stops thinking: `scale_func_name` in `gen_kwargs`, '
+    return page_of('Stopping rules', 'When a model stops thinking: `scale_func_name` in `gen_kwargs`, '
                 '`eig_compare` and `Scaler`.', markdown_table(('rule', 'what it does', 'source'), rows),
                 '## What all rules share', table(EIGParameters), *parts)
 
@@ -53,7 +56,7 @@ def alphas_page()->str:
     "Every registered way to choose alpha."
     from decodelab.maths.tilt import alpha_methods
     from decodelab.optimal.study.parameters import OptimalSamplingParameters
-    return page('Alpha methods', 'How `optimal_sampling` finds α at every token: `alpha_method`.',
+    return page_of('Alpha methods', 'How `optimal_sampling` finds α at every token: `alpha_method`.',
                 markdown_table(('method', 'what it does'), [(f'`{e.name}`', e.doc) for e in alpha_methods]),
                 '## Parameters', table(OptimalSamplingParameters))
 
@@ -70,7 +73,7 @@ def languages_page()->str:
     from decodelab.schema.languages import WITH
     rows = [(f'`{WITH.get(name, name)}`', _MEANS[name]) for name in NAMES]
     own = [(f'`reference:{form}`', f'`{language.replace("|", chr(92)+"|")}`') for form,language in REFERENCE.items()]
-    return page('Answer languages', 'What an answer may be: the parameter `answer`, and `schema.compile`.',
+    return page_of('Answer languages', 'What an answer may be: the parameter `answer`, and `schema.compile`.',
                 markdown_table(('language', 'texts'), rows),
                 '## By default', 'The reference task says its own language:', markdown_table(('data', 'language'), own))
 
@@ -88,13 +91,13 @@ def backends_page()->str:
     "Runtimes, and what their models can do."
     from decodelab.backends.loading import PACKAGES, backends
     folder = _folder('decodelab.backends')
-    said = next(s for s in symbols((folder/'contract.py').read_text()) if s.name=='Capabilities')
+    said = next(s for s in symbols_in((folder/'contract.py').read_text()) if s.name=='Capabilities')
     from decodelab.backends.contract import Capabilities
     fields = [(f'`{key.split()[1].rstrip(":")}`', f'`{getattr(Capabilities(), key.split()[1].rstrip(":"))}`', text)
               for key,text in field_notes(said)]
     rows = [(f'`{e.name}`', e.doc, ', '.join(PACKAGES.get(e.name, ())) or 'none more',
              ', '.join(f'`{c}`' for c in claims(f)) if (f := folder/f'{e.name}.py').exists() else '') for e in backends]
-    return page('Runtimes', 'The part of a backend\'s name before the colon, and what its models can do.',
+    return page_of('Runtimes', 'The part of a backend\'s name before the colon, and what its models can do.',
                 markdown_table(('runtime', 'models', 'packages', 'differs from the defaults by'), rows),
                 '## Capabilities', markdown_table(('capability', 'default', 'meaning'), fields),
                 'What each does on this machine, tried: `decodelab doctor`. '
@@ -108,7 +111,7 @@ def lmeval_page()->str:
     models = [(f'`{name}`', f'`{address(cls)}`') for name,cls in MODELS.items()]
     names = [*((f'`{f}`', 'filter') for f in FILTERS), *((f'`{m}`', 'metric') for m in METRICS)]
     arguments = ', '.join(f'`{a}`' for a in MODEL_ARGUMENTS)
-    return page('Names in lm-eval', 'What `decodelab-eval run --model NAME --model_args …` and task files may say.',
+    return page_of('Names in lm-eval', 'What `decodelab-eval run --model NAME --model_args …` and task files may say.',
                 markdown_table(('model', 'class'), models), f'Arguments: {arguments}.',
                 '## Held to a schema', table(SchemaArguments),
                 '## In task files', markdown_table(('name', 'kind'), names))
@@ -118,7 +121,7 @@ def external_page()->str:
     from decodelab.xlm.discovery import core_models
     from decodelab.xlm.unmasking import ORDERS
     rows = [(f'`{m.name}`',) for m in core_models()]
-    return page('External models', 'Models that are not left to right: `xlm` trains, evaluates and decodes them.',
+    return page_of('External models', 'Models that are not left to right: `xlm` trains, evaluates and decodes them.',
                 markdown_table(('shipped model',), rows), '## Orders of unmasking',
                 markdown_table(('order', 'what it does'), [(f'`{e.name}`', e.doc) for e in ORDERS]))
 
@@ -133,7 +136,7 @@ def commands_page()->str:
         text = f'## `{name}`\n\n```text\n{command.get_help(info)}\n```'
         below = [told(command.get_command(info, sub), f'{name} {sub}') for sub in inner]
         return '\n\n'.join([text, *below])
-    return page('Commands', '`decodelab --help`, and the help of every command below it.', told(main, 'decodelab'))
+    return page_of('Commands', '`decodelab --help`, and the help of every command below it.', told(main, 'decodelab'))
 
 # %% ../../../nbs/lab/28_registry_pages.ipynb #bbe7edd7
 def pages(root:Path)->dict[str,str]:

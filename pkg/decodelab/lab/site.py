@@ -16,14 +16,14 @@ from .site_cells import INDEX, PROCESSORS, SKIPPED, documented, read_cells
 from .symbols import Index, linked
 
 # %% auto #0
-__all__ = ['SHOWN', 'FLOORS', 'GROUPS', 'SETTINGS', 'written', 'sources', 'mirror', 'prepared', 'processed', 'heading', 'purpose',
-           'toctree', 'listing', 'floor_pages', 'ordered', 'navigation', 'assembled', 'with_cell', 'rendered', 'build',
-           'write_registry', 'dead_links']
+__all__ = ['SUFFIXES', 'FLOORS', 'GROUPS', 'SETTINGS', 'put', 'sources', 'mirror', 'prepared', 'processed', 'title_of', 'purpose',
+           'toctree', 'folder_page', 'floor_pages', 'ordered', 'navigation', 'assembled', 'with_cell', 'only_branch',
+           'rendered', 'build', 'write_registry', 'dead_links']
 
-# %% ../../../nbs/lab/29_site.ipynb #801a208e
-SHOWN = ('.ipynb', '.md', '.png', '.svg', '.html', '.json', '.css')
+# %% ../../../nbs/lab/29_site.ipynb #2f7d6566
+SUFFIXES = ('.ipynb', '.md', '.png', '.svg', '.html', '.json', '.css')
 
-def written(path:Path, content:bytes|str)->bool:
+def put(path:Path, content:bytes|str)->bool:
     "Write a file unless it says that already; whether it was written."
     data = content.encode() if isinstance(content, str) else content
     if path.exists() and path.read_bytes()==data: return False
@@ -35,12 +35,12 @@ def sources(folder:Path)->Iterator[Path]:
     "Files below a folder that belong to the site, relative to it."
     for file in sorted(folder.rglob('*')):
         name = file.relative_to(folder)
-        if file.suffix in SHOWN and not any(part[0] in '._' for part in name.parts) and file.is_file(): yield name
+        if file.suffix in SUFFIXES and not any(part[0] in '._' for part in name.parts) and file.is_file(): yield name
 
 def mirror(source:Path, target:Path)->None:
     "Make `target` hold what `source` holds."
     wanted = set(sources(source))
-    for name in wanted: written(target/name, (source/name).read_bytes())
+    for name in wanted: put(target/name, (source/name).read_bytes())
     for name in set(sources(target))-wanted if target.exists() else (): (target/name).unlink()
 
 # %% ../../../nbs/lab/29_site.ipynb #ddb564f5
@@ -53,8 +53,8 @@ def prepared(root:Path, stage:Path)->list[str]:
     config = dict(nbs_path='nbs', lib_path='none', title='decodelab', skip_procs=','.join(SKIPPED),
                   doc_procs=' '.join(PROCESSORS))
     lines = ['[project]', 'name = "site"', '[tool.nbdev]', *(f'{k} = {json.dumps(v)}' for k,v in config.items())]
-    written(stage/'pyproject.toml', '\n'.join([*lines, f'# {steps}', '']))
-    written(stage/INDEX, json.dumps(names))
+    put(stage/'pyproject.toml', '\n'.join([*lines, f'# {steps}', '']))
+    put(stage/INDEX, json.dumps(names))
     return names
 
 def processed(stage:Path)->Path:
@@ -63,8 +63,8 @@ def processed(stage:Path)->Path:
     with chdir(stage): proc_nbs('nbs', n_workers=0)
     return stage/'_proc'
 
-# %% ../../../nbs/lab/29_site.ipynb #7193bed3
-def heading(path:Path)->tuple[str,str]:
+# %% ../../../nbs/lab/29_site.ipynb #3eefda26
+def title_of(path:Path)->tuple[str,str]:
     "Title and promise of a page."
     cells = read_cells(path)['cells'] if path.suffix=='.ipynb' else []
     text = '\n'.join(c['source'] for c in cells if c['cell_type']=='markdown') or path.read_text(encoding='utf-8')
@@ -84,10 +84,10 @@ def toctree(names:list[str], caption:str='')->str:
     head = ['```{toctree}', ':hidden:', *([f':caption: {caption}'] if caption else []), '']
     return '\n'.join([*head, *names, '```'])
 
-# %% ../../../nbs/lab/29_site.ipynb #201e644f
-def listing(title:str, about:str, files:list[Path], below:list[Path], folder:Path)->str:
+# %% ../../../nbs/lab/29_site.ipynb #29b0582b
+def folder_page(title:str, about:str, files:list[Path], below:list[Path], folder:Path)->str:
     "A page that lists pages of its folder, and pages of folders below."
-    rows = [(f, *heading(f)) for f in [*files, *below]]
+    rows = [(f, *title_of(f)) for f in [*files, *below]]
     lines = [f'- [{name}]({f.relative_to(folder).as_posix()}): {promise}'.removesuffix(': ') for f,name,promise in rows]
     names = [f.relative_to(folder).with_suffix('').as_posix() for f,*_ in rows]
     return '\n\n'.join(filter(None, [f'# {title}', about and f'> {about}', '\n'.join(lines), toctree(names)])) + '\n'
@@ -100,7 +100,7 @@ def floor_pages(source:Path, folder:Path)->Path|None:
     name = folder.relative_to(source).as_posix()
     target = folder/'index.md'
     about = purpose(f'decodelab.{name.replace("/", ".")}')
-    written(target, listing(name.rpartition('/')[2], about, files, below, folder))
+    put(target, folder_page(name.rpartition('/')[2], about, files, below, folder))
     return target
 
 # %% ../../../nbs/lab/29_site.ipynb #ec4e98e3
@@ -134,10 +134,10 @@ def assembled(stage:Path, root:Path, names:list[str])->Path:
     front = wanted.pop('index.ipynb', None)
     for name in set(map(str, sources(source)))-wanted.keys() if source.exists() else ():
         if Path(name).name not in ('index.md', 'index.ipynb'): (source/name).unlink()
-    for name,data in wanted.items(): written(source/name, data)
+    for name,data in wanted.items(): put(source/name, data)
     lists = navigation(source)
-    if front is None: written(source/'index.md', f'# {root.name}\n\nA laboratory of decodelab.\n\n{lists}\n')
-    else: written(source/'index.ipynb', with_cell(json.loads(front), lists))
+    if front is None: put(source/'index.md', f'# {root.name}\n\nA laboratory of decodelab.\n\n{lists}\n')
+    else: put(source/'index.ipynb', with_cell(json.loads(front), lists))
     return source
 
 def with_cell(nb:dict, text:str)->str:
@@ -157,6 +157,11 @@ SETTINGS = dict(
     nitpicky=True, nitpick_ignore_regex=[('py:.*', r'(?!decodelab\.).*')], # every link to a symbol of ours resolves
     suppress_warnings=['myst.header']) # MyST-NB counts headings cell by cell
 
+def only_branch(app, pagename:str, template:str, context:dict, doctree)->None:
+    "Of the sidebar's lists only those around a page are unfolded: of 300 pages each need not name all others."
+    whole = context.get('toctree')
+    if whole: context['toctree'] = lambda **how: whole(**how | dict(collapse=True))
+
 def rendered(source:Path, out:Path, stage:Path, title:str, fresh:bool)->list[str]:
     "Build the pages; Sphinx's warnings."
     import logging
@@ -164,12 +169,13 @@ def rendered(source:Path, out:Path, stage:Path, title:str, fresh:bool)->list[str
     from sphinx.util.docutils import docutils_namespace, patch_docutils
     static = stage/'static'
     for file in (_HERE/'vendor'/'mathjax'/'tex-svg.js', _HERE/'site.css'):
-        written(static/('lab.css' if file.suffix=='.css' else file.name), file.read_bytes())
+        put(static/('lab.css' if file.suffix=='.css' else file.name), file.read_bytes())
     said = io.StringIO()
     overrides = SETTINGS | dict(project=title, html_title=title, html_static_path=[str(static)])
     with patch_docutils(), docutils_namespace():
         app = Sphinx(source, None, out, stage/'doctrees', 'html', overrides, io.StringIO(), said, freshenv=fresh,
                      parallel=os.cpu_count() or 1)
+        app.connect('html-page-context', only_branch, priority=100) # before the theme asks for them
         app.build(force_all=fresh)
     logging.getLogger('sphinx').handlers.clear()
     return [re.sub(r'\x1b\[[0-9;]*m', '', line) for line in said.getvalue().splitlines() if line.strip()]
@@ -195,7 +201,7 @@ def build(out:Path, # Folder of the site
     return out/'index.html'
 def write_registry(folder:Path)->Path:
     "Write the reference pages alone, as Markdown for another builder."
-    for name,text in pages(find_root()).items(): written(folder/f'{name}.md', text)
+    for name,text in pages(find_root()).items(): put(folder/f'{name}.md', text)
     return folder
 
 # %% ../../../nbs/lab/29_site.ipynb #3df8516e

@@ -6,10 +6,10 @@
 from __future__ import annotations
 import json, os, re
 from pathlib import Path
-from .symbols import Index, entry, imports, linked, members, symbols
+from .symbols import Index, entry, imports, linked, members, symbols_in
 
 # %% auto #0
-__all__ = ['SKIPPED', 'PROCESSORS', 'INDEX', 'exported_to', 'read_cells', 'is_export', 'documented', 'near', 'folded', 'shown',
+__all__ = ['SKIPPED', 'PROCESSORS', 'INDEX', 'exported_to', 'read_cells', 'is_export', 'documented', 'near', 'folded', 'is_shown',
            'kept', 'Documented']
 
 # %% ../../../nbs/lab/27_site_cells.ipynb #a8858343
@@ -40,14 +40,15 @@ def documented(path:Path)->list[str]:
     "Full names of what a lesson exports."
     nb = read_cells(path)
     if not (module := exported_to(nb)): return []
-    found = [s for c in nb['cells'] if c['cell_type']=='code' and is_export(c['source']) for s in symbols(c['source'])]
+    codes = [c['source'] for c in nb['cells'] if c['cell_type']=='code' and is_export(c['source'])]
+    found = [s for code in codes for s in symbols_in(code)]
     return [f'{module}.{x.name}' for s in found for x in (s, *members(s))]
 
 # %% ../../../nbs/lab/27_site_cells.ipynb #1476d7c5
 def near(nb, module:str|None)->dict[str,str]:
     "Full names by the names that a page's code uses."
     codes = [c['source'] for c in nb['cells'] if c['cell_type']=='code']
-    own = {s.name: f'{module}.{s.name}' for code in codes for s in symbols(code)} if module else {}
+    own = {s.name: f'{module}.{s.name}' for code in codes for s in symbols_in(code)} if module else {}
     taken = {name: full for code in codes for name,full in imports(code).items() if full.startswith('decodelab.')}
     return taken | own
 
@@ -60,7 +61,7 @@ def folded(cell, label:str)->None:
 # %% ../../../nbs/lab/27_site_cells.ipynb #efd4b053
 _UNSEEN = ('application/vnd.jupyter.widget-view+json', 'application/vnd.plotly.v1+json')
 
-def shown(output)->bool:
+def is_shown(output)->bool:
     "Whether a page shows an output."
     if output['output_type']=='stream': return output['name']=='stdout'
     return True
@@ -97,11 +98,11 @@ class Documented:
     def code(self, cell)->list:
         "What stands on the page for a cell of code."
         from fastcore.nbio import mk_cell
-        cell.outputs = [kept(o) for o in cell.get('outputs', ()) if shown(o)]
+        cell.outputs = [kept(o) for o in cell.get('outputs', ()) if is_shown(o)]
         cell.source = re.sub(r'^#\|.*\n?', '', cell.source, flags=re.M).strip()
         if not cell.source and not cell.outputs: return []
         public = {'export', 'exports'} & cell.directives_.keys()
-        found = symbols(cell.source) if public and self.module else []
+        found = symbols_in(cell.source) if public and self.module else []
         if public or 'exporti' in cell.directives_: folded(cell, 'Source')
         elif self.paper and not {'parameters', 'injected-parameters'} & set(cell.metadata.get('tags', ())):
             folded(cell, 'Code')

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 # %% auto #0
-__all__ = ['Symbol', 'comments_of', 'decorators', 'owner', 'kind_of', 'symbols', 'members', 'prose', 'Qualified', 'signature',
+__all__ = ['Symbol', 'comments_of', 'decorators', 'owner', 'kind_of', 'symbols_in', 'members', 'prose', 'Qualified', 'signature',
            'argument_notes', 'field_notes', 'entry', 'imports', 'peculiar', 'Index', 'linked']
 
 # %% ../../../nbs/lab/26_symbols.ipynb #c7f74fb6
@@ -48,8 +48,8 @@ def kind_of(node, inside:bool)->str:
     if not inside: return 'function'
     return 'property' if {'property', 'cached_property'} & set(decorators(node)) else 'method'
 
-# %% ../../../nbs/lab/26_symbols.ipynb #3545b3cf
-def symbols(code:str)->list[Symbol]:
+# %% ../../../nbs/lab/26_symbols.ipynb #ef57f9ce
+def symbols_in(code:str)->list[Symbol]:
     "Public functions and classes of a cell."
     try: tree, notes = ast.parse(code), comments_of(code)
     except (SyntaxError, tokenize.TokenError): return [] # a cell with magics
