@@ -4,7 +4,6 @@
 
 # %% ../../../nbs/xlm/22_categorical.ipynb #4eefb82b
 from __future__ import annotations
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +13,24 @@ from ..backends.drawing import uniforms
 from ..core.errors import BadValue
 
 # %% auto #0
-__all__ = ['uniform', 'gumbel', 'OwnChance', 'only_top_k', 'only_top_p', 'Pick', 'inverted', 'sample_from_logits',
+__all__ = ['OwnChance', 'uniform', 'gumbel', 'only_top_k', 'only_top_p', 'Pick', 'inverted', 'sample_from_logits',
            'sample_from_top_k', 'sample_from_top_p', 'sample_categorical']
+
+# %% ../../../nbs/xlm/22_categorical.ipynb #7b5f8dad
+class OwnChance:
+    "A source of chance in which every row has its own key; it stands where a generator may."
+    def __init__(self, keys:Sequence[int]): # 64 bits, one a row
+        self.keys, self.calls = np.array(keys, np.uint64), 0
+
+    def uniform(self, shape:tuple[int, ...])->Tensor: # float64; rows are the first axis, of three the second
+        "The next numbers of every row; those of columns are counted from the right, where no padding is."
+        rows, self.calls = max(len(shape)-2, 0), self.calls+1
+        if len(shape) > 3 or shape[rows]!=len(self.keys): raise BadValue('shape', tuple(shape), f'{len(self.keys)} rows')
+        rest = [n for axis,n in enumerate(shape) if axis!=rows]
+        sheets, columns = ([1]*2+rest)[-2:]
+        which = np.uint64(self.calls << 40)+(np.arange(sheets, dtype=np.uint64)[:,None] << np.uint64(20))
+        numbers = uniforms(self.keys[:,None,None], (which+np.arange(columns, dtype=np.uint64)[::-1])[None])
+        return torch.from_numpy(np.moveaxis(numbers.reshape(-1, *rest), 0, rows).copy())
 
 # %% ../../../nbs/xlm/22_categorical.ipynb #bd1de245
 def uniform(shape:tuple[int, ...]|torch.Size, device:Any=None, generator:torch.Generator|None=None)->Tensor: # float64
@@ -27,21 +42,6 @@ def uniform(shape:tuple[int, ...]|torch.Size, device:Any=None, generator:torch.G
 def gumbel(shape:tuple[int, ...]|torch.Size, device:Any=None, generator:torch.Generator|None=None)->Tensor: # float64
     "Gumbel noise: −log(−log u), u never 0."
     return -torch.log(-torch.log1p(-uniform(shape, device, generator).clamp(min=2.**-60)))
-
-# %% ../../../nbs/xlm/22_categorical.ipynb #7b5f8dad
-class OwnChance:
-    "A source of chance in which every row has its own key; it stands where a generator may."
-    def __init__(self, keys:Sequence[int]): # 64 bits, one a row
-        self.keys, self.calls = np.array(keys, np.uint64), 0
-
-    def uniform(self, shape:tuple[int, ...])->Tensor: # float64; rows are the first axis, of three the second
-        "The next numbers of every row."
-        rows, self.calls = max(len(shape)-2, 0), self.calls+1
-        if len(shape) > 3 or shape[rows]!=len(self.keys): raise BadValue('shape', tuple(shape), f'{len(self.keys)} rows')
-        rest = [n for axis,n in enumerate(shape) if axis!=rows]
-        which = np.arange(math.prod(rest), dtype=np.uint64)+np.uint64(self.calls << 40)
-        numbers = uniforms(self.keys[:,None], which[None]).reshape(-1, *rest)
-        return torch.from_numpy(np.moveaxis(numbers, 0, rows).copy())
 
 # %% ../../../nbs/xlm/22_categorical.ipynb #427fb71c
 def only_top_k(logits:Tensor, # [..., V]
