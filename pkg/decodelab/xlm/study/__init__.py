@@ -1,0 +1,13 @@
+"The study of star graphs: training, order of generation, report, the page of a decoding."
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
+    "learners": ["weights_in", "models_in", "folders_of", "Learner", "trial_in", "graphs_to_answer", "learner_of",
+        "curve_lines", "cost_elsewhere", "told_apart"],
+    "mistakes": ["KINDS", "edges_of", "kind_of"],
+    "order": ["shares", "written_when", "leftness", "together", "order_figure"],
+    "parameters": ["PUBLISHED", "PUBLISHED_BY", "StarGraphsParameters", "names_in", "tasks_of", "keys_in", "Trial",
+        "trials_of", "published", "compositions"],
+    "training": ["COST", "MODEL", "prepared", "composed_for", "placed", "Meter", "weights_count", "cost_of", "learn",
+        "read_cost"],
+})
