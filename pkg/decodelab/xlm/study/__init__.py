@@ -2,12 +2,15 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
-    "learners": ["weights_in", "models_in", "folders_of", "Learner", "trial_in", "graphs_to_answer", "learner_of",
-        "curve_lines", "cost_elsewhere", "told_apart"],
+    "learners": ["weights_in", "models_in", "folders_of", "Learner", "trial_in", "graphs_to_answer", "device_for",
+        "learner_of", "curve_lines", "cost_elsewhere"],
     "mistakes": ["KINDS", "edges_of", "kind_of"],
     "order": ["shares", "written_when", "leftness", "together", "order_figure"],
     "parameters": ["PUBLISHED", "PUBLISHED_BY", "StarGraphsParameters", "names_in", "tasks_of", "keys_in", "Trial",
         "trials_of", "published", "compositions"],
     "training": ["COST", "MODEL", "prepared", "composed_for", "placed", "Meter", "weights_count", "cost_of", "learn",
         "read_cost"],
+    "trials": ["VALIDATION", "Progress", "written_order", "record_of", "predictions", "answers", "timed", "update_of",
+        "pilot", "Trials", "trials_for", "paces", "budget", "expected_seconds", "Outcome", "told_apart", "trained",
+        "answered", "outcomes"],
 })

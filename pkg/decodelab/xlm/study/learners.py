@@ -5,8 +5,8 @@
 # %% ../../../../nbs/xlm/study/04_learners.ipynb #7d7e1655
 from __future__ import annotations
 import csv, glob, re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from omegaconf import DictConfig, OmegaConf
@@ -19,8 +19,8 @@ from .training import COST, MODEL, read_cost, weights_count
 from ..weights import WEIGHTS, model_weights, package_of, read_checkpoint, read_shared, read_weights
 
 # %% auto #0
-__all__ = ['weights_in', 'models_in', 'folders_of', 'Learner', 'trial_in', 'graphs_to_answer', 'learner_of', 'curve_lines',
-           'cost_elsewhere', 'told_apart']
+__all__ = ['weights_in', 'models_in', 'folders_of', 'Learner', 'trial_in', 'graphs_to_answer', 'device_for', 'learner_of',
+           'curve_lines', 'cost_elsewhere']
 
 # %% ../../../../nbs/xlm/study/04_learners.ipynb #d3c30380
 def weights_in(folder:Path)->Path|None:
@@ -58,11 +58,7 @@ class Learner:
     harness: Harness
     data: Any # Manager of the graphs to answer
     folder: Path
-    cost: Mapping[str, Any] = field(default_factory=dict) # As `learn` writes it, as far as it is known
-    label: str = '' # What reports call it
-
-    @property
-    def name(self)->str: return self.label or self.trial.model
+    cost: Mapping[str, Any] # As `learn` writes it, as far as it is known
 
 # %% ../../../../nbs/xlm/study/04_learners.ipynb #5542f171
 def trial_in(cfg:DictConfig, asked:Any)->Trial:
@@ -77,6 +73,12 @@ def graphs_to_answer(data:Any)->Any:
     managers = list(data.dataset_managers['predict'].values())
     if len(managers)!=1: raise ModelError(f'datamodule.dataset_managers.predict has {len(managers)} data sets, not one')
     return managers[0]
+
+def device_for(cfg:DictConfig)->Any: # torch.device
+    "This machine's accelerator, unless the configuration is for the processor."
+    import torch
+    there = torch.accelerator.current_accelerator(check_available=True)
+    return torch.device('cpu') if there is None or cfg.trainer.accelerator=='cpu' else there
 
 # %% ../../../../nbs/xlm/study/04_learners.ipynb #289b97f8
 def learner_of(folder:Path)->Learner:
@@ -93,6 +95,7 @@ def learner_of(folder:Path)->Learner:
     else: harness.restore(found, where=place)
     asked = graphs_to_answer(data)
     data.setup('predict')
+    harness.to(device_for(cfg))
     cost = read_cost(folder) if (folder/COST).is_file() else cost_elsewhere(folder, cfg, found or {})
     return Learner(trial_in(cfg, asked), harness.eval(), asked, folder, dict(parameters=weights_count(harness)) | cost)
 
@@ -114,10 +117,3 @@ def cost_elsewhere(folder:Path, cfg:DictConfig, checkpoint:Mapping[str, Any])->d
              if any(k.startswith('val/') for k in line)]
     known = {} if steps is None else dict(steps=int(steps), examples=int(steps)*int(cfg.global_batch_size))
     return dict(**known, losses=losses, looks=looks)
-
-# %% ../../../../nbs/xlm/study/04_learners.ipynb #e8e06c66
-def told_apart(learners:Sequence[Learner])->list[Learner]:
-    "Learners with labels that differ within a task."
-    trials = [learner.trial for learner in learners]
-    return [replace(learner, label=learner.trial.model if trials.count(learner.trial)==1 else
-                    f'{learner.trial.model} ({learner.folder.name})') for learner in learners]
