@@ -142,10 +142,10 @@ class Outcome:
     label: str = '' # What reports call it
 
 def told_apart(outcomes:Sequence[Outcome])->list[Outcome]:
-    "With labels that differ within a task: two runs of one model are named after their folders."
+    "With labels that differ within a task: runs of one model are numbered."
     trials = [outcome.trial for outcome in outcomes]
-    return [replace(o, label=o.trial.model if trials.count(o.trial)==1 else f'{o.trial.model} ({o.folder.name})')
-            for o in outcomes]
+    return [replace(o, label=o.trial.model if trials.count(o.trial)==1 else
+                    f'{o.trial.model} {trials[:i+1].count(o.trial)}') for i,o in enumerate(outcomes)]
 
 # %% ../../../../nbs/xlm/study/05_trials.ipynb #b181c7c1
 Progress = Callable[[str], Callable[[float, int], Any]]
