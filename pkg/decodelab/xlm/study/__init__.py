@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "learner_of", "curve_lines", "cost_elsewhere"],
     "mistakes": ["KINDS", "edges_of", "kind_of"],
     "order": ["shares", "written_when", "leftness", "together", "order_figure"],
+    "page": ["ABOUT", "told", "graph_data", "parted", "page_data", "page_of", "Framed", "written"],
     "parameters": ["PUBLISHED", "PUBLISHED_BY", "StarGraphsParameters", "names_in", "tasks_of", "keys_in", "Trial",
         "trials_of", "published", "compositions"],
     "report": ["COLOURS", "LOOK", "Row", "mean_of", "row_of", "rows", "percent", "number", "chance", "accuracy_table",
@@ -16,6 +17,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "training": ["COST", "MODEL", "prepared", "composed_for", "placed", "Meter", "weights_count", "cost_of", "learn",
         "read_cost"],
     "trials": ["VALIDATION", "Progress", "written_order", "record_of", "predictions", "answers", "timed", "update_of",
-        "pilot", "Trials", "trials_for", "paces", "budget", "expected_seconds", "Outcome", "told_apart", "trained",
-        "answered", "outcomes"],
+        "pilot", "Trials", "trials_for", "paces", "budget", "expected_seconds", "Outcome", "told_apart", "tasks_in",
+        "trained", "answered", "outcomes"],
 })

@@ -25,8 +25,8 @@ from .training import composed_for, learn, placed, prepared
 
 # %% auto #0
 __all__ = ['VALIDATION', 'Progress', 'written_order', 'record_of', 'predictions', 'answers', 'timed', 'update_of', 'pilot',
-           'Trials', 'trials_for', 'paces', 'budget', 'expected_seconds', 'Outcome', 'told_apart', 'trained',
-           'answered', 'outcomes']
+           'Trials', 'trials_for', 'paces', 'budget', 'expected_seconds', 'Outcome', 'told_apart', 'tasks_in',
+           'trained', 'answered', 'outcomes']
 
 # %% ../../../../nbs/xlm/study/05_trials.ipynb #4c91ec7d
 def written_order(row:Mapping[str, Any], text:str)->list[int]|None: # `None` where a predictor keeps none
@@ -146,6 +146,10 @@ def told_apart(outcomes:Sequence[Outcome])->list[Outcome]:
     trials = [outcome.trial for outcome in outcomes]
     return [replace(o, label=o.trial.model if trials.count(o.trial)==1 else
                     f'{o.trial.model} {trials[:i+1].count(o.trial)}') for i,o in enumerate(outcomes)]
+
+def tasks_in(outcomes:Sequence[Outcome])->list[str]:
+    "Tasks, in the order in which they come."
+    return list(dict.fromkeys(o.trial.task for o in outcomes))
 
 # %% ../../../../nbs/xlm/study/05_trials.ipynb #b181c7c1
 Progress = Callable[[str], Callable[[float, int], Any]]
