@@ -7659,6 +7659,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                           'decodelab/xlm/study/parameters.py'),
                                                 'decodelab.xlm.study.parameters.Trial.__str__': ( 'xlm/study/parameters.html#trial.__str__',
                                                                                                   'decodelab/xlm/study/parameters.py'),
+                                                'decodelab.xlm.study.parameters.Trial.keys': ( 'xlm/study/parameters.html#trial.keys',
+                                                                                               'decodelab/xlm/study/parameters.py'),
                                                 'decodelab.xlm.study.parameters.Trial.name': ( 'xlm/study/parameters.html#trial.name',
                                                                                                'decodelab/xlm/study/parameters.py'),
                                                 'decodelab.xlm.study.parameters.compositions': ( 'xlm/study/parameters.html#compositions',

@@ -45,13 +45,13 @@ def layout(edges:Sequence[tuple[int, int]], source:int)->dict[int, tuple[float, 
     if len({n for r in rays for n in r})+1!=len(beside) or sum(map(len, rays))!=len(edges): return on_circle(beside)
     turn = 2*math.pi/len(rays)
     inner = max(1., .5/math.sin(turn/2)) if len(rays) > 1 else 1. # of many rays the first nodes stand farther out
-    return {centre: (0., 0.)} | {n: (k*math.sin(i*turn), -k*math.cos(i*turn)) for i,r in enumerate(rays)
+    return {centre: (0., 0.)} | {n: (k*math.cos(i*turn), k*math.sin(i*turn)) for i,r in enumerate(rays)
                                  for k,n in zip(count(inner), r)}
 
 def on_circle(nodes:Mapping[int, object])->dict[int, tuple[float, float]]:
     "Nodes in a ring."
     turn = 2*math.pi/len(nodes)
-    return {n: (math.sin(i*turn)/turn, -math.cos(i*turn)/turn) for i,n in enumerate(nodes)}
+    return {n: (math.cos(i*turn)/turn, math.sin(i*turn)/turn) for i,n in enumerate(nodes)}
 
 # %% ../../../../nbs/xlm/study/06_drawing.ipynb #16e1ec44
 def graph_figure(prompt:str, target:str)->object:
@@ -59,7 +59,9 @@ def graph_figure(prompt:str, target:str)->object:
     import matplotlib.pyplot as plt
     edges, source, goal = graph_of(prompt)
     places, right = layout(edges, source), set(edges_of(numbers_in(target) or []))
-    fig, ax = plt.subplots(figsize=(4.2, 4), layout='constrained')
+    xs, ys = zip(*places.values()) if places else ((0,), (0,))
+    size = (.55*(max(z)-min(z)+1.2) for z in (xs, ys))
+    fig, ax = plt.subplots(figsize=tuple(size), layout='constrained')
     for a,b in edges:
         on = (a, b) in right
         look = dict(arrowstyle='-|>', color='#d55e00' if on else '#9aa4b1', lw=2.2 if on else 1, shrinkA=11, shrinkB=11)
@@ -69,8 +71,7 @@ def graph_figure(prompt:str, target:str)->object:
         ax.scatter([x], [y], s=430, color=face, edgecolor='#566170', zorder=3)
         ax.annotate(str(n), (x, y), ha='center', va='center', color='w' if n in (source, goal) else 'k', zorder=4)
     ax.set(aspect='equal')
-    ax.margins(.12)
-    ax.invert_yaxis()
+    ax.set(xlim=(min(xs)-.6, max(xs)+.6), ylim=(max(ys)+.6, min(ys)-.6))
     ax.axis('off')
     plt.close(fig)
     return fig

@@ -29,7 +29,8 @@ class StarGraphsParameters(Parameters):
     seconds: float | None = param(None, 'Budget instead: of each model, turned into updates by its pace.', 'seconds',
                                   gt=0, le=10**7)
     overrides: str = param('model.d_model=64 model.num_layers=2 model.nhead=2 global_batch_size=64 '
-                           'per_device_batch_size=64', 'Keys of the configuration of every model, as after `xlm`.')
+                           'per_device_batch_size=64', 'Keys of the configuration of every model, as after `xlm`; `{model}` '
+                           'and `{task}` are its own.')
     looks: int = param(2, 'How often validation graphs are answered while a model learns.', ge=1, le=1000)
     n: int = param(64, 'Test graphs that each model answers, at most all.', 'graphs', ge=1, le=1_000_000)
     chunk: int = param(64, 'Graphs that are answered together.', 'graphs', ge=1, le=100_000)
@@ -66,6 +67,10 @@ class Trial:
 
     @property
     def name(self)->str: return f'star_{self.task}_{self.model}'
+    def keys(self, text:str)->list[str]:
+        "The experiment, and keys as a user typed them."
+        typed = text.replace('{model}', self.model).replace('{task}', self.task)
+        return [f'experiment={self.name}', *keys_in(typed)]
     def __str__(self)->str: return f'{self.model} on {self.task}'
 
 def trials_of(p:StarGraphsParameters)->list[Trial]:
@@ -89,5 +94,4 @@ def published(model:str, task:str)->float|None: # A share; `None` where nothing 
 def compositions(p:StarGraphsParameters, found:Sequence)->dict[Trial, object]:
     "The configuration of every trial, or the first error."
     from decodelab.xlm.composition import composed_or_why
-    return {trial: composed_or_why([f'experiment={trial.name}', *keys_in(p.overrides)], found)
-            for trial in trials_of(p)}
+    return {trial: composed_or_why(trial.keys(p.overrides), found) for trial in trials_of(p)}
