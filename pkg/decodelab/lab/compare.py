@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from ..core.errors import BadValue, RunError
 from ..core.runs import Run
-from .runs import Item, ReadRun, asked_of, data_hash, flat, is_number, items_of, read_run
+from .runs import (SEPARATOR, Item, ReadRun, asked_of, data_hash, flat, is_number, items_of,
+                                 read_run)
 from ..maths.statistics import DRAWS, Paired, difference_bounds, mcnemar, mean_bounds, paired, wilson
 
 # %% auto #0
@@ -134,9 +135,11 @@ def _why_asked(mine:dict[Item, str], theirs:dict[Item, str])->str:
     "The first item that does not ask the same."
     if hash_of(mine)==hash_of(theirs): return ''
     differing = sorted(item for item in mine if mine[item]!=theirs[item])
-    one, other = (text[differing[0]][:90] or 'nothing that is recorded' for text in (mine, theirs))
+    one, other = (_told(text[differing[0]]) for text in (mine, theirs))
     return (f'{_counted(len(differing))} of the same id ask something else (another data file, seed or option); '
-            f'{differing[0][1]!r}: {one} against {other}')
+            f'{differing[0][1]!r} asks {one} against {other}')
+
+def _told(asked:str)->str: return ' · '.join(repr(part[:60]) for part in asked.split(SEPARATOR)) # In an error
 
 # %% ../../../nbs/lab/21_compare.ipynb #1e26b390
 def in_common(a:Side, b:Side)->tuple[Side, Side, int]:

@@ -18,8 +18,8 @@ from ..core.runs import Run, find_run
 from ..core.settings import load_settings
 
 # %% auto #0
-__all__ = ['Item', 'ReadRun', 'read_run', 'read_runs', 'flat', 'is_number', 'runs_df', 'items_of', 'asked_of', 'data_hash',
-           'samples_df']
+__all__ = ['Item', 'SEPARATOR', 'ReadRun', 'read_run', 'read_runs', 'flat', 'is_number', 'runs_df', 'items_of', 'asked_of',
+           'data_hash', 'samples_df']
 
 # %% ../../../nbs/lab/20_runs.ipynb #5673d2f2
 _LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader) # ten times as fast, where libyaml is there
@@ -97,9 +97,11 @@ def flat(value:Any, # Anything JSON-like
         for i,inner in enumerate(value): yield from flat(inner, f'{name}.{i}')
     else: yield name, value
 
+_NUMBERS, _INFINITE = (bool, int, float), float('inf')
+
 def is_number(value:Any)->bool:
     "A finite number; true and false are 1 and 0."
-    return isinstance(value, (bool, int, float)) and abs(value) < float('inf')
+    return type(value) in _NUMBERS and -_INFINITE < value < _INFINITE
 
 # %% ../../../nbs/lab/20_runs.ipynb #4a381e80
 def _row(run:ReadRun)->dict[str, Any]:
@@ -134,12 +136,14 @@ def items_of(records:Iterable[dict])->list[tuple[Item, dict]]:
 
 # %% ../../../nbs/lab/20_runs.ipynb #8c5517b9
 _DATA = ('truth', 'gold', 'choices') # What a question consists of besides its text
+SEPARATOR = '\x1f' # Sets the parts of what an item asks off from each other
 
 def asked_of(record:dict)->str:
     "What an item asks, as one text: question or prompt, and what belongs to it; empty where the record does not say."
     question = record.get('question', record.get('prompt'))
     if not isinstance(question, (str, list)): return '' # the length of a prompt, or none
-    return to_json([question, *(record[name] for name in _DATA if name in record)])
+    parts = [question, *(record[name] for name in _DATA if name in record)]
+    return SEPARATOR.join(part if isinstance(part, str) else to_json(part) for part in parts)
 
 def data_hash(asked:Iterable[tuple[str, str]], # Ids, and what their items ask
              )->str:
