@@ -59,8 +59,11 @@ class ReadRun:
 
     def samples(self)->list[dict]:
         "Records of all finished chunks."
-        try: return read_journal(self.folder/'samples.jsonl')
-        except (OSError, ValueError) as e: raise RunError(f'{self.folder}: samples.jsonl cannot be read: {e}') from e
+        try: found = read_journal(self.folder/'samples.jsonl')
+        except (OSError, ValueError) as e:
+            raise RunError(f'{self.folder}: samples.jsonl cannot be read: {_short(e)}') from e
+        if all(isinstance(record, dict) for record in found): return found
+        raise RunError(f'{self.folder}: samples.jsonl holds a line that is no record')
 
 # %% ../../../nbs/lab/20_runs.ipynb #62d5e7c6
 def read_run(folder:Path)->ReadRun:
