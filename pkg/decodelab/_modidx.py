@@ -4386,6 +4386,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'decodelab.lab.viewer._table': ('lab/viewer.html#_table', 'decodelab/lab/viewer.py'),
                                       'decodelab.lab.viewer._write_parts': ('lab/viewer.html#_write_parts', 'decodelab/lab/viewer.py'),
                                       'decodelab.lab.viewer.about': ('lab/viewer.html#about', 'decodelab/lab/viewer.py'),
+                                      'decodelab.lab.viewer.accuracies': ('lab/viewer.html#accuracies', 'decodelab/lab/viewer.py'),
                                       'decodelab.lab.viewer.are_ids': ('lab/viewer.html#are_ids', 'decodelab/lab/viewer.py'),
                                       'decodelab.lab.viewer.beginning': ('lab/viewer.html#beginning', 'decodelab/lab/viewer.py'),
                                       'decodelab.lab.viewer.chunked': ('lab/viewer.html#chunked', 'decodelab/lab/viewer.py'),

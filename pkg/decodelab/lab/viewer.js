@@ -37,7 +37,9 @@ function number(x, sign) {
 }
 const span = s => s<90 ? `${Math.round(s)} s` : s<5400 ? `${Math.round(s/60)} min` : `${(s/3600).toFixed(1)} h`;
 const when = t => (t||'').replace('T', ' ').slice(0, 16);
-const value = x => typeof x==='string' ? x : x===null ? 'none' : typeof x==='number' ? number(x) : JSON.stringify(x);
+const numeric = x => Array.isArray(x) && x.length>0 && x.length<9 && x.every(v => typeof v==='number');
+const value = x => typeof x==='string' ? x : x===null ? 'none' : typeof x==='number' ? number(x) : numeric(x) ? x.length===3 && x[1]<=x[0] && x[0]<=x[2] ? `${number(x[0])} [${number(x[1])}, ${number(x[2])}]` : x.map(v => number(v)).join(', ') : JSON.stringify(x);
+const many = (n, what) => `${n.toLocaleString('en')} ${what}${n===1 ? '' : 's'}`;
 const pill = status => el('span', {class: `pill ${status}`}, status);
 const given = r => Object.entries(r.given).map(([k,v]) => `${k}=${value(v)}`).join(' ');
 
@@ -70,7 +72,7 @@ const SHOW = {text: (d, type) => type==='sort' || type==='type' ? d : esc(d===nu
 function grid(place, columns, data, open, order, height) {
   const table = el('table', {class: 'rows'});
   place.replaceChildren(table);
-  const t = new DataTable(table, {data, order, autoWidth: false, deferRender: true, scroller: {loadingIndicator: false}, scrollY: height, scrollX: columns.reduce((w, c) => w+c.width, 0) > place.clientWidth,
+  const t = new DataTable(table, {data, order, autoWidth: false, deferRender: true, scroller: {loadingIndicator: false}, scrollCollapse: true, scrollY: height, scrollX: columns.reduce((w, c) => w+c.width, 0) > place.clientWidth,
     keys: {clipboard: false, className: 'focus', blurable: true}, layout: {topStart: null, topEnd: null, bottomStart: null, bottomEnd: null},
     language: {emptyTable: 'nothing here', zeroRecords: 'nothing matches'},
     columns: columns.map((c, i) => ({title: esc(c.title), data: i, width: c.width+'px', render: SHOW[c.show||'text'], searchable: c.show!=='mark', className: ['num', 'time'].includes(c.show) ? 'num' : '', orderSequence: c.show==='num' || c.show==='time' ? ['desc', 'asc'] : ['asc', 'desc'],
@@ -94,12 +96,12 @@ function showRuns() {
   const diff = el('button', {type: 'button', class: 'primary', id: 'diff', onclick: goDiff}, 'Diff');
   page('', el('div', {class: 'bar'}, search, choice('all experiments', kinds(r => r.experiment), F.experiment, v => { F.experiment = v; apply(); }), choice('all statuses', kinds(r => r.status), F.status, v => { F.status = v; apply(); }),
     add, el('datalist', {id: 'names'}, all.map(v => el('option', {value: v}))), S.extra.length ? el('button', {type: 'button', onclick: () => { S.extra = []; showRuns(); }}, 'Fewer columns') : null, diff, count), place);
-  const columns = [{title: 'mark', width: 62, show: 'mark'}, {title: 'started', width: 150}, {title: 'experiment', width: 160}, {title: 'run', width: 225}, {title: 'status', width: 110, show: 'status'}, {title: 'given', width: 260}, {title: 'result', width: 300},
-    {title: 'samples', width: 90, show: 'num'}, {title: 'time', width: 80, show: 'time'}, ...S.extra.map(name => ({title: name.replace(/^\w+\./, ''), width: 130, show: S.runs.some(r => typeof pick(r, name)==='number') ? 'num' : 'text'}))];
+  const columns = [{title: 'mark', width: 76, show: 'mark'}, {title: 'run', width: 236}, {title: 'experiment', width: 160}, {title: 'status', width: 102, show: 'status'}, {title: 'given', width: 188}, {title: 'result', width: 258},
+    {title: 'samples', width: 110, show: 'num'}, {title: 'time', width: 84, show: 'time'}, ...S.extra.map(name => ({title: name.replace(/^\w+\./, ''), width: 130, show: S.runs.some(r => typeof pick(r, name)==='number') ? 'num' : 'text'}))];
   if (S.table) S.table.destroy();
-  const rows = S.runs.map(r => [S.marked.includes(r.id) ? 1 : 0, when(r.started), r.experiment, r.folder, r.status, given(r), r.problem || r.result, r.samples, r.seconds, ...S.extra.map(name => pick(r, name)), r.id]);
+  const rows = S.runs.map(r => [S.marked.includes(r.id) ? 1 : 0, r.folder, r.experiment, r.status, given(r), r.problem || r.result, r.samples, r.seconds, ...S.extra.map(name => pick(r, name)), r.id]);
   const t = S.table = grid(place, columns, rows, (row, at, mouse) => mouse && at && at.column===0 ? mark(row[row.length-1]) : to(runHash(row[row.length-1])), [[1, 'desc']], room(place, 260));
-  t.search.fixed('kind', (text, row) => (!F.experiment || row[2]===F.experiment) && (!F.status || row[4]===F.status));
+  t.search.fixed('kind', (text, row) => (!F.experiment || row[2]===F.experiment) && (!F.status || row[3]===F.status));
   function apply() { t.search(F.text).draw(); told(); }
   function told() {
     const n = t.rows({search: 'applied'}).count();
@@ -111,7 +113,7 @@ function showRuns() {
   S.focused = () => { const cell = t.cell({focused: true}); return cell.any() ? t.row(cell.index().row).data().at(-1) : null; };
   const draw = () => { for (const row of place.querySelectorAll('tbody tr')) { const d = t.row(row).data(); row.classList.toggle('marked', !!d && d[0]===1); } };
   t.on('draw', draw); apply();
-  if (rows.length) t.cell(':eq(0)', 3).focus();
+  if (rows.length) t.cell(':eq(0)', 1).focus();
 }
 const pick = (r, name) => { const k = name.slice(name.indexOf('.')+1), x = r[name.split('.')[0]][k]; return typeof x==='number' || x===undefined ? x===undefined ? null : x : value(x); };
 function mark(id) { S.marked = S.marked.includes(id) ? S.marked.filter(x => x!==id) : [...S.marked, id].slice(-2); const was = new Set([id, ...S.marked]); for (const r of was) S.mark(r); for (const r of S.runs) if (!was.has(r.id) && r.was) S.mark(r.id); for (const r of S.runs) r.was = S.marked.includes(r.id); }
@@ -156,7 +158,7 @@ function samples(r, index, place, detail) {
     outcome.replaceChildren(el('option', {value: ''}, 'all outcomes'), ...yes.flatMap(([m]) => [el('option', {value: `1 ${m}`}, `${m} ✓`), el('option', {value: `0 ${m}`}, `${m} ✗`)]));
     outcome.hidden = !yes.length;
     if (S.table) S.table.destroy();
-    const columns = [{title: 'item', width: 130}, {title: 'asked', width: 240}, {title: 'came out', width: 240}, ...stage.numbers.map(([m, binary]) => ({title: m, width: Math.max(92, 9*m.length+38), show: binary ? 'yes' : 'num'}))];
+    const columns = [{title: 'item', width: 130}, {title: 'question', width: 230}, {title: 'output', width: 230}, ...stage.numbers.map(([m, binary]) => ({title: m, width: Math.max(92, 9*m.length+38), show: binary ? 'yes' : 'num'}))];
     const rows = stage.rows.map((row, k) => [...row, stage.from+k]);
     S.table = grid(place, columns, rows, row => to(runHash(r.id, row.at(-1))), [], '340px');
     S.table.search.fixed('outcome', (text, row) => { if (!outcome.value) return true; const [want, ...m] = outcome.value.split(' '); return row[at.get(m.join(' '))]===+want; });
@@ -186,7 +188,7 @@ function exact(text) {
   if (!S.spaces) return [text];
   return text.split(/([ \t\n\r\u2028\u2029\u00a0\u200b\ufeff\u0000-\u0008]+)/).map((part, i) => i%2 ? el('i', {}, [...part].map(c => SIGN[c] || `⟨${c.charCodeAt(0).toString(16)}⟩`).join('')) : part);
 }
-const said = (title, text) => el('div', {class: 'said'}, el('h3', {}, el('span', {}, title), el('span', {}, `${[...(typeof text==='string' ? text : JSON.stringify(text))].length.toLocaleString('en')} characters`)), el('pre', {}, exact(text)));
+const said = (title, text) => el('div', {class: 'said'}, el('h3', {}, el('span', {}, title), el('span', {}, many([...(typeof text==='string' ? text : JSON.stringify(text))].length, 'character'))), el('pre', {}, exact(text)));
 const outcomes = s => el('div', {class: 'outcomes'}, s.numbers.map(([k,v,binary]) => el('span', {class: binary ? v ? 'yes' : 'no' : ''}, k+' ', binary ? v ? '✓' : '✗' : number(v))));
 function sampleView(s, n, mine) {
   const b = (text, f, label) => el('button', {type: 'button', onclick: f, 'aria-label': label}, text);
@@ -204,7 +206,7 @@ async function showDiff(a, b) {
   const differ = (x, y) => [...new Set([...Object.keys(x), ...Object.keys(y)])].filter(k => JSON.stringify(x[k])!==JSON.stringify(y[k]));
   const cell = (x, k) => k in x ? value(x[k]) : '–';
   const rows = differ(a.params, b.params).map(k => el('tr', {}, el('td', {}, k), el('td', {}, cell(a.params, k)), el('td', {}, cell(b.params, k))));
-  const plain = (heads, rows, label) => el('div', {class: 'wide', role: 'region', tabindex: 0, 'aria-label': label}, el('table', {class: 'plain'}, el('thead', {}, el('tr', {}, heads.map((h, i) => el('th', {class: i>1 && label!=='Parameters' ? 'num' : ''}, h)))), el('tbody', {}, rows)));
+  const plain = (heads, rows, label, numbersFrom=99) => el('div', {class: 'wide', role: 'region', tabindex: 0, 'aria-label': label}, el('table', {class: 'plain'}, el('thead', {}, el('tr', {}, heads.map((h, i) => el('th', {class: i>=numbersFrom ? 'num' : ''}, h)))), el('tbody', {}, rows)));
   main.append(el('h2', {}, 'Parameters that differ'), rows.length ? plain(['parameter', 'A', 'B'], rows, 'Parameters') : el('p', {class: 'soft'}, 'none'));
   let parts; try { parts = await Promise.all([a, b].flatMap(r => ['run', 'index'].map(f => load(`data/${r.at}/${f}.js`)))); } catch (e) { return failed(e); }
   if (S.open!==mine) return;
@@ -227,8 +229,8 @@ async function showDiff(a, b) {
   mine.back = () => '#/';
   both.sort((x, y) => y.binary-x.binary);
   main.append(both.length ? plain(['stage', 'metric', 'n', 'A', 'B', 'B − A', 'differ', '↑', '↓'], both.map(m => { const f = open(m), up = m.other.filter(v => v[1]>v[0]).length;
-    return el('tr', {class: 'go', tabindex: 0, onclick: f, onkeydown: e => e.key==='Enter' && f()}, el('td', {}, m.stage), el('td', {}, m.name), [m.n, m.a, m.b].map(x => el('td', {class: 'num'}, number(x))), el('td', {class: 'num moved'}, number(m.b-m.a, true)), [m.other.length, up, m.other.length-up].map(x => el('td', {class: 'num'}, number(x)))); }), 'Samples') : el('p', {class: 'soft'}, 'No number differs on items that both have.'), items);
-  main.append(el('h2', {}, 'Metrics that differ'), moved.length ? plain(['metric', 'A', 'B', 'B − A'], moved, 'Metrics') : el('p', {class: 'soft'}, 'none'));
+    return el('tr', {class: 'go', tabindex: 0, onclick: f, onkeydown: e => e.key==='Enter' && f()}, el('td', {}, m.stage), el('td', {}, m.name), [m.n, m.a, m.b].map(x => el('td', {class: 'num'}, number(x))), el('td', {class: 'num moved'}, number(m.b-m.a, true)), [m.other.length, up, m.other.length-up].map(x => el('td', {class: 'num'}, number(x)))); }), 'Samples', 2) : el('p', {class: 'soft'}, 'No number differs on items that both have.'), items);
+  main.append(el('h2', {}, 'Metrics that differ'), moved.length ? plain(['metric', 'A', 'B', 'B − A'], moved, 'Metrics', 3) : el('p', {class: 'soft'}, 'none'));
 }
 const mean = (rows, i) => rows.reduce((t, v) => t+v[i], 0)/rows.length;
 async function itemsView(place, mine, runs, indexes) {

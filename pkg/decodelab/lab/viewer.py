@@ -18,7 +18,8 @@ from .runs import ReadRun, asked_of, data_hash, flat, items_of, read_runs
 # %% auto #0
 __all__ = ['Decode', 'LONG', 'CHUNK', 'BYTES', 'SHORT', 'FORMAT', 'OWN', 'VENDORED', 'MARKED', 'spoken', 'dumped', 'script',
            'cut', 'are_ids', 'decoder', 'prompt_of', 'output_parts', 'sample', 'is_yes_or_no', 'beginning', 'stages_of',
-           'chunked', 'place_of', 'stamp', 'samples_of', 'links_of', 'figures_of', 'about', 'write_run', 'write_view']
+           'chunked', 'place_of', 'stamp', 'samples_of', 'links_of', 'figures_of', 'accuracies', 'about', 'write_run',
+           'write_view']
 
 # %% ../../../nbs/lab/23_viewer.ipynb #e326ae07
 def spoken(value:Any)->Any:
@@ -146,8 +147,8 @@ def chunked(samples:Sequence[dict])->Iterator[tuple[int, int, str]]:
         size += len(text)
     if part: yield start, len(part), f'[{",".join(part)}]'
 
-# %% ../../../nbs/lab/23_viewer.ipynb #61f4a48a
-FORMAT = '1' # Of the data files: others are written anew
+# %% ../../../nbs/lab/23_viewer.ipynb #e612bc1a
+FORMAT = '2' # Of the data files: others are written anew
 
 def place_of(run:ReadRun)->str:
     "A run's folder among the data: letters that every file system takes."
@@ -194,6 +195,11 @@ def figures_of(run:ReadRun, here:Path)->list[tuple[str, str]]:
     "Figures of a run, from the folder of the page."
     return [(f.stem, _relative(f, here)) for f in sorted(run.folder.glob('figures/*.png'))]
 
+def accuracies(numbers:dict[str, Any])->str:
+    "What was right, of metrics that have it further down."
+    found = {k.removesuffix('.accuracy'): v for k,v in numbers.items() if k.endswith('.accuracy')}
+    return ', '.join([f'{k} {v:.3g}' for k,v in found.items()][:3])
+
 def about(run:ReadRun, samples:int, data:str)->dict[str, Any]:
     "A run's line in the table of all runs."
     from decodelab.lab.runner import code_of, headline
@@ -203,7 +209,7 @@ def about(run:ReadRun, samples:int, data:str)->dict[str, Any]:
     return dict(id=run.name, at=place_of(run), experiment=str(info.get('experiment', run.folder.parent.name)),
                 folder=run.folder.name, status=run.status, problem=run.problem, started=info.get('started', ''),
                 seconds=run.seconds, given=info.get('given') or {}, params=run.params, samples=samples, data=data,
-                metrics=dict(list(numbers.items())[:80]), result=headline(run) if run.metrics else '', code=code)
+                metrics=dict(list(numbers.items())[:80]), result=headline(run) or accuracies(numbers), code=code)
 
 # %% ../../../nbs/lab/23_viewer.ipynb #57e45df0
 def write_run(run:ReadRun, here:Path)->dict[str, Any]:
