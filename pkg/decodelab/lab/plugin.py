@@ -19,7 +19,7 @@ from ..core.files import write_atomic
 from ..core.parameters import read_yaml
 from ..core.runs import RUN_DIR, Run
 from .experiments import cells_hash, experiment, experiment_of, from_pairs, read_notebook, start
-from .waiting import Waiting, heading, told
+from .waiting import TimeOut, Waiting, heading, told
 
 # %% auto #0
 __all__ = ['TARGET', 'InputError', 'Client', 'conduct', 'new_run', 'recorded', 'close', 'Engine', 'RunHandler', 'experiment_at',
@@ -87,6 +87,10 @@ def new_run(nb, # With the parameters that papermill was given
 def recorded(run:Run)->Iterator[None]:
     "What ends a run early stands in its record; in any case the run is let go."
     try: yield
+    except TimeOut as e:
+        run.log(str(e))
+        run.finish('time-out', str(e))
+        raise
     except KeyboardInterrupt:
         run.log('interrupted')
         click.echo(f'interrupted: {run.folder}\nTo go on: decodelab resume {run.folder.name}', err=True)
