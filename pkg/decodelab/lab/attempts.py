@@ -56,10 +56,10 @@ def attempt(run:Run, # Locked by this process
             zygote:Any=None, # Process to fork the kernel from; a fresh one otherwise
            )->dict[str,Any]: # How it ended
     "Execute a run; what goes wrong stands in its record."
-    options: dict[str,Any] = {}
+    options: dict[str,Any] = dict(quiet=True)
     if zygote:
         from decodelab.lab.forking import manager_of
-        options = dict(kernel_manager_class=manager_of(zygote))
+        options |= dict(kernel_manager_class=manager_of(zygote))
     run.update(kernel='forked' if zygote else 'fresh')
     error = ''
     try:

@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/lab/18_forking.ipynb #6e22a61b
 from __future__ import annotations
-import importlib, json, os, signal, subprocess, sys, tempfile, time
+import importlib, json, os, re, signal, subprocess, sys, tempfile, time, warnings
 from pathlib import Path
 from typing import Any
 from jupyter_client.manager import AsyncKernelManager
@@ -16,15 +16,16 @@ __all__ = ['FIRST', 'LEFT', 'learn', 'threads', 'reseed', 'follow_parent', 'beco
 
 # %% ../../../nbs/lab/18_forking.ipynb #337ba6ce
 FIRST = ('ipykernel.kernelapp', 'ipykernel.ipkernel', 'decodelab.lab.experiments') # Every kernel needs these
-LEFT = ('__main__', '__mp_main__', 'matplotlib_inline', 'debugpy', 'pydevd') # What ties itself to one kernel
+LEFT = re.compile(r'(__main__|__mp_main__|matplotlib_inline|debugpy|_?pydev)') # What ties itself to one kernel
 
 def learn(names:list[str])->int:
     "Import modules; gives how many could be."
     before = len(sys.modules)
-    for name in names:
-        if name in sys.modules or name.partition('.')[0] in LEFT: continue
-        try: importlib.import_module(name)
-        except Exception: continue # a guess: the kernel that needs it imports it, or says why not
+    with warnings.catch_warnings(action='ignore'): # a kernel says what there is to say
+        for name in names:
+            if name in sys.modules or LEFT.match(name): continue
+            try: importlib.import_module(name)
+            except Exception: continue # a guess: the kernel that needs it imports it, or says why not
     return len(sys.modules)-before
 
 def threads()->int:
@@ -53,7 +54,7 @@ def become_kernel(asked:dict[str,Any])->None:
     sys.argv = asked['argv']
     reseed()
     from ipykernel.kernelapp import launch_new_instance
-    try: launch_new_instance(argv=asked['argv'][1:])
+    try: launch_new_instance(argv=[*asked['argv'][1:], f'--IPKernelApp.parent_handle={os.getppid()}'])
     finally: Path(asked['modules']).write_text(json.dumps(list(sys.modules)))
 
 # %% ../../../nbs/lab/18_forking.ipynb #036eda49

@@ -118,7 +118,8 @@ TARGET = 'decodelab:report.ipynb' # An output path that stands for the run's own
 class Engine(NBClientEngine):
     "Runs experiments into run folders, other notebooks as papermill always did."
     @classmethod
-    def execute_notebook(cls, nb, kernel_name, output_path=None, progress_bar=True, run:Run|None=None, **kwargs):
+    def execute_notebook(cls, nb, kernel_name, output_path=None, progress_bar=True, run:Run|None=None,
+                         quiet:bool=False, **kwargs):
         "Called by papermill; `run` is the run that `decodelab` has made."
         everything = super().execute_notebook
         if not experiment_of(nb): return everything(nb, kernel_name, output_path, progress_bar=progress_bar, **kwargs)
@@ -131,7 +132,7 @@ class Engine(NBClientEngine):
                 where = report if own else output_path
                 nb = everything(nb, kernel_name, where, progress_bar=False, run=run, waiting=waiting, **kwargs)
             close(run, nb)
-        click.echo(f'{run.info["status"]}: {run.folder}', err=True)
+        if not quiet: click.echo(f'{run.info["status"]}: {run.folder}', err=True)
         if own: raise_for_execution_errors(nb, report)
         return nb
 
