@@ -7,12 +7,12 @@ from __future__ import annotations
 import ast, importlib, os, sys, warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType, NoneType
 from typing import Any, Literal, get_args, get_origin
-from ..core.errors import BadValue, DecodelabError, RunError
+from ..core.errors import BadValue, DecodelabError, RunError, needs
 from ..core.files import digest
 from ..core.parameters import Parameters, preset, read
 from ..core.runs import RUN_DIR, Run
@@ -22,9 +22,10 @@ from ..tasks.data import load_questions, read_examples
 # %% auto #0
 __all__ = ['EXPERIMENTS', 'WORDS', 'defined', 'imported', 'Experiment', 'contents', 'check_backend', 'check_asking',
            'check_in_tokens', 'check_questions', 'check_comparison', 'check_quick', 'check_schemas', 'check_between',
-           'read_notebook', 'cells_hash', 'experiment_of', 'notebook_hash', 'check_own', 'cell_of', 'experiment_from',
-           'own_notebooks', 'experiment', 'value_of', 'takes_text_only', 'typed', 'from_pairs', 'written', 'edited',
-           'resolve', 'start', 'quiet_errors', 'taken_up', 'begin', 'end']
+           'check_stars', 'read_notebook', 'cells_hash', 'experiment_of', 'notebook_hash', 'check_own', 'cell_of',
+           'written', 'experiment_from', 'own_notebooks', 'experiment', 'value_of', 'takes_text_only', 'typed',
+           'from_pairs', 'edited', 'resolve', 'named_file', 'data_of', 'start', 'quiet_errors', 'taken_up', 'begin',
+           'end']
 
 # %% ../../../nbs/lab/00_experiments.ipynb #2f6ef9c2
 @cache
@@ -50,7 +51,7 @@ def imported(path:str)->Any:
     raise BadValue(f'name in {module}', name, sorted(n for n in vars(found) if not n.startswith('_')))
 
 
-# %% ../../../nbs/lab/00_experiments.ipynb #247d4d40
+# %% ../../../nbs/lab/00_experiments.ipynb #80e52f29
 @dataclass(frozen=True)
 class Experiment:
     "What is known of an experiment notebook."
@@ -60,6 +61,7 @@ class Experiment:
     check: Callable|None = None # Called with the parameters before anything heavy; gives the models' fingerprints
     code: str = '' # Of the cell that defines the parameter model
     notebook: Path|None = None # Where it was found; `None` for those of the package
+    cell: dict|None = None # Values in the notebook's parameters cell
 
     @property
     def parameters(self)->type[Parameters]:
@@ -142,6 +144,17 @@ def check_between(p)->dict:
     check_pair(p)
     return {spec: check_backend(spec) for spec in (p.model_theta, p.model_t)}
 
+def check_stars(p)->dict:
+    "Folders hold models; or models, tasks and keys of configurations are there. Nothing learns yet."
+    for module in ('lightning', 'hydra'): needs(module, 'xlm')
+    from decodelab.xlm.study.learners import folders_of, weights_in
+    from decodelab.xlm.study.parameters import compositions
+    from decodelab.xlm.study.training import prepared
+    found = prepared()
+    if p.runs: return {str(folder): digest(*contents(weights_in(folder))) for folder in folders_of(p.runs)}
+    models = {trial.model for trial in compositions(p, found)}
+    return {f.name: digest(*contents(f.package)) for f in found if f.name in models and f.package}
+
 # %% ../../../nbs/lab/00_experiments.ipynb #06e2db74
 def read_notebook(path:Path)->dict[str, Any]:
     "A notebook from its file, without the second that nbformat takes to load; what is none is one clear error."
@@ -175,6 +188,7 @@ EXPERIMENTS = {e.name: e for e in (
     Experiment('schema_eval', 'decodelab.evaluation.schema_trials:SchemaEvalParameters', 'schema', check_schemas),
     Experiment('optimal_sampling', 'decodelab.optimal.study.parameters:OptimalSamplingParameters', 'optimal',
                check_between),
+    Experiment('star_graphs', 'decodelab.xlm.study.parameters:StarGraphsParameters', 'stars', check_stars),
 )}
 
 
@@ -193,20 +207,36 @@ def cell_of(nb:dict, name:str)->str:
             if any(isinstance(s, ast.ClassDef) and s.name==name for s in ast.parse(text).body): return text
     raise RunError(f'no cell of the notebook defines {name}, the parameter model that its metadata names')
 
-# %% ../../../nbs/lab/00_experiments.ipynb #679e64e8
+# %% ../../../nbs/lab/00_experiments.ipynb #5feaa65e
+def written(nb:dict)->dict[str,Any]:
+    "Names and values in a notebook's parameters cell."
+    cells = [c for c in nb['cells'] if 'parameters' in c['metadata'].get('tags', [])]
+    try: body = [s for c in cells for s in ast.parse(''.join(c['source'])).body]
+    except SyntaxError as e: raise RunError(f'parameters cell: {e.msg}, line {e.lineno}') from None
+    out: dict[str,Any] = {}
+    for line in body:
+        if not isinstance(line, (ast.Assign, ast.AnnAssign)) or line.value is None: continue
+        target = line.targets[0] if isinstance(line, ast.Assign) else line.target
+        try: out[ast.unparse(target)] = ast.literal_eval(line.value)
+        except ValueError:
+            raise RunError(f'parameters cell: {ast.unparse(line)}: papermill needs a plain value there, '
+                           'such as 3, "text" or None') from None
+    return out
+
+# %% ../../../nbs/lab/00_experiments.ipynb #36947305
 def experiment_from(nb:dict, # A notebook
                     path:Path|None=None, # Its file
                    )->Experiment:
     "The experiment that a notebook is."
     name, said = experiment_of(nb), nb['metadata'].get('decodelab', {})
     model = said.get('parameters')
-    if name in EXPERIMENTS and not model: return EXPERIMENTS[name]
+    if name in EXPERIMENTS and not model: return replace(EXPERIMENTS[name], cell=written(nb))
     if name is None: raise RunError(f'notebook {path or "without a file"}: not an experiment; papermill runs it')
     if not isinstance(model, str):
         raise RunError(f'notebook {path or name}: metadata.decodelab.parameters must name the parameter model: '
                        'a class in one of its cells, or module:class')
     code = '' if ':' in model else cell_of(nb, model)
-    return Experiment(name, model, said.get('presets', name), check_own, code, path)
+    return Experiment(name, model, said.get('presets', name), check_own, code, path, written(nb))
 
 def own_notebooks(root:Path|None=None)->dict[str,Path]:
     "Experiments of one's own in a laboratory's nbs/, by name."
@@ -256,22 +286,7 @@ def from_pairs(model:type[Parameters], pairs:Iterable[tuple[str, str]])->dict[st
     fields = model.model_fields
     return {name: typed(text, fields[name].annotation) if name in fields else value_of(text) for name,text in pairs}
 
-# %% ../../../nbs/lab/00_experiments.ipynb #5feaa65f
-def written(nb:dict)->dict[str,Any]:
-    "Names and values in a notebook's parameters cell."
-    cells = [c for c in nb['cells'] if 'parameters' in c['metadata'].get('tags', [])]
-    try: body = [s for c in cells for s in ast.parse(''.join(c['source'])).body]
-    except SyntaxError as e: raise RunError(f'parameters cell: {e.msg}, line {e.lineno}') from None
-    out: dict[str,Any] = {}
-    for line in body:
-        if not isinstance(line, (ast.Assign, ast.AnnAssign)) or line.value is None: continue
-        target = line.targets[0] if isinstance(line, ast.Assign) else line.target
-        try: out[ast.unparse(target)] = ast.literal_eval(line.value)
-        except ValueError:
-            raise RunError(f'parameters cell: {ast.unparse(line)}: papermill needs a plain value there, '
-                           'such as 3, "text" or None') from None
-    return out
-
+# %% ../../../nbs/lab/00_experiments.ipynb #ca9ead17
 def edited(exp:Experiment, # Which experiment
            values:dict, # By name, as they stand in the parameters cell
           )->dict[str,Any]:
@@ -285,10 +300,26 @@ def resolve(exp:Experiment, # Which experiment
             root:Path|None=None, # The laboratory's folder
            )->Parameters:
     "Validated parameters of a run."
+    given = edited(exp, exp.cell or {}) | given
     first = read(exp.parameters, given)
     name = getattr(first, 'preset', None)
     if not name: return first
     return read(exp.parameters, preset((root or find_root())/'params'/exp.presets, name), given)
+
+def named_file(value:Any)->Path|None:
+    "The file that a value names, if it does."
+    if not isinstance(value, str) or not value or len(value) > 1000: return None
+    try: path = Path(value).expanduser()
+    except RuntimeError: return None # nobody's home
+    with suppress(OSError, ValueError):
+        if path.is_file(): return path
+    return None
+
+def data_of(params:dict[str, Any])->dict[str, str]:
+    "Fingerprint of each file that parameters name: other data are another run."
+    named = {name: [f for v in (value if isinstance(value, (list, tuple)) else [value]) if (f := named_file(v))]
+             for name,value in params.items()}
+    return {name: digest(*(part for f in files for part in contents(f))) for name,files in named.items() if files}
 
 def start(exp:Experiment, # Which experiment
           given:dict, # Values given by name
@@ -297,8 +328,8 @@ def start(exp:Experiment, # Which experiment
          )->Run: # Locked by this process
     "Validate, check, make the run folder and hold it."
     p = resolve(exp, given)
-    models = exp.check(p) if exp.check else {}
-    return Run.create(exp.name, p.model_dump(mode='json'), models, notebook, given=given, **extra).lock()
+    models, params = exp.check(p) if exp.check else {}, p.model_dump(mode='json')
+    return Run.create(exp.name, params, models, notebook, data=data_of(params), given=given, **extra).lock()
 
 # %% ../../../nbs/lab/00_experiments.ipynb #96a52294
 def quiet_errors():
@@ -328,6 +359,7 @@ def begin(name:str, # The experiment
     exp = taken_up(name, run)
     if run is None:
         path = exp.notebook or find_root()/'nbs'/f'{name}.ipynb'
+        exp = replace(exp, cell=None) # the values that the cell gave count, not those in the file
         run = start(exp, edited(exp, namespace), notebook_hash(path) if path.exists() else '', by='jupyter')
     own = namespace.get(exp.model, exp.parameters) # the class that the reader sees, where the notebook defines it
     return run, read(own, run.params)
