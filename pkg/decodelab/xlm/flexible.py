@@ -6,6 +6,7 @@
 from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 import torch
 from torch import Tensor
 from ..core.errors import BadValue
@@ -167,7 +168,7 @@ class Clock:
 def started(n:int, steps:int, device:Any)->Clock:
     "All rows at time 0."
     yes = torch.ones(n, dtype=torch.bool, device=device)
-    return Clock(steps, torch.zeros(n, dtype=torch.float64, device=device), torch.zeros_like(yes, dtype=torch.long), yes)
+    return Clock(steps, yes.double()*0, yes.long()*0, yes)
 
 # %% ../../../nbs/xlm/26_flexible.ipynb #5adcc828
 def next_events(clock:Clock, masks:Tensor, missing:Tensor, schedules:Schedules,
