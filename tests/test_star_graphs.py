@@ -139,8 +139,7 @@ def test_the_array_covers_every_pair_once(stand_in, tmp_path):
     assert p.returncode==2 and '--array=0-14' in p.stderr
     broken = jobs(PYTHON=stand_in, OUTPUT=tmp_path, FAILS='mlm')
     assert broken.returncode==1 and len(called(broken))==15 and 'easy mlm failed' in broken.stderr
-    for args,env in ((['--nonsense'], {}), ([], dict(STEPS='many')), ([], dict(MODELS=''))):
-        if env.get('MODELS')=='': env = dict(MODELS=',')
+    for args,env in ((['--nonsense'], {}), ([], dict(STEPS='many')), ([], dict(MODELS=' ,'))):
         assert jobs(*args, PYTHON=stand_in, **env).returncode==2
     assert '--array' in jobs('--help').stdout
 
