@@ -144,7 +144,7 @@ def test_every_terminator_counts():
     toy = Toy.from_table(['1', '\n', '\n\n', '=', '$'], table)
     e = AnswerPosteriorEstimator(toy, Frame(cue='=', end='\n', language=compile('integer')))
     b = e.posterior(e.candidates([()])[0][0])
-    assert b.of('1')==pytest.approx(.6) and b.of('11')==pytest.approx(.4) and b.greedy=='11'
+    assert b.of('1')==pytest.approx(.6) and b.of('11')==pytest.approx(.4) and b.said=='1'
 
 def test_a_model_that_is_unsure_of_everything_does_not_look_sure():
     "Today's fault: a beam holds a sliver, the rest is one outcome, and the entropy is near zero."
@@ -179,7 +179,7 @@ def test_draws_become_candidates_once_each():
     def sample(ids, logprob, finish='eos'): return Sample(ids, 'x', np.array([logprob, 0.]), finish)
     draws = [sample((0,9), -1.), sample((0,9), -1.), sample((1,9), -2.), sample((2,3), -3., 'length')]
     s = support_of(draws, sample((1,9), -2.))
-    assert [(c.ids, c.greedy) for c in s]==[((0,9), False), ((1,9), True)] and (s.draws, s.times)==(4, (2, 1))
+    assert [(c.ids, c.said) for c in s]==[((0,9), False), ((1,9), True)] and (s.draws, s.times)==(4, (2, 1))
 
 def test_free_text_that_explored_too_little_is_not_sure():
     "Many equally improbable texts: the draws hold little, and the upper end says so."
@@ -271,7 +271,7 @@ def test_runtimes_believe_the_same(student, runtime):
         beliefs.append([e.posterior(s) for s in e.candidates(states)[0]])
     for one,two in zip(*beliefs):
         assert one.entropy==pytest.approx(two.entropy, abs=.02) and one.coverage==pytest.approx(two.coverage, abs=5e-3)
-        assert one.greedy==two.greedy and one.of(one.best[0])==pytest.approx(two.of(one.best[0]), abs=5e-3)
+        assert one.said==two.said and one.of(one.best[0])==pytest.approx(two.of(one.best[0]), abs=5e-3)
     other.close()
 
 # --- a real model ---
