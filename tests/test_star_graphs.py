@@ -103,9 +103,10 @@ def test_what_cannot_be_run_is_said_before_a_run_is_made(given, said, tmp_path, 
 def test_presets_compose(name):
     from decodelab.xlm.study.parameters import compositions
     from decodelab.xlm.study.training import prepared
-    p = resolve(EXPERIMENTS['star_graphs'], dict(preset=name), ROOT)
+    few = dict(models='mdlm', tasks='hard') if name=='published' else dict(models='ilm') # fifteen take seconds
+    p = resolve(EXPERIMENTS['star_graphs'], dict(preset=name, **few), ROOT)
     made = compositions(p, prepared())
-    assert len(made)==len(p.models.split(','))*len(p.tasks.split(',')) and read(P, p.model_dump())==p
+    assert len(made)==1 and read(P, p.model_dump())==p
     if name!='published': return
     for trial,cfg in made.items():
         assert (cfg.model.d_model, cfg.model.num_layers, cfg.global_batch_size)==(768, 12, 64), trial
