@@ -4302,6 +4302,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                           'decodelab.lab.publishing._last': ('lab/publishing.html#_last', 'decodelab/lab/publishing.py'),
                                           'decodelab.lab.publishing._numbered': ( 'lab/publishing.html#_numbered',
                                                                                   'decodelab/lab/publishing.py'),
+                                          'decodelab.lab.publishing._off': ('lab/publishing.html#_off', 'decodelab/lab/publishing.py'),
                                           'decodelab.lab.publishing._thrown_away': ( 'lab/publishing.html#_thrown_away',
                                                                                      'decodelab/lab/publishing.py'),
                                           'decodelab.lab.publishing._with_pages': ( 'lab/publishing.html#_with_pages',

@@ -302,6 +302,10 @@ def verify(path:Path, # A published report
 # %% ../../../nbs/lab/24_publishing.ipynb #3912676a
 _ORDER = ('differs', 'missing', 'within', 'not compared') # In which metrics are shown
 
+def _off(c:Checked)->str:
+    from decodelab.lab.compare_page import number
+    return number(c.now-c.published, True) if is_number(c.now) and is_number(c.published) else ''
+
 def verified_text(found:Verified, shown:int=40)->str:
     "What came out, for a terminal: counts, and every metric that is not the same."
     from decodelab.lab.compare_page import columns_of, number
@@ -311,9 +315,9 @@ def verified_text(found:Verified, shown:int=40)->str:
     head = f'{found.name} (run {found.run}), again in {found.seconds:.0f} s: {said}'
     odd = sorted((c for c in found.checks if c.verdict!='same'), key=lambda c: (_ORDER.index(c.verdict), c.name))
     why = list(dict.fromkeys(c.reason for c in odd[:shown]))
-    rows = [(c.name, number(c.published), number(c.now), '' if c.allowed is None else f'± {number(c.allowed)}',
+    rows = [(c.name, number(c.published), number(c.now), _off(c), '' if c.allowed is None else f'± {number(c.allowed)}',
              c.verdict, f'({why.index(c.reason)+1})') for c in odd[:shown]]
-    lines = columns_of([('metric', 'published', 'now', 'may be off', '', 'why'), *rows]) if rows else []
+    lines = columns_of([('metric', 'published', 'now', 'off', 'may be off', '', 'why'), *rows]) if rows else []
     more = [f'  … {len(odd)-shown} more'] if len(odd) > shown else []
     more += [f'  ({i+1}) {reason}' for i,reason in enumerate(why)]
     note = ['  the experiment has changed since: the notebook in the report was run'] if found.changed else []
