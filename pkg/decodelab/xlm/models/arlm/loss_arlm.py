@@ -21,7 +21,7 @@ class ARLMLoss(RowsLoss):
                 dataloader_name:str|None=None)->ARLMLossDict:
         mask, positions = seen_in(batch)
         ids, start = batch['input_ids'], batch['output_start']
-        states = self.model.hidden(ids, mask, positions)[:,start-1:-1]
+        states = self.model.hidden(ids, mask, positions, start=start-1)[:,:-1]
         asked = batch['token_type_ids'][:,start:].bool()
         never = never_written(self.tokenizer, 'pad', 'mask', 'cls', 'bos')
         cost = costs(self.model.logits(states), ids[:,start:], asked, never)

@@ -21,6 +21,6 @@ class FlexMDMModel(Transformer):
 
     def forward(self, input_ids:Tensor, t:Tensor, attention_mask:Tensor|None=None, positions:Tensor|None=None,
                 output_start:int=1)->tuple[Tensor, Tensor]: # [B, T, V] of the answer, [B, T+1] of its gaps
-        states = self.hidden(input_ids, attention_mask, positions, t=t)
-        gaps = F.softplus(self.gap_head(states[:,output_start-1:]).float()).squeeze(-1)
-        return self.logits(states[:,output_start:]), gaps
+        states = self.hidden(input_ids, attention_mask, positions, t=t, start=output_start-1)
+        gaps = F.softplus(self.gap_head(states).float()).squeeze(-1)
+        return self.logits(states[:,1:]), gaps

@@ -20,5 +20,5 @@ class ILMModel(Transformer):
 
     def forward(self, input_ids:Tensor, attention_mask:Tensor|None=None, positions:Tensor|None=None,
                 output_start:int=2)->tuple[Tensor, Tensor]: # [B, T+1, V] of the gaps of the answer, [B]
-        states = self.hidden(input_ids, attention_mask, positions)
-        return self.logits(states[:,output_start-1:]), self.stop_head(states[:,output_start-2]).squeeze(-1)
+        states = self.hidden(input_ids, attention_mask, positions, start=output_start-2)
+        return self.logits(states[:,1:]), self.stop_head(states[:,0]).squeeze(-1)
