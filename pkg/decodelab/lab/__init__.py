@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "cli": ["Group", "main", "values", "ended", "run", "resume", "ls", "show", "publish", "params", "schema_arguments",
         "checked", "convert", "fitted", "said", "fit_gain", "Typed", "option_of", "asked", "generate_data",
         "merge_data", "export_data", "bench_draw", "bench_optimal", "bench_score", "bench_schema", "bench_belief",
-        "bench_decision", "bench_quick"],
+        "bench_decision", "bench_xlm", "bench_quick"],
     "decision_bench": ["LENGTHS", "QUESTION", "PASSES", "ROOM", "lines", "thought_of", "think_on", "timed_passes",
         "Decided", "decided", "one_decision", "table_of", "fitting", "report_decisions"],
     "display": ["MARK", "span", "time_left", "Progress", "facts", "markdown"],
@@ -39,4 +39,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "watch": ["SHORT", "SHOWN", "MARK", "stages", "unable", "given", "replayed", "stop_row", "chip", "at_target",
         "shown", "drawn_gain", "drawn_belief", "known_ends", "thought", "alive", "payload", "facts", "to_html",
         "write"],
+    "xlm_bench": ["SHAPES", "shaped", "Stepping", "duel", "duel_line", "endless", "bench_cache", "bench_masked",
+        "masked_line", "help_seconds", "own_lines", "report_xlm"],
+    "xlm_steps": ["Side", "RATES", "PARTS", "Work", "rows", "own_parts", "under_seeds", "noise_there", "collator_there",
+        "peer_parts", "one_step", "package_of", "serve"],
 })
