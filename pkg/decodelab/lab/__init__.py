@@ -2,6 +2,8 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
+    "across": ["SweepReportParameters", "check_sweep", "numbers", "own_interval", "wilson", "Place", "Across", "chosen",
+        "first_metric", "summed", "places", "is_log", "draw", "table_across", "set_up"],
     "attempts": ["UNFORKABLE", "WARNING", "CODES", "gpu_here", "why_fresh", "limited", "attempt", "Worker", "stopped",
         "work", "Clock", "task", "main"],
     "belief_bench": ["ANYTHING", "CLEAR", "SURE", "asked", "states_of", "lumped_entropies", "Compared", "compared",
@@ -20,9 +22,10 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "Decided", "decided", "one_decision", "table_of", "fitting", "report_decisions"],
     "display": ["MARK", "span", "time_left", "Progress", "facts", "markdown"],
     "experiments": ["EXPERIMENTS", "WORDS", "Experiment", "contents", "check_backend", "check_asking",
-        "check_in_tokens", "check_questions", "check_comparison", "check_quick", "check_schemas", "check_between",
-        "experiment", "value_of", "takes_text_only", "typed", "from_pairs", "resolve", "named_file", "data_of", "start",
-        "read_notebook", "cells_hash", "experiment_of", "notebook_hash", "quiet_errors", "begin", "end"],
+        "check_in_tokens", "check_questions", "check_comparison", "check_quick", "check_schemas", "check_over",
+        "check_between", "experiment", "value_of", "takes_text_only", "typed", "from_pairs", "resolve", "named_file",
+        "data_of", "start", "read_notebook", "cells_hash", "experiment_of", "notebook_hash", "quiet_errors", "begin",
+        "end"],
     "forking": ["FIRST", "LEFT", "learn", "threads", "reseed", "follow_parent", "become_kernel", "serve", "Zygote",
         "Forked", "ForkingProvisioner", "manager_of"],
     "generating": ["said_last", "judge_for", "Rate", "rate", "mean_of", "headline_of", "trivial", "generated",
