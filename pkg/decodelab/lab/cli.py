@@ -11,10 +11,10 @@ from ..core.errors import BadValue, DecodelabError, nearest, needs
 from ..evaluation.lmeval.names import HELD
 
 # %% auto #0
-__all__ = ['Group', 'main', 'values', 'ended', 'run', 'show', 'watch', 'publish', 'params', 'schema_arguments', 'checked',
-           'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked', 'generate_data', 'merge_data',
-           'export_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema', 'bench_belief',
-           'bench_decision', 'bench_quick']
+__all__ = ['Group', 'main', 'values', 'ended', 'run', 'show', 'watch', 'publish', 'params', 'schema_arguments', 'compare', 'view',
+           'checked', 'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked', 'generate_data',
+           'merge_data', 'export_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema',
+           'bench_belief', 'bench_decision', 'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
@@ -126,6 +126,27 @@ def schema_arguments()->type:
     needs('lm_eval', 'eval')
     from decodelab.evaluation.lmeval.holding import SchemaArguments
     return SchemaArguments
+
+# %% ../../../nbs/lab/09_cli.ipynb #19586949
+@main.command()
+@click.argument('names', nargs=-1, required=True, metavar='RUN RUN…')
+@click.option('--html', 'page', type=click.Path(path_type=Path), help='Write a page too.')
+@click.option('--common', is_flag=True, help='Compare the items that are the same, and leave out the rest.')
+def compare(names, page, common):
+    "Compare runs of the same data: parameters, metrics with intervals, items that flipped, cost."
+    from decodelab.core.runs import find_run
+    from decodelab.lab.compare import compare_runs
+    from decodelab.lab.compare_page import comparison_text, write_comparison
+    found = compare_runs([find_run(name) for name in names], common)
+    click.echo(comparison_text(found))
+    if page: click.echo(write_comparison(found, page))
+
+@main.command()
+@click.option('--out', type=click.Path(path_type=Path), help='Folder to write; outputs/view by default.')
+def view(out):
+    "Write a page of all runs and their samples that a browser opens from disk."
+    from decodelab.lab.viewer import write_view
+    click.echo(write_view(here=out))
 
 # %% ../../../nbs/lab/09_cli.ipynb #894254ef
 def checked(spec:str|None)->str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
-from ..core.errors import BadValue, DecodelabError, RunError
+from ..core.errors import BadValue, DecodelabError, RunError, needs
 from ..core.files import digest
 from ..core.parameters import Parameters, preset, read
 from ..core.runs import RUN_DIR, Run
@@ -20,7 +20,7 @@ from ..tasks.data import load_questions, read_examples
 
 # %% auto #0
 __all__ = ['EXPERIMENTS', 'WORDS', 'Experiment', 'contents', 'check_backend', 'check_asking', 'check_in_tokens',
-           'check_questions', 'check_comparison', 'check_quick', 'check_schemas', 'check_over', 'check_between',
+           'check_questions', 'check_comparison', 'check_quick', 'check_schemas', 'check_between', 'check_stars',
            'experiment', 'value_of', 'takes_text_only', 'typed', 'from_pairs', 'resolve', 'named_file', 'data_of',
            'start', 'read_notebook', 'cells_hash', 'experiment_of', 'notebook_hash', 'quiet_errors', 'begin', 'end']
 
@@ -107,16 +107,22 @@ def check_schemas(p)->dict:
     check_schema(p)
     return {p.backend: check_backend(p.backend)}
 
-def check_over(p)->dict:
-    "The sweep is there; what is done of it is what the report depends on."
-    from decodelab.lab.across import check_sweep
-    return check_sweep(p)
-
 def check_between(p)->dict:
     "Lists, bounds and questions are good, and both models are whole."
     from decodelab.optimal.study.trials import check_pair
     check_pair(p)
     return {spec: check_backend(spec) for spec in (p.model_theta, p.model_t)}
+
+def check_stars(p)->dict:
+    "Folders hold models; or models, tasks and keys of configurations are there. Nothing learns yet."
+    for module in ('lightning', 'hydra'): needs(module, 'xlm')
+    from decodelab.xlm.study.learners import folders_of, weights_in
+    from decodelab.xlm.study.parameters import compositions
+    from decodelab.xlm.study.training import prepared
+    found = prepared()
+    if p.runs: return {str(folder): digest(*contents(weights_in(folder))) for folder in folders_of(p.runs)}
+    models = {trial.model for trial in compositions(p, found)}
+    return {f.name: digest(*contents(f.package)) for f in found if f.name in models and f.package}
 
 # %% ../../../nbs/lab/00_experiments.ipynb #14d15b12
 EXPERIMENTS = {e.name: e for e in (
@@ -127,7 +133,7 @@ EXPERIMENTS = {e.name: e for e in (
     Experiment('schema_eval', 'decodelab.evaluation.schema_trials:SchemaEvalParameters', 'schema', check_schemas),
     Experiment('optimal_sampling', 'decodelab.optimal.study.parameters:OptimalSamplingParameters', 'optimal',
                check_between),
-    Experiment('sweep_report', 'decodelab.lab.across:SweepReportParameters', check=check_over),
+    Experiment('star_graphs', 'decodelab.xlm.study.parameters:StarGraphsParameters', 'stars', check_stars),
 )}
 
 def experiment(name:str)->Experiment:

@@ -161,7 +161,7 @@ def publish(run:Run, # A finished one
     target.parent.mkdir(parents=True, exist_ok=True)
     text = (run.folder/'report.ipynb').read_text()
     shutil.copy(run.folder/'metrics.json', target.with_suffix('.metrics.json'))
-    for own in (f for name in ('watch', 'tokens') if (f := run.folder/f'{name}.html').exists()):
+    for own in (f for name in ('watch', 'tokens', 'decoding') if (f := run.folder/f'{name}.html').exists()):
         shutil.copy(own, page := target.with_suffix(f'.{own.name}'))
         text = text.replace(f'({own.name})', f'({page.name})')
     return write_atomic(target, json.dumps(without_places(json.loads(text)), indent=1, ensure_ascii=False)+'\n')
