@@ -16,16 +16,18 @@ from ..backends.contract import Ids, Sample, Sampling, Usage
 from ..backends.decoding import Job, filled, set_bits, torch_of, width
 from ..backends.drawing import draw, draw_under, filtered, invert, masked, masked_there, uniforms
 from ..core.errors import BadValue
+from ..maths.sure import Span, span_of, sure_tokens
 from ..maths.tilt import NUMBERS, Tilted
 from .sessions import Mix, PairSession
 from .vocabularies import student_rows
 
 # %% auto #0
-__all__ = ['MEASURES', 'NOTES', 'Rule', 'END', 'NONE', 'TOGETHER', 'Found', 'LONGEST', 'Row', 'Keep', 'sample_of', 'picked',
-           'Languages', 'languages', 'Drawn', 'draw_rows', 'masked_rows', 'Way', 'Draft', 'numbers', 'placed', 'drafts',
-           'forced', 'along', 'forced_bits', 'judge', 'residual', 'decided', 'log_drawn', 'noted', 'one_round',
-           'settle', 'cut', 'flat', 'decide', 'found_at', 'take', 'keep_rows', 'Pace', 'check_drafts', 'paced_round',
-           'Opens', 'texts_so_far', 'run', 'go_on']
+__all__ = ['MEASURES', 'NOTES', 'Rule', 'END', 'NONE', 'Found', 'NARROW', 'LATER', 'TOGETHER', 'LONGEST', 'Row', 'Keep',
+           'sample_of', 'picked', 'Languages', 'languages', 'Drawn', 'draw_rows', 'masked_rows', 'Way', 'Draft',
+           'numbers', 'placed', 'drafts', 'forced', 'along', 'forced_bits', 'judge', 'residual', 'decided', 'log_drawn',
+           'noted', 'Places', 'Later', 'can_wait', 'sure', 'put_off', 'one_round', 'settle', 'cut', 'found_at',
+           'weighed', 'flat', 'decide', 'take', 'keep_rows', 'Pace', 'check_drafts', 'paced_round', 'Opens',
+           'texts_so_far', 'run', 'go_on']
 
 # %% ../../../nbs/optimal/02_rounds.ipynb #3ffa8f48
 MEASURES = tuple(NUMBERS)[:list(NUMBERS).index('steps')]
@@ -120,6 +122,7 @@ class Way:
     plan: Sampling
     rule: Rule = 'shared'
     keep: Keep = Keep()
+    later: Later|None = None # Notes of tokens that need no α may wait
 
 @dataclass(frozen=True)
 class Draft:
@@ -239,6 +242,81 @@ def noted(tilted:Tilted, theta:torch.Tensor, t:torch.Tensor, drawn:Drawn, plan:S
     weights = [picked(rows, tokens)/heat-whole-chance for rows,whole in zip((theta, t), wholes)]
     return np.vstack([numbers[:len(MEASURES)], tilted.kl_diff.numpy(), chance, *weights]).T
 
+# %% ../../../nbs/optimal/02_rounds.ipynb #7aabf5b4
+Found = tuple[int, int, float, float, float, Any] # Token, what was drafted, log q*, mass and weight, notes if they are
+
+@dataclass(frozen=True)
+class Places:
+    "Where tokens are to be drawn."
+    of: Sequence[Row] # [n]
+    ahead: np.ndarray # [n] of the row's newest token
+    theta: torch.Tensor # [n, V]
+    t: torch.Tensor
+    drafted: np.ndarray # [n]
+    bits: np.ndarray|None # int32 [n, ceil(V/32)]
+    @property
+    def first(self)->list[bool]: # [n]
+        "Whether it is a row's first token."
+        return [not row.job.ids and not j for row,j in zip(self.of, self.ahead)]
+    def some(self, at:np.ndarray)->Places:
+        there = torch.from_numpy(at).to(self.theta.device)
+        return Places([self.of[i] for i in at], self.ahead[at], self.theta[there], self.t[there], self.drafted[at],
+                      None if self.bits is None else self.bits[at])
+
+# %% ../../../nbs/optimal/02_rounds.ipynb #6fd995ed
+NARROW = 1<<12 # Tokens of a vocabulary up to which numbers cost less than calls
+LATER = 1<<18 # Numbers of the rows that wait
+
+class Later:
+    "Tokens that are the same wherever α is, whose notes wait until there are many."
+    def __init__(self):
+        self.rows: list[tuple[Row, int]] = [] # And the token's place
+        self.pieces: list[tuple[torch.Tensor, torch.Tensor]] = [] # Of student and teacher, [n, V]
+        self.how: tuple[Mix, Sampling]|None = None
+    def put(self, mix:Mix, plan:Sampling, rows:list[tuple[Row, int]], theta:torch.Tensor, t:torch.Tensor)->None:
+        "Tokens of rows, and where the models stood."
+        self.how = mix, plan
+        self.rows += rows
+        self.pieces.append((theta, t))
+        if len(self.rows)*theta.shape[1] >= LATER: self.settle()
+    def settle(self)->None:
+        "Note what waits."
+        if self.how is None or not self.rows: return
+        (mix, plan), (theta, t) = self.how, map(torch.cat, zip(*self.pieces))
+        drawn = Drawn(torch.tensor([row.job.ids[at] for row,at in self.rows]))
+        tilted = mix.tilted_rows(theta, t)
+        notes, under_q = noted(tilted, theta, t, drawn, plan, None), picked(mix.shown(tilted, theta), drawn.tokens)
+        for (row,at),found,logprob in zip(self.rows, notes, under_q.tolist()):
+            row.notes[at], row.job.logprobs[at] = found, logprob
+        self.rows, self.pieces = [], []
+
+# %% ../../../nbs/optimal/02_rounds.ipynb #afc7adf9
+def can_wait(mix:Mix, way:Way, places:Places)->bool:
+    "Whether α may be found later, where a token does not depend on it."
+    narrow = places.theta.shape[1] <= NARROW and places.theta.device.type=='cpu'
+    plain = way.rule=='shared' and places.bits is None and way.keep==Keep() and not mix.by_teacher
+    return narrow and plain and way.later is not None and span_of(mix.how, False) is not None
+
+def sure(mix:Mix, way:Way, places:Places)->np.ndarray: # [n]
+    "The token that is drawn wherever α is, or -1."
+    plan, heat = way.plan, way.plan.temperature or 1.
+    rows = [(x if heat==1 else x/heat).detach().numpy() for x in (places.theta, places.t)]
+    u = numbers(places.of, places.ahead) if plan.temperature else None
+    out = sure_tokens(*rows, u, span_of(mix.how, bool(plan.top_p < 1 or plan.top_k or plan.min_p)))
+    if mix.first_by_teacher: out[places.first] = -1
+    return out
+
+def put_off(mix:Mix, way:Way, places:Places, found:Sequence[Found], taken:Sequence[range])->None:
+    "Let the tokens that were taken without notes wait for them."
+    some = [i for at in taken for i in at if found[i][-1] is None]
+    if not some or way.later is None: return
+    last = {id(row): len(row.notes)-1 for row in places.of}
+    newest = {i: at.stop-1 for at in taken for i in at}
+    rows = [(row := places.of[i], last[id(row)]-(newest[i]-i)) for i in some]
+    all_of = len(some)==len(places.of)
+    kept = [x.clone() if all_of else x[some] for x in (places.theta, places.t)]
+    way.later.put(mix, way.plan, rows, *kept)
+
 # %% ../../../nbs/optimal/02_rounds.ipynb #00c04a1e
 def one_round(session:PairSession, rows:Sequence[Row], way:Way, k:int, pending:Sequence[int]|None,
              )->tuple[Draft, float, float]: # What was drafted; seconds of the student and of the teacher
@@ -279,6 +357,29 @@ def cut(draft:Draft, rows:Any, places:slice)->Draft:
     return Draft(draft.tokens[rows,places], [o[rows] for o in draft.own[places]], [b[rows] for b in draft.bits[places]],
                  draft.forced)
 
+# %% ../../../nbs/optimal/02_rounds.ipynb #1a21221c
+def found_at(mix:Mix, way:Way, places:Places, like:torch.Tensor)->list[Found]:
+    "What is drawn, place by place; without notes where it is the same wherever α is."
+    drawn = sure(mix, way, places)
+    none = [0.]*len(drawn)
+    out: list[Found] = list(zip(drawn.tolist(), places.drafted.tolist(), none, none, none, [None]*len(drawn)))
+    hard = np.flatnonzero(drawn < 0)
+    if len(hard)==len(drawn): return weighed(mix, way, places, like)[0]
+    if len(hard):
+        for i,found in zip(hard.tolist(), weighed(mix, way, places.some(hard), like)[0]): out[i] = found
+    return out
+
+def weighed(mix:Mix, way:Way, p:Places, like:torch.Tensor)->tuple[list[Found], torch.Tensor]: # And log q* [n, V]
+    "The same with α found and noted."
+    tilted = mix.tilted_rows(p.theta, p.t, p.first)
+    shown, uses = mix.shown(tilted, like), (0,) if way.rule=='shared' else (0, 1, 2)
+    chances = [numbers(p.of, p.ahead, use) for use in uses]
+    drawn = decided(tilted, shown, p.theta, p.drafted, chances, way, p.bits)
+    notes, none = noted(tilted, p.theta, p.t, drawn, way.plan, p.bits), [0.]*len(p.of)
+    under_q = picked(shown, drawn.tokens.clamp(min=0)).tolist()
+    masses = (none if x is None else x for x in (drawn.kept, drawn.weights))
+    return list(zip(drawn.tokens.tolist(), p.drafted.tolist(), under_q, *masses, notes)), tilted.log_q
+
 # %% ../../../nbs/optimal/02_rounds.ipynb #3c3e6886
 def flat(some:Sequence[torch.Tensor], at:np.ndarray|None)->torch.Tensor: # [n, V]
     "Places of rows one after the other; `at` are those that there are, where some are missing."
@@ -292,30 +393,20 @@ def decide(mix:Mix, rows:Sequence[Row], way:Way, draft:Draft, theirs:torch.Tenso
     at = None if real.all() else np.flatnonzero(real)
     owner, ahead = np.nonzero(real)
     of = rows if real.shape[1]==1 and at is None else [rows[i] for i in owner]
-    drafted = draft.tokens[real]
-    theta, t = mix.rows(flat(draft.own, at), flat(theirs.unbind(1), at))
     bits = np.stack(draft.bits, 1)[real] if draft.bits else None
-    tilted = mix.tilted_rows(theta, t, [not row.job.ids and not j for row,j in zip(of, ahead)])
-    shown = mix.shown(tilted, draft.own[0])
-    chances = [numbers(of, ahead, use) for use in ((0,) if way.rule=='shared' else (0, 1, 2))]
-    drawn = decided(tilted, shown, theta, drafted, chances, way, bits)
-    found = found_at(drawn, shown, noted(tilted, theta, t, drawn, way.plan, bits), drafted)
+    theta, t = mix.rows(flat(draft.own, at), flat(theirs.unbind(1), at))
+    places = Places(of, ahead, theta, t, draft.tokens[real], bits)
+    waits = can_wait(mix, way, places)
+    found, log_q = (found_at(mix, way, places, draft.own[0]), None) if waits else weighed(mix, way, places, draft.own[0])
     ends = [0, *real.sum(1).cumsum().tolist()]
     rest = [take(row, found[a:b], draft.forced) for row,a,b in zip(rows, ends, ends[1:])]
-    if way.keep!=Keep():
-        for row,a,(taken,_) in zip(rows, ends, rest): keep_rows(row, way.keep, slice(a, a+taken), theta, t, tilted)
+    taken = [range(a, a+n) for a,(n,_) in zip(ends, rest)]
+    if waits: put_off(mix, way, places, found, taken)
+    elif way.keep!=Keep():
+        for row,some in zip(rows, taken): keep_rows(row, way.keep, slice(some.start, some.stop), theta, t, log_q)
     return [on for _,on in rest]
 
 # %% ../../../nbs/optimal/02_rounds.ipynb #af9887f3
-Found = tuple[int, int, float, float, float, np.ndarray] # Token, what was drafted, log q*, mass and weight, notes
-
-def found_at(drawn:Drawn, shown:torch.Tensor, notes:np.ndarray, drafted:np.ndarray)->list[Found]:
-    "What was drawn, place by place."
-    none = [0.]*len(drafted)
-    under_q = picked(shown, drawn.tokens.clamp(min=0)).tolist()
-    masses = (none if x is None else x for x in (drawn.kept, drawn.weights))
-    return list(zip(drawn.tokens.tolist(), drafted.tolist(), under_q, *masses, notes))
-
 def take(row:Row, places:Sequence[Found], forced:bool=False)->tuple[int, bool]: # How many; whether drafts go on
     "Take drawn tokens as far as they were drafted, and the one that was not."
     for n,(token,draft,logprob,kept,weight,notes) in enumerate(places, 1):
@@ -328,12 +419,12 @@ def take(row:Row, places:Sequence[Found], forced:bool=False)->tuple[int, bool]: 
         if token!=draft or row.job.finish: return n, False
     return len(places), True
 
-def keep_rows(row:Row, keep:Keep, at:slice, theta:torch.Tensor, t:torch.Tensor, tilted:Tilted)->None:
+def keep_rows(row:Row, keep:Keep, at:slice, theta:torch.Tensor, t:torch.Tensor, log_q:torch.Tensor|None)->None:
     "Keep rows of the vocabulary's size, where they are asked for."
     if keep.logits:
         row.theta += theta[at].cpu().unbind(0)
         row.t += t[at].cpu().unbind(0)
-    if keep.q: row.q += tilted.log_q[at].exp().float().cpu().unbind(0)
+    if keep.q and log_q is not None: row.q += log_q[at].exp().float().cpu().unbind(0)
 
 # %% ../../../nbs/optimal/02_rounds.ipynb #3850abda
 LONGEST = 16 # Tokens of a draft
@@ -410,7 +501,7 @@ def run(pair:Opens, rows:Sequence[Row], way:Way, pace:Pace, at_once:int)->Iterat
     "Decode rows, at most so many at once; gives those that went on, round after round."
     waiting, going, pending = deque(rows), [], None
     session: Any = None
-    plain = pace.fixed==0
+    plain, way = pace.fixed==0, replace(way, later=Later())
     with pair.remembering() if plain and len(rows) > at_once else nullcontext():
         try:
             while going or waiting:
@@ -422,6 +513,7 @@ def run(pair:Opens, rows:Sequence[Row], way:Way, pace:Pace, at_once:int)->Iterat
                 before = [len(row.job.ids) for row in going]
                 paced_round(session, going, way, pace, pending)
                 for row,n in zip(going, before): pair.usage.count(row.job.plan.kind, len(row.job.ids)-n)
+                if not waiting and all(row.job.finish for row in going): way.later.settle()
                 yield going
                 going, pending = go_on(session, going)
         finally:
