@@ -5,10 +5,8 @@
 # %% ../../../nbs/maths/04_sure.ipynb #e3c946bd
 from __future__ import annotations
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 import numpy as np
 from .tilt import Tilt
-if TYPE_CHECKING: import torch
 
 # %% auto #0
 __all__ = ['ROUNDING', 'Span', 'span_of', 'weights_between', 'running', 'sides', 'sure_tokens']
