@@ -4,26 +4,37 @@
 
 # %% ../../../nbs/lab/09_cli.ipynb #f25bae4c
 from __future__ import annotations
+import importlib
 from pathlib import Path
 import click
 from ..core.errors import BadValue, DecodelabError, nearest, needs
 from ..evaluation.lmeval.names import HELD
 
 # %% auto #0
-__all__ = ['Group', 'main', 'values', 'ended', 'run', 'resume', 'ls', 'show', 'watch', 'publish', 'params', 'schema_arguments',
+__all__ = ['Group', 'main', 'values', 'ended', 'run', 'show', 'watch', 'publish', 'params', 'schema_arguments', 'compare', 'view',
            'checked', 'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked', 'generate_data',
-           'merge_data', 'export_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema',
-           'bench_belief', 'bench_decision', 'bench_quick']
+           'merge_data', 'export_data', 'new', 'doctor', 'completion', 'docs', 'bench', 'bench_draw', 'bench_optimal',
+           'bench_score', 'bench_schema', 'bench_belief', 'bench_decision', 'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
     "A user's errors are one line on standard error and exit status 2."
+    later = {} # Modules of commands by name
     def invoke(self, ctx):
         "Run a command."
         try: return super().invoke(ctx)
         except DecodelabError as e:
             click.echo(f'decodelab: {e}', err=True)
             ctx.exit(2)
+
+    def get_command(self, ctx, name):
+        "A command, also one whose module is imported only when it is asked for."
+        if name not in self.later: return super().get_command(ctx, name)
+        return getattr(importlib.import_module(f'decodelab.lab.{self.later[name]}'), name)
+
+    def list_commands(self, ctx):
+        "All names."
+        return sorted([*super().list_commands(ctx), *self.later])
 
     def resolve_command(self, ctx, args):
         "The command that was typed."
@@ -35,6 +46,8 @@ class Group(click.Group):
 @click.version_option(package_name='decodelab')
 def main():
     "A laboratory for decisions made while a language model decodes."
+
+main.later = dict.fromkeys(('sweep', 'resume', 'ls'), 'sweeping')
 
 # %% ../../../nbs/lab/09_cli.ipynb #3799c932
 def values(pairs:tuple, # Of names and texts
@@ -69,29 +82,15 @@ def run(experiment, pairs, files, silent):
     path = notebook_of(experiment)
     ended(execute(path, values(pairs, files, experiment_in(path).parameters), not silent))
 
-@main.command()
-@click.argument('name', metavar='RUN')
-@_silent
-def resume(name, silent):
-    "Finish a run that was killed or failed."
-    from decodelab.core.runs import find_run
-    from decodelab.lab.runner import resume as again
-    ended(again(find_run(name), not silent))
-
 # %% ../../../nbs/lab/09_cli.ipynb #bfe07f85
-@main.command()
-@click.option('-n', default=20, show_default=True, help='How many, newest first.')
-def ls(n):
-    "List runs."
-    from decodelab.core.runs import list_runs
-    from decodelab.lab.runner import listing
-    click.echo(listing(list_runs()[:n]))
-
 @main.command()
 @click.argument('name', metavar='RUN')
 def show(name):
-    "Show one run: a folder, its name, the beginning of its key, or `last`."
+    "Show one run, or a sweep: a folder, its name, the beginning of it or of its key, or `last`."
     from decodelab.core.runs import find_run
+    from decodelab.lab.sweeping import shown
+    from decodelab.lab.sweeps import is_sweep
+    if is_sweep(name): return click.echo('\n'.join(shown(name)))
     from decodelab.lab.runner import details
     click.echo(details(find_run(name)))
 
@@ -120,13 +119,37 @@ def params(experiment):
     "Show the parameters of an experiment, or what lm-eval's model `schema_constrained` takes about a schema."
     from decodelab.core.parameters import table
     from decodelab.lab.experiments import experiment as known
-    click.echo(table(schema_arguments() if experiment in HELD else known(experiment).parameters))
+    from decodelab.lab.runner import experiment_in, notebook_of
+    if experiment in HELD: return click.echo(table(schema_arguments()))
+    exp = experiment_in(notebook_of(experiment)) if experiment.endswith('.ipynb') else known(experiment)
+    click.echo(table(exp.parameters))
 
 def schema_arguments()->type:
     "Of lm-eval's models and generations."
     needs('lm_eval', 'eval')
     from decodelab.evaluation.lmeval.holding import SchemaArguments
     return SchemaArguments
+
+# %% ../../../nbs/lab/09_cli.ipynb #19586949
+@main.command()
+@click.argument('names', nargs=-1, required=True, metavar='RUN RUN…')
+@click.option('--html', 'page', type=click.Path(path_type=Path), help='Write a page too.')
+@click.option('--common', is_flag=True, help='Compare the items that are the same, and leave out the rest.')
+def compare(names, page, common):
+    "Compare runs of the same data: parameters, metrics with intervals, items that flipped, cost."
+    from decodelab.core.runs import find_run
+    from decodelab.lab.compare import compare_runs
+    from decodelab.lab.compare_page import comparison_text, write_comparison
+    found = compare_runs([find_run(name) for name in names], common)
+    click.echo(comparison_text(found))
+    if page: click.echo(write_comparison(found, page))
+
+@main.command()
+@click.option('--out', type=click.Path(path_type=Path), help='Folder to write; outputs/view by default.')
+def view(out):
+    "Write a page of all runs and their samples that a browser opens from disk."
+    from decodelab.lab.viewer import write_view
+    click.echo(write_view(here=out))
 
 # %% ../../../nbs/lab/09_cli.ipynb #894254ef
 def checked(spec:str|None)->str:
@@ -247,6 +270,40 @@ def export_data(place, out, form, right, cut):
     from decodelab.optimal.exports import counted_words, export_data as export
     click.echo(counted_words(export(place, out, form, right, cut)))
     click.echo(out)
+
+# %% ../../../nbs/lab/09_cli.ipynb #c499cbce
+@main.command()
+@click.argument('words', nargs=-1, required=True, metavar='FOLDER | experiment NAME')
+def new(words):
+    "Make a laboratory, or with `experiment NAME` an experiment of your own in the one you are in."
+    from decodelab.lab.laboratory import made
+    for line in made(words): click.echo(line)
+
+@main.command()
+@click.option('--no-trials', 'untried', is_flag=True, help='Only say what is installed; run no model.')
+@click.option('--json', 'as_json', is_flag=True, help='For a program.')
+def doctor(untried, as_json):
+    "Say what is installed, what each runtime can do on this machine, and the command that mends each lack."
+    from decodelab.lab.health import report_health
+    for line in report_health(not untried, as_json): click.echo(line)
+
+@main.command()
+@click.argument('shell', type=click.Choice(['bash', 'zsh', 'fish']))
+def completion(shell):
+    "Print the lines by which a shell completes this command: eval \"$(decodelab completion bash)\"."
+    from click.shell_completion import get_completion_class
+    click.echo(get_completion_class(shell)(main, {}, 'decodelab', '_DECODELAB_COMPLETE').source())
+
+@main.command()
+@click.option('--out', default='_docs', show_default=True, help='Folder of the site.')
+@click.option('--fresh', is_flag=True, help='Forget what was built before.')
+@click.option('--strict', is_flag=True, help='A warning is an error.')
+@click.option('--only-registry', metavar='FOLDER', help='Only write the reference pages, as Markdown.')
+def docs(out, fresh, strict, only_registry):
+    "Build the site of this laboratory's notebooks, to be opened from disk."
+    from decodelab.lab.site import build, write_registry
+    if only_registry: click.echo(write_registry(Path(only_registry)))
+    else: click.echo(build(Path(out), fresh=fresh, strict=strict))
 
 # %% ../../../nbs/lab/09_cli.ipynb #254b3b87
 @main.group(cls=Group)

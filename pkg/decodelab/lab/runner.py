@@ -8,13 +8,15 @@ import json, shutil
 from pathlib import Path
 from ..core.errors import RunError
 from ..core.files import write_atomic
-from ..core.runs import Run
+from ..core.locks import now
+from ..core.runs import Provenance, Run, machine
 from ..core.settings import find_root
-from .experiments import Experiment, cells_hash, experiment, experiment_of, read_notebook, start
+from .experiments import Experiment, cells_hash, data_of, experiment, experiment_from, read_notebook
+from .experiments import start
 
 # %% auto #0
-__all__ = ['notebook_of', 'experiment_in', 'conduct', 'execute', 'take_up', 'resume', 'headline', 'listing', 'code_of',
-           'facts_of', 'details', 'without_places', 'publish']
+__all__ = ['notebook_of', 'experiment_in', 'conduct', 'execute', 'take_up', 'begin_attempt', 'resume', 'headline', 'listing',
+           'code_of', 'facts_of', 'details', 'without_places', 'publish']
 
 # %% ../../../nbs/lab/06_runner.ipynb #36c06311
 def notebook_of(name:str, # An experiment, or a notebook's file
@@ -22,20 +24,19 @@ def notebook_of(name:str, # An experiment, or a notebook's file
                )->Path:
     "The notebook of an experiment, by name or path."
     if name.endswith('.ipynb'): path = Path(name)
-    else: path = (root or find_root())/'nbs'/f'{experiment(name).name}.ipynb'
+    else: path = experiment(name, root).notebook or (root or find_root())/'nbs'/f'{name}.ipynb'
     if not path.exists(): raise RunError(f'notebook {path}: no such file; run this inside a decodelab folder')
     return path
 
 def experiment_in(path:Path)->Experiment:
     "The experiment that a notebook's file is."
-    name = experiment_of(read_notebook(path))
-    if name is None: raise RunError(f'notebook {path}: not an experiment of this package; papermill runs it')
-    return experiment(name)
+    return experiment_from(read_notebook(path), path)
 
 # %% ../../../nbs/lab/06_runner.ipynb #9fc8d6da
 def conduct(run:Run, # Locked by this process
             notebook:Path, # What is executed
             progress:bool=True, # Show it
+            **options, # Of the engine
            )->Run: # As it ended
     "Execute a run's notebook; a failing cell is one error that names the report."
     import papermill
@@ -43,7 +44,8 @@ def conduct(run:Run, # Locked by this process
     from nbclient.exceptions import DeadKernelError
     from decodelab.lab.plugin import TARGET
     given, report = run.info.get('given', {}), run.folder/'report.ipynb'
-    try: papermill.execute_notebook(str(notebook), TARGET, given, progress_bar=progress, run=run)
+    try: papermill.execute_notebook(str(notebook), TARGET, given, progress_bar=progress, run=run,
+                                            **options)
     except papermill.PapermillExecutionError as e:
         why = f'{e.ename}: {e.evalue}\nThe report up to the failing cell: {report}'
     except DeadKernelError:
@@ -64,26 +66,37 @@ def execute(notebook:Path, # An experiment
     return conduct(run, notebook, progress)
 
 # %% ../../../nbs/lab/06_runner.ipynb #8c598afb
-def take_up(run:Run, # Interrupted or failed
+def take_up(run:Run, # Queued, interrupted or failed
             notebook:Path, # Its notebook
            )->Run: # Locked by this process
-    "Hold a run for another attempt."
+    "Hold a run for an attempt."
     exp, what = experiment_in(notebook), 'start a new run'
     if cells_hash(read_notebook(notebook))!=run.info['notebook_hash']:
         raise RunError(f'{run.folder}: {notebook} has changed since this run started; {what}')
     p = exp.parameters(**run.params)
     if exp.check and exp.check(p)!=run.info['models']:
         raise RunError(f'{run.folder}: a model has changed since this run started; {what}')
+    if 'data' in run.info and data_of(run.params)!=run.info['data']:
+        raise RunError(f'{run.folder}: data have changed since this run started; {what}')
+    return begin_attempt(run)
+
+def begin_attempt(run:Run)->Run:
+    "Lock a run and say that it is being worked on, here and now."
     run.lock()
-    report = run.folder/'report.ipynb'
+    run.refresh() # as it is now that nobody else writes
+    if run.info['status']=='done':
+        run.unlock()
+        raise RunError(f'{run.folder}: is done; nothing to resume')
+    first, report = not run.info['attempts'], run.folder/'report.ipynb'
     if report.exists(): report.rename(run.folder/f'report.attempt{run.info["attempts"]}.ipynb')
-    run.update(status='running', attempts=run.info['attempts']+1)
+    facts = Provenance.here().facts if run.info['machine']!=machine() else {}
+    run.update(status='running', attempts=run.info['attempts']+1, **facts, **(dict(started=now()) if first else {}))
     return run
 
 def resume(run:Run, progress:bool=True)->Run:
     "Take up a run that was killed or failed: finished chunks are kept, the rest is done."
     if run.status=='done': raise RunError(f'{run.folder}: is done; nothing to resume')
-    if run.status=='running': raise RunError(f'{run.folder}: another process is working on this run')
+    if run.status=='running': run.lock() # says who holds it
     notebook = Path(run.info.get('source') or notebook_of(run.info['experiment']))
     return conduct(take_up(run, notebook), notebook, progress)
 
@@ -147,7 +160,7 @@ def publish(run:Run, # A finished one
     target.parent.mkdir(parents=True, exist_ok=True)
     text = (run.folder/'report.ipynb').read_text()
     shutil.copy(run.folder/'metrics.json', target.with_suffix('.metrics.json'))
-    for own in (f for name in ('watch', 'tokens') if (f := run.folder/f'{name}.html').exists()):
+    for own in (f for name in ('watch', 'tokens', 'decoding') if (f := run.folder/f'{name}.html').exists()):
         shutil.copy(own, page := target.with_suffix(f'.{own.name}'))
         text = text.replace(f'({own.name})', f'({page.name})')
     return write_atomic(target, json.dumps(without_places(json.loads(text)), indent=1, ensure_ascii=False)+'\n')
