@@ -221,7 +221,8 @@ def test_lm_eval_asks_it(shared, tmp_path):
 def test_the_quick_benchmark_judges_it(models):
     from decodelab.evaluation.quick.benchmark import check_likelihoods, judge
     from decodelab.evaluation.quick.questions import Item
-    chosen = [Item('arc', 'a', 'stars', '', '0 1', ('1 0', '0 0'), 0), Item('arc', 'b', 'stars', '', '2', ('2', '1'), 1)]
+    chosen = [Item('arc', 'a', 'stars', '', '0 1', ('1 0', '0 0'), 0),
+              Item('arc', 'b', 'stars', '', '2', ('2', '1'), 1)]
     for name in ('arlm', 'mdlm'):
         assert [set(r['correct']) for r in judge(models[name], chosen)]==[{'acc', 'acc_norm'}]*2
     written = judge(models['ilm'], [Item('gsm8k', 'c', 'stars', '', '0 1', answer='1', until=('\n',))], 4)

@@ -1,4 +1,4 @@
-"The example in examples/: its own tests pass, it trains in the mini setting and writes, with no word of it in the package."
+"The example in examples/: its own tests pass, it trains in the mini setting and writes."
 import os, subprocess, sys
 
 import pytest
@@ -23,7 +23,8 @@ def test_it_trains_in_the_mini_setting_and_writes(root, tmp_path):
              'trainer.val_check_interval=40', 'trainer.limit_val_batches=1', 'trainer.limit_test_batches=1',
              'trainer.limit_predict_batches=1', 'per_device_batch_size=32', 'global_batch_size=32']
     env = dict(XLM_MODELS_PATH=str(root/'examples'), PYTHONDONTWRITEBYTECODE='1')
-    command = ['-c', 'from decodelab.xlm.commands import main; main()', 'job_name=mini', 'experiment=star_mini_did', *small]
+    main = 'from decodelab.xlm.commands import main; main()'
+    command = ['-c', main, 'job_name=mini', 'experiment=star_mini_did', *small]
     said = run([*command, 'job_type=train'], tmp_path, **env)
     loss = {line.split(':')[0]: float(line.split(':')[1]) for line in said.splitlines() if line.startswith('test/')}
     assert 0 < loss['test/lm/accumulated_loss'] < 4 and 'test/prediction/exact_match' in loss
