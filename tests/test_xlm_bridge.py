@@ -214,7 +214,7 @@ def test_lm_eval_asks_it(shared, tmp_path):
     exact = run('arlm', ['stars_choose'])
     assert exact['config']['decodelab_likelihood']==dict(kind='exact')
     checked = run('ilm', ['stars_generate'], regex='[0-9]( [0-9])*', mode='validate')
-    assert sum(checked['config']['decodelab_schema']['status'].values())==2
+    assert checked['config']['decodelab_schema']['responses']==2
     with pytest.raises(DecodelabError, match='tells no likelihoods'): run('ilm', ['stars_choose'])
     with pytest.raises(DecodelabError, match='mode=validate'): run('ilm', ['stars_generate'], regex='[0-9]')
 

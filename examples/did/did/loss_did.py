@@ -5,10 +5,10 @@ v is missing there. A model of g gives a bound on -log p(answer) (a continuous-t
 
     E_t E_x 1/t * sum_{i,v} [ g(i,v) - r(i,v) + r(i,v) log(r(i,v)/g(i,v)) ],    r of counts.py
 
-Here g(i, v) = E[n] q(i, v): how many are missing, and where and what the next one is. The bound is tight for a right g.
+Here g(i, v) = E[n] q(i, v): how many are missing, and where and what the next is. It is tight for a right g.
 
 Times near 0 weigh 1/t there. Drawing the number n of deleted tokens first, uniformly from 0 to L, then t from its law
-given n, Beta(n, L-n+1), leaves the weight (L+1)/n, and G/t where nothing is deleted (t from Beta(1, L+1)), which is bounded.
+given n, Beta(n, L-n+1), leaves the weight (L+1)/n; where nothing is deleted, t is from Beta(1, L+1), E[n]/t bounded.
 """
 from typing import Any, Optional, Tuple
 
