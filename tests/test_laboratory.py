@@ -124,7 +124,7 @@ def test_a_notebook_in_a_broken_state_hides_no_other(root, tmp_path):
     (lab/'nbs'/'lost.ipynb').write_text(json.dumps(nb))
     assert set(own_notebooks(lab))=={'good', 'lost'}
     assert experiment('good', lab).parameters.__name__=='GoodParameters'
-    with pytest.raises(RunError, match='nowhere'): experiment('lost', lab).parameters
+    with pytest.raises(RunError, match='nowhere'): print(experiment('lost', lab).parameters)
 
 @pytest.mark.parametrize('shell', ['bash', 'zsh', 'fish'])
 def test_completion(shell):

@@ -4599,6 +4599,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'decodelab.lab.site.mirror': ('lab/site.html#mirror', 'decodelab/lab/site.py'),
                                     'decodelab.lab.site.navigation': ('lab/site.html#navigation', 'decodelab/lab/site.py'),
                                     'decodelab.lab.site.only_branch': ('lab/site.html#only_branch', 'decodelab/lab/site.py'),
+                                    'decodelab.lab.site.only_full': ('lab/site.html#only_full', 'decodelab/lab/site.py'),
                                     'decodelab.lab.site.ordered': ('lab/site.html#ordered', 'decodelab/lab/site.py'),
                                     'decodelab.lab.site.prepared': ('lab/site.html#prepared', 'decodelab/lab/site.py'),
                                     'decodelab.lab.site.processed': ('lab/site.html#processed', 'decodelab/lab/site.py'),

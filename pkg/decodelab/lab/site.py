@@ -18,7 +18,7 @@ from .symbols import Index, linked
 # %% auto #0
 __all__ = ['SUFFIXES', 'FLOORS', 'GROUPS', 'SETTINGS', 'put', 'sources', 'mirror', 'prepared', 'processed', 'title_of', 'purpose',
            'toctree', 'folder_page', 'floor_pages', 'ordered', 'navigation', 'assembled', 'with_cell', 'only_branch',
-           'rendered', 'build', 'write_registry', 'dead_links']
+           'only_full', 'rendered', 'build', 'write_registry', 'dead_links']
 
 # %% ../../../nbs/lab/29_site.ipynb #2f7d6566
 SUFFIXES = ('.ipynb', '.md', '.png', '.svg', '.html', '.json', '.css')
@@ -149,18 +149,26 @@ def with_cell(nb:dict, text:str)->str:
 _HERE = Path(__file__).parent if '__file__' in globals() else find_root()/'pkg'/'decodelab'/'lab'
 SETTINGS = dict(
     extensions=['myst_nb', 'sphinx.ext.mathjax'], html_theme='furo', html_copy_source=False, html_show_sphinx=False,
+    html_show_copyright=False,
     html_show_search_summary=False, # summaries are fetched, which a page from disk may not
     mathjax_path='tex-svg.js', # formulas with no font to fetch
     nb_execution_mode='off', nb_render_markdown_format='myst', myst_heading_anchors=3,
     myst_enable_extensions=['dollarmath', 'fieldlist', 'colon_fence'], html_css_files=['lab.css'],
     maximum_signature_line_length=100, python_use_unqualified_type_names=True, add_module_names=False,
-    nitpicky=True, nitpick_ignore_regex=[('py:.*', r'(?!decodelab\.).*')], # every link to a symbol of ours resolves
-    suppress_warnings=['myst.header']) # MyST-NB counts headings cell by cell
+    nitpicky=True, nitpick_ignore_regex=[('py:.*', r'(?!decodelab\.).*')]) # every link to a symbol of ours resolves
 
 def only_branch(app, pagename:str, template:str, context:dict, doctree)->None:
     "Of the sidebar's lists only those around a page are unfolded: of 300 pages each need not name all others."
     whole = context.get('toctree')
     if whole: context['toctree'] = lambda **how: whole(**how | dict(collapse=True))
+
+def only_full(app, doctree)->None:
+    "A type in a signature is a link only under its full name: Sphinx would guess among all that end alike."
+    from docutils.nodes import Text
+    from sphinx.addnodes import pending_xref
+    for node in list(doctree.findall(pending_xref)):
+        if node.get('refdomain')=='py' and not node['reftarget'].startswith('decodelab.'):
+            node.replace_self(Text(node['reftarget']))
 
 def rendered(source:Path, out:Path, stage:Path, title:str, fresh:bool)->list[str]:
     "Build the pages; Sphinx's warnings."
@@ -175,6 +183,7 @@ def rendered(source:Path, out:Path, stage:Path, title:str, fresh:bool)->list[str
     with patch_docutils(), docutils_namespace():
         app = Sphinx(source, None, out, stage/'doctrees', 'html', overrides, io.StringIO(), said, freshenv=fresh,
                      parallel=os.cpu_count() or 1)
+        app.connect('doctree-read', only_full)
         app.connect('html-page-context', only_branch, priority=100) # before the theme asks for them
         app.build(force_all=fresh)
     logging.getLogger('sphinx').handlers.clear()

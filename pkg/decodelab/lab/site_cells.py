@@ -14,6 +14,7 @@ __all__ = ['SKIPPED', 'PROCESSORS', 'INDEX', 'exported_to', 'read_cells', 'is_ex
 
 # %% ../../../nbs/lab/27_site_cells.ipynb #a8858343
 SKIPPED = ('add_show_docs', 'exec_show_docs', 'clean_show_doc', 'rm_export', 'add_links', # what ours do
+           'FrontmatterProc', # takes a page's title away, for Quarto
            'clean_magics', # reads pyproject.toml again for every cell
            'insert_warning', 'populate_language', 'add_fold', 'mv_exports') # what Quarto alone looks at
 PROCESSORS = ('decodelab.lab.site_cells:Documented',)
