@@ -8,7 +8,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 export PYTHONUNBUFFERED := 1
 export HF_HUB_OFFLINE ?= 1
-.PHONY: help setup runtimes report test docs notebooks readme clean
+.PHONY: help setup runtimes report test docs lab verify hooks notebooks readme clean
 
 help:
 	@sed -n 's/^# //p' Makefile | head -4
@@ -40,6 +40,18 @@ test: runtimes
 	@.ci/part "lessons, each output held to the committed one" $(BIN)/python .ci/lessons
 	@.ci/part "experiments with their defaults" bash .ci/experiments $(BIN)
 	@echo "== pytest, two files side by side"; OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
+
+# JupyterLab with the experiments; a run made there gets its report when its notebook is saved.
+lab: setup
+	@$(BIN)/jupyter lab --notebook-dir=nbs --FileContentsManager.post_save_hook=decodelab.lab.adopting.after_save
+
+# Every published report that ran in under ten minutes, again: does each metric agree?
+verify: setup
+	@$(BIN)/decodelab verify --all --within 600
+
+# Optional: notebooks are merged cell by cell, and cleaned before a commit. Without .venv, git does what it always did.
+hooks: setup
+	@bash .ci/git-hooks
 
 readme: setup
 	@$(BIN)/python -m decodelab.lab.readme

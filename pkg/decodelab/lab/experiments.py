@@ -367,6 +367,8 @@ def begin(name:str, # The experiment
 def end(run:Run):
     "The last cell: outside papermill the record is closed here."
     if os.environ.get(RUN_DIR)!=str(run.folder):
+        from decodelab.lab.adopting import left_open
         run.finish()
         run.unlock()
+        left_open(run)
     print('/'.join(run.folder.parts[-3:]))
