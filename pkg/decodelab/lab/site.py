@@ -7,7 +7,9 @@ from __future__ import annotations
 import ast, io, json, os, re, shutil
 from collections.abc import Iterator
 from contextlib import chdir
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 from ..core.errors import RunError, needs
 from ..core.files import digest
 from ..core.settings import find_root
@@ -18,7 +20,7 @@ from .symbols import Index, linked
 # %% auto #0
 __all__ = ['SUFFIXES', 'FLOORS', 'GROUPS', 'SETTINGS', 'put', 'sources', 'mirror', 'prepared', 'processed', 'title_of', 'purpose',
            'toctree', 'folder_page', 'floor_pages', 'ordered', 'navigation', 'assembled', 'with_cell', 'only_branch',
-           'only_full', 'rendered', 'build', 'write_registry', 'dead_links']
+           'only_full', 'rendered', 'build', 'write_registry', 'Anchors', 'leads', 'dead_links']
 
 # %% ../../../nbs/lab/29_site.ipynb #2f7d6566
 SUFFIXES = ('.ipynb', '.md', '.png', '.svg', '.html', '.json', '.css')
@@ -213,21 +215,30 @@ def write_registry(folder:Path)->Path:
     for name,text in pages(find_root()).items(): put(folder/f'{name}.md', text)
     return folder
 
-# %% ../../../nbs/lab/29_site.ipynb #3df8516e
-_LINK = re.compile(r'(?:href|src)="([^"#]*)(?:#([^"]*))?"')
+# %% ../../../nbs/lab/29_site.ipynb #59caeb7c
+class Anchors(HTMLParser):
+    "Targets and names of a page."
+    def __init__(self, text:str):
+        super().__init__()
+        self.targets, self.ids = set(), set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        "One element."
+        said = dict(attrs)
+        self.targets |= {value for name in ('href', 'src') if (value := said.get(name))}
+        if said.get('id'): self.ids.add(said['id'])
+
+def leads(page:Path, target:str, known:dict[Path,Anchors])->bool:
+    "Whether a target on a page leads to something that is there; of the network nothing is asked."
+    address = urlsplit(target)
+    if address.scheme or address.netloc: return True
+    path = (page.parent/unquote(address.path)).resolve() if address.path else page
+    return path.exists() and (not address.fragment or path not in known or unquote(address.fragment) in known[path].ids)
 
 def dead_links(out:Path)->list[str]:
     "Links of a built site that lead nowhere, with the page that has them."
-    from urllib.parse import unquote
-    ids, dead = {}, []
-    def anchors(path):
-        if path not in ids: ids[path] = set(re.findall(r'\bid="([^"]+)"', path.read_text(encoding='utf-8')))
-        return ids[path]
-    for file in sorted(out.rglob('*.html')):
-        if '_downloads' in file.parts: continue # pages of their own, published with a report
-        for target,place in set(_LINK.findall(file.read_text(encoding='utf-8'))):
-            if re.match(r'[a-z]+:|//', target): continue
-            path = (file.parent/unquote(target.split('?')[0])).resolve() if target else file
-            wrong = not path.exists() or (place and path.suffix=='.html' and unquote(place) not in anchors(path))
-            if wrong: dead.append(f'{file.relative_to(out)}: {target}#{place}'.removesuffix('#'))
-    return dead
+    files = [f.resolve() for f in sorted(out.rglob('*.html')) if '_downloads' not in f.parts] # those are of runs
+    known = {f: Anchors(f.read_text(encoding='utf-8')) for f in files}
+    return [f'{f.relative_to(out.resolve())}: {target}' for f,found in known.items()
+            for target in sorted(found.targets) if not leads(f, target, known)]
