@@ -55,7 +55,7 @@ def test_a_browser_opens_pages_from_disk(site, browser, name):
     browser.look(1280, 900)
     browser.open((site/PAGES[name]).as_uri())
     quiet(browser)
-    assert browser.js('document.querySelectorAll(".sidebar-tree a").length') > 40
+    assert browser.js('document.querySelectorAll(".sidebar-tree a").length') > 30
     browser.look(400, 800, phone=True)
     assert browser.js('document.documentElement.scrollWidth') <= 400 # wide things scroll, the page does not
     quiet(browser)

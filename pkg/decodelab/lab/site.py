@@ -119,14 +119,15 @@ def navigation(source:Path)->str:
     out = []
     for caption,pattern in GROUPS:
         found = [f.relative_to(source).with_suffix('').as_posix() for f in sorted(source.glob(pattern))]
+        if caption=='Reports': found = [f'{name.partition("/")[2]} <{name}>' for name in found] # titles recur
         out.append(toctree([name for name in found if name!='index'], caption))
     floors = [floor_pages(source, d) for d in sorted(filter(Path.is_dir, source.iterdir()), key=ordered)]
     lessons = [f.relative_to(source).with_suffix('').as_posix() for f in floors if f]
     return '\n\n'.join([*out, *([toctree(lessons, 'Lessons')] if lessons else [])])
 
-# %% ../../../nbs/lab/29_site.ipynb #a0d73433
-def assembled(stage:Path, root:Path, names:list[str])->Path:
-    "What Sphinx reads: nbdev's pages, those of the registries, how-tos with links, navigation."
+# %% ../../../nbs/lab/29_site.ipynb #ea46f211
+def assembled(stage:Path, root:Path, names:list[str])->tuple[Path,bool]:
+    "What Sphinx reads: nbdev's pages, those of the registries, how-tos with links; whether the sidebar is a new one."
     source, index = stage/'source', Index.of(names)
     pages_of = {f'registry/{name}.md': text for name,text in pages(root).items()}
     wanted = {str(name): (stage/'_proc'/name).read_bytes() for name in sources(stage/'_proc')}
@@ -140,7 +141,8 @@ def assembled(stage:Path, root:Path, names:list[str])->Path:
     lists = navigation(source)
     if front is None: put(source/'index.md', f'# {root.name}\n\nA laboratory of decodelab.\n\n{lists}\n')
     else: put(source/'index.ipynb', with_cell(json.loads(front), lists))
-    return source
+    below = ''.join(f.read_text(encoding='utf-8') for f in sorted(source.rglob('index.md')))
+    return source, put(stage/'sidebar.txt', lists+below)
 
 def with_cell(nb:dict, text:str)->str:
     "A notebook's JSON with one more cell of Markdown."
@@ -172,7 +174,7 @@ def only_full(app, doctree)->None:
         if node.get('refdomain')=='py' and not node['reftarget'].startswith('decodelab.'):
             node.replace_self(Text(node['reftarget']))
 
-def rendered(source:Path, out:Path, stage:Path, title:str, fresh:bool)->list[str]:
+def rendered(source:Path, out:Path, stage:Path, title:str, fresh:bool, every:bool)->list[str]:
     "Build the pages; Sphinx's warnings."
     import logging
     from sphinx.application import Sphinx
@@ -187,7 +189,7 @@ def rendered(source:Path, out:Path, stage:Path, title:str, fresh:bool)->list[str
                      parallel=os.cpu_count() or 1)
         app.connect('doctree-read', only_full)
         app.connect('html-page-context', only_branch, priority=100) # before the theme asks for them
-        app.build(force_all=fresh)
+        app.build(force_all=every) # a new sidebar stands on every page
     logging.getLogger('sphinx').handlers.clear()
     return [re.sub(r'\x1b\[[0-9;]*m', '', line) for line in said.getvalue().splitlines() if line.strip()]
 
@@ -206,7 +208,8 @@ def build(out:Path, # Folder of the site
     names = prepared(root, stage)
     processed(stage)
     title = 'decodelab' if (root/'pkg'/'decodelab').is_dir() else root.name
-    said = rendered(assembled(stage, root, names), out, stage, title, fresh)
+    source, moved = assembled(stage, root, names)
+    said = rendered(source, out, stage, title, fresh, moved)
     said = [line.replace(str(stage/'source')+'/', '') for line in said]
     if said and strict: raise RunError(f'{len(said)} warnings of the site:\n' + '\n'.join(said[:40]))
     return out/'index.html'
