@@ -2,6 +2,8 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
+    "across": ["SweepReportParameters", "check_sweep", "numbers", "own_interval", "wilson", "Place", "Across", "chosen",
+        "first_metric", "summed", "places", "is_log", "draw", "table_across", "set_up"],
     "adopting": ["text_of", "run_in", "parameters_in", "unlike", "run_of", "check_adoption", "adopt", "notebook_here",
         "left_open", "after_save"],
     "attempts": ["UNFORKABLE", "WARNING", "CODES", "gpu_here", "why_fresh", "limited", "attempt", "Worker", "stopped",
@@ -16,7 +18,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "cli": ["Group", "main", "values", "ended", "run", "show", "publish", "params", "schema_arguments", "view",
         "verify", "adopt", "checked", "convert", "fitted", "said", "fit_gain", "Typed", "option_of", "asked",
         "generate_data", "merge_data", "export_data", "new", "doctor", "completion", "docs", "bench_draw",
-        "bench_optimal", "bench_score", "bench_schema", "bench_belief", "bench_decision", "bench_quick"],
+        "bench_optimal", "bench_score", "bench_schema", "bench_belief", "bench_decision", "bench_xlm", "bench_quick"],
     "compare": ["MANY", "VALUES", "Outcomes", "ABSENT", "counted_means", "bounds_of_many", "flips_of_many",
         "paired_many", "stage_name", "Side", "side", "asked", "hash_of", "why_different", "in_common", "numbers_of",
         "outcomes_of_both", "Mean", "mean_of", "Measured", "holm", "measured", "differing", "made_with",
@@ -30,10 +32,10 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "display": ["MARK", "span", "time_left", "Progress", "facts", "markdown"],
     "experiments": ["EXPERIMENTS", "WORDS", "defined", "imported", "Experiment", "contents", "check_backend",
         "check_asking", "check_in_tokens", "check_questions", "check_comparison", "check_quick", "check_schemas",
-        "check_between", "check_stars", "read_notebook", "cells_hash", "experiment_of", "notebook_hash", "check_own",
-        "cell_of", "written", "experiment_from", "own_notebooks", "experiment", "value_of", "takes_text_only", "typed",
-        "from_pairs", "edited", "resolve", "named_file", "data_of", "start", "quiet_errors", "taken_up", "begin",
-        "end"],
+        "check_over", "check_between", "check_stars", "read_notebook", "cells_hash", "experiment_of", "notebook_hash",
+        "check_own", "cell_of", "written", "experiment_from", "own_notebooks", "experiment", "value_of",
+        "takes_text_only", "typed", "from_pairs", "edited", "resolve", "named_file", "data_of", "start", "quiet_errors",
+        "taken_up", "begin", "end"],
     "forking": ["FIRST", "LEFT", "learn", "threads", "reseed", "follow_parent", "become_kernel", "serve", "Zygote",
         "Forked", "ForkingProvisioner", "manager_of"],
     "generating": ["said_last", "judge_for", "Rate", "rate", "mean_of", "headline_of", "trivial", "generated",
@@ -91,4 +93,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "watch": ["SHORT", "SHOWN", "MARK", "stages", "unable", "given", "replayed", "stop_row", "chip", "at_target",
         "shown", "drawn_gain", "drawn_belief", "known_ends", "thought", "alive", "payload", "facts", "to_html",
         "write"],
+    "xlm_bench": ["SHAPES", "shaped", "Stepping", "duel", "duel_line", "endless", "bench_cache", "bench_masked",
+        "masked_line", "help_seconds", "own_lines", "report_xlm"],
+    "xlm_steps": ["Side", "RATES", "PARTS", "Work", "rows", "own_parts", "under_seeds", "noise_there", "collator_there",
+        "peer_parts", "one_step", "package_of", "serve"],
 })

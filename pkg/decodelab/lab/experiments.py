@@ -21,11 +21,11 @@ from ..tasks.data import load_questions, read_examples
 
 # %% auto #0
 __all__ = ['EXPERIMENTS', 'WORDS', 'defined', 'imported', 'Experiment', 'contents', 'check_backend', 'check_asking',
-           'check_in_tokens', 'check_questions', 'check_comparison', 'check_quick', 'check_schemas', 'check_between',
-           'check_stars', 'read_notebook', 'cells_hash', 'experiment_of', 'notebook_hash', 'check_own', 'cell_of',
-           'written', 'experiment_from', 'own_notebooks', 'experiment', 'value_of', 'takes_text_only', 'typed',
-           'from_pairs', 'edited', 'resolve', 'named_file', 'data_of', 'start', 'quiet_errors', 'taken_up', 'begin',
-           'end']
+           'check_in_tokens', 'check_questions', 'check_comparison', 'check_quick', 'check_schemas', 'check_over',
+           'check_between', 'check_stars', 'read_notebook', 'cells_hash', 'experiment_of', 'notebook_hash', 'check_own',
+           'cell_of', 'written', 'experiment_from', 'own_notebooks', 'experiment', 'value_of', 'takes_text_only',
+           'typed', 'from_pairs', 'edited', 'resolve', 'named_file', 'data_of', 'start', 'quiet_errors', 'taken_up',
+           'begin', 'end']
 
 # %% ../../../nbs/lab/00_experiments.ipynb #2f6ef9c2
 @cache
@@ -140,6 +140,11 @@ def check_schemas(p)->dict:
     check_schema(p)
     return {p.backend: check_backend(p.backend)}
 
+def check_over(p)->dict:
+    "The sweep is there; what is done of it is what the report depends on."
+    from decodelab.lab.across import check_sweep
+    return check_sweep(p)
+
 def check_between(p)->dict:
     "Lists, bounds and questions are good, and both models are whole."
     from decodelab.optimal.study.trials import check_pair
@@ -190,6 +195,7 @@ EXPERIMENTS = {e.name: e for e in (
     Experiment('schema_eval', 'decodelab.evaluation.schema_trials:SchemaEvalParameters', 'schema', check_schemas),
     Experiment('optimal_sampling', 'decodelab.optimal.study.parameters:OptimalSamplingParameters', 'optimal',
                check_between),
+    Experiment('sweep_report', 'decodelab.lab.across:SweepReportParameters', check=check_over),
     Experiment('star_graphs', 'decodelab.xlm.study.parameters:StarGraphsParameters', 'stars', check_stars),
 )}
 
