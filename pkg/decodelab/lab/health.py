@@ -12,7 +12,7 @@ from pathlib import Path
 from ..core.settings import Settings, load_settings
 
 # %% auto #0
-__all__ = ['GIB', 'EXTRAS', 'RUNTIMES', 'NEEDED', 'PROMPT', 'TEXT', 'TOOLS', 'WIDTH', 'Finding', 'sentence', 'said_by',
+__all__ = ['GIB', 'EXTRAS', 'RUNTIMES', 'NEEDED', 'PROMPT', 'TEXT', 'TOOLS', 'WIDTH', 'Finding', 'sentence', 'output_of',
            'graphics', 'room', 'machine_findings', 'package_findings', 'trial', 'tried', 'able', 'judged',
            'runtime_findings', 'only_trial', 'tool_findings', 'lines_of', 'findings', 'report_health']
 
@@ -31,10 +31,10 @@ def sentence(text:str, most:int=160)->str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:most] if lines else 'it said nothing'
 
-# %% ../../../nbs/lab/31_health.ipynb #bc5ace4d
+# %% ../../../nbs/lab/31_health.ipynb #0901b0ce
 GIB = 2**30
 
-def said_by(*line:str)->str:
+def output_of(*line:str)->str:
     "Standard output of a short command; empty where it is missing or fails."
     if not shutil.which(line[0]): return ''
     try: done = subprocess.run(line, capture_output=True, text=True, timeout=20)
@@ -44,7 +44,7 @@ def said_by(*line:str)->str:
 def graphics()->Finding:
     "Accelerators."
     query = ('--query-gpu=name,memory.total,driver_version', '--format=csv,noheader')
-    if cards := said_by('nvidia-smi', *query): return Finding('machine', 'GPU', 'ok', '; '.join(cards.splitlines()))
+    if cards := output_of('nvidia-smi', *query): return Finding('machine', 'GPU', 'ok', '; '.join(cards.splitlines()))
     if sys.platform=='darwin' and platform.machine()=='arm64':
         return Finding('machine', 'GPU', 'ok', 'Apple silicon: mlx: and gguf: use it, hf: with device = mps')
     return Finding('machine', 'GPU', 'ok', 'none that nvidia-smi shows: models run on the processor')

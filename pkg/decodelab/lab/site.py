@@ -14,7 +14,7 @@ from ..core.errors import RunError, needs
 from ..core.files import digest
 from ..core.settings import find_root
 from .registry_pages import pages
-from .site_cells import INDEX, PROCESSORS, SKIPPED, documented, read_cells
+from .site_cells import NAMES_FILE, PROCESSORS, SKIPPED, documented, read_cells
 from .symbols import Index, linked
 
 # %% auto #0
@@ -56,7 +56,7 @@ def prepared(root:Path, stage:Path)->list[str]:
                   doc_procs=' '.join(PROCESSORS))
     lines = ['[project]', 'name = "site"', '[tool.nbdev]', *(f'{k} = {json.dumps(v)}' for k,v in config.items())]
     put(stage/'pyproject.toml', '\n'.join([*lines, f'# {steps}', '']))
-    put(stage/INDEX, json.dumps(names))
+    put(stage/NAMES_FILE, json.dumps(names))
     return names
 
 def processed(stage:Path)->Path:
