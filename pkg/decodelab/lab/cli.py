@@ -13,8 +13,8 @@ from ..evaluation.lmeval.names import HELD
 # %% auto #0
 __all__ = ['Group', 'main', 'values', 'ended', 'run', 'show', 'watch', 'publish', 'params', 'schema_arguments', 'compare', 'view',
            'verify', 'adopt', 'checked', 'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked',
-           'generate_data', 'merge_data', 'export_data', 'new', 'doctor', 'completion', 'docs', 'bench', 'bench_draw',
-           'bench_optimal', 'bench_score', 'bench_schema', 'bench_belief', 'bench_decision', 'bench_xlm', 'bench_quick']
+           'generate_data', 'merge_data', 'export_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score',
+           'bench_schema', 'bench_belief', 'bench_decision', 'bench_xlm', 'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
@@ -48,6 +48,7 @@ def main():
     "A laboratory for decisions made while a language model decodes."
 
 main.later = dict.fromkeys(('sweep', 'resume', 'ls'), 'sweeping')
+main.later |= dict.fromkeys(('new', 'doctor', 'completion', 'docs'), 'house')
 
 # %% ../../../nbs/lab/09_cli.ipynb #3799c932
 def values(pairs:tuple, # Of names and texts
@@ -300,40 +301,6 @@ def export_data(place, out, form, right, cut):
     from decodelab.optimal.exports import counted_words, export_data as export
     click.echo(counted_words(export(place, out, form, right, cut)))
     click.echo(out)
-
-# %% ../../../nbs/lab/09_cli.ipynb #c499cbce
-@main.command()
-@click.argument('words', nargs=-1, required=True, metavar='FOLDER | experiment NAME')
-def new(words):
-    "Make a laboratory, or with `experiment NAME` an experiment of your own in the one you are in."
-    from decodelab.lab.laboratory import made
-    for line in made(words): click.echo(line)
-
-@main.command()
-@click.option('--no-trials', 'untried', is_flag=True, help='Only say what is installed; run no model.')
-@click.option('--json', 'as_json', is_flag=True, help='For a program.')
-def doctor(untried, as_json):
-    "Say what is installed, what each runtime can do on this machine, and the command that mends each lack."
-    from decodelab.lab.health import report_health
-    for line in report_health(not untried, as_json): click.echo(line)
-
-@main.command()
-@click.argument('shell', type=click.Choice(['bash', 'zsh', 'fish']))
-def completion(shell):
-    "Print the lines by which a shell completes this command: eval \"$(decodelab completion bash)\"."
-    from click.shell_completion import get_completion_class
-    click.echo(get_completion_class(shell)(main, {}, 'decodelab', '_DECODELAB_COMPLETE').source())
-
-@main.command()
-@click.option('--out', default='_docs', show_default=True, help='Folder of the site.')
-@click.option('--fresh', is_flag=True, help='Forget what was built before.')
-@click.option('--strict', is_flag=True, help='A warning is an error.')
-@click.option('--only-registry', metavar='FOLDER', help='Only write the reference pages, as Markdown.')
-def docs(out, fresh, strict, only_registry):
-    "Build the site of this laboratory's notebooks, to be opened from disk."
-    from decodelab.lab.site import build, write_registry
-    if only_registry: click.echo(write_registry(Path(only_registry)))
-    else: click.echo(build(Path(out), fresh=fresh, strict=strict))
 
 # %% ../../../nbs/lab/09_cli.ipynb #254b3b87
 @main.group(cls=Group)
