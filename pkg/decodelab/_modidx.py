@@ -6728,6 +6728,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'decodelab.tasks.stars.answer_of': ('tasks/stars.html#answer_of', 'decodelab/tasks/stars.py'),
                                        'decodelab.tasks.stars.arms': ('tasks/stars.html#arms', 'decodelab/tasks/stars.py'),
                                        'decodelab.tasks.stars.as_lines': ('tasks/stars.html#as_lines', 'decodelab/tasks/stars.py'),
+                                       'decodelab.tasks.stars.check_draw': ('tasks/stars.html#check_draw', 'decodelab/tasks/stars.py'),
                                        'decodelab.tasks.stars.draw_graphs': ('tasks/stars.html#draw_graphs', 'decodelab/tasks/stars.py'),
                                        'decodelab.tasks.stars.drawn_apart': ('tasks/stars.html#drawn_apart', 'decodelab/tasks/stars.py'),
                                        'decodelab.tasks.stars.examples': ('tasks/stars.html#examples', 'decodelab/tasks/stars.py'),
