@@ -20,6 +20,7 @@ from decodelab.xlm.study.mistakes import kind_of
 from decodelab.xlm.study.parameters import StarGraphsParameters as P
 from decodelab.xlm.study.parameters import Trial
 
+TINY = dict(width=16, layers=1, batch=8, overrides='model.nhead=2 trainer.limit_val_batches=1')
 SMALL = ('model.d_model=16 model.num_layers=1 model.nhead=2 global_batch_size=8 per_device_batch_size=8 '
          'trainer.limit_val_batches=1')
 
@@ -55,7 +56,7 @@ def made(tmp_path_factory):
     "A run of two models, and what came out."
     here, before = tmp_path_factory.mktemp('stars'), os.getcwd()
     os.chdir(here)
-    p = P(models='arlm,flexmdm', steps=6, n=10, chunk=4, overrides=SMALL)
+    p = P(models='arlm,flexmdm', steps=6, n=10, chunk=4, **TINY)
     run = Run.create('star_graphs', p.model_dump(mode='json'), outputs=here/'outputs')
     yield run, trials.trials_for(p, run), trials.outcomes(trials.trials_for(p, run), lambda what: lambda *a: None)
     os.chdir(before)
