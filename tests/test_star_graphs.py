@@ -1,7 +1,6 @@
 "The study of star graphs: the page of a decoding in a real browser, other people's folders, the jobs that train."
 import json, os, shutil, subprocess, sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np, pytest
 
@@ -65,7 +64,8 @@ def test_every_record_says_when_its_tokens_were_written(made):
     for o in made[2]:
         assert [r['id'] for r in o.records]==list(range(10)) and o.cost['steps']==6 and o.cost['examples']==48
         for r in o.records:
-            assert r['order'] is not None and len(r['order'])==len(r['text'].split()) and min(r['order'], default=0) >= 0
+            assert r['order'] is not None and len(r['order'])==len(r['text'].split())
+            assert min(r['order'], default=0) >= 0
             assert (r['exact'], r['valid'])==tuple(judge_text(r['prompt'], r['target'], r['text']).values())
 
 def test_seconds_become_updates_once_for_a_run(made, tmp_path):

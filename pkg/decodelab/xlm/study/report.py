@@ -15,7 +15,7 @@ from ...maths.statistics import detectable, paired, wilson
 from ..sources import STAR_TASKS, stars
 from .mistakes import KINDS
 from .order import leftness, order_figure, together
-from .parameters import PUBLISHED_BY, StarGraphsParameters, keys_in, published, tasks_of
+from .parameters import PUBLISHED_BY, StarGraphsParameters, keys_in, published
 from .trials import Outcome, Trials
 
 # %% auto #0
@@ -232,7 +232,8 @@ def worst(outcomes:Sequence[Outcome], most:int=1)->str:
         kind, count = Counter(r['kind'] for r in wrong).most_common(1)[0]
         for r in [r for r in wrong if r['kind']==kind][:most]:
             order = ' '.join(map(str, r['order'])) if r['order'] else 'not recorded'
-            told = f'asked    {r["prompt"]}\nright    {r["target"]}\nwritten  {r["text"] or "(nothing)"}\nat step  {order}'
+            told = (f'asked    {r["prompt"]}\nright    {r["target"]}\nwritten  {r["text"] or "(nothing)"}\n'
+                    f'at step  {order}')
             out.append(f'**{o.label}** on {o.trial.task}, graph {r["id"]}: {kind} ({count} of {len(wrong)} wrong '
                        f'answers)\n\n```\n{told.replace("```", "` ` `")}\n```\n')
     return '\n'.join(out) or 'There are none.'
