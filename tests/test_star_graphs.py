@@ -167,7 +167,8 @@ def shown(made, tmp_path_factory):
                                             kind=HOSTILE)
     data['graphs'][0]['answers'].append(dict(label='no order', tokens=['1', '2'], order=None, kind='torn'))
     data['graphs'][0]['answers'].append(dict(label='empty', tokens=[], order=[], kind='no edges'))
-    data['graphs'].append(page.graph_data(HOSTILE, HOSTILE, HOSTILE, [dict(label='x', tokens=['a'], order=[0], kind='')]))
+    odd = dict(label='x', tokens=['a'], order=[0], kind='')
+    data['graphs'].append(page.graph_data(HOSTILE, HOSTILE, HOSTILE, [odd]))
     path = tmp_path_factory.mktemp('page')/'decoding.html'
     path.write_text(page.page_of(data))
     return path, data
