@@ -23,7 +23,8 @@ def test_presets_are_those_of_the_method(root):
         read(EXPERIMENTS['eig_eval'].parameters, p)
 
 FLOORS = ('core', 'maths', 'tasks', 'backends', 'schema', 'schema.compiling', 'eig', 'eig.stopping', 'eig.study',
-          'optimal', 'optimal.study', 'xlm', 'reference', 'evaluation', 'evaluation.lmeval', 'evaluation.quick', 'lab')
+          'optimal', 'optimal.study', 'xlm', 'xlm.study', 'reference', 'evaluation', 'evaluation.lmeval',
+          'evaluation.quick', 'lab')
 NEEDS_RUNTIME = ('cli', 'plugin', 'mlx_rows', 'mlx', 'vllm_hook', 'vllm_engine', 'vllm', # commands, and what needs
                  'gguf_context', 'gguf') # a runtime to be imported
 

@@ -106,6 +106,9 @@ def _toy(model:str, **options)->Causal:
     if not model.isdecimal(): raise BadValue('toy model', model, 'a whole number, its seed')
     return Toy.random(seed=int(model), name=f'toy:{model}', **options)
 
+# %% ../../../nbs/backends/01_loading.ipynb #44b6d640
+backends.promise('xlm', 'decodelab.xlm.bridge:opened', 'External models: a shared folder, a checkpoint, a run of `xlm`.')
+
 # %% ../../../nbs/backends/01_loading.ipynb #d039a368
 def check(spec:str, # `runtime:model`
          )->Path|None: # Where its files lie; `None` for a name on the Hub, a server, a toy

@@ -4,26 +4,37 @@
 
 # %% ../../../nbs/lab/09_cli.ipynb #f25bae4c
 from __future__ import annotations
+import importlib
 from pathlib import Path
 import click
 from ..core.errors import BadValue, DecodelabError, nearest, needs
 from ..evaluation.lmeval.names import HELD
 
 # %% auto #0
-__all__ = ['Group', 'main', 'values', 'ended', 'run', 'resume', 'ls', 'show', 'watch', 'publish', 'params', 'schema_arguments',
-           'compare', 'view', 'verify', 'adopt', 'checked', 'convert', 'fitted', 'said', 'fit_gain', 'Typed',
-           'option_of', 'asked', 'generate_data', 'merge_data', 'export_data', 'bench', 'bench_draw', 'bench_optimal',
-           'bench_score', 'bench_schema', 'bench_belief', 'bench_decision', 'bench_quick']
+__all__ = ['Group', 'main', 'values', 'ended', 'run', 'show', 'watch', 'publish', 'params', 'schema_arguments', 'compare', 'view',
+           'verify', 'adopt', 'checked', 'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked',
+           'generate_data', 'merge_data', 'export_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score',
+           'bench_schema', 'bench_belief', 'bench_decision', 'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
     "A user's errors are one line on standard error and exit status 2."
+    later = {} # Modules of commands by name
     def invoke(self, ctx):
         "Run a command."
         try: return super().invoke(ctx)
         except DecodelabError as e:
             click.echo(f'decodelab: {e}', err=True)
             ctx.exit(2)
+
+    def get_command(self, ctx, name):
+        "A command, also one whose module is imported only when it is asked for."
+        if name not in self.later: return super().get_command(ctx, name)
+        return getattr(importlib.import_module(f'decodelab.lab.{self.later[name]}'), name)
+
+    def list_commands(self, ctx):
+        "All names."
+        return sorted([*super().list_commands(ctx), *self.later])
 
     def resolve_command(self, ctx, args):
         "The command that was typed."
@@ -35,6 +46,8 @@ class Group(click.Group):
 @click.version_option(package_name='decodelab')
 def main():
     "A laboratory for decisions made while a language model decodes."
+
+main.later = dict.fromkeys(('sweep', 'resume', 'ls'), 'sweeping')
 
 # %% ../../../nbs/lab/09_cli.ipynb #3799c932
 def values(pairs:tuple, # Of names and texts
@@ -69,29 +82,15 @@ def run(experiment, pairs, files, silent):
     path = notebook_of(experiment)
     ended(execute(path, values(pairs, files, experiment_in(path).parameters), not silent))
 
-@main.command()
-@click.argument('name', metavar='RUN')
-@_silent
-def resume(name, silent):
-    "Finish a run that was killed or failed."
-    from decodelab.core.runs import find_run
-    from decodelab.lab.runner import resume as again
-    ended(again(find_run(name), not silent))
-
 # %% ../../../nbs/lab/09_cli.ipynb #bfe07f85
-@main.command()
-@click.option('-n', default=20, show_default=True, help='How many, newest first.')
-def ls(n):
-    "List runs."
-    from decodelab.core.runs import list_runs
-    from decodelab.lab.runner import listing
-    click.echo(listing(list_runs()[:n]))
-
 @main.command()
 @click.argument('name', metavar='RUN')
 def show(name):
-    "Show one run: a folder, its name, the beginning of its key, or `last`."
+    "Show one run, or a sweep: a folder, its name, the beginning of it or of its key, or `last`."
     from decodelab.core.runs import find_run
+    from decodelab.lab.sweeping import shown
+    from decodelab.lab.sweeps import is_sweep
+    if is_sweep(name): return click.echo('\n'.join(shown(name)))
     from decodelab.lab.runner import details
     click.echo(details(find_run(name)))
 

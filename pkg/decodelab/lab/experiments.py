@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
-from ..core.errors import BadValue, DecodelabError, RunError
+from ..core.errors import BadValue, DecodelabError, RunError, needs
 from ..core.files import digest
 from ..core.parameters import Parameters, preset, read
 from ..core.runs import RUN_DIR, Run
@@ -20,9 +20,9 @@ from ..tasks.data import load_questions, read_examples
 
 # %% auto #0
 __all__ = ['EXPERIMENTS', 'WORDS', 'Experiment', 'contents', 'check_backend', 'check_asking', 'check_in_tokens',
-           'check_questions', 'check_comparison', 'check_quick', 'check_schemas', 'check_between', 'experiment',
-           'value_of', 'takes_text_only', 'typed', 'from_pairs', 'resolve', 'start', 'read_notebook', 'cells_hash',
-           'experiment_of', 'notebook_hash', 'quiet_errors', 'begin', 'end']
+           'check_questions', 'check_comparison', 'check_quick', 'check_schemas', 'check_between', 'check_stars',
+           'experiment', 'value_of', 'takes_text_only', 'typed', 'from_pairs', 'resolve', 'named_file', 'data_of',
+           'start', 'read_notebook', 'cells_hash', 'experiment_of', 'notebook_hash', 'quiet_errors', 'begin', 'end']
 
 # %% ../../../nbs/lab/00_experiments.ipynb #2f6ef9c2
 @dataclass(frozen=True)
@@ -113,6 +113,17 @@ def check_between(p)->dict:
     check_pair(p)
     return {spec: check_backend(spec) for spec in (p.model_theta, p.model_t)}
 
+def check_stars(p)->dict:
+    "Folders hold models; or models, tasks and keys of configurations are there. Nothing learns yet."
+    for module in ('lightning', 'hydra'): needs(module, 'xlm')
+    from decodelab.xlm.study.learners import folders_of, weights_in
+    from decodelab.xlm.study.parameters import compositions
+    from decodelab.xlm.study.training import prepared
+    found = prepared()
+    if p.runs: return {str(folder): digest(*contents(weights_in(folder))) for folder in folders_of(p.runs)}
+    models = {trial.model for trial in compositions(p, found)}
+    return {f.name: digest(*contents(f.package)) for f in found if f.name in models and f.package}
+
 # %% ../../../nbs/lab/00_experiments.ipynb #14d15b12
 EXPERIMENTS = {e.name: e for e in (
     Experiment('eig_eval', 'decodelab.eig.parameters:EIGEvalParameters', 'eig', check_questions),
@@ -122,6 +133,7 @@ EXPERIMENTS = {e.name: e for e in (
     Experiment('schema_eval', 'decodelab.evaluation.schema_trials:SchemaEvalParameters', 'schema', check_schemas),
     Experiment('optimal_sampling', 'decodelab.optimal.study.parameters:OptimalSamplingParameters', 'optimal',
                check_between),
+    Experiment('star_graphs', 'decodelab.xlm.study.parameters:StarGraphsParameters', 'stars', check_stars),
 )}
 
 def experiment(name:str)->Experiment:
@@ -168,6 +180,21 @@ def resolve(exp:Experiment, # Which experiment
     if not name: return first
     return read(exp.parameters, preset((root or find_root())/'params'/exp.presets, name), given)
 
+def named_file(value:Any)->Path|None:
+    "The file that a value names, if it does."
+    if not isinstance(value, str) or not value or len(value) > 1000: return None
+    try: path = Path(value).expanduser()
+    except RuntimeError: return None # nobody's home
+    with suppress(OSError, ValueError):
+        if path.is_file(): return path
+    return None
+
+def data_of(params:dict[str, Any])->dict[str, str]:
+    "Fingerprint of each file that parameters name: other data are another run."
+    named = {name: [f for v in (value if isinstance(value, (list, tuple)) else [value]) if (f := named_file(v))]
+             for name,value in params.items()}
+    return {name: digest(*(part for f in files for part in contents(f))) for name,files in named.items() if files}
+
 def start(exp:Experiment, # Which experiment
           given:dict, # Values given by name
           notebook:str, # Hash of its notebook
@@ -175,8 +202,8 @@ def start(exp:Experiment, # Which experiment
          )->Run: # Locked by this process
     "Validate, check, make the run folder and hold it."
     p = resolve(exp, given)
-    models = exp.check(p) if exp.check else {}
-    return Run.create(exp.name, p.model_dump(mode='json'), models, notebook, given=given, **extra).lock()
+    models, params = exp.check(p) if exp.check else {}, p.model_dump(mode='json')
+    return Run.create(exp.name, params, models, notebook, data=data_of(params), given=given, **extra).lock()
 
 # %% ../../../nbs/lab/00_experiments.ipynb #06e2db74
 def read_notebook(path:Path)->dict[str, Any]:

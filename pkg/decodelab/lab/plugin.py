@@ -19,7 +19,7 @@ from ..core.files import write_atomic
 from ..core.parameters import read_yaml
 from ..core.runs import RUN_DIR, Run
 from .experiments import cells_hash, experiment, experiment_of, from_pairs, read_notebook, start
-from .waiting import Waiting, heading, told
+from .waiting import TimeOut, Waiting, heading, told
 
 # %% auto #0
 __all__ = ['TARGET', 'InputError', 'Client', 'conduct', 'new_run', 'recorded', 'close', 'Engine', 'RunHandler', 'experiment_at',
@@ -87,6 +87,10 @@ def new_run(nb, # With the parameters that papermill was given
 def recorded(run:Run)->Iterator[None]:
     "What ends a run early stands in its record; in any case the run is let go."
     try: yield
+    except TimeOut as e:
+        run.log(str(e))
+        run.finish('time-out', str(e))
+        raise
     except KeyboardInterrupt:
         run.log('interrupted')
         click.echo(f'interrupted: {run.folder}\nTo go on: decodelab resume {run.folder.name}', err=True)
@@ -114,7 +118,8 @@ TARGET = 'decodelab:report.ipynb' # An output path that stands for the run's own
 class Engine(NBClientEngine):
     "Runs experiments into run folders, other notebooks as papermill always did."
     @classmethod
-    def execute_notebook(cls, nb, kernel_name, output_path=None, progress_bar=True, run:Run|None=None, **kwargs):
+    def execute_notebook(cls, nb, kernel_name, output_path=None, progress_bar=True, run:Run|None=None,
+                         quiet:bool=False, **kwargs):
         "Called by papermill; `run` is the run that `decodelab` has made."
         everything = super().execute_notebook
         if not experiment_of(nb): return everything(nb, kernel_name, output_path, progress_bar=progress_bar, **kwargs)
@@ -127,7 +132,7 @@ class Engine(NBClientEngine):
                 where = report if own else output_path
                 nb = everything(nb, kernel_name, where, progress_bar=False, run=run, waiting=waiting, **kwargs)
             close(run, nb)
-        click.echo(f'{run.info["status"]}: {run.folder}', err=True)
+        if not quiet: click.echo(f'{run.info["status"]}: {run.folder}', err=True)
         if own: raise_for_execution_errors(nb, report)
         return nb
 

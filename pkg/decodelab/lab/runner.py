@@ -6,13 +6,14 @@
 from __future__ import annotations
 from pathlib import Path
 from ..core.errors import RunError
-from ..core.runs import Run
+from ..core.locks import now
+from ..core.runs import Provenance, Run, machine
 from ..core.settings import find_root
-from .experiments import Experiment, cells_hash, experiment, experiment_of, read_notebook, start
+from .experiments import Experiment, cells_hash, data_of, experiment, experiment_of, read_notebook, start
 
 # %% auto #0
-__all__ = ['notebook_of', 'experiment_in', 'conduct', 'execute', 'take_up', 'resume', 'headline', 'listing', 'code_of',
-           'facts_of', 'details']
+__all__ = ['notebook_of', 'experiment_in', 'conduct', 'execute', 'take_up', 'begin_attempt', 'resume', 'headline', 'listing',
+           'code_of', 'facts_of', 'details']
 
 # %% ../../../nbs/lab/06_runner.ipynb #36c06311
 def notebook_of(name:str, # An experiment, or a notebook's file
@@ -34,6 +35,7 @@ def experiment_in(path:Path)->Experiment:
 def conduct(run:Run, # Locked by this process
             notebook:Path, # What is executed
             progress:bool=True, # Show it
+            **options, # Of the engine
            )->Run: # As it ended
     "Execute a run's notebook; a failing cell is one error that names the report."
     import papermill
@@ -41,7 +43,8 @@ def conduct(run:Run, # Locked by this process
     from nbclient.exceptions import DeadKernelError
     from decodelab.lab.plugin import TARGET
     given, report = run.info.get('given', {}), run.folder/'report.ipynb'
-    try: papermill.execute_notebook(str(notebook), TARGET, given, progress_bar=progress, run=run)
+    try: papermill.execute_notebook(str(notebook), TARGET, given, progress_bar=progress, run=run,
+                                            **options)
     except papermill.PapermillExecutionError as e:
         why = f'{e.ename}: {e.evalue}\nThe report up to the failing cell: {report}'
     except DeadKernelError:
@@ -62,26 +65,37 @@ def execute(notebook:Path, # An experiment
     return conduct(run, notebook, progress)
 
 # %% ../../../nbs/lab/06_runner.ipynb #8c598afb
-def take_up(run:Run, # Interrupted or failed
+def take_up(run:Run, # Queued, interrupted or failed
             notebook:Path, # Its notebook
            )->Run: # Locked by this process
-    "Hold a run for another attempt."
+    "Hold a run for an attempt."
     exp, what = experiment_in(notebook), 'start a new run'
     if cells_hash(read_notebook(notebook))!=run.info['notebook_hash']:
         raise RunError(f'{run.folder}: {notebook} has changed since this run started; {what}')
     p = exp.parameters(**run.params)
     if exp.check and exp.check(p)!=run.info['models']:
         raise RunError(f'{run.folder}: a model has changed since this run started; {what}')
+    if 'data' in run.info and data_of(run.params)!=run.info['data']:
+        raise RunError(f'{run.folder}: data have changed since this run started; {what}')
+    return begin_attempt(run)
+
+def begin_attempt(run:Run)->Run:
+    "Lock a run and say that it is being worked on, here and now."
     run.lock()
-    report = run.folder/'report.ipynb'
+    run.refresh() # as it is now that nobody else writes
+    if run.info['status']=='done':
+        run.unlock()
+        raise RunError(f'{run.folder}: is done; nothing to resume')
+    first, report = not run.info['attempts'], run.folder/'report.ipynb'
     if report.exists(): report.rename(run.folder/f'report.attempt{run.info["attempts"]}.ipynb')
-    run.update(status='running', attempts=run.info['attempts']+1)
+    facts = Provenance.here().facts if run.info['machine']!=machine() else {}
+    run.update(status='running', attempts=run.info['attempts']+1, **facts, **(dict(started=now()) if first else {}))
     return run
 
 def resume(run:Run, progress:bool=True)->Run:
     "Take up a run that was killed or failed: finished chunks are kept, the rest is done."
     if run.status=='done': raise RunError(f'{run.folder}: is done; nothing to resume')
-    if run.status=='running': raise RunError(f'{run.folder}: another process is working on this run')
+    if run.status=='running': run.lock() # says who holds it
     notebook = Path(run.info.get('source') or notebook_of(run.info['experiment']))
     return conduct(take_up(run, notebook), notebook, progress)
 
