@@ -15,9 +15,9 @@ from .runs import (SEPARATOR, Item, ReadRun, asked_of, data_hash, flat, is_numbe
 from ..maths.statistics import DRAWS, Paired, difference_bounds, mcnemar, mean_bounds, paired, wilson
 
 # %% auto #0
-__all__ = ['MANY', 'VALUES', 'Outcomes', 'ABSENT', 'counted_means', 'bounds_of_many', 'flips_of_many', 'paired_many',
+__all__ = ['MANY', 'VALUES', 'ROUNDING', 'Outcomes', 'ABSENT', 'counted_means', 'bounds_of_many', 'flips_of_many', 'paired_many',
            'stage_name', 'Side', 'side', 'asked', 'hash_of', 'why_different', 'in_common', 'numbers_of',
-           'outcomes_of_both', 'Mean', 'mean_of', 'Measured', 'holm', 'measured', 'differing', 'made_with',
+           'outcomes_of_both', 'settled', 'Mean', 'mean_of', 'Measured', 'holm', 'measured', 'differing', 'made_with',
            'interval_beside', 'reported', 'Pair', 'Comparison', 'together', 'compare_runs', 'corrected']
 
 # %% ../../../nbs/lab/25_compare.ipynb #842681b0
@@ -155,9 +155,12 @@ def numbers_of(record:dict)->dict[str, float]:
     "Numbers of a record by their dotted names, one level deep."
     out = {}
     for key,value in record.items():
+        if key=='sample': continue # which of an item's samples it is
         if is_number(value): out[key] = float(value)
         elif isinstance(value, dict): out.update((f'{key}.{k}', float(v)) for k,v in value.items() if is_number(v))
     return out
+
+ROUNDING = 1e-6 # Numbers nearer than this, as a share of their size, are the same: float32 has 7 digits
 
 Outcomes = dict[tuple[str, str], list[tuple[Item, float, float]]] # By stage and metric: item, outcomes of both
 
@@ -168,7 +171,13 @@ def outcomes_of_both(a:Side, b:Side)->Outcomes:
         mine, theirs = numbers_of(a.items[item]), numbers_of(b.items[item])
         for name in mine.keys() & theirs.keys():
             out.setdefault((item[0], name), []).append((item, mine[name], theirs[name]))
-    return out
+    return {key: settled(rows) for key,rows in out.items()}
+
+def settled(rows:list[tuple[Item, float, float]])->list[tuple[Item, float, float]]:
+    "Outcomes of a metric, those that differ by rounding alone being the same."
+    x, y = np.array([row[1:] for row in rows]).T
+    near = np.abs(x-y) <= ROUNDING*np.maximum(np.maximum(np.abs(x), np.abs(y)), np.median(np.abs(x)))
+    return [(item, a, a if same else b) for (item, a, b),same in zip(rows, near)]
 
 # %% ../../../nbs/lab/25_compare.ipynb #60f7d2a1
 @dataclass(frozen=True)

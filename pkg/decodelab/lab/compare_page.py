@@ -17,8 +17,9 @@ from .page import STYLE
 from ..maths.statistics import p_text
 
 # %% auto #0
-__all__ = ['MADE', 'number', 'ranged', 'letter', 'columns_of', 'heads_of', 'said_of_data', 'metric_row', 'comparison_text',
-           'html_table', 'forest', 'output_of', 'comparison_body', 'comparison_page', 'write_comparison']
+__all__ = ['REPORTED', 'MADE', 'number', 'ranged', 'letter', 'columns_of', 'heads_of', 'said_of_data', 'metric_row',
+           'same_everywhere', 'differing_shown', 'comparison_text', 'html_table', 'forest', 'output_of',
+           'comparison_body', 'comparison_page', 'write_comparison']
 
 # %% ../../../nbs/lab/26_compare_page.ipynb #5fdefe2d
 def number(x:Any, sign:bool=False)->str:
@@ -71,13 +72,24 @@ def metric_row(m:Measured)->list[str]:
     corrected = p_text(m.p) + (' *' if m.sure else '')
     return [m.stage, m.name, f'{t.n:,}', _mean(m.a), _mean(m.b), ranged((t.difference, t.low, t.high), True),
             p_text(t.p), corrected]
+def same_everywhere(pair:Pair, shown:int=6)->str:
+    "Metrics that no item differs in."
+    if not pair.equal: return ''
+    more = f' and {len(pair.equal)-shown} more' if len(pair.equal) > shown else ''
+    return f'the same on every item: {", ".join(pair.equal[:shown])}{more}'
+
+REPORTED = 'Numbers of metrics.json that differ'
+
+def differing_shown(found:Comparison)->dict[str, list[Any]]:
+    "Numbers of metrics.json that differ in the digits that are shown."
+    return {name: values for name,values in found.reports.items() if len(set(map(_value, values))) > 1}
 
 # %% ../../../nbs/lab/26_compare_page.ipynb #7b9d7a92
 def _metrics_section(pair:Pair, a:str, b:str, tests:int)->list[str]:
     "The metrics of two runs."
     if not pair.metrics: return ['', f'{a} and {b}: every number is the same on every item']
     head = ['stage', 'metric', 'n', f'{a} [95 %]', f'{b} [95 %]', f'{b} − {a} [all {tests} together]', 'p', 'corrected']
-    same = f'the same on every item: {", ".join(pair.equal)}' if pair.equal else ''
+    same = same_everywhere(pair)
     rows = [head, *map(metric_row, pair.metrics)]
     return ['', f'{b} against {a}, on the same items', *columns_of(rows), *([f'  {same}'] if same else [])]
 
@@ -100,7 +112,7 @@ def comparison_text(found:Comparison)->str:
         lines += _metrics_section(pair, a, b, found.tests)
         flips = [line for m in pair.metrics if m.flips for line in _flips_section(m, a, b)]
         lines += ['', f'items that flipped from {a} to {b}', *flips] if flips else []
-    lines += _differing('numbers of metrics.json that differ', found.reports)
+    lines += _differing('numbers of metrics.json that differ', differing_shown(found))
     return '\n'.join(lines + _differing('seconds', found.seconds))
 
 # %% ../../../nbs/lab/26_compare_page.ipynb #a6c8e53d
@@ -153,7 +165,7 @@ def _pair_html(pair:Pair, a:str, b:str, tests:int)->str:
     if not pair.metrics: return f'{heading}<p>Every number is the same on every item.</p>'
     head = ('stage', 'metric', 'n', f'{a} [95 %]', f'{b} [95 %]', f'{b} − {a} [all {tests} together]', 'p', 'corrected')
     table = html_table(head, map(metric_row, pair.metrics), [forest(m) for m in pair.metrics])
-    same = f'<p class="soft">The same on every item: {html.escape(", ".join(pair.equal))}.</p>' if pair.equal else ''
+    same = f'<p class="soft">{html.escape(same_everywhere(pair).capitalize())}.</p>' if pair.equal else ''
     flips = ''.join(_flipped(pair, m, a, b) for m in pair.metrics if m.flips)
     return heading + table + same + (f'<h3>Items that flipped</h3>{flips}' if flips else '')
 
@@ -171,7 +183,7 @@ def comparison_body(found:Comparison)->str:
     parts += [_pair_html(pair, letter(0), letter(i+1), found.tests) for i,pair in enumerate(found.pairs)]
     note = (f'Intervals of differences and corrected p values hold for all {found.tests} tests together (Bonferroni, '
             'Holm); * marks a difference that stands. p: exact McNemar for yes or no, a sign-flip test for numbers.')
-    parts += [f'<p class="soft">{note}</p>', _differing_html('Numbers of metrics.json that differ', found.reports)]
+    parts += [f'<p class="soft">{note}</p>', _differing_html(REPORTED, differing_shown(found))]
     return ''.join(parts) + _differing_html('Seconds', found.seconds) + _differing_html('Made with', found.making)
 
 @patch
