@@ -1,16 +1,17 @@
 # make report   set everything up and run the main job on the embedded reference model
 # make test     set everything up and pass the tests
-# Both install what they need into .venv; the second time they start at once.
+# make docs     set everything up and build the site in _docs, which opens from disk
+# All install what they need into .venv; the second time they start at once.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 export PYTHONUNBUFFERED := 1
 export HF_HUB_OFFLINE ?= 1
-.PHONY: help setup runtimes report test lab verify hooks notebooks readme clean
+.PHONY: help setup runtimes report test docs lab verify hooks notebooks readme clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -3
+	@sed -n 's/^# //p' Makefile | head -4
 
 setup: .venv/.ready
 
@@ -54,6 +55,11 @@ hooks: setup
 
 readme: setup
 	@$(BIN)/python -m decodelab.lab.readme
+
+# nbdev's own site where Quarto is installed; elsewhere the same notebooks by Sphinx. Reference pages come from the registries in both.
+docs: setup
+	@if command -v quarto >/dev/null; then $(BIN)/decodelab docs --only-registry nbs/registry && $(BIN)/nbdev-docs; \
+	else $(BIN)/decodelab docs --strict; fi
 
 clean:
 	rm -rf .venv build dist _proc _docs

@@ -13,8 +13,8 @@ from ..evaluation.lmeval.names import HELD
 # %% auto #0
 __all__ = ['Group', 'main', 'values', 'ended', 'run', 'show', 'watch', 'publish', 'params', 'schema_arguments', 'compare', 'view',
            'verify', 'adopt', 'checked', 'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked',
-           'generate_data', 'merge_data', 'export_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score',
-           'bench_schema', 'bench_belief', 'bench_decision', 'bench_quick']
+           'generate_data', 'merge_data', 'export_data', 'new', 'doctor', 'completion', 'docs', 'bench', 'bench_draw',
+           'bench_optimal', 'bench_score', 'bench_schema', 'bench_belief', 'bench_decision', 'bench_xlm', 'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
@@ -119,7 +119,10 @@ def params(experiment):
     "Show the parameters of an experiment, or what lm-eval's model `schema_constrained` takes about a schema."
     from decodelab.core.parameters import table
     from decodelab.lab.experiments import experiment as known
-    click.echo(table(schema_arguments() if experiment in HELD else known(experiment).parameters))
+    from decodelab.lab.runner import experiment_in, notebook_of
+    if experiment in HELD: return click.echo(table(schema_arguments()))
+    exp = experiment_in(notebook_of(experiment)) if experiment.endswith('.ipynb') else known(experiment)
+    click.echo(table(exp.parameters))
 
 def schema_arguments()->type:
     "Of lm-eval's models and generations."
@@ -298,6 +301,40 @@ def export_data(place, out, form, right, cut):
     click.echo(counted_words(export(place, out, form, right, cut)))
     click.echo(out)
 
+# %% ../../../nbs/lab/09_cli.ipynb #c499cbce
+@main.command()
+@click.argument('words', nargs=-1, required=True, metavar='FOLDER | experiment NAME')
+def new(words):
+    "Make a laboratory, or with `experiment NAME` an experiment of your own in the one you are in."
+    from decodelab.lab.laboratory import made
+    for line in made(words): click.echo(line)
+
+@main.command()
+@click.option('--no-trials', 'untried', is_flag=True, help='Only say what is installed; run no model.')
+@click.option('--json', 'as_json', is_flag=True, help='For a program.')
+def doctor(untried, as_json):
+    "Say what is installed, what each runtime can do on this machine, and the command that mends each lack."
+    from decodelab.lab.health import report_health
+    for line in report_health(not untried, as_json): click.echo(line)
+
+@main.command()
+@click.argument('shell', type=click.Choice(['bash', 'zsh', 'fish']))
+def completion(shell):
+    "Print the lines by which a shell completes this command: eval \"$(decodelab completion bash)\"."
+    from click.shell_completion import get_completion_class
+    click.echo(get_completion_class(shell)(main, {}, 'decodelab', '_DECODELAB_COMPLETE').source())
+
+@main.command()
+@click.option('--out', default='_docs', show_default=True, help='Folder of the site.')
+@click.option('--fresh', is_flag=True, help='Forget what was built before.')
+@click.option('--strict', is_flag=True, help='A warning is an error.')
+@click.option('--only-registry', metavar='FOLDER', help='Only write the reference pages, as Markdown.')
+def docs(out, fresh, strict, only_registry):
+    "Build the site of this laboratory's notebooks, to be opened from disk."
+    from decodelab.lab.site import build, write_registry
+    if only_registry: click.echo(write_registry(Path(only_registry)))
+    else: click.echo(build(Path(out), fresh=fresh, strict=strict))
+
 # %% ../../../nbs/lab/09_cli.ipynb #254b3b87
 @main.group(cls=Group)
 def bench():
@@ -421,6 +458,31 @@ def bench_decision(backend, lengths, rounds, answer):
     from decodelab.backends import load
     from decodelab.lab.decision_bench import report_decisions
     for line in report_decisions(load(name), lengths, rounds, answer): click.echo(line)
+
+# %% ../../../nbs/lab/09_cli.ipynb #005843a1
+def _python(context, parameter, value):
+    import shutil
+    if value is None or shutil.which(value): return value
+    raise BadValue('--peer', value, 'a Python that has xlm-core, e.g. peer/bin/python')
+
+@bench.command('xlm')
+@click.option('--peer', default=None, metavar='PYTHON', callback=_python,
+              help='A Python that has xlm-core 0.3.1 and xlm-models: training steps are measured against it.')
+@click.option('--model', 'models', multiple=True, help='Core models; all by default.')
+@click.option('--shape', default='star', show_default=True, type=click.Choice(['star', 'text']),
+              help='Prompts and answers of star_easy, or whole texts.')
+@click.option('--width', default=128, show_default=True, type=click.IntRange(2))
+@click.option('--layers', default=4, show_default=True, type=click.IntRange(1))
+@click.option('--heads', default=4, show_default=True, type=click.IntRange(1))
+@click.option('--batch', default=None, type=click.IntRange(1), help='Rows; 64 of star, 16 of text.')
+@click.option('--dropout', default=0., show_default=True, type=click.FloatRange(0, 1, max_open=True))
+@click.option('--rounds', default=5, show_default=True, type=click.IntRange(1), help='Measured rounds.')
+@click.option('--steps', default=5, show_default=True, type=click.IntRange(1), help='Of each side in a round.')
+def bench_xlm(peer, models, shape, rounds, steps, **sizes):
+    "External models: what caches are worth, and steps of training against xlm-core in its own Python."
+    needs('lightning', 'xlm')
+    from decodelab.lab.xlm_bench import report_xlm
+    for line in report_xlm(peer, models, shape, rounds, steps, **sizes): click.echo(line)
 
 # %% ../../../nbs/lab/09_cli.ipynb #cdc8eec5
 @bench.command('quick')

@@ -9,7 +9,8 @@ from ..core.errors import RunError
 from ..core.locks import now
 from ..core.runs import Provenance, Run, machine
 from ..core.settings import find_root
-from .experiments import Experiment, cells_hash, data_of, experiment, experiment_of, read_notebook, start
+from .experiments import Experiment, cells_hash, data_of, experiment, experiment_from, read_notebook
+from .experiments import start
 
 # %% auto #0
 __all__ = ['notebook_of', 'experiment_in', 'conduct', 'execute', 'take_up', 'begin_attempt', 'resume', 'headline', 'listing',
@@ -21,15 +22,13 @@ def notebook_of(name:str, # An experiment, or a notebook's file
                )->Path:
     "The notebook of an experiment, by name or path."
     if name.endswith('.ipynb'): path = Path(name)
-    else: path = (root or find_root())/'nbs'/f'{experiment(name).name}.ipynb'
+    else: path = experiment(name, root).notebook or (root or find_root())/'nbs'/f'{name}.ipynb'
     if not path.exists(): raise RunError(f'notebook {path}: no such file; run this inside a decodelab folder')
     return path
 
 def experiment_in(path:Path)->Experiment:
     "The experiment that a notebook's file is."
-    name = experiment_of(read_notebook(path))
-    if name is None: raise RunError(f'notebook {path}: not an experiment of this package; papermill runs it')
-    return experiment(name)
+    return experiment_from(read_notebook(path), path)
 
 # %% ../../../nbs/lab/06_runner.ipynb #9fc8d6da
 def conduct(run:Run, # Locked by this process
