@@ -11,10 +11,10 @@ from ..core.errors import BadValue, DecodelabError, nearest, needs
 from ..evaluation.lmeval.names import HELD
 
 # %% auto #0
-__all__ = ['Group', 'main', 'values', 'ended', 'run', 'show', 'watch', 'publish', 'params', 'schema_arguments', 'compare', 'view',
-           'verify', 'adopt', 'checked', 'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked',
-           'generate_data', 'merge_data', 'export_data', 'new', 'doctor', 'completion', 'docs', 'bench', 'bench_draw',
-           'bench_optimal', 'bench_score', 'bench_schema', 'bench_belief', 'bench_decision', 'bench_xlm', 'bench_quick']
+__all__ = ['Group', 'main', 'values', 'ended', 'run', 'show', 'watch', 'publish', 'params', 'schema_arguments', 'checked',
+           'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked', 'generate_data', 'merge_data',
+           'export_data', 'new', 'doctor', 'completion', 'docs', 'bench', 'bench_draw', 'bench_optimal', 'bench_score',
+           'bench_schema', 'bench_belief', 'bench_decision', 'bench_xlm', 'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
@@ -48,6 +48,7 @@ def main():
     "A laboratory for decisions made while a language model decodes."
 
 main.later = dict.fromkeys(('sweep', 'resume', 'ls'), 'sweeping')
+main.later |= dict.fromkeys(('compare', 'view', 'verify', 'adopt'), 'examining')
 
 # %% ../../../nbs/lab/09_cli.ipynb #3799c932
 def values(pairs:tuple, # Of names and texts
@@ -129,57 +130,6 @@ def schema_arguments()->type:
     needs('lm_eval', 'eval')
     from decodelab.evaluation.lmeval.holding import SchemaArguments
     return SchemaArguments
-
-# %% ../../../nbs/lab/09_cli.ipynb #19586949
-@main.command()
-@click.argument('names', nargs=-1, required=True, metavar='RUN RUN…')
-@click.option('--html', 'page', type=click.Path(path_type=Path), help='Write a page too.')
-@click.option('--common', is_flag=True, help='Compare the items that are the same, and leave out the rest.')
-def compare(names, page, common):
-    "Compare runs of the same data: parameters, metrics with intervals, items that flipped, cost."
-    from decodelab.core.runs import find_run
-    from decodelab.lab.compare import compare_runs
-    from decodelab.lab.compare_page import comparison_text, write_comparison
-    found = compare_runs([find_run(name) for name in names], common)
-    click.echo(comparison_text(found))
-    if page: click.echo(write_comparison(found, page))
-
-@main.command()
-@click.option('--out', type=click.Path(path_type=Path), help='Folder to write; outputs/view by default.')
-def view(out):
-    "Write a page of all runs and their samples that a browser opens from disk."
-    from decodelab.lab.viewer import write_view
-    click.echo(write_view(here=out))
-
-# %% ../../../nbs/lab/09_cli.ipynb #918bce1a
-def _verified(paths):
-    "Run reports again, one after the other; how many do not agree."
-    from decodelab.lab.publishing import verified_text, verify as again
-    wrong = 0
-    for path in paths:
-        found = again(path)
-        wrong += not found.agrees
-        click.echo(verified_text(found))
-    return wrong
-
-@main.command()
-@click.argument('reports', nargs=-1, metavar='REPORT…')
-@click.option('--all', 'every', is_flag=True, help='All published reports that took no longer than --within.')
-@click.option('--within', default=600, show_default=True, help='Seconds, with --all.')
-def verify(reports, every, within):
-    "Run published reports again in a temporary folder, and hold every metric to the published one."
-    from decodelab.lab.publishing import report_path, verifiable
-    if bool(reports)==every: raise BadValue('reports', ' '.join(reports), 'names of published reports, or --all')
-    chosen, left = verifiable(within) if every else ([report_path(name) for name in reports], [])
-    for path,why in left: click.echo(f'{path.stem}: left out: {why}')
-    if wrong := _verified(chosen): raise SystemExit(f'{wrong} of {len(chosen)} do not agree')
-
-@main.command()
-@click.argument('notebook', type=click.Path(path_type=Path))
-def adopt(notebook):
-    "Put a notebook that was run in JupyterLab, and saved, into the run that it names, as its report."
-    from decodelab.lab.adopting import adopt as take
-    click.echo(take(notebook).folder/'report.html')
 
 # %% ../../../nbs/lab/09_cli.ipynb #894254ef
 def checked(spec:str|None)->str:
