@@ -5,7 +5,7 @@
 # %% ../../../nbs/lab/17_xlm_bench.ipynb #1cd395e8
 from __future__ import annotations
 import json, os, subprocess, sys, tempfile, time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
