@@ -6617,6 +6617,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'decodelab.xlm.commands.read_environment': ( 'xlm/commands.html#read_environment',
                                                                                      'decodelab/xlm/commands.py'),
                                         'decodelab.xlm.commands.run': ('xlm/commands.html#run', 'decodelab/xlm/commands.py'),
+                                        'decodelab.xlm.commands.told': ('xlm/commands.html#told', 'decodelab/xlm/commands.py'),
                                         'decodelab.xlm.commands.usage': ('xlm/commands.html#usage', 'decodelab/xlm/commands.py'),
                                         'decodelab.xlm.commands.warn': ('xlm/commands.html#warn', 'decodelab/xlm/commands.py'),
                                         'decodelab.xlm.commands.with_hydra': ('xlm/commands.html#with_hydra', 'decodelab/xlm/commands.py')},

@@ -15,8 +15,9 @@ BUILT_IN = ('train', 'eval', 'generate', 'prepare_data', 'extract_checkpoint', '
             'print_predictor_params')
 
 # %% auto #0
-__all__ = ['BUILT_IN', 'CONFIGS', 'USAGE', 'VALUED', 'WORDS', 'NOISE', 'choices', 'usage', 'read_environment', 'job_of',
-           'overrides_of', 'meant', 'job', 'run', 'outcome', 'quiet', 'with_hydra', 'warn', 'command', 'main']
+__all__ = ['BUILT_IN', 'CONFIGS', 'USAGE', 'VALUED', 'WORDS', 'FULL', 'NOISE', 'LOGGED', 'choices', 'usage', 'read_environment',
+           'job_of', 'overrides_of', 'meant', 'job', 'run', 'told', 'outcome', 'quiet', 'with_hydra', 'warn', 'command',
+           'main']
 
 # %% ../../../nbs/xlm/30_commands.ipynb #6db6810b
 CONFIGS = HERE/'configs'
