@@ -179,12 +179,14 @@ class Transformer(nn.Module):
     "Tokens to logits."
     def __init__(self, num_embeddings:int, d_model:int=128, num_layers:int=4, nhead:int=4,
                  dim_feedforward:int|None=None, dropout:float=0., activation:str='relu', layer_norm_eps:float=1e-5,
-                 rotary_emb_dim:int|None=None, causal:bool=False, d_cond:int|None=None):
+                 rotary_emb_dim:int|None=None, causal:bool=False, d_cond:int|None=None,
+                 max_positions:int|None=None): # Learned positions beside rotary ones, for texts of a fixed layout
         super().__init__()
         self.rotary_dim = rotary_emb_dim or d_model//max(nhead, 1)
         check_sizes(d_model, nhead, self.rotary_dim, activation)
         self.causal, self.heads = causal, (nhead, d_model//nhead)
         self.embed, self.drop = nn.Embedding(num_embeddings, d_model), nn.Dropout(dropout)
+        self.embed_positions = nn.Embedding(max_positions, d_model) if max_positions else None
         self.time = TimeEmbedding(d_cond) if d_cond else None
         sizes = (d_model, nhead, dim_feedforward or 4*d_model, dropout, activation, layer_norm_eps, d_cond)
         self.layers = nn.ModuleList(Layer(*sizes) for _ in range(num_layers))
@@ -199,12 +201,21 @@ class Transformer(nn.Module):
         before = cache.length if cache is not None else 0
         if positions is None: positions = torch.arange(before, before+L, device=input_ids.device).expand(B, L)
         mask = visible(attention_mask, L, before+L, self.causal, input_ids.device)
-        x, turns = self.drop(self.embed(input_ids)), rotary(positions, self.rotary_dim)
+        x, turns = self.drop(self.embedded(input_ids, positions, before+L)), rotary(positions, self.rotary_dim)
         condition = self.time(t) if self.time is not None and t is not None else None
         last = len(self.layers)-1 # in which nothing is worked out that nobody asks for
         for i,layer in enumerate(self.layers):
             x = layer(x, turns, mask, cache, i, condition, start if i==last else 0)
         return self.norm(x)
+
+    def embedded(self, input_ids:Tensor, positions:Tensor, keys:int)->Tensor: # [B, L, d]
+        "Tokens as vectors, with their positions where these are learned."
+        x = self.embed(input_ids)
+        if self.embed_positions is None: return x
+        room = self.embed_positions.num_embeddings
+        if keys > room and int(positions.max()) >= room: # rows beside each other share positions
+            raise BadValue('max_positions', room, f'at least {int(positions.max())+1}, the columns of this batch')
+        return x + self.embed_positions(positions)
 
     def logits(self, hidden:Tensor)->Tensor: # [..., d] → [..., V]
         return self.head(hidden)

@@ -50,6 +50,8 @@ def noised_blocks(free:Tensor, block:Tensor, # [L]
 # %% ../../../../../nbs/xlm/models/mdlm/03_loss_mdlm.ipynb #f88c38db
 class MDLMLoss(RowsLoss):
     "The bound."
+    likelihood = 'lower'
+
     def __init__(self, model:Any=None, tokenizer:Any=None, noise_schedule:Any=None, estimator:Estimator='time',
                  block:int|None=None): # Tokens of a block; `None`: the whole answer
         super().__init__(model, tokenizer, noise_schedule)
