@@ -129,7 +129,7 @@ NOISE = ('isinstance.treespec, LeafSpec', '.srun. command is available', '.*does
          'Experiment logs directory',
          'Starting from v1.9.0', 'The number of training batches', '.*unable to log to its prefix',
          'Checkpoint directory .* exists and is not empty',
-         "You're resuming from a checkpoint that ended before the epoch ended") # it goes on with the batch it would have had
+         "You're resuming from a checkpoint that ended before the epoch ended") # the next batch is the right one
 
 LOGGED = ('Tip:', 'TPU available', 'HPU', 'GPU available: False', 'was configured so', 'Restoring states',
           'Restored all states', '`Trainer.fit` stopped: `max_steps') # in Lightning's own log
