@@ -4,19 +4,20 @@
 
 # %% ../../../nbs/xlm/30_commands.ipynb #99dca825
 from __future__ import annotations
-import os, sys
+import errno, os, shutil, sys, textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from ..core.errors import BadValue, DecodelabError, needs
+from ..core.errors import BadValue, DecodelabError, ModelError, nearest, needs
 from .discovery import HERE, Found, commands_of, discover, groups_of, listing, make_importable
 
 BUILT_IN = ('train', 'eval', 'generate', 'prepare_data', 'extract_checkpoint', 'push_to_hub', 'name',
             'print_predictor_params')
 
 # %% auto #0
-__all__ = ['BUILT_IN', 'CONFIGS', 'USAGE', 'NOISE', 'choices', 'usage', 'read_environment', 'job_of', 'job', 'run', 'outcome',
-           'quiet', 'with_hydra', 'warn', 'command', 'main']
+__all__ = ['BUILT_IN', 'CONFIGS', 'USAGE', 'VALUED', 'WORDS', 'FULL', 'NOISE', 'LOGGED', 'choices', 'usage', 'read_environment',
+           'job_of', 'overrides_of', 'meant', 'job', 'run', 'told', 'outcome', 'quiet', 'with_hydra', 'warn', 'command',
+           'main']
 
 # %% ../../../nbs/xlm/30_commands.ipynb #6db6810b
 CONFIGS = HERE/'configs'
@@ -52,8 +53,10 @@ def choices(found:Sequence[Found])->dict[str, list[str]]: # Group → names
 def usage(found:Sequence[Found])->str:
     "The help."
     jobs = [*BUILT_IN, *commands_of(found, BUILT_IN)]
-    return USAGE.format(jobs=', '.join(jobs),
-                        groups='\n'.join(f'  {g}: {", ".join(names)}' for g,names in choices(found).items()))
+    width = min(120, shutil.get_terminal_size((120, 24)).columns)
+    lines = [textwrap.fill(f'{g}: {", ".join(names)}', width, initial_indent='  ', subsequent_indent='    ',
+                           break_on_hyphens=False) for g,names in choices(found).items()]
+    return USAGE.format(jobs=', '.join(jobs), groups='\n'.join(lines))
 
 # %% ../../../nbs/xlm/30_commands.ipynb #2eff28bb
 def read_environment(path:Path)->dict[str, str]:
@@ -66,6 +69,26 @@ def read_environment(path:Path)->dict[str, str]:
 def job_of(overrides:Sequence[str])->str:
     "The job type that was asked for."
     return next((o.split('=', 1)[1] for o in reversed(overrides) if o.startswith('job_type=')), 'train')
+
+# %% ../../../nbs/xlm/30_commands.ipynb #fce77b11
+VALUED = ('--cfg', '-c', '--package', '-p', '--info', '-i', '--config-path', '-cp', '--config-name', '-cn',
+          '--config-dir', '-cd') # Options of Hydra that are followed by a word
+WORDS = ('list', 'help')
+
+def overrides_of(arguments:Sequence[str], jobs:Sequence[str]=BUILT_IN)->list[str]:
+    "What changes the configuration; the rest is Hydra's."
+    free = [a for before,a in zip(['', *arguments], arguments)
+            if not a.startswith('-') and (before not in VALUED or '=' in a)]
+    for word in free:
+        if word.partition('=')[0].strip('+') and ('=' in word or word.startswith('~')): continue
+        raise ModelError(f'{word!r} is neither a command ({", ".join(WORDS)}) nor KEY=VALUE{meant(word, jobs)}')
+    return free
+
+def meant(word:str, jobs:Sequence[str])->str:
+    "A hint."
+    if '=' in word or word in ('job_type', 'experiment', 'debug', 'model'): return ', written without spaces'
+    job, own = nearest(word, jobs), nearest(word, WORDS)
+    return f'. Did you mean {own!r}?' if own else f'. Did you mean {"job_type="+job!r}?' if job else ''
 
 # %% ../../../nbs/xlm/30_commands.ipynb #ab2240ba
 def job(name:str, found:Sequence[Found])->Any: # A function of the configuration
@@ -83,19 +106,33 @@ def run(cfg:Any, found:Sequence[Found])->int:
     status = job(str(cfg.job_type), found)(cfg)
     return status if isinstance(status, int) else 0
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+def told(e:OSError, cfg:Any)->str:
+    "An error of the machine; on a full disk, what is safe."
+    where = f'{e.strerror}: {e.filename or f"below {cfg.paths.output_dir}"}'
+    if e.errno not in FULL: return where
+    return (f'{where}. What was written before is whole: make room, then the same command goes on from the last '
+            f'checkpoint in {cfg.checkpointing_dir}')
+
 def outcome(cfg:Any, found:Sequence[Found])->int: # Exit status
     "Errors that a user can mend become a sentence; others keep their traceback."
     try: return run(cfg, found)
     except DecodelabError as e: print(f'xlm: {e}', file=sys.stderr)
     except OSError as e:
         if e.errno is None: raise
-        print(f'xlm: {e.strerror}{f": {e.filename}" if e.filename else ""} ({type(e).__name__})', file=sys.stderr)
+        print(f'xlm: {told(e, cfg)}', file=sys.stderr)
     return 2
 
 # %% ../../../nbs/xlm/30_commands.ipynb #cf428dd5
 NOISE = ('isinstance.treespec, LeafSpec', '.srun. command is available', '.*does not have many workers',
          'Experiment logs directory',
-         'Starting from v1.9.0', 'The number of training batches', '.*unable to log to its prefix')
+         'Starting from v1.9.0', 'The number of training batches', '.*unable to log to its prefix',
+         'Checkpoint directory .* exists and is not empty',
+         "You're resuming from a checkpoint that ended before the epoch ended") # the next batch is the right one
+
+LOGGED = ('Tip:', 'TPU available', 'HPU', 'GPU available: False', 'was configured so', 'Restoring states',
+          'Restored all states', '`Trainer.fit` stopped: `max_steps') # in Lightning's own log
 
 def quiet()->None:
     "Nothing of what a user cannot change: advertisements, deprecations inside libraries, other machines."
@@ -103,11 +140,12 @@ def quiet()->None:
     for pattern in NOISE: warnings.filterwarnings('ignore', message=f'.*{pattern}')
     for name in ('lightning.pytorch.utilities.rank_zero', 'lightning.pytorch.trainer.connectors.accelerator_connector'):
         logging.getLogger(name).addFilter(lambda record: not any(w in record.getMessage()
-                                                                 for w in ('Tip:', 'TPU available', 'HPU')))
+                                                                 for w in LOGGED))
 
 # %% ../../../nbs/xlm/30_commands.ipynb #b470a67d
 def with_hydra(arguments:Sequence[str], found:Sequence[Found])->int:
     "Composes, checks, runs."
+    overrides = overrides_of(arguments, [*BUILT_IN, *commands_of(found, BUILT_IN)])
     needs('hydra', 'xlm')
     needs('lightning', 'xlm')
     import hydra
@@ -116,7 +154,6 @@ def with_hydra(arguments:Sequence[str], found:Sequence[Found])->int:
     stand_in_for_xlm(anyway=True) # a model's `xlm.…` is this package in this command
     make_importable(found)
     ready(found)
-    overrides = [a for a in arguments if not a.startswith('-')]
     plain = not any(a in ('-m', '--multirun') for a in arguments)
     if plain:
         job(job_of(overrides), found)
@@ -141,7 +178,7 @@ def command(arguments:Sequence[str])->int: # Exit status
     "`xlm` with its arguments."
     os.environ.update(read_environment(Path('.env')))
     found = discover()
-    if not arguments or arguments[0] in ('-h', '--help', 'help'):
+    if not arguments or arguments[0]=='help' or {'-h', '--help'} & set(arguments):
         print(usage(found))
         return 0
     if arguments[0]=='list':

@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/xlm/12_harness.ipynb #e1e69e66
 from __future__ import annotations
-import inspect, logging
+import inspect, io, logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypedDict
@@ -12,7 +12,8 @@ from fastcore.basics import patch
 import lightning as L, torch
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
-from ..core.errors import BadValue, DecodelabError, ModelError
+from ..core.errors import BadValue, DecodelabError, ModelError, RunError
+from ..core.files import write_atomic
 from .contracts import loss_call, own_method
 from .loaders import seed_of, set_seed
 from .resolvers import as_written, provide
@@ -37,11 +38,13 @@ def bad_tensors(found:Mapping[str, Any])->list[str]:
 def bad_loss(loss:torch.Tensor, found:Mapping[str, Any], batch:Any, where:str, folder:Path)->BadLoss:
     "The error; the batch lies in `folder`."
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder/'bad_batch.pt'
-    torch.save(dict(batch=batch, where=where), path)
+    whole = io.BytesIO()
+    torch.save(dict(batch=batch, where=where), whole)
+    try: kept = f'is kept in {write_atomic(folder/"bad_batch.pt", whole.getvalue())}'
+    except RunError as e: kept = f'could not be kept: {e}'
     shapes = ', '.join(f'{k} {list(v.shape)}' for k,v in batch.items() if isinstance(v, torch.Tensor))
     where_bad = '; not finite: ' + ', '.join(bad_tensors(found)) if bad_tensors(found) else ''
-    return BadLoss(f'the loss of {where} is {loss.item()}{where_bad}. The batch ({shapes}) is kept in {path}')
+    return BadLoss(f'the loss of {where} is {loss.item()}{where_bad}. The batch ({shapes}) {kept}')
 
 # %% ../../../nbs/xlm/12_harness.ipynb #4903b345
 class CustomModuleDict(torch.nn.ModuleDict):

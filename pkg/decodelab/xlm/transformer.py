@@ -194,39 +194,46 @@ class Transformer(nn.Module):
         self.head = nn.Linear(d_model, num_embeddings, bias=False)
         first_weights(self, num_layers, d_model)
 
-    def hidden(self, input_ids:Tensor, attention_mask:Tensor|None=None, positions:Tensor|None=None,
-               cache:Cache|None=None, t:Tensor|None=None, start:int=0)->Tensor: # [B, L-start, d]
-        "States of the tokens from `start` on; with a cache they stand behind what it holds, the mask is over all keys."
-        B, L = input_ids.shape
-        before = cache.length if cache is not None else 0
-        if positions is None: positions = torch.arange(before, before+L, device=input_ids.device).expand(B, L)
-        mask = visible(attention_mask, L, before+L, self.causal, input_ids.device)
-        x, turns = self.drop(self.embedded(input_ids, positions, before+L)), rotary(positions, self.rotary_dim)
-        condition = self.time(t) if self.time is not None and t is not None else None
-        last = len(self.layers)-1 # in which nothing is worked out that nobody asks for
-        for i,layer in enumerate(self.layers):
-            x = layer(x, turns, mask, cache, i, condition, start if i==last else 0)
-        return self.norm(x)
+# %% ../../../nbs/xlm/20_transformer.ipynb #e272a9c0
+@patch
+def hidden(self:Transformer, input_ids:Tensor, attention_mask:Tensor|None=None, positions:Tensor|None=None,
+           cache:Cache|None=None, t:Tensor|None=None, start:int=0)->Tensor: # [B, L-start, d]
+    "States of the tokens from `start` on; with a cache they stand behind what it holds, the mask is over all keys."
+    B, L = input_ids.shape
+    before = cache.length if cache is not None else 0
+    if positions is None: positions = torch.arange(before, before+L, device=input_ids.device).expand(B, L)
+    mask = visible(attention_mask, L, before+L, self.causal, input_ids.device)
+    x, turns = self.drop(self.embedded(input_ids, positions, before+L)), rotary(positions, self.rotary_dim)
+    condition = self.time(t) if self.time is not None and t is not None else None
+    last = len(self.layers)-1 # in which nothing is worked out that nobody asks for
+    for i,layer in enumerate(self.layers):
+        x = layer(x, turns, mask, cache, i, condition, start if i==last else 0)
+    return self.norm(x)
 
-    def embedded(self, input_ids:Tensor, positions:Tensor, keys:int)->Tensor: # [B, L, d]
-        "Tokens as vectors, with their positions where these are learned."
-        x = self.embed(input_ids)
-        if self.embed_positions is None: return x
-        room = self.embed_positions.num_embeddings
-        if keys > room and int(positions.max()) >= room: # rows beside each other share positions
-            raise BadValue('max_positions', room, f'at least {int(positions.max())+1}, the columns of this batch')
-        return x + self.embed_positions(positions)
+@patch
+def embedded(self:Transformer, input_ids:Tensor, positions:Tensor, keys:int)->Tensor: # [B, L, d]
+    "Tokens as vectors, with their positions where these are learned."
+    x = self.embed(input_ids)
+    if self.embed_positions is None: return x
+    room = self.embed_positions.num_embeddings
+    if keys > room and int(positions.max()) >= room: # rows beside each other share positions
+        raise BadValue('max_positions', room, f'at least {int(positions.max())+1}, the columns of this batch')
+    return x + self.embed_positions(positions)
 
-    def logits(self, hidden:Tensor)->Tensor: # [..., d] → [..., V]
-        return self.head(hidden)
+# %% ../../../nbs/xlm/20_transformer.ipynb #aa6f256e
+@patch
+def logits(self:Transformer, hidden:Tensor)->Tensor: # [..., d] → [..., V]
+    return self.head(hidden)
 
-    def forward(self, input_ids:Tensor, attention_mask:Tensor|None=None, positions:Tensor|None=None,
-                cache:Cache|None=None, t:Tensor|None=None)->Tensor: # [B, L, V]
-        return self.logits(self.hidden(input_ids, attention_mask, positions, cache, t))
+@patch
+def forward(self:Transformer, input_ids:Tensor, attention_mask:Tensor|None=None, positions:Tensor|None=None,
+            cache:Cache|None=None, t:Tensor|None=None)->Tensor: # [B, L, V]
+    return self.logits(self.hidden(input_ids, attention_mask, positions, cache, t))
 
-    def new_cache(self, tokens:int)->Cache:
-        "A cache with room for `tokens`."
-        return Cache(len(self.layers), tokens)
+@patch
+def new_cache(self:Transformer, tokens:int)->Cache:
+    "A cache with room for `tokens`."
+    return Cache(len(self.layers), tokens)
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #d67597b9
 @patch

@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/xlm/15_weights.ipynb #64b76320
 from __future__ import annotations
-import hashlib, importlib.util, json, logging, pickle
+import hashlib, importlib.util, io, json, logging, pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,10 @@ def save_model_weights(self:Harness, path:Path|str, overwrite:bool=False)->None:
     if path.suffix=='.safetensors':
         from safetensors.torch import save
         write_atomic(path, save(self.extract_model_weights()))
-    else: torch.save(self.extract_model_weights(), path)
+        return
+    whole = io.BytesIO()
+    torch.save(self.extract_model_weights(), whole)
+    write_atomic(path, whole.getvalue())
 
 # %% ../../../nbs/xlm/15_weights.ipynb #77f4e561
 @patch
