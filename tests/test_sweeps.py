@@ -217,3 +217,83 @@ def test_started_at_the_same_moment(tmp_path):
     said = [p.communicate(timeout=200) for p in ps]
     found = runs(outputs)
     assert {s: [(r['status'], r['attempts']) for r in found[s]] for s in found}=={s: [('done', 1)] for s in range(3)}, said
+
+def test_a_full_disk(tmp_path):
+    "Where there is no room nothing more is begun, and the sweep says so; with room it goes on."
+    small = tmp_path/'small'
+    small.mkdir()
+    mount = ['mount', '-t', 'tmpfs', '-o', 'size=100m', 'tmpfs', str(small)]
+    if subprocess.run(mount, capture_output=True).returncode: pytest.skip('no test may mount a file system here')
+    fill = f"(run.folder.parent.parent/'fill').write_bytes(bytes(60_000_000)) if p.seed==0 else None\n" + WORK
+    try:
+        said = ran(small, 'sweep', sweep_of(tmp_path, fill, seeds=3), code=2)
+        assert '1/3 done' in said and 'less than 64 MB free; make room. To go on: decodelab resume s-' in said
+        assert [r[0]['status'] for r in runs(small).values()].count('queued')==2
+        (small/'fill').unlink()
+        assert '3 points, 3 done' in ran(small, 'resume', 's-')
+    finally: subprocess.run(['umount', str(small)])
+
+# --- listing ---
+def many(outputs, n, **changes):
+    "Folders of finished runs, without running anything."
+    from decodelab.core import Run
+    from decodelab.core.runs import Provenance
+    made = Provenance(dict(versions={}, git={}, machine={}), 'a==1\n')
+    for i in range(n):
+        run = Run.create('demo', dict(i=i), outputs=outputs, made=made, given=dict(i=i), status='done')
+        (run.folder/'metrics.json').write_text('{"accuracy": 0.5}')
+        (run.folder/'report.ipynb').touch()
+    return outputs
+
+def test_a_thousand_runs_are_listed_in_a_second_without_yaml(tmp_path):
+    outputs = many(tmp_path/'runs', 1000)
+    for f in outputs.glob('demo/*/params.yaml'): f.write_text('{') # nobody reads them
+    took = []
+    for _ in range(2): # without the index, and with it
+        began = time.process_time(), time.perf_counter()
+        assert table_of(catalogue(outputs)[:1000]).count('accuracy 0.5')==1000
+        took.append(time.process_time()-began[0])
+    assert max(took) < 1 and (outputs/'.index.json').exists(), took
+    began = os.times()
+    out = ran(outputs, 'ls', '-n', 1000)
+    spent = os.times()
+    assert out.count(' done ')==1000
+    assert spent.children_user+spent.children_system-began.children_user-began.children_system < 1.5
+
+def test_broken_runs_are_listed_and_hide_nothing(tmp_path):
+    outputs = many(tmp_path/'runs', 5)
+    folders = sorted((outputs/'demo').iterdir())
+    (folders[0]/'run.json').write_text('{"status": "do')
+    (folders[1]/'run.json').write_text('[]')
+    (folders[2]/'run.json').unlink()
+    (folders[3]/'metrics.json').write_text('{')
+    out = ran(outputs, 'ls')
+    assert out.count(' broken ')==4 and out.count(' done ')==1
+    for why in ('its run.json is broken', 'it has no run.json', 'its metrics.json is broken'): assert why in out
+    assert 'Traceback' not in ran(outputs, 'show', folders[0].name, code=2)
+    (outputs/'.index.json').write_text('garbage')
+    assert ran(outputs, 'ls')==out
+
+def test_renamed_and_half_copied_folders(tmp_path):
+    "A renamed run is found by its key; a half copied one is broken, and its point gets a new folder."
+    outputs, file = tmp_path/'runs', sweep_of(tmp_path, seeds=3)
+    ran(outputs, 'sweep', file)
+    folders = [runs(outputs)[seed][0]['folder'] for seed in range(3)]
+    folders[0].rename(folders[0].with_name('my-favourite'))
+    (folders[1]/'samples.jsonl').write_bytes((folders[1]/'samples.jsonl').read_bytes()[:20])
+    (folders[2]/'metrics.json').unlink()
+    said = ran(outputs, 'show', 's-')
+    assert '1 done, 2 broken' in said and 'samples.jsonl has 20 of' in said and 'metrics.json missing' in said
+    assert '3 points, 3 done' in ran(outputs, 'resume', 's-')
+    assert sorted(len(found) for found in runs(outputs).values())==[1, 2, 2]
+    shutil.rmtree(folders[0].with_name('my-favourite'))
+    assert '1 missing' in ran(outputs, 'show', 's-') and '3 points, 3 done' in ran(outputs, 'sweep', file)
+
+def test_a_report_over_a_sweep(tmp_path):
+    outputs, file = tmp_path/'runs', sweep_of(tmp_path, grid=dict(lambda_cost=[.1, .2]), seeds=2)
+    out = ran(outputs, 'sweep', file, '--report')
+    assert '/sweep_report/' in out
+    made = json.loads(next(outputs.glob('sweep_report/*/metrics.json')).read_text())
+    assert (made['metric'], made['parameter'])==('accuracy', 'lambda_cost')
+    assert [(point['x'], point['n'], round(point['value'], 6)) for point in made['points']]==[(.1, 2, .05), (.2, 2, .1)]
+    assert all(point['low'] < point['value'] < point['high'] for point in made['points'])
