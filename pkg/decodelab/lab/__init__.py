@@ -18,7 +18,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "cli": ["Group", "main", "values", "ended", "run", "show", "publish", "params", "schema_arguments", "view",
         "verify", "adopt", "checked", "convert", "fitted", "said", "fit_gain", "Typed", "option_of", "asked",
         "generate_data", "merge_data", "export_data", "new", "doctor", "completion", "docs", "bench_draw",
-        "bench_optimal", "bench_score", "bench_schema", "bench_belief", "bench_decision", "bench_quick"],
+        "bench_optimal", "bench_score", "bench_schema", "bench_belief", "bench_decision", "bench_xlm", "bench_quick"],
     "compare": ["MANY", "VALUES", "Outcomes", "ABSENT", "counted_means", "bounds_of_many", "flips_of_many",
         "paired_many", "stage_name", "Side", "side", "asked", "hash_of", "why_different", "in_common", "numbers_of",
         "outcomes_of_both", "Mean", "mean_of", "Measured", "holm", "measured", "differing", "made_with",
@@ -92,4 +92,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "watch": ["SHORT", "SHOWN", "MARK", "stages", "unable", "given", "replayed", "stop_row", "chip", "at_target",
         "shown", "drawn_gain", "drawn_belief", "known_ends", "thought", "alive", "payload", "facts", "to_html",
         "write"],
+    "xlm_bench": ["SHAPES", "shaped", "Stepping", "duel", "duel_line", "endless", "bench_cache", "bench_masked",
+        "masked_line", "help_seconds", "own_lines", "report_xlm"],
+    "xlm_steps": ["Side", "RATES", "PARTS", "Work", "rows", "own_parts", "under_seeds", "noise_there", "collator_there",
+        "peer_parts", "one_step", "package_of", "serve"],
 })

@@ -14,7 +14,7 @@ from ..evaluation.lmeval.names import HELD
 __all__ = ['Group', 'main', 'values', 'ended', 'run', 'show', 'watch', 'publish', 'params', 'schema_arguments', 'compare', 'view',
            'verify', 'adopt', 'checked', 'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked',
            'generate_data', 'merge_data', 'export_data', 'new', 'doctor', 'completion', 'docs', 'bench', 'bench_draw',
-           'bench_optimal', 'bench_score', 'bench_schema', 'bench_belief', 'bench_decision', 'bench_quick']
+           'bench_optimal', 'bench_score', 'bench_schema', 'bench_belief', 'bench_decision', 'bench_xlm', 'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
@@ -458,6 +458,31 @@ def bench_decision(backend, lengths, rounds, answer):
     from decodelab.backends import load
     from decodelab.lab.decision_bench import report_decisions
     for line in report_decisions(load(name), lengths, rounds, answer): click.echo(line)
+
+# %% ../../../nbs/lab/09_cli.ipynb #005843a1
+def _python(context, parameter, value):
+    import shutil
+    if value is None or shutil.which(value): return value
+    raise BadValue('--peer', value, 'a Python that has xlm-core, e.g. peer/bin/python')
+
+@bench.command('xlm')
+@click.option('--peer', default=None, metavar='PYTHON', callback=_python,
+              help='A Python that has xlm-core 0.3.1 and xlm-models: training steps are measured against it.')
+@click.option('--model', 'models', multiple=True, help='Core models; all by default.')
+@click.option('--shape', default='star', show_default=True, type=click.Choice(['star', 'text']),
+              help='Prompts and answers of star_easy, or whole texts.')
+@click.option('--width', default=128, show_default=True, type=click.IntRange(2))
+@click.option('--layers', default=4, show_default=True, type=click.IntRange(1))
+@click.option('--heads', default=4, show_default=True, type=click.IntRange(1))
+@click.option('--batch', default=None, type=click.IntRange(1), help='Rows; 64 of star, 16 of text.')
+@click.option('--dropout', default=0., show_default=True, type=click.FloatRange(0, 1, max_open=True))
+@click.option('--rounds', default=5, show_default=True, type=click.IntRange(1), help='Measured rounds.')
+@click.option('--steps', default=5, show_default=True, type=click.IntRange(1), help='Of each side in a round.')
+def bench_xlm(peer, models, shape, rounds, steps, **sizes):
+    "External models: what caches are worth, and steps of training against xlm-core in its own Python."
+    needs('lightning', 'xlm')
+    from decodelab.lab.xlm_bench import report_xlm
+    for line in report_xlm(peer, models, shape, rounds, steps, **sizes): click.echo(line)
 
 # %% ../../../nbs/lab/09_cli.ipynb #cdc8eec5
 @bench.command('quick')

@@ -163,7 +163,7 @@ def _with_pages(run:Run, nb:dict, target:Path, known:dict[str, str])->dict[str, 
     "The report with its provenance; pages beside it are copied under names of their own."
     nb = without_places(nb, known)
     renamed = {}
-    for own in (f for name in ('watch', 'tokens') if (f := run.folder/f'{name}.html').exists()):
+    for own in (f for name in ('watch', 'tokens', 'decoding') if (f := run.folder/f'{name}.html').exists()):
         page = target.with_suffix(f'.{own.name}')
         page.write_text(scrubbed(own.read_text(encoding='utf-8'), known), encoding='utf-8')
         renamed[f'({own.name})'] = f'({page.name})'
