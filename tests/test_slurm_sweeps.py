@@ -2,7 +2,7 @@
 import json, os, re, signal, subprocess, time
 import pytest
 from cluster import MISSING, cluster
-from sweep_parts import BIN, ROOT, environment, ran, runs, sweep_of
+from sweep_parts import ran, runs, sweep_of
 from test_slurm import no_slurm
 
 SLOW = '''import time

@@ -1,11 +1,11 @@
 "Sweeps on one machine: points, equal bytes of forked and fresh kernels, kills, two at once, full disks, odd notebooks."
-import json, os, re, shutil, signal, subprocess, sys, time
-import pytest, yaml
-from decodelab.core import BadValue, RunError, read
+import json, os, re, shutil, signal, subprocess, time
+import pytest
+from decodelab.core import BadValue, read
 from decodelab.core.parameters import BadParameters
 from decodelab.lab.points import SweepSpec, expand, read_sweep
 from decodelab.lab.catalogue import catalogue, table_of
-from sweep_parts import BIN, ROOT, WORK, environment, notebook, ran, runs, started, sweep_of
+from sweep_parts import WORK, ran, runs, started, sweep_of
 
 def until(ready, seconds=100):
     end = time.monotonic()+seconds
@@ -119,7 +119,8 @@ if p.seed==2:
 def test_a_notebook_that_raises_and_one_that_never_ends(tmp_path):
     outputs, file = tmp_path/'runs', sweep_of(tmp_path, ODD, seeds=4, time_limit=20)
     said = ran(outputs, 'sweep', file, code=1)
-    assert '2 done' in said and 'failed: seed=1  ValueError: odd\n' in said and 'time-out: seed=2  TimeOut: not done after 20 s' in said
+    for words in ('2 done', 'failed: seed=1  ValueError: odd\n', 'time-out: seed=2  TimeOut: not done after 20 s'):
+        assert words in said
     found = {seed: r[0] for seed,r in runs(outputs).items()}
     assert [found[i]['status'] for i in range(4)]==['done', 'failed', 'time-out', 'done']
     assert 'second line' in (found[1]['folder']/'log.txt').read_text() and (found[1]['folder']/'report.html').exists()
@@ -146,7 +147,9 @@ def whole(outputs, seeds, attempts):
     found = runs(outputs)
     assert {s: [r['status'] for r in found[s]] for s in found}=={s: ['done'] for s in range(seeds)}
     assert [found[s][0]['attempts'] for s in range(seeds)]==attempts
-    for r in found.values(): assert [json.loads(x)['id'] for x in (r[0]['folder']/'samples.jsonl').read_text().splitlines()]==[0, 1, 2, 3]
+    for r in found.values():
+        lines = (r[0]['folder']/'samples.jsonl').read_text().splitlines()
+        assert [json.loads(x)['id'] for x in lines]==[0, 1, 2, 3]
 
 def kernels(folder):
     "Processes that name a folder in their environment."
