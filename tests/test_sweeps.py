@@ -25,7 +25,8 @@ def test_points():
                                                               dict(b=2, seed=3)]
     assert points(presets='fast', seeds=2)==[dict(preset='fast', seed=0), dict(preset='fast', seed=1)]
     assert [p['preset'] for p in points(presets=['fast', 'balanced'])]==['fast', 'balanced']
-    assert points(grid=dict(step=[None, 'line'], rules=[['eig'], ['full', 'eig']]))[1]==dict(step=None, rules=['full', 'eig'])
+    assert points(grid=dict(step=[None, 'line'], rules=[['eig'], ['full', 'eig']]))[1]==dict(step=None,
+        rules=['full', 'eig'])
 
 def test_what_is_typed_wins():
     assert points(dict(a=9), grid=dict(a=[1, 2], b=[3, 4]))==[dict(a=9, b=3), dict(a=9, b=4)]
@@ -35,9 +36,12 @@ def test_what_is_typed_wins():
 
 @pytest.mark.parametrize('spec,words', [
     (dict(grid=dict(a=[])), 'at least one value'), (dict(grid=dict(a=[1, 1])), 'each value once'),
-    (dict(zip=dict(a=[1], b=[1, 2])), 'as many values'), (dict(grid=dict(a=[1]), params=dict(a=2)), 'not in params too'),
-    (dict(grid=dict(seed=[1]), seeds=2), 'too'), (dict(seeds=0), '1 or more'), (dict(list=[dict(a=1)], grid=dict(a=[2])), 'too'),
-    (dict(grd=dict(a=[1])), "Did you mean 'grid'"), (dict(grid=dict(a=1)), 'grid.a'), (dict(time_limit=-1), 'more than 0'),
+    (dict(zip=dict(a=[1], b=[1, 2])), 'as many values'), (dict(grid=dict(a=[1]), params=dict(a=2)),
+        'not in params too'),
+    (dict(grid=dict(seed=[1]), seeds=2), 'too'), (dict(seeds=0), '1 or more'), (dict(list=[dict(a=1)],
+        grid=dict(a=[2])), 'too'),
+    (dict(grd=dict(a=[1])), "Did you mean 'grid'"), (dict(grid=dict(a=1)), 'grid.a'), (dict(time_limit=-1),
+        'more than 0'),
     (dict(seeds='many'), 'seeds'), (dict(seeds=True), 'seeds: got True')])
 def test_wrong_files(spec, words, tmp_path):
     (tmp_path/'s.yaml').write_text(json.dumps(dict(notebook='eig_eval') | spec))
@@ -46,7 +50,8 @@ def test_wrong_files(spec, words, tmp_path):
 def test_wrong_points_are_told_before_anything_is_made(tmp_path):
     file = sweep_of(tmp_path, grid=dict(lambda_cost=[.1, 20]))
     said = ran(tmp_path/'runs', 'sweep', file, code=2)
-    assert 'point lambda_cost=20: lambda_cost: got 20' in said and 'at most 10' in said and not (tmp_path/'runs').exists()
+    assert 'point lambda_cost=20: lambda_cost: got 20' in said and 'at most 10' in said
+    assert not (tmp_path/'runs').exists()
     assert "Did you mean 'lambda'" in ran(tmp_path/'runs', 'sweep', 'lamda', code=2)
     assert 'no such file' in ran(tmp_path/'runs', 'sweep', tmp_path/'none.yaml', code=2)
 
@@ -81,8 +86,8 @@ def test_forked_and_fresh_kernels_write_the_same_bytes(both):
         assert a['key']==b['key'] and a['status']=='done'
         for name in ('metrics.json', 'samples.jsonl', 'params.yaml'):
             assert (a['folder']/name).read_bytes()==(b['folder']/name).read_bytes(), name
-        shown = [[o.get('data', {}).get('image/png') for c in json.loads((r['folder']/'report.ipynb').read_text())['cells']
-                  for o in c['outputs']] for r in (a, b)]
+        made = [json.loads((r['folder']/'report.ipynb').read_text()) for r in (a, b)]
+        shown = [[o.get('data', {}).get('image/png') for c in nb['cells'] for o in c['outputs']] for nb in made]
         assert shown[0]==shown[1] and any(shown[0]) # figures are shown alike
         assert (a['folder']/'log.txt').read_text().count('\n')==(b['folder']/'log.txt').read_text().count('\n')
     chance = {r[0]['folder']/'chance' for r in (*forked.values(), *fresh.values())}
@@ -192,7 +197,8 @@ def test_one_run_is_killed(tmp_path):
 
 def test_a_kernel_is_killed(tmp_path):
     "kill -9 of a kernel: its run failed, the next has a kernel of its own."
-    outputs, file = tmp_path/'runs', sweep_of(tmp_path, "if p.seed==0: import os; os.kill(os.getpid(), 9)\n"+WORK, seeds=2)
+    outputs, file = tmp_path/'runs', sweep_of(tmp_path, "if p.seed==0: import os; os.kill(os.getpid(), 9)\n"+WORK,
+        seeds=2)
     said = ran(outputs, 'sweep', file, code=1)
     assert '1 done, 1 failed' in said and 'its kernel died' in said
     assert [runs(outputs)[i][0]['status'] for i in (0, 1)]==['failed', 'done']
@@ -219,7 +225,8 @@ def test_started_at_the_same_moment(tmp_path):
     ps = [started(outputs, 'sweep', f) for f in (file, other)]
     said = [p.communicate(timeout=200) for p in ps]
     found = runs(outputs)
-    assert {s: [(r['status'], r['attempts']) for r in found[s]] for s in found}=={s: [('done', 1)] for s in range(3)}, said
+    ended = {s: [(r['status'], r['attempts']) for r in found[s]] for s in found}
+    assert ended=={s: [('done', 1)] for s in range(3)}, said
 
 def test_a_full_disk(tmp_path):
     "Where there is no room nothing more is begun, and the sweep says so; with room it goes on."
