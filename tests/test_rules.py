@@ -14,11 +14,12 @@ from decodelab.eig.languages import language_named
 from decodelab.eig.stopping.forcing import outcomes, scale
 from decodelab.eig.stopping.live import Scaler
 from decodelab.eig.stopping.published import degeneration, inner_confidence, moving_variance, runs, trial_confidence
-from decodelab.eig.stopping.reasoning import reason, record
+from decodelab.eig.stopping.reasoning import Thought, asking_of, reason, record, write_answers
 from decodelab.eig.stopping.recording import recorder, trace
 from decodelab.eig.stopping.replay import replay_rule
 from decodelab.eig.stopping.rules import Probe, State, TIERS, as_verdict, rules
 from decodelab.schema.constraints import fault
+from decodelab.schema.languages import compile
 
 NAMES = [
     'full',
@@ -307,13 +308,24 @@ def test_search_goes_on_where_a_belief_may_be_sure(student):
 
 @pytest.mark.parametrize('answer', ['choice:A,B', 'number', 'regex:[3-4]{2}', 'text'])
 def test_the_final_answer_is_of_the_answer_language(student, answer):
-    "And it is what the belief takes for the greedy one."
+    "And it is what the belief would say."
     frame = frame_for(student, language=language_named(answer))
     qs = [q.text for q in load_questions('reference', 4, 2)]
     thoughts, driver = scale(student, qs, 'entropy_thresholding', frame=frame, seed=1, max_tokens=40)
     beliefs = [t.boundaries[-1].decision.posterior for t in thoughts if t.boundaries[-1].decision]
-    assert beliefs and [b.greedy for b in beliefs]==[t.said for t in thoughts if t.boundaries[-1].decision]
+    assert beliefs and [b.said for b in beliefs]==[t.said for t in thoughts if t.boundaries[-1].decision]
     assert frame.language is None or all(not fault(frame.language, t.answer) for t in thoughts)
+
+def test_a_mask_does_not_lead_the_answer_astray():
+    "`14` and a full stop, which no number ends with: greedily it would go on to `14.5`."
+    table = {'=': {'1': 1.}, '=1': {'4': 1.}, '=14': {'.': .6, '$': .4}, '=14.': {'5': .1, '$': .9}, '=14.5': {'$': 1.}}
+    toy = Toy.from_table('145.=$', table)
+    said = {}
+    for language in (compile('number'), None):
+        thought = Thought((), 0)
+        write_answers(toy, [thought], asking_of(toy, Frame(cue='=', end='', language=language)))
+        said[language is None] = thought.answer, thought.cost.answer
+    assert said=={False: ('14', 6), True: ('14.', 5)} # with the cue: 1, 4, `.`, 5 and the end were looked at
 
 def test_rules_that_ask_for_more():
     end = dict(tokens=(0,3,6,9), steps=('','3+4=7\n','7*2=5\n','so 5\n'), surprises=(.1,.9,.4), closed=True)

@@ -3,7 +3,7 @@
 Every check has another source than the code: enumeration of all masks, orders, drops and states of texts of at most six
 tokens, a network replaced by the exact answer, the entropy of the data, a chi-square against known probabilities.
 """
-import copy, math
+import copy, functools, math
 from itertools import combinations, permutations, product
 import numpy as np, pytest, torch
 from scipy.stats import chisquare
@@ -70,10 +70,10 @@ class Exact:
         out = torch.zeros(*ids.shape, TOK.full_vocab_size, dtype=torch.float64)
         out[:,self.marks:] = logp
         return out
-    def hidden(self, ids, mask=None, positions=None, cache=None):
+    def hidden(self, ids, mask=None, positions=None, cache=None, start=0):
         if mask is not None and mask.dim()==3 and ids.shape[1]==2*(self.marks+self.table.texts.shape[1]):
             return self.blocks(ids, mask)
-        return self.padded(self.table(ids[:,self.marks:]), ids)
+        return self.padded(self.table(ids[:,self.marks:]), ids)[:,start:]
     def blocks(self, ids, seen):
         "Each noisy token given the noisy and clean ones that it may see: by the mask that it is given."
         N, L, m = ids.shape[1]//2, self.table.texts.shape[1], self.marks
@@ -171,7 +171,7 @@ def test_blocks_of_one_of_a_network_are_its_own_conditionals():
 def test_weight_is_exactly_one_over_t_and_uniform_guesses_cost_log_v():
     "A loss divided by the hidden tokens would give about twice as much."
     class Flat(Exact):
-        def hidden(self, ids, *a, **k): return torch.zeros(*ids.shape, TOK.full_vocab_size)
+        def hidden(self, ids, *a, start=0, **k): return torch.zeros(*ids[:,start:].shape, TOK.full_vocab_size)
     torch.manual_seed(0)
     for estimator in ('time', 'count'):
         out = MDLMLoss(Flat(known()), TOK, estimator=estimator)(rows_of([[7, 8, 9, 7]]*20_000))
@@ -530,16 +530,52 @@ def test_flexmdm_bound_of_a_network_by_quadrature_and_by_chance():
         out = FlexMDMLoss(net, TOK)(rows_of([text]*20_000))
     assert within(out['nats'], bound) and torch.allclose(out['unmasking']+out['insertion'], out['nats'])
 
-@pytest.mark.parametrize('order', [None, 'random'])
-def test_flexmdm_samples_the_distribution(order):
+class FlexSoon(ExactFlex):
+    "The same at a time that is nearly the one asked for."
+    def at(self, t): return super().at(round(t, 2))
+
+def flexed(model, n, **settings):
+    return FlexMDMPredictor(TOK, model, temperature=1., seed=1, **settings).predict(prompts(n))['text']
+
+@pytest.mark.parametrize('order,leap,steps', [(None, True, 80), ('random', True, 80), (None, False, 16),
+                                              ('random', False, 16), (None, False, 80)])
+def test_flexmdm_samples_the_distribution(order, leap, steps):
     texts = [(7,), (7, 8), (9, 8)]
     law = np.array([.5, .3, .2])
-    out = FlexMDMPredictor(TOK, ExactFlex(texts, law), max_steps=80, confidence=order, temperature=1., max_length=4,
-                           seed=0).predict(prompts(800))
+    text = flexed(FlexSoon(texts, law), 800, max_steps=steps, confidence=order, leap=leap, max_length=4)
     place, found = {' '.join(map(str, t)): i for i,t in enumerate(texts)}, np.zeros(4)
-    for t in out['text']: found[place.get(t, 3)] += 1
-    assert found[3] < .04*found.sum() # steps are short, not infinitely so
+    for t in text: found[place.get(t, 3)] += 1
+    assert found[3] < (.04 if leap else .005)*found.sum() # leaps are short, not infinitely so
     assert pvalue(found[:3], law) > 1e-3
+
+class Aligned:
+    "A network that knows one text: which of its tokens what is there can be, each way equally likely at any time."
+    def __init__(self, text): self.text, self.known = text, functools.lru_cache(self.counted)
+    def counted(self, ids):
+        gaps, clean, ways = np.zeros(len(ids)+1), np.zeros((len(ids), TOK.full_vocab_size)), 0
+        for at in combinations(range(len(self.text)), len(ids)):
+            if any(i not in (TOK.mask_token_id, self.text[a]) for a,i in zip(at, ids)): continue
+            ways, gaps = ways+1, gaps+np.diff([-1, *at, len(self.text)])-1
+            for i,a in enumerate(at): clean[i,self.text[a]] += 1
+        return gaps/max(ways, 1), clean+1e-9
+    def __call__(self, ids, t, mask, positions, start):
+        T = ids.shape[1]-start
+        logits, gaps = torch.zeros(len(ids), T, TOK.full_vocab_size), torch.zeros(len(ids), T+1)
+        for i,(row,n) in enumerate(zip(ids[:,start:].tolist(), mask[:,start:].sum(1).tolist())):
+            found, clean = self.known(tuple(row[:n]))
+            gaps[i,:n+1], logits[i,:n] = torch.from_numpy(found), torch.from_numpy(clean).log()
+        return logits, gaps
+
+@pytest.mark.parametrize('schedules', [{}, dict(insertion='early', unmasking='cosine'), dict(insertion='sine')])
+@pytest.mark.parametrize('order', [None, 'top_prob'])
+@pytest.mark.parametrize('temperature', [0., 1.])
+def test_flexmdm_writes_a_text_of_eight_that_is_known_without_a_miss(schedules, order, temperature):
+    text = (7, 8, 8, 9, 9, 5, 5, 6)
+    plan = dict(max_length=12, seed=0, confidence=order, temperature=temperature, **schedules)
+    write = lambda **more: FlexMDMPredictor(TOK, Aligned(text), **plan, **more).predict(prompts(100))['text']
+    right = lambda texts: texts.count(' '.join(map(str, text)))
+    assert right(write(max_steps=8))==100
+    assert right(write(max_steps=32, leap=True)) < 100 # two events of a leap do not know of each other
 
 # ------------------------------------------------------------ what every loss and predictor keeps to
 

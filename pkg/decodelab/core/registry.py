@@ -6,6 +6,7 @@
 from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 from .errors import BadValue
 from .tables import markdown_table
@@ -42,6 +43,15 @@ class Registry:
             self._entries[name] = Entry(name, item, (item.__doc__ or '').strip().split('\n')[0], parameters)
             return item
         return add
+
+    def promise(self, name:str, address:str, # `module:name` of a function
+                doc:str)->None:
+        "A name whose function lies on a floor above this one: its module is imported when it is called."
+        def later(*args:Any, **kwargs:Any)->Any:
+            module, _, function = address.partition(":")
+            return getattr(import_module(module), function)(*args, **kwargs)
+        later.__doc__, later.__qualname__ = doc, address
+        self.register(name)(later)
 
     def __getitem__(self, name:str)->Entry:
         if name not in self._entries: raise BadValue(self.kind, name, sorted(self._entries))

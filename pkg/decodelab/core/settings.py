@@ -25,7 +25,14 @@ class Settings:
     device: str = 'auto' # `auto`, `cpu`, `cuda`, `cuda:1`, `mps`
     memory_gb: float = 4. # Memory for key/value states and logits of one backend, GiB
     threads: int = 0 # Processor threads of a runtime; 0 leaves the choice to it
-    slurm_partition: str = '' # Partition of submitted jobs; empty for the cluster's default
+    slurm_partition: str = '' # Partition of submitted jobs; empty for the cluster's default, like all that follow
+    slurm_gpus: str = '' # GPUs of a job, e.g. 1 or a100:2
+    slurm_time: str = '' # Longest time of a job, e.g. 2:00:00
+    slurm_cpus: int = 0 # Processors of a job
+    slurm_memory: str = '' # Memory of a job, e.g. 16G
+    slurm_account: str = '' # Account that is charged
+    slurm_qos: str = '' # Quality of service
+    slurm_options: str = '' # Other options of sbatch, as one would type them
 
 # %% ../../../nbs/core/03_settings.ipynb #5ef32819
 def find_root(start:Path|None=None)->Path:

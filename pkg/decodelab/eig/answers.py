@@ -264,7 +264,7 @@ class Candidate:
     ids: Ids # Tokens, its terminator included, so that `1` and `12` are disjoint events
     text: str
     logprob: float # Nats, after the cue at the boundary where it was found
-    greedy: bool = False # What greedy decoding would write
+    said: bool = False # What is answered: the most probable of a search, else what greedy decoding writes
 
 @dataclass(frozen=True)
 class Rest:
@@ -285,6 +285,7 @@ class Support(Sequence):
     candidates: tuple[Candidate,...] = () # Distinct strings of tokens, the likeliest first
     how: How = 'exact'
     rest: Rest = Rest()
+    price: int = 0 # Tokens that finding what is answered takes, its end included
     draws: int = 0 # Of `samples`
     times: tuple[int,...] = () # How often each candidate was among them
     def __len__(self)->int: return len(self.candidates)

@@ -17,13 +17,13 @@ from .frames import Frame, check_frame, check_states, end_ids
 from .languages import few_texts
 from .parameters import EIGParameters, as_parameters
 from .samples import drawn
-from .search import ROWS, SETTLED, Tree, grow, walk
+from .search import PREFIXES, ROWS, SETTLED, Tree, grow, walk
 from ..maths.information import Partly, entropy, horvitz_thompson, lumped, margins, partly_known, softmax
 from ..schema.constraints import constrain
 
 # %% auto #0
-__all__ = ['OTHER', 'PREFIXES', 'WALKS', 'LEAST', 'MOST', 'FEW', 'ALL', 'TOGETHER', 'WIDEST', 'NOTABLE', 'Posterior', 'belief',
-           'only_way', 'of_search', 'of_samples', 'AnswerPosteriorEstimator']
+__all__ = ['OTHER', 'WALKS', 'LEAST', 'MOST', 'FEW', 'ALL', 'TOGETHER', 'WIDEST', 'NOTABLE', 'Posterior', 'belief', 'only_way',
+           'of_search', 'of_samples', 'AnswerPosteriorEstimator']
 
 # %% ../../../nbs/eig/06_posterior.ipynb #7670e280
 OTHER = '(other)'
@@ -33,7 +33,7 @@ class Posterior:
     "A belief about the answer."
     answers: tuple[str,...] # Classes, `other` last
     p: np.ndarray # [n+1], of the answer language, sums to 1
-    greedy: str = '' # What greedy decoding answers, as text; empty when it does not end
+    said: str = '' # What is answered, as text: the most probable of a search, else greedily; empty where nothing ends
     coverage: float = 1. # P(L): the mass that the answer language has under the model
     estimate: float|None = None # Of the entropy, nats; by default that of `p`
     bounds: tuple[float,float]|None = None # Between which the entropy lies, nats
@@ -119,7 +119,7 @@ def of_samples(support:Support, groups:dict[str,list[int]])->tuple[np.ndarray,Pa
     return p, Partly(whole, h, low, high, float(np.std(surprise)/max(ended-1, 1)**.5) if ended else 0.)
 
 # %% ../../../nbs/eig/06_posterior.ipynb #9bb980c4
-PREFIXES, WALKS = 4, 2 # For each candidate
+WALKS = 2 # For each candidate
 LEAST, MOST = 16, 64 # Walks
 FEW, ALL = 64, 4096 # Texts of a language that is searched to its end; prefixes that this may take
 
@@ -157,7 +157,8 @@ def _search(self:AnswerPosteriorEstimator, prefixes:Sequence[Ids], width:int, se
            )->tuple[list[Support], np.ndarray]:
     "Supports from trees, some at a time."
     ends, longest = np.array(sorted(self.ends)), self.frame.answer_tokens
-    budget, supports, costs = ALL if self.few else PREFIXES*width, [], []
+    most, supports, costs = PREFIXES*self.parameters.beam_size, [], []
+    budget = ALL if self.few else PREFIXES*width
     first = Tree(prefixes[0], self.constraint, ends, longest)
     size = max(1, TOGETHER//(min(budget, PREFIXES*width)*first.breadth(self.backend.vocab_size)))
     for i in range(0, len(prefixes), size):
@@ -166,7 +167,7 @@ def _search(self:AnswerPosteriorEstimator, prefixes:Sequence[Ids], width:int, se
         rests, walked = walk(self.backend, trees, min(MOST, max(LEAST, WALKS*width)), self.seed)
         for tree,rest in zip(trees, rests):
             how = 'search' if rest.walks else 'exact'
-            supports.append(Support(tuple(tree.candidates(self.backend.decode)), how, rest))
+            supports.append(Support(tuple(tree.candidates(self.backend.decode)), how, rest, tree.price(most)))
         costs += [len(tree.spots)-1+int(n) for tree,n in zip(trees, walked)]
     return supports, np.array(costs, int)
 
@@ -176,17 +177,17 @@ def posterior(self:AnswerPosteriorEstimator, candidates:Sequence[Candidate], # A
               logprobs:np.ndarray|None=None)->Posterior:
     "The belief on a support; plain ones, and `logprobs` at another state, leave the rest of all texts as one outcome."
     groups = classes(candidates, self.normaliser)
-    greedy = next((c.text for c in candidates if c.greedy), '') if logprobs is None else ''
+    said = next((c.text for c in candidates if c.said), '') if logprobs is None else ''
     answers = (*groups, OTHER)
     if logprobs is None and isinstance(candidates, Support) and not self.parameters.length_normalise:
         sampled = candidates.how=='samples'
         p, found = of_samples(candidates, groups) if sampled else of_search(candidates, groups, self.normaliser)
-        if candidates.how=='exact': return Posterior(answers, p, greedy, min(found.mass, 1.))
+        if candidates.how=='exact': return Posterior(answers, p, said, min(found.mass, 1.))
         bounds = found.low, found.high
-        return Posterior(answers, p, greedy, min(found.mass, 1.), found.entropy, bounds, found.error, candidates.how)
+        return Posterior(answers, p, said, min(found.mass, 1.), found.entropy, bounds, found.error, candidates.how)
     scores = np.array([c.logprob for c in candidates]) if logprobs is None else logprobs
     lengths = np.array([len(c.ids) for c in candidates]) if self.parameters.length_normalise else None
-    return Posterior(answers, belief(scores, groups, lengths), greedy)
+    return Posterior(answers, belief(scores, groups, lengths), said)
 
 # %% ../../../nbs/eig/06_posterior.ipynb #32fa2f09
 WIDEST = 64 # Times the candidates that are asked for

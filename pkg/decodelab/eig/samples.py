@@ -33,7 +33,7 @@ def support_of(samples:Sequence[Sample], greedy:Sample)->Support:
     known = {s.ids: s for s in (greedy, *samples) if s.finish!='length'}
     best = sorted(known.values(), key=lambda s: -s.logprobs.sum())
     cs = tuple(Candidate(s.ids, s.text, float(s.logprobs.sum()), s.ids==greedy.ids) for s in best)
-    return Support(cs, 'samples', draws=len(samples), times=tuple(times[c.ids] for c in cs))
+    return Support(cs, 'samples', price=len(greedy.ids), draws=len(samples), times=tuple(times[c.ids] for c in cs))
 
 def _distinct(samples:Sequence[Sample])->int:
     "Tokens that were run: those that texts begin with together count once, the last of each is read off."

@@ -15,7 +15,8 @@ from .answers import Candidate, Rest
 from ..schema.tokens import Pieces, tokens_of
 
 # %% auto #0
-__all__ = ['ROWS', 'SETTLED', 'FAINT', 'Spot', 'Tree', 'run_spots', 'grow', 'starts', 'Walk', 'walk', 'rest_of', 'usual']
+__all__ = ['ROWS', 'SETTLED', 'PREFIXES', 'FAINT', 'Spot', 'Tree', 'run_spots', 'grow', 'find_best', 'starts', 'Walk', 'walk',
+           'rest_of', 'usual']
 
 # %% ../../../nbs/eig/04_search.ipynb #e43a66a7
 class Spot:
@@ -64,6 +65,10 @@ class Tree:
     def found(self)->float:
         "Mass of the answers found."
         return float(sum(np.exp(s.end) for s in self.spots))
+    @property
+    def best(self)->Spot|None:
+        "Where the most probable answer found ends."
+        return max((s for s in self.spots if s.end > -np.inf), key=lambda s: s.end, default=None)
 
     def breadth(self, vocab_size:int)->int:
         "Tokens that an answer may begin with."
@@ -142,7 +147,32 @@ def grow(backend:Backend, trees:Sequence[Tree],
 def candidates(self:Tree, decode:Callable[[Ids],str])->list[Candidate]:
     "The answers found, the likeliest first; the mass of each is that of all its terminators."
     done = sorted((s for s in self.spots if s.end!=-np.inf), key=lambda s: -s.end) # NaN of a broken model stays
-    return [Candidate((*s.ids, s.closer), decode(s.ids), s.end, s.greedy and not s.follows) for s in done]
+    best = self.best
+    return [Candidate((*s.ids, s.closer), decode(s.ids), s.end, s is best) for s in done]
+
+# %% ../../../nbs/eig/04_search.ipynb #80da8cfe
+PREFIXES = 4 # That a search may run, for each candidate that is asked for
+
+@patch
+def is_sure(self:Tree)->bool:
+    "Whether no answer can be more probable than the best one found."
+    return not self.new and (not self.heap or self.best is not None and self.best.end >= -self.heap[0][0])
+
+@patch
+def price(self:Tree, budget:int)->int:
+    "Prefixes that are run to find the most probable answer."
+    least, chain = self.best.end if self.best else -np.inf, sum(s.greedy for s in self.spots)
+    needed = sum(s.greedy or s.logprob > least for s in self.spots)
+    return min(needed, max(budget, chain)) if self.is_sure() else max(budget, chain)
+
+def find_best(backend:Backend, trees:Sequence[Tree], budget:int)->None:
+    "Grow trees until the most probable answer of each is known, or the budget is spent and the greedy one is whole."
+    live = list(trees)
+    while live:
+        wanted = [(t, t.choose(1)[0]) for t in live]
+        run_spots(backend, wanted)
+        for tree,spot in wanted: tree.add(spot)
+        live = [t for t in live if t.new or not t.is_sure() and len(t.spots) < budget]
 
 # %% ../../../nbs/eig/04_search.ipynb #3d30f309
 FAINT = .05 # Of the frontier's mass: a walk that stands for less ends by chance, or stands for so much

@@ -78,7 +78,7 @@ CLEAR = .001 # A deep search ends where the frontier is so little of what was fo
 def compared(backend:Backend, frame:Frame, states:Sequence[Ids], sizes:Sequence[int], deep:int=2000,
              answered:Callable|None=None)->list[Compared]:
     "Beliefs of several sizes at each state, beside one of `deep` prefixes."
-    from decodelab.eig.posterior import PREFIXES
+    from decodelab.eig.search import PREFIXES
     estimators = {size: AnswerPosteriorEstimator(backend, frame, EIGParameters(beam_size=size)) for size in sizes}
     out = []
     with backend.remembering():

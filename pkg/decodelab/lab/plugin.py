@@ -18,8 +18,9 @@ from ..core.errors import DecodelabError
 from ..core.files import write_atomic
 from ..core.parameters import read_yaml
 from ..core.runs import RUN_DIR, Run
-from .experiments import cells_hash, experiment, experiment_of, from_pairs, read_notebook, start
-from .waiting import Waiting, heading, told
+from .experiments import Experiment, cells_hash, experiment_from, experiment_of, from_pairs
+from .experiments import read_notebook, start
+from .waiting import TimeOut, Waiting, heading, told
 
 # %% auto #0
 __all__ = ['TARGET', 'InputError', 'Client', 'conduct', 'new_run', 'recorded', 'close', 'Engine', 'RunHandler', 'experiment_at',
@@ -79,14 +80,19 @@ def new_run(nb, # With the parameters that papermill was given
             source:str|None, # Its file
            )->Run: # Locked by this process
     "A run with validated parameters for a notebook that papermill executes."
-    given, exp = dict(nb.metadata.papermill.get('parameters', {})), experiment_of(nb)
+    given = dict(nb.metadata.papermill.get('parameters', {}))
     where = str(Path(source).resolve()) if source and Path(source).is_file() else None
-    with _as_input_error(): return start(experiment(exp), given, cells_hash(nb), by='papermill', source=where)
+    with _as_input_error():
+        return start(experiment_from(nb, source), given, cells_hash(nb), by='papermill', source=where)
 
 @contextmanager
 def recorded(run:Run)->Iterator[None]:
     "What ends a run early stands in its record; in any case the run is let go."
     try: yield
+    except TimeOut as e:
+        run.log(str(e))
+        run.finish('time-out', str(e))
+        raise
     except KeyboardInterrupt:
         run.log('interrupted')
         click.echo(f'interrupted: {run.folder}\nTo go on: decodelab resume {run.folder.name}', err=True)
@@ -114,7 +120,8 @@ TARGET = 'decodelab:report.ipynb' # An output path that stands for the run's own
 class Engine(NBClientEngine):
     "Runs experiments into run folders, other notebooks as papermill always did."
     @classmethod
-    def execute_notebook(cls, nb, kernel_name, output_path=None, progress_bar=True, run:Run|None=None, **kwargs):
+    def execute_notebook(cls, nb, kernel_name, output_path=None, progress_bar=True, run:Run|None=None,
+                         quiet:bool=False, **kwargs):
         "Called by papermill; `run` is the run that `decodelab` has made."
         everything = super().execute_notebook
         if not experiment_of(nb): return everything(nb, kernel_name, output_path, progress_bar=progress_bar, **kwargs)
@@ -127,7 +134,7 @@ class Engine(NBClientEngine):
                 where = report if own else output_path
                 nb = everything(nb, kernel_name, where, progress_bar=False, run=run, waiting=waiting, **kwargs)
             close(run, nb)
-        click.echo(f'{run.info["status"]}: {run.folder}', err=True)
+        if not quiet: click.echo(f'{run.info["status"]}: {run.folder}', err=True)
         if own: raise_for_execution_errors(nb, report)
         return nb
 
@@ -152,22 +159,23 @@ class RunHandler:
     def write(cls, buf, path): pass
 
 # %% ../../../nbs/lab/05_plugin.ipynb #adf3a35f
-def experiment_at(path:str|None)->str|None:
-    "Name of the experiment that a notebook's file is; `None` for what is no experiment, or no notebook."
+def experiment_at(path:str|None)->Experiment|None:
+    "The experiment that a notebook's file is; `None` for what is no experiment, or no notebook."
     if not isinstance(path, str) or not Path(path).is_file(): return None
-    try: return experiment_of(read_notebook(Path(path)))
+    try: nb = read_notebook(Path(path))
     except DecodelabError: return None # papermill says it
+    with _as_input_error(): return experiment_from(nb, Path(path)) if experiment_of(nb) else None
 
 def complete(params:dict, # Parsed arguments of papermill's command, changed in place
             ):
     "Fill in what an experiment's arguments mean."
-    name = None if params.get('help_notebook') else experiment_at(params.get('notebook_path'))
-    if not name: return
+    exp = None if params.get('help_notebook') else experiment_at(params.get('notebook_path'))
+    if not exp: return
     with _as_input_error():
         for file in params['parameters_file']:
             if '://' not in file: read_yaml(Path(file))
         pairs = params['parameters']
-        values, texts = from_pairs(experiment(name).parameters, pairs), dict(pairs)
+        values, texts = from_pairs(exp.parameters, pairs), dict(pairs)
     text = tuple((k, texts[k]) for k,v in values.items() if isinstance(v, str))
     params['parameters'] = tuple((k, texts[k]) for k,v in values.items() if not isinstance(v, str))
     params['parameters_raw'] = text + tuple(params['parameters_raw'])

@@ -11,7 +11,7 @@ from fastcore.basics import patch
 from .display import MARK, span
 
 # %% auto #0
-__all__ = ['Stage', 'columns', 'Line', 'Waiting', 'told', 'heading']
+__all__ = ['Stage', 'columns', 'Line', 'TimeOut', 'Waiting', 'told', 'heading']
 
 # %% ../../../nbs/lab/03_waiting.ipynb #c96cedcf
 @dataclass(frozen=True)
@@ -56,6 +56,9 @@ class Line:
         self.bar.close()
 
 # %% ../../../nbs/lab/03_waiting.ipynb #698cb8de
+class TimeOut(KeyboardInterrupt):
+    "A run has used up its time; like Ctrl-C it ends whatever goes on."
+
 class Waiting:
     "Shows the stage of a run on a terminal or in a pipe; a context manager."
     def __init__(self, file=None, # Standard error by default

@@ -95,7 +95,8 @@ class Files:
     def about(self)->Path: return self.folder/f'{self.name}.json'
     def part(self, s:Slice)->Path: return self.folder/f'{self.name}.{s.start}-of-{s.step}.jsonl'
     def lock(self, what:str='')->Lock: return Lock(self.folder/f'.{self.name}{what}.lock')
-    def hidden(self)->list[Path]: return list(self.folder.glob(f'.{self.name}.*')) # locks, half-written copies
+    def hidden(self)->list[Path]: # half-written copies
+        return [f for f in self.folder.glob(f'.{self.name}.*') if f.is_file()]
     def parts(self)->dict[Slice, Path]:
         "Slices that were begun."
         met = ((f, _PART.fullmatch(f.name)) for f in self.folder.iterdir())

@@ -4,19 +4,38 @@
 
 # %% ../../../nbs/xlm/22_categorical.ipynb #4eefb82b
 from __future__ import annotations
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-import torch
+import numpy as np, torch
 from torch import Tensor
+from ..backends.drawing import uniforms
 from ..core.errors import BadValue
 
 # %% auto #0
-__all__ = ['uniform', 'gumbel', 'only_top_k', 'only_top_p', 'Pick', 'inverted', 'sample_from_logits', 'sample_from_top_k',
-           'sample_from_top_p', 'sample_categorical']
+__all__ = ['OwnChance', 'uniform', 'gumbel', 'only_top_k', 'only_top_p', 'Pick', 'inverted', 'sample_from_logits',
+           'sample_from_top_k', 'sample_from_top_p', 'sample_categorical']
+
+# %% ../../../nbs/xlm/22_categorical.ipynb #7b5f8dad
+class OwnChance:
+    "A source of chance in which every row has its own key; it stands where a generator may."
+    def __init__(self, keys:Sequence[int]): # 64 bits, one a row
+        self.keys, self.calls = np.array(keys, np.uint64), 0
+
+    def uniform(self, shape:tuple[int, ...])->Tensor: # float64; rows are the first axis, of three the second
+        "The next numbers of every row; those of columns are counted from the right, where no padding is."
+        rows, self.calls = max(len(shape)-2, 0), self.calls+1
+        if len(shape) > 3 or shape[rows]!=len(self.keys): raise BadValue('shape', tuple(shape), f'{len(self.keys)} rows')
+        rest = [n for axis,n in enumerate(shape) if axis!=rows]
+        sheets, columns = ([1]*2+rest)[-2:]
+        which = np.uint64(self.calls << 40)+(np.arange(sheets, dtype=np.uint64)[:,None] << np.uint64(20))
+        numbers = uniforms(self.keys[:,None,None], (which+np.arange(columns, dtype=np.uint64)[::-1])[None])
+        return torch.from_numpy(np.moveaxis(numbers.reshape(len(self.keys), *rest), 0, rows).copy())
 
 # %% ../../../nbs/xlm/22_categorical.ipynb #bd1de245
 def uniform(shape:tuple[int, ...]|torch.Size, device:Any=None, generator:torch.Generator|None=None)->Tensor: # float64
     "Uniform numbers in [0, 1)."
+    if isinstance(generator, OwnChance): return generator.uniform(tuple(shape)).to(device)
     where = device if generator is None else generator.device
     return torch.rand(shape, dtype=torch.float64, device=where, generator=generator).to(device)
 
@@ -75,17 +94,17 @@ def inverted(p:Tensor, # [..., V]
     return torch.minimum(at, last)
 
 # %% ../../../nbs/xlm/22_categorical.ipynb #82d4e3f9
-def sample_from_logits(logits:Tensor)->Tensor:
+def sample_from_logits(logits:Tensor, temperature:float=1., noise_scale:float=1.)->Tensor: # 0: the most probable
     "One token of each row."
-    return Pick()(logits, uniform(logits.shape[:-1], logits.device))
+    return Pick(temperature*noise_scale)(logits, uniform(logits.shape[:-1], logits.device))
 
-def sample_from_top_k(k:int, logits:Tensor)->Tensor:
+def sample_from_top_k(k:int, logits:Tensor, temperature:float=1.)->Tensor:
     "One token of the k most probable of each row."
-    return Pick(top_k=k)(logits, uniform(logits.shape[:-1], logits.device))
+    return Pick(temperature, top_k=k)(logits, uniform(logits.shape[:-1], logits.device))
 
-def sample_from_top_p(p:float, logits:Tensor)->Tensor:
+def sample_from_top_p(p:float, logits:Tensor, temperature:float=1.)->Tensor:
     "One token of each row's nucleus."
-    return Pick(top_p=p)(logits, uniform(logits.shape[:-1], logits.device))
+    return Pick(temperature, top_p=p)(logits, uniform(logits.shape[:-1], logits.device))
 
 def sample_categorical(probs:Tensor)->Tensor:
     "One token of each row of probabilities, or of weights that need not sum to one."

@@ -6,17 +6,19 @@
 from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 import torch
 from torch import Tensor
 from ..core.errors import BadValue
-from .categorical import Pick, gumbel, uniform
+from .categorical import Pick, gumbel, inverted, uniform
 from .insertion import drop
 from .schedules import Rising, rising
 from .unmasking import ORDERS, best_first
 
 # %% auto #0
 __all__ = ['Flex', 'Schedules', 'Partial', 'partly', 'rate_divergence', 'flex_nelbo', 'FlexPlan', 'spread', 'within', 'Flexed',
-           'lifts', 'arrivals', 'flex', 'last_lift']
+           'scores', 'waits', 'Clock', 'started', 'next_events', 'by_events', 'lifts', 'arrivals', 'by_leaps',
+           'last_lift', 'flex']
 
 # %% ../../../nbs/xlm/26_flexible.ipynb #92ce0f11
 @dataclass(frozen=True)
@@ -67,17 +69,18 @@ def flex_nelbo(cost:Tensor, # [B, T] −log p of masked tokens, 0 elsewhere
     rates = (schedule.hazard(t.double()).to(cost.dtype) for schedule in (schedules.unmasking, schedules.insertion))
     return next(rates)*cost.sum(1), next(rates)*wrong.sum(1)
 
-# %% ../../../nbs/xlm/26_flexible.ipynb #6399aa6f
-Flex = Callable[[Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
-# ids, kept [n, T], rows [n], time → log-probabilities [n, T, V], expected insertions [n, T+1]
+# %% ../../../nbs/xlm/26_flexible.ipynb #fcf43a70
+Flex = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+# ids, kept [n, T], rows [n], times [n] → log-probabilities [n, T, V], expected insertions [n, T+1]
 
 @dataclass(frozen=True)
 class FlexPlan:
-    "How many steps, how tokens are drawn, and which masks are lifted first (by the clock alone where `None`)."
-    steps: int = 64
+    "How finely time is cut, how tokens are drawn, and which masks are lifted first (any where `None`)."
+    steps: int = 64 # Equal parts of time; the model is asked at least once in each
     pick: Pick = Pick()
     order: str|None = None
     schedules: Schedules = Schedules()
+    leap: bool = False # All that happens in a part of time from one answer of the model
 
     def __post_init__(self):
         if self.steps < 1: raise BadValue('steps', self.steps, 'a whole number, at least 1')
@@ -115,6 +118,8 @@ class Flexed:
     @property
     def kept(self)->Tensor: return torch.arange(self.ids.shape[1], device=self.ids.device) < self.length[:,None]
 
+    def masked(self, mask_id:int)->Tensor: return self.kept & (self.ids==mask_id)
+
     def insert(self, more:Tensor, mask_id:int, pad_id:int)->None:
         "New masks, as far as there is room."
         fits = within(more, self.ids.shape[1]-self.length)
@@ -123,17 +128,89 @@ class Flexed:
         self.order = spread(self.order, self.length, fits, -1, -1)
         self.length = self.length+fits.sum(1)
 
+    def lift(self, go:Tensor, tokens:Tensor, step:int)->None:
+        "Masks become tokens."
+        self.ids, self.order = torch.where(go, tokens, self.ids), torch.where(go, step, self.order)
+
+# %% ../../../nbs/xlm/26_flexible.ipynb #2d2831bd
+def scores(order:str|None, masked:Tensor, logp:Tensor, tokens:Tensor, noise:Tensor)->Tensor: # float64 [B, T]
+    "What is lifted first has the largest; −∞ where no mask is."
+    where = masked.nonzero(as_tuple=True)
+    score = torch.full(masked.shape, -torch.inf, dtype=torch.float64, device=masked.device)
+    found = ORDERS[order or 'random'].item(logp[where].double(), tokens[where], where[1], noise[where], 0.)
+    score[where] = found.double().clamp(min=-1e300)
+    return score
+
+# %% ../../../nbs/xlm/26_flexible.ipynb #b6371d57
+def waits(number:Tensor, # [B] of what may come
+          since:Tensor, # [B] times
+          schedule:Rising, u:Tensor)->Tensor: # [B] times; infinite where nothing may come
+    "When the first comes."
+    first = schedule.arrives(1-u.clamp(min=2.**-60)**(1/number.double().clamp(min=1e-12)), since)
+    return torch.where(number > 0, first, torch.inf)
+
+# %% ../../../nbs/xlm/26_flexible.ipynb #766f95b7
+@dataclass(eq=False)
+class Clock:
+    "How far each row has come."
+    steps: int
+    time: Tensor # float64 [B]
+    part: Tensor # [B] which part of time that is
+    alive: Tensor # bool [B]
+
+    @property
+    def last(self)->Tensor: return self.part==self.steps-1
+    @property
+    def end(self)->Tensor: return (self.part+1).double()/self.steps # [B]
+    @property
+    def middle(self)->Tensor: return (self.time+self.end)/2 # [B] the time to ask the model about
+
+def started(n:int, steps:int, device:Any)->Clock:
+    "All rows at time 0."
+    yes = torch.ones(n, dtype=torch.bool, device=device)
+    return Clock(steps, yes.double()*0, yes.long()*0, yes)
+
+# %% ../../../nbs/xlm/26_flexible.ipynb #5adcc828
+def next_events(clock:Clock, masks:Tensor, missing:Tensor, schedules:Schedules,
+                u:Tensor)->tuple[Tensor, Tensor]: # [2, B] uniform → bool [B] a mask comes, bool [B] one is lifted
+    "What happens next in each row, and the clock moves there."
+    comes, goes = (waits(n, clock.time, by, v) for n,by,v in ((missing, schedules.insertion, u[0]),
+                                                              (masks, schedules.unmasking, u[1])))
+    insert = torch.where(clock.last, (masks==0) & (u[0] < missing), (comes < goes) & (comes < clock.end))
+    lift = ~insert & torch.where(clock.last, masks > 0, goes < clock.end)
+    quiet = ~(insert | lift)
+    now = torch.minimum(torch.minimum(comes, goes), clock.end)
+    clock.time, clock.alive = torch.where(clock.last, clock.time, now), clock.alive & ~(clock.last & quiet)
+    clock.part = clock.part+(quiet & ~clock.last).long()
+    return insert & clock.alive, lift & clock.alive
+
+# %% ../../../nbs/xlm/26_flexible.ipynb #43bbcb88
+def by_events(model:Flex, out:Flexed, mask_id:int, pad_id:int, plan:FlexPlan,
+              generator:torch.Generator|None)->Flexed:
+    "One event of each row at a time, until nothing is masked and nothing more is expected."
+    (B, T), device = out.ids.shape, out.ids.device
+    clock, everyone = started(B, plan.steps, device), torch.arange(B, device=device)
+    while clock.alive.any():
+        masked, u = out.masked(mask_id), uniform((3, B), device, generator)
+        logp, expected = model(out.ids, out.kept, everyone, clock.middle.float())
+        expected = expected.double().clamp(0, T)
+        tokens = plan.pick(logp, uniform((B, T), device, generator))
+        insert, lift = next_events(clock, masked.sum(1), expected.sum(1), plan.schedules, u)
+        score = scores(plan.order, masked, logp, tokens, gumbel((B, T), device, generator))
+        out.lift(best_first(score, lift.long()), tokens, out.calls)
+        gap = inverted(expected.clamp(min=1e-30), u[2])
+        out.insert(torch.nn.functional.one_hot(gap, T+1)*insert[:,None], mask_id, pad_id)
+        clock.alive = clock.alive & ~(out.full & (masked.sum(1)==0)) # no room for what is expected
+        out.calls += 1
+    return out
+
 # %% ../../../nbs/xlm/26_flexible.ipynb #6322208e
 def lifts(plan:FlexPlan, masked:Tensor, chance:float, logp:Tensor, tokens:Tensor, u:Tensor,
           noise:Tensor)->Tensor: # bool [B, T]
     "Masks that are lifted in a step: each by chance, or as many, but the surest."
     by_clock = masked & (u < chance)
     if plan.order is None: return by_clock
-    where = masked.nonzero(as_tuple=True)
-    score = torch.full(masked.shape, -torch.inf, dtype=torch.float64, device=masked.device)
-    found = ORDERS[plan.order].item(logp[where].double(), tokens[where], where[1], noise[where], 0.)
-    score[where] = found.double().clamp(min=-1e300)
-    return best_first(score, by_clock.sum(1))
+    return best_first(scores(plan.order, masked, logp, tokens, noise), by_clock.sum(1))
 
 # %% ../../../nbs/xlm/26_flexible.ipynb #4121b33b
 def arrivals(expected:Tensor, # What is missing in each gap, as far as it is known
@@ -146,36 +223,40 @@ def arrivals(expected:Tensor, # What is missing in each gap, as far as it is kno
     rank = torch.arange(most, device=expected.device).view(-1, *[1]*expected.dim())
     return ((u < chance) & (rank < missing)).sum(0)
 
+# %% ../../../nbs/xlm/26_flexible.ipynb #9add5e36
+def by_leaps(model:Flex, out:Flexed, mask_id:int, pad_id:int, plan:FlexPlan,
+             generator:torch.Generator|None)->Flexed:
+    "All events of a part of time at once."
+    (B, T), device = out.ids.shape, out.ids.device
+    everyone = torch.arange(B, device=device)
+    for step in range(plan.steps):
+        t, s = step/plan.steps, (step+1)/plan.steps
+        arrive, lift = plan.schedules.insertion.chance(t, s), plan.schedules.unmasking.chance(t, s)
+        logp, expected = model(out.ids, out.kept, everyone, torch.full((B,), t, device=device))
+        u, noise = uniform((2, B, T), device, generator), gumbel((B, T), device, generator)
+        tokens = plan.pick(logp, u[0])
+        out.lift(lifts(plan, out.masked(mask_id), lift, logp, tokens, u[1], noise), tokens, step)
+        out.insert(arrivals(expected.clamp(0, T), arrive, generator), mask_id, pad_id)
+        out.calls += 1
+    return last_lift(model, out, mask_id, plan, generator)
+
+# %% ../../../nbs/xlm/26_flexible.ipynb #b6ab4848
+def last_lift(model:Flex, out:Flexed, mask_id:int, plan:FlexPlan, generator:torch.Generator|None)->Flexed:
+    "Lift what arrived in the last step."
+    (B, T), device = out.ids.shape, out.ids.device
+    everyone, t = torch.arange(B, device=device), torch.full((B,), 1-.5/plan.steps, device=device)
+    while (masked := out.masked(mask_id)).any():
+        logp, _ = model(out.ids, out.kept, everyone, t)
+        tokens = plan.pick(logp, uniform((B, T), device, generator))
+        score = scores(plan.order, masked, logp, tokens, gumbel((B, T), device, generator))
+        out.lift(best_first(score, torch.ones_like(out.length)), tokens, plan.steps)
+        out.calls += 1
+    return out
+
+# %% ../../../nbs/xlm/26_flexible.ipynb #db3482bb
 def flex(model:Flex, ids:Tensor, # [B, T]
          length:Tensor, # [B]
          mask_id:int, pad_id:int, plan:FlexPlan=FlexPlan(), generator:torch.Generator|None=None)->Flexed:
     "From what is there to whole texts."
     out = Flexed(ids.clone(), length.clone(), torch.full_like(ids, -1), torch.zeros_like(length, dtype=torch.bool))
-    everyone = torch.arange(len(ids), device=ids.device)
-    for step in range(plan.steps):
-        t, s = step/plan.steps, (step+1)/plan.steps
-        arrive, lift = plan.schedules.insertion.chance(t, s), plan.schedules.unmasking.chance(t, s)
-        kept = out.kept
-        logp, expected = model(out.ids, kept, everyone, t)
-        out.calls += 1
-        u, noise = uniform((2, *ids.shape), ids.device, generator), gumbel(ids.shape, ids.device, generator)
-        masked = kept & (out.ids==mask_id)
-        tokens = plan.pick(logp, u[0])
-        go = lifts(plan, masked, lift, logp, tokens, u[1], noise)
-        out.ids, out.order = torch.where(go, tokens, out.ids), torch.where(go, step, out.order)
-        room = expected.clamp(0, ids.shape[1])
-        out.insert(arrivals(room, arrive, generator), mask_id, pad_id)
-    return last_lift(model, out, mask_id, plan, generator)
-
-# %% ../../../nbs/xlm/26_flexible.ipynb #b6ab4848
-def last_lift(model:Flex, out:Flexed, mask_id:int, plan:FlexPlan, generator:torch.Generator|None)->Flexed:
-    "Lift what arrived in the last step, one mask of each row at a time."
-    everyone = torch.arange(len(out.ids), device=out.ids.device)
-    while (masked := out.kept & (out.ids==mask_id)).any():
-        logp, _ = model(out.ids, out.kept, everyone, 1-.5/plan.steps)
-        out.calls += 1
-        tokens = plan.pick(logp, uniform(out.ids.shape, out.ids.device, generator))
-        score = gumbel(out.ids.shape, out.ids.device, generator) if plan.order is None else logp.amax(-1)
-        go = best_first(score.double().masked_fill(~masked, -torch.inf), torch.ones_like(out.length))
-        out.ids, out.order = torch.where(go, tokens, out.ids), torch.where(go, plan.steps, out.order)
-    return out
+    return (by_leaps if plan.leap else by_events)(model, out, mask_id, pad_id, plan, generator)

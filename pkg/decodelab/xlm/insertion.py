@@ -13,8 +13,8 @@ from .categorical import Pick, uniform
 from .masking import without
 
 # %% auto #0
-__all__ = ['Inserter', 'Dropped', 'drop', 'open_gaps', 'joint', 'insertion_costs', 'insertion_targets', 'Growth', 'put',
-           'pick_insertion', 'Grown', 'grow']
+__all__ = ['Inserter', 'Dropped', 'drop', 'open_gaps', 'right_of_gaps', 'joint', 'insertion_costs', 'insertion_targets', 'Growth',
+           'put', 'pick_insertion', 'Grown', 'grow']
 
 # %% ../../../nbs/xlm/25_insertion.ipynb #9f0bb34d
 @dataclass(frozen=True)
@@ -39,6 +39,12 @@ def drop(ids:Tensor, # [B, T]
 def open_gaps(kept:Tensor)->Tensor: # bool [B, T] → [B, T+1]
     "Gaps into which something may be put."
     return torch.cat([torch.ones_like(kept[:,:1]), kept], 1)
+
+def right_of_gaps(states:Tensor, # [B, T+1, d] of the tokens left of the gaps
+                  kept:Tensor|None)->Tensor: # bool [B, T]; all where `None` → [B, T+1, d]
+    "States of the tokens right of the gaps; zero where none is."
+    right = states[:,1:] if kept is None else states[:,1:]*kept[...,None]
+    return torch.cat([right, torch.zeros_like(states[:,:1])], 1)
 
 def joint(logits:Tensor, # [B, T+1, V]
           gaps:Tensor, # bool [B, T+1]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 import torch
 from fastcore.basics import patch
 from torch import Tensor
@@ -31,6 +31,8 @@ def never_written(tokenizer:Tokenizer, *names:str)->tuple[int, ...]:
 # %% ../../../nbs/xlm/29_predicting.ipynb #ba8adf07
 class RowsLoss:
     "A loss of rows. Model and tokenizer are given, or set by the harness."
+    likelihood: Literal['exact', 'lower']|None = None # What −`nats` is of the log-probability of an answer
+
     def __init__(self, model:Any=None, tokenizer:Tokenizer|None=None, noise_schedule:Any=None):
         self.model, self.tokenizer, self.noise_schedule = model, tokenizer, noise_schedule
 

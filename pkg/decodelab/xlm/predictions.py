@@ -102,9 +102,9 @@ def targets(batch:Mapping[str, Any], name:str|None, tokenizer:Any, n:int)->list[
     clean = ids.masked_fill(ids < 0, tokenizer.pad_token_id)
     return tokenizer.batch_decode(clean, skip_special_tokens=True)
 
-def own_rows(batch:Any, preds:Mapping[str, Any], predictor:Any, args:tuple)->list[dict[str, Any]]:
-    "The predictor's rows; else a row for each text."
-    rows = predictor.to_dict(batch, preds, *args) if hasattr(predictor, 'to_dict') else None
+def own_rows(batch:Any, preds:Mapping[str, Any], predictor:Any)->list[dict[str, Any]]:
+    "The predictor's rows; else a row for each text. As in xLM it is asked with two arguments: some take no more."
+    rows = predictor.to_dict(batch, preds) if hasattr(predictor, 'to_dict') else None
     return rows if rows is not None else [dict(text=text) for text in preds['text']]
 
 # %% ../../../nbs/xlm/10_predictions.ipynb #d9333c38
@@ -120,7 +120,7 @@ class LogPredictions:
         self.inject_target, self.additional_fields_from_batch = inject_target, extra
 
     def rows(self, pl_module:Any, batch:Any, outputs:Mapping[str, Any], dataloader_name:str)->list[dict[str, Any]]:
-        found = own_rows(batch, outputs, pl_module.predictor, (None, None, dataloader_name))
+        found = own_rows(batch, outputs, pl_module.predictor)
         truth = targets(batch, self.inject_target, pl_module.tokenizer, len(found))
         for i,row in enumerate(found):
             if truth[i] is not None: row['truth'] = truth[i]

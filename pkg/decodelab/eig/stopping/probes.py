@@ -70,10 +70,10 @@ def beliefs(calculator:ExpectedInformationGainCalculator, states:Sequence[Ids])-
 def _believed(calculator, posterior:Posterior, candidates:Sequence[Candidate])->Probe:
     belief = Probe(entropy=posterior.entropy, belief=posterior.p, coverage=posterior.coverage,
                    explored=posterior.explored, bounds=(posterior.low, posterior.high))
-    greedy = next((c for c in candidates if c.greedy), None)
-    if greedy is None: return belief
-    answer = calculator.posteriors.normaliser(posterior.greedy)
-    return replace(belief, answer=answer, confidence=posterior.of(answer) if answer else 0., length=len(greedy.ids))
+    said = next((c for c in candidates if c.said), None)
+    if said is None: return belief
+    answer = calculator.posteriors.normaliser(posterior.said)
+    return replace(belief, answer=answer, confidence=posterior.of(answer) if answer else 0., length=len(said.ids))
 
 # %% ../../../../nbs/eig/stopping/04_probes.ipynb #adac4c9a
 PROBERS:dict[str,Prober] = dict(token=next_tokens, hidden=hidden_states, answer=trial_answers,

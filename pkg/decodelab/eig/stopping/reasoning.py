@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Protocol
+import numpy as np
 from ...backends.contract import Backend, Ids, Sample, Sampling, TextModel
 from ...core.errors import BadValue
 from ...schema.constraints import constrain
@@ -18,6 +19,7 @@ from ..forecast import Continuation, MonteCarloForecaster
 from ..frames import Frame, check_questions, end_ids, prompt_ids
 from ..gain import Decision
 from ..posterior import Posterior
+from ..search import PREFIXES, Tree, find_best
 
 # %% auto #0
 __all__ = ['SAID', 'Cost', 'Boundary', 'Thought', 'Rule', 'take', 'give_up_step', 'insert_prompt', 'go_back', 'think', 'settle',
@@ -178,27 +180,48 @@ class Asking:
     max_length: int|None = None # Of prompt and answer, where that is less than the model's
     read: Callable[[Sample],str] = _text # Text of an answer
     language: Language|None = None # What an answer may be
+    prefixes: int = 32 # That the search for the most probable answer may run
 
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #5dfa4e8d
-def asking_of(backend:Backend, frame:Frame)->Asking:
-    "The frame's own cue, and an answer in one piece, of the frame's language."
-    return Asking(frame.cue, frame.answer_tokens, tuple(sorted(end_ids(backend, frame))), language=frame.language)
+def asking_of(backend:Backend, frame:Frame, beam_size:int=8)->Asking:
+    "The frame's own cue, and an answer in one piece, of the frame's language; its search is as wide as a belief's."
+    ends = tuple(sorted(end_ids(backend, frame)))
+    return Asking(frame.cue, frame.answer_tokens, ends, language=frame.language, prefixes=PREFIXES*beam_size)
 
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #c5351c37
 def write_answers(backend:Backend, thoughts:Sequence[Thought], asking:Asking):
-    "Generate the answer of each thought after all its reasoning."
+    "The answer of each thought after all its reasoning: the most probable text of the language, else greedily."
     cue = backend.encode(asking.cue)
     prompts = [(*t.ids, *cue) for t in thoughts]
-    held = constrain(backend, asking.language) if asking.language else None
-    plan = Sampling(max_tokens=asking.tokens, temperature=0, stop=asking.stops, stop_ids=asking.ends, constraint=held)
-    plans = plan if asking.max_length is None else [_within(plan, asking, p) for p in prompts]
-    for thought,(sample,) in zip(thoughts, backend.sample(prompts, plans)):
+    most = [asking.tokens if asking.max_length is None else max(1, min(asking.tokens, asking.max_length-len(p)))
+            for p in prompts]
+    searched = asking.language is not None and backend.capabilities.full_distribution
+    said = (_search_answers if searched else _greedy_answers)(backend, prompts, most, asking)
+    for thought,(sample,tokens) in zip(thoughts, said):
         thought.said = asking.read(sample)
         thought.answer = None if sample.finish=='length' else thought.said
-        thought.cost += Cost(answer=len(cue)+len(sample.ids))
+        thought.cost += Cost(answer=len(cue)+tokens)
 
-def _within(plan:Sampling, asking:Asking, prompt:Ids)->Sampling:
-    return replace(plan, max_tokens=max(1, min(asking.tokens, asking.max_length-len(prompt))))
+def _greedy_answers(backend:Backend, prompts:Sequence[Ids], most:Sequence[int], asking:Asking)->list[tuple[Sample,int]]:
+    "Answers, and the tokens they took."
+    held = constrain(backend, asking.language) if asking.language else None
+    plans = [Sampling(max_tokens=n, temperature=0, stop=asking.stops, stop_ids=asking.ends, constraint=held)
+             for n in most]
+    return [(sample, len(sample.ids)) for sample, in backend.sample(prompts, plans)]
+
+# %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #97b8e2a2
+def _search_answers(backend:Backend, prompts:Sequence[Ids], most:Sequence[int], asking:Asking)->list[tuple[Sample,int]]:
+    held, ends = constrain(backend, asking.language), np.array(asking.ends)
+    trees = [Tree(prompt, held, ends, n) for prompt,n in zip(prompts, most)]
+    find_best(backend, trees, asking.prefixes)
+    return [(_best_sample(backend, tree), len(tree.spots)) for tree in trees]
+
+def _best_sample(backend:Backend, tree:Tree)->Sample:
+    "The most probable answer found; where none ends, the longest one begun, as one that was cut."
+    spot = tree.best or max(tree.spots, key=lambda s: len(s.ids))
+    ids, logprob, finish = (*spot.ids, spot.closer), spot.end, 'stop'
+    if tree.best is None: ids, logprob, finish = spot.ids, spot.logprob, 'length'
+    return Sample(ids, backend.decode(spot.ids), np.array([logprob]), finish)
 
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #c5232788
 def reason(backend:Backend,
@@ -220,7 +243,7 @@ def reason(backend:Backend,
     with backend.remembering():
         if rule is None: walk(forecaster, thoughts, tell)
         else: think(thoughts, rule, forecaster, watch)
-        write_answers(backend, thoughts, asking or asking_of(backend, frame))
+        write_answers(backend, thoughts, asking or asking_of(backend, frame, forecaster.parameters.beam_size))
     return thoughts
 
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #b767df73
@@ -248,10 +271,10 @@ def record(question:Question, thought:Thought, normaliser:Callable=normalise)->d
     "One question's thought for samples.jsonl."
     q, t = question, thought
     right = judge_answer(t.answer, q.answer, q.scorer, partial(same, normaliser=normaliser))
-    told = dict(id=q.id, group=q.group, question=q.text, truth=q.answer, ids=list(t.ids[t.prompt:]),
-                steps=[b.step for b in t.boundaries], tokens=[b.tokens for b in t.boundaries],
-                closed=t.closed, asked=len(t.boundaries)-t.inside, cause=t.cause, answer=t.answer, correct=int(right),
-                cost=dict(asdict(t.cost), total=t.cost.total),
+    told = dict(id=q.id, group=q.group, question=q.text, truth=q.answer, prompt=list(t.ids[:t.prompt]),
+                ids=list(t.ids[t.prompt:]), steps=[b.step for b in t.boundaries],
+                tokens=[b.tokens for b in t.boundaries], closed=t.closed, asked=len(t.boundaries)-t.inside,
+                cause=t.cause, answer=t.answer, correct=int(right), cost=dict(asdict(t.cost), total=t.cost.total),
                 decisions=[_decision(b.decision) for b in t.boundaries if b.decision])
     return told | (dict(scorer=q.scorer) if q.scorer else {})
 

@@ -73,9 +73,8 @@ _KEPT = ('id', 'group', 'question', 'truth', 'steps', 'tokens', 'closed', 'score
 def _described(calculator, thought:dict, candidates:list, cost:list, normaliser)->dict:
     "A thought with its beliefs, and no gains yet."
     estimator, beliefs = calculator.posteriors, _beliefs(calculator, candidates, cost)
-    greedy = [next((c for c in cs if c.greedy), None) for cs in candidates]
-    answers = [c.text.strip() if c else '' for c in greedy]
-    longest, right = estimator.frame.answer_tokens, _judge(thought, normaliser)
+    answers = [next((c.text.strip() for c in cs if c.said), '') for cs in candidates]
+    right = _judge(thought, normaliser)
     return {k: thought[k] for k in _KEPT if k in thought} | dict(
         answer=answers, correct=[int(right(a)) for a in answers],
         **{name: [getattr(b, name) if b else None for b in beliefs] for name in SAID},
@@ -83,7 +82,7 @@ def _described(calculator, thought:dict, candidates:list, cost:list, normaliser)
         confidence=[b.of(normaliser(a)) if b else 0. for b,a in zip(beliefs, answers)],
         p_truth=[_mass_right(b, cs, right, normaliser) if b else 0. for b,cs in zip(beliefs, candidates)],
         belief=[[[a, round(float(x), 4)] for a,x in zip(b.answers, b.p)] if b else [] for b in beliefs],
-        probe=cost, answer_tokens=[len(estimator.cue)+(len(c.ids) if c else longest) for c in greedy],
+        probe=cost, answer_tokens=[len(estimator.cue)+cs.price for cs in candidates],
         gain=[None]*len(beliefs))
 
 # %% ../../../../nbs/eig/stopping/05_recording.ipynb #b042420b

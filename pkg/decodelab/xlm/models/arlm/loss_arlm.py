@@ -5,8 +5,9 @@
 # %% ../../../../../nbs/xlm/models/arlm/03_loss_arlm.ipynb #ecb14f9d
 from __future__ import annotations
 from typing import cast
+from torch import Tensor
 from ...contracts import Batch
-from ...masking import costs
+from ...masking import costs, without
 from .types_arlm import ARLMLossDict
 from ...predicting import RowsLoss, never_written, per_token
 from ...rows import seen_in
@@ -17,12 +18,24 @@ __all__ = ['ARLMLoss']
 # %% ../../../../../nbs/xlm/models/arlm/03_loss_arlm.ipynb #6e195395
 class ARLMLoss(RowsLoss):
     "Cross-entropy of the answer, each token given all before it."
+    likelihood = 'exact'
+
+    def logits(self, batch:Batch)->Tensor: # [B, T, V], before each column of the answer
+        "What the network says of the answer's tokens."
+        mask, positions = seen_in(batch)
+        states = self.model.hidden(batch['input_ids'], mask, positions, start=batch['output_start']-1)
+        return self.model.logits(states[:,:-1])
+
+    @property
+    def never(self)->tuple[int, ...]: return never_written(self.tokenizer, 'pad', 'mask', 'cls', 'bos')
+
+    def logprobs(self, batch:Batch)->Tensor: # [B, T, V]
+        "Log-probabilities of what may stand there."
+        return without(self.logits(batch), self.never).log_softmax(-1)
+
     def loss_fn(self, batch:Batch, batch_idx:int|None=None, dataloader_idx:int|None=None,
                 dataloader_name:str|None=None)->ARLMLossDict:
-        mask, positions = seen_in(batch)
         ids, start = batch['input_ids'], batch['output_start']
-        states = self.model.hidden(ids, mask, positions)[:,start-1:-1]
         asked = batch['token_type_ids'][:,start:].bool()
-        never = never_written(self.tokenizer, 'pad', 'mask', 'cls', 'bos')
-        cost = costs(self.model.logits(states), ids[:,start:], asked, never)
+        cost = costs(self.logits(batch), ids[:,start:], asked, self.never)
         return cast(ARLMLossDict, per_token(cost.sum(1), asked.sum(1)))

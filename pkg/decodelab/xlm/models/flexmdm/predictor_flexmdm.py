@@ -25,8 +25,7 @@ def flexer(model:Any, tokenizer:Any, batch:Batch)->Flex:
     never = marks_of(tokenizer, 'pad', 'mask', 'cls', 'bos', 'eos')
     def say(ids, kept, rows, t):
         mask = torch.cat([seen[rows], kept], 1)
-        when = torch.full((len(ids),), t, device=ids.device)
-        logits, gaps = model(torch.cat([before[rows], ids], 1), when, mask, places(mask), start)
+        logits, gaps = model(torch.cat([before[rows], ids], 1), t, mask, places(mask), start)
         return without(logits, never).log_softmax(-1), gaps.masked_fill(~open_gaps(kept), 0.)
     return say
 
@@ -35,10 +34,12 @@ class FlexMDMPredictor(RowsPredictor):
     "By insertion of masks."
     collator = FlexMDMSeq2SeqPredCollator
 
-    def __init__(self, *args:Any, max_steps:int=64, confidence:str|None='top_prob', temperature:float=0.,
-                 insertion:str='linear', unmasking:str='linear', **settings:Any): # Settings of `RowsPredictor`
+    def __init__(self, *args:Any, max_steps:int=32, confidence:str|None='top_prob', temperature:float=0.,
+                 insertion:str='linear', unmasking:str='linear', leap:bool=False,
+                 **settings:Any): # Settings of `RowsPredictor`
         super().__init__(*args, temperature=temperature, **settings)
-        self.plan = FlexPlan(max_steps, self.pick, confidence, Schedules(rising(insertion), rising(unmasking)))
+        when = Schedules(rising(insertion), rising(unmasking))
+        self.plan = FlexPlan(max_steps, self.pick, confidence, when, leap)
 
     def width(self, batch:Batch)->int:
         "`max_length`, else twice as wide as the right answers: how long one becomes is the model's to say."

@@ -6,6 +6,7 @@
 from __future__ import annotations
 from typing import Any
 from torch import Tensor, nn
+from ...insertion import right_of_gaps
 from ...transformer import Transformer
 
 # %% auto #0
@@ -16,9 +17,12 @@ class ILMModel(Transformer):
     "Tokens to insertion logits and the logit of stopping."
     def __init__(self, num_embeddings:int, **sizes:Any): # Sizes of `Transformer`
         super().__init__(num_embeddings, causal=False, **sizes)
-        self.stop_head = nn.Linear(self.head.in_features, 1)
+        width = self.head.in_features
+        self.stop_head, self.right = nn.Linear(width, 1), nn.Linear(width, width, bias=False)
 
     def forward(self, input_ids:Tensor, attention_mask:Tensor|None=None, positions:Tensor|None=None,
                 output_start:int=2)->tuple[Tensor, Tensor]: # [B, T+1, V] of the gaps of the answer, [B]
-        states = self.hidden(input_ids, attention_mask, positions)
-        return self.logits(states[:,output_start-1:]), self.stop_head(states[:,output_start-2]).squeeze(-1)
+        states = self.hidden(input_ids, attention_mask, positions, start=output_start-2)
+        gaps, kept = states[:,1:], None if attention_mask is None else attention_mask[:,output_start:]
+        gaps = gaps+self.right(right_of_gaps(gaps, kept))
+        return self.logits(gaps), self.stop_head(states[:,0]).squeeze(-1)
