@@ -1,16 +1,17 @@
 # make report   set everything up and run the main job on the embedded reference model
 # make test     set everything up and pass the tests
-# Both install what they need into .venv; the second time they start at once.
+# make docs     set everything up and build the site in _docs, which opens from disk
+# All install what they need into .venv; the second time they start at once.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 export PYTHONUNBUFFERED := 1
 export HF_HUB_OFFLINE ?= 1
-.PHONY: help setup runtimes report test notebooks readme clean
+.PHONY: help setup runtimes report test docs lab verify hooks notebooks readme clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -3
+	@sed -n 's/^# //p' Makefile | head -4
 
 setup: .venv/.ready
 
@@ -40,8 +41,25 @@ test: runtimes
 	@.ci/part "experiments with their defaults" bash .ci/experiments $(BIN)
 	@echo "== pytest, two files side by side"; OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
 
+# JupyterLab with the experiments; a run made there gets its report when its notebook is saved.
+lab: setup
+	@$(BIN)/jupyter lab --notebook-dir=nbs --FileContentsManager.post_save_hook=decodelab.lab.adopting.after_save
+
+# Every published report that ran in under ten minutes, again: does each metric agree?
+verify: setup
+	@$(BIN)/decodelab verify --all --within 600
+
+# Optional: notebooks are merged cell by cell, and cleaned before a commit. Without .venv, git does what it always did.
+hooks: setup
+	@bash .ci/git-hooks
+
 readme: setup
 	@$(BIN)/python -m decodelab.lab.readme
+
+# nbdev's own site where Quarto is installed; elsewhere the same notebooks by Sphinx. Reference pages come from the registries in both.
+docs: setup
+	@if command -v quarto >/dev/null; then $(BIN)/decodelab docs --only-registry nbs/registry && $(BIN)/nbdev-docs; \
+	else $(BIN)/decodelab docs --strict; fi
 
 clean:
 	rm -rf .venv build dist _proc _docs

@@ -13,7 +13,7 @@ SlurmdPort={ports[1]}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=15
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
@@ -34,6 +34,7 @@ SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.log
 NodeName={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=2000
 PartitionName=all Nodes={host} Default=YES MaxTime=10
+{more}
 '''
 
 def free_ports(n:int)->list[int]:
@@ -91,11 +92,12 @@ class Daemons:
         said = [f'== {f.name}\n{f.read_text()[-2000:]}' for f in self.folder.glob('*.out')]
         return '\n'.join([f'Slurm does not answer; ended: {ended}', *said])
 
-def begin(daemons:Daemons):
+def begin(daemons:Daemons, more:str=''):
     "Start all three; wait for an idle node."
     folder, host = daemons.folder, socket.gethostname().split('.')[0]
     for d in ('state','spool'): (folder/d).mkdir()
-    (folder/'slurm.conf').write_text(CONF.format(folder=folder, host=host, ports=free_ports(2)))
+    (folder/'slurm.conf').write_text(CONF.format(folder=folder, host=host, ports=free_ports(2),
+                                                       more=more))
     key, munge = folder/'munge.key', folder/'munge.socket'
     key.write_bytes(secrets.token_bytes(128))
     key.chmod(0o400)
@@ -107,7 +109,7 @@ def begin(daemons:Daemons):
     daemons.wait(lambda: daemons.ask('sinfo', '-h', '-o', '%T')==['idle'])
 
 @contextlib.contextmanager
-def cluster(): # What jobs and commands need in their environment
+def cluster(more:str=''): # What jobs and commands need in their environment
     "A running cluster; in the end, or when this process is killed, no process and no file of it is left."
     folder = Path(tempfile.mkdtemp(prefix='slurm-'))
     folder.chmod(0o755) # munged wants its socket within reach
@@ -115,7 +117,7 @@ def cluster(): # What jobs and commands need in their environment
                              start_new_session=True) # its stdin ends with us
     daemons = Daemons(folder)
     try:
-        begin(daemons)
+        begin(daemons, more)
         yield daemons.env
         if jobs := daemons.ask('squeue', '-h', '-o', '%A'): daemons.ask('scancel', *jobs)
         daemons.wait(lambda: not daemons.ask('squeue', '-h'), 20)

@@ -104,7 +104,7 @@ def test_readme_numbers_are_those_of_the_published_reports(root):
     for key in ('reasoning_against_budget', 'reasoning_against_entropy', 'total_against_entropy'):
         for v in (everybody[key]['eig'], everybody[key]['other']): assert f'{v:.1f}' in text, (key, v)
     assert f'{m["calibration_error"]:.3f}' in text and f'n = {m["n"]:,}' in text
-    for r in metrics_of(root, 'reference_models').values():
+    for r in (m for name,m in metrics_of(root, 'reference_models').items() if name!='published'):
         passes = ', '.join(f'{r["passes"][str(k)]["accuracy"]:.2f}' for k in range(4))
         assert passes in text and f'{r["choice_accuracy"]:.2f}' in text
 

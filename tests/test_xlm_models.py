@@ -70,10 +70,10 @@ class Exact:
         out = torch.zeros(*ids.shape, TOK.full_vocab_size, dtype=torch.float64)
         out[:,self.marks:] = logp
         return out
-    def hidden(self, ids, mask=None, positions=None, cache=None):
+    def hidden(self, ids, mask=None, positions=None, cache=None, start=0):
         if mask is not None and mask.dim()==3 and ids.shape[1]==2*(self.marks+self.table.texts.shape[1]):
             return self.blocks(ids, mask)
-        return self.padded(self.table(ids[:,self.marks:]), ids)
+        return self.padded(self.table(ids[:,self.marks:]), ids)[:,start:]
     def blocks(self, ids, seen):
         "Each noisy token given the noisy and clean ones that it may see: by the mask that it is given."
         N, L, m = ids.shape[1]//2, self.table.texts.shape[1], self.marks
@@ -171,7 +171,7 @@ def test_blocks_of_one_of_a_network_are_its_own_conditionals():
 def test_weight_is_exactly_one_over_t_and_uniform_guesses_cost_log_v():
     "A loss divided by the hidden tokens would give about twice as much."
     class Flat(Exact):
-        def hidden(self, ids, *a, **k): return torch.zeros(*ids.shape, TOK.full_vocab_size)
+        def hidden(self, ids, *a, start=0, **k): return torch.zeros(*ids[:,start:].shape, TOK.full_vocab_size)
     torch.manual_seed(0)
     for estimator in ('time', 'count'):
         out = MDLMLoss(Flat(known()), TOK, estimator=estimator)(rows_of([[7, 8, 9, 7]]*20_000))

@@ -11,5 +11,5 @@ _os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 _os.environ.setdefault('KMP_BLOCKTIME', '0')
 
 __getattr__, __dir__, _ = _lazy.attach(
-    __name__, submodules=["core", "maths", "tasks", "backends", "eig", "optimal", "xlm", "reference", "evaluation",
+    __name__, submodules=["core", "maths", "tasks", "backends", "schema", "eig", "optimal", "xlm", "reference", "evaluation",
                           "lab"])

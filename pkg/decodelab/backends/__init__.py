@@ -32,7 +32,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "hf": ["FAILS", "pick_device", "pick_dtype", "HF", "state_bytes", "Growing"],
     "hf_ghosts": ["Place", "RememberedSession", "with_rows", "empty_session"],
     "hf_plain": ["PlainSession"],
-    "hf_rows": ["RowStates", "Rows", "grown", "HFSession"],
+    "hf_rows": ["RowStates", "Ends", "Rows", "grown", "HFSession"],
     "loading": ["backends", "PACKAGES", "runtime_and_model", "load", "shipped_name", "place_of", "titled", "check"],
     "memory": ["TOP", "UNKNOWN", "TRAIL", "Nodes", "common", "prefix_key", "Group", "ancestors", "newest_run",
         "grouped", "side_by_side", "Packed", "packed", "Memory"],

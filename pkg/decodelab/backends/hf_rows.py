@@ -6,6 +6,7 @@
 from __future__ import annotations
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from .contract import Blocks, check_length
 from .planned import check_rewind
 
 # %% auto #0
-__all__ = ['RowStates', 'Rows', 'grown', 'HFSession']
+__all__ = ['RowStates', 'Ends', 'Rows', 'grown', 'HFSession']
 
 # %% ../../../nbs/backends/09_hf_rows.ipynb #c0ffee01
 class Runs(Protocol):
@@ -41,32 +42,40 @@ class RowStates(DynamicLayer):
         self.keys, self.values = self.all_keys[:n,:,:width], self.all_values[:n,:,:width]
     def update(self, key_states, value_states, *args, **kwargs):
         "Write the states of new tokens; what the model attends to."
-        rows = self.rows
-        rows.write(self.all_keys, key_states)
-        rows.write(self.all_values, value_states)
-        self._show(int(rows.counts.max())+key_states.shape[2])
+        ends = self.rows.ends
+        ends.write(self.all_keys, key_states)
+        ends.write(self.all_values, value_states)
+        self._show(ends.width)
         return self.keys, self.values
 
 # %% ../../../nbs/backends/09_hf_rows.ipynb #f664b3a3
-class Rows:
-    "How many tokens each row has, and where its next ones go; shared by all layers."
-    def __init__(self, counts:np.ndarray): self.counts = counts
-    @property
-    def even(self)->bool: return bool((self.counts==self.counts[0]).all())
+class Ends:
+    "Where the next k tokens of each row go; worked out once for all layers of a pass."
+    def __init__(self, counts:np.ndarray, k:int, device:Any):
+        self.n, self.k, self.first, self.width = len(counts), k, int(counts.min()), int(counts.max())+k
+        self.even = self.width==self.first+k
+        starts = torch.from_numpy(counts[:1] if self.even else counts).to(device)
+        self.at = starts[:,None] + torch.arange(k, device=device) # [rows, k]; [1, k] where all are even
+        self.row = None if self.even else torch.arange(self.n, device=device)[:,None]
     def write(self, states:torch.Tensor, new:torch.Tensor)->None:
         "Put new states [rows, heads, k, size] behind the end of each row."
-        n, k = len(self.counts), new.shape[2]
-        if self.even: states[:n,:,self.counts[0]:self.counts[0]+k] = new
-        else:
-            at = torch.from_numpy(self.counts).to(new.device)[:,None] + torch.arange(k, device=new.device)
-            states[torch.arange(n, device=new.device)[:,None],:,at] = new.transpose(1, 2)
-    def mask(self, k:int, device, dtype)->torch.Tensor|None: # [rows, 1, k, columns], added to scores
+        if self.even: states[:self.n,:,self.first:self.width] = new
+        else: states[self.row,:,self.at] = new.transpose(1, 2)
+    def write_ids(self, ids:torch.Tensor, new:torch.Tensor)->None:
+        "The same with tokens [rows, k]."
+        if self.even: ids[:self.n,self.first:self.width] = new
+        else: ids[self.row,self.at] = new
+    def mask(self, dtype:torch.dtype)->torch.Tensor|None: # [rows, 1, k, columns], added to scores
         "Which columns each new token sees: its row's, and the new ones up to itself; `None` where that is all of them."
-        if k==1 and self.even: return None
-        width = int(self.counts.max())+k
-        end = torch.from_numpy(self.counts).to(device)[:,None,None] + torch.arange(1, k+1, device=device)[:,None]
-        seen = torch.arange(width, device=device) < end
+        if self.k==1 and self.even: return None
+        seen = torch.arange(self.width, device=self.at.device) <= self.at[...,None]
         return torch.where(seen, 0., torch.finfo(dtype).min).to(dtype)[:,None]
+
+@dataclass
+class Rows:
+    "How many tokens each row has, and where its next ones go; shared by all layers."
+    counts: np.ndarray
+    ends: Any = None # The `Ends` of the pass that is being run
 
 # %% ../../../nbs/backends/09_hf_rows.ipynb #cd6cd7c9
 def grown(states:torch.Tensor, rows:int, columns:int)->torch.Tensor:
@@ -93,8 +102,12 @@ class HFSession:
     def logprobs(self)->torch.Tensor: # [B, V]
         if self._logprobs is None: self._look_again()
         return self._shown(self._logprobs)
+    def _in_order(self)->bool:
+        "Whether each logical row is the kept one of its number."
+        n = len(self.rows.counts)
+        return len(self.at)==n and self.at.tolist()==list(range(n))
     def _shown(self, kept:torch.Tensor)->torch.Tensor:
-        return kept if len(self.at)==len(kept) and (self.at==np.arange(len(kept))).all() else kept[self._index(self.at)]
+        return kept if self._in_order() else kept[self._index(self.at)]
     def _index(self, rows)->torch.Tensor: return torch.as_tensor(np.asarray(rows), device=self.device, dtype=torch.long)
     def __enter__(self): return self
     def __exit__(self, *error): self.close()
@@ -115,11 +128,10 @@ def _forward(self:HFSession, x:torch.Tensor, widths:np.ndarray)->torch.Tensor: #
     since, hf, k = time.perf_counter(), self.hf, x.shape[1]
     check_length(hf.name, int((self.rows.counts+widths).max()), hf.max_length)
     self._room(len(self.rows.counts), int(self.rows.counts.max())+k)
-    counts = torch.from_numpy(self.rows.counts).to(x.device)
-    at = counts[:,None] + torch.arange(k, device=x.device)
-    self.ids[torch.arange(len(counts), device=x.device)[:,None],at] = x
-    mask = self.rows.mask(k, x.device, hf.model.dtype)
-    out = hf.model(input_ids=x, position_ids=at.clamp(max=hf.max_length-1), attention_mask=mask,
+    self.rows.ends = ends = Ends(self.rows.counts, k, x.device)
+    ends.write_ids(self.ids, x)
+    at = ends.at if ends.width <= hf.max_length else ends.at.clamp(max=hf.max_length-1)
+    out = hf.model(input_ids=x, position_ids=at, attention_mask=ends.mask(hf.model.dtype),
                    past_key_values=Cache(layers=list(self.layers)), use_cache=True)
     self.rows.counts = self.rows.counts+widths
     hf._count_steps(self, widths)
@@ -175,11 +187,10 @@ def _by_kept(self:HFSession, values:Sequence[Any])->list[Any]:
 @torch.inference_mode()
 def step(self:HFSession, ids:Sequence[int]|torch.Tensor)->torch.Tensor: # [B, V]
     "Append one token to each row."
-    if len(set(self.at.tolist())) < len(self.at) or len(self.at) < len(self.rows.counts):
+    if not self._in_order():
         ids = [int(i) for i in ids]
         self._part(ids)
         ids = self._by_kept(ids)
-    elif not (self.at==np.arange(len(self.at))).all(): ids = self._by_kept([int(i) for i in ids])
     x = torch.as_tensor(ids, device=self.device, dtype=torch.long)[:,None]
     self._logprobs = self._forward(x, np.ones(len(self.rows.counts), np.int64))[:,-1]
     return self.logprobs

@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 from .contract import Backend, Causal, Sampler
-from ..core.errors import BadValue, needs
+from ..core.errors import BadValue, DataError, needs
 from ..core.registry import Registry
 
 # %% auto #0
@@ -15,7 +15,8 @@ __all__ = ['backends', 'PACKAGES', 'runtime_and_model', 'load', 'shipped_name', 
 
 # %% ../../../nbs/backends/01_loading.ipynb #43577da8
 backends = Registry('backend')
-PACKAGES = dict(gguf=('llama_cpp',), vllm=('vllm',), mlx=('mlx', 'mlx.core', 'mlx_lm')) # Of the extras of these names
+PACKAGES = dict(gguf=('llama_cpp',), vllm=('vllm',), mlx=('mlx', 'mlx.core', 'mlx_lm'),
+                xlm=('lightning', 'hydra')) # Of the extras of these names
 
 def runtime_and_model(spec:str)->tuple[str, str]:
     "Runtime and model of a backend's name."
@@ -119,6 +120,9 @@ def check(spec:str, # `runtime:model`
     name = model if runtime=='reference' else shipped_name(model)
     if name: return shipped.folder(name)
     if runtime not in ('hf', *PACKAGES): return None
+    if runtime=='xlm':
+        if not (path := Path(model).expanduser()).exists(): raise DataError(f'{path}: no such checkpoint or folder')
+        return path
     if model=='smollm2':
         from decodelab.backends.smollm2 import file
         return file()

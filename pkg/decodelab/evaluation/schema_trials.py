@@ -182,10 +182,10 @@ def record_of(mode:str, trials:Trials, task:JsonTask, number:int, sample:Sample,
     verdict, notes = read_back(mode, trials, task, sample, plan), sample.notes
     right = right_fields(verdict.value, task.answer) if verdict else 0.
     log_weight = float(notes['log_weight'].sum()) if 'log_weight' in notes and sample.finish=='eos' else None
-    return dict(id=task.id, kind=task.kind, mode=mode, sample=number, text=sample.text, finish=sample.finish,
-                status=verdict.status, reason=verdict.reason, right=right, tokens=len(sample.ids), ids=list(sample.ids),
-                logprobs=sample.logprobs.round(5).tolist(), log_weight=log_weight,
-                kept=notes['kept'].round(5).tolist() if 'kept' in notes else [])
+    return dict(id=task.id, kind=task.kind, question=task.question, mode=mode, sample=number, text=sample.text,
+                finish=sample.finish, status=verdict.status, reason=verdict.reason, right=right,
+                tokens=len(sample.ids), ids=list(sample.ids), logprobs=sample.logprobs.round(5).tolist(),
+                log_weight=log_weight, kept=notes['kept'].round(5).tolist() if 'kept' in notes else [])
 
 # %% ../../../nbs/evaluation/03_schema_trials.ipynb #bb939a37
 @patch
@@ -207,8 +207,8 @@ def run_exactly(self:Trials, tasks:Sequence[JsonTask], prompts:Sequence[Ids], pl
         out += [dict(record_of('exact', self, task, k, s, plan), **told) for k,s in enumerate(e.samples)]
         none = dict(text='', finish='hopeless', status='none', right=0., tokens=0, ids=[], logprobs=[], kept=[],
                     log_weight=None)
-        if e.error: out.append(dict(id=task.id, kind=task.kind, mode='exact', sample=len(e.samples),
-                                    reason=str(e.error), **none, **told))
+        if e.error: out.append(dict(id=task.id, kind=task.kind, question=task.question, mode='exact',
+                                    sample=len(e.samples), reason=str(e.error), **none, **told))
     return out
 
 # %% ../../../nbs/evaluation/03_schema_trials.ipynb #56d462cb

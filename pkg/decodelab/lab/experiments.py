@@ -4,12 +4,13 @@
 
 # %% ../../../nbs/lab/00_experiments.ipynb #223f2488
 from __future__ import annotations
-import importlib, os, warnings
+import ast, importlib, os, sys, warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from types import NoneType
+from types import ModuleType, NoneType
 from typing import Any, Literal, get_args, get_origin
 from ..core.errors import BadValue, DecodelabError, RunError, needs
 from ..core.files import digest
@@ -19,25 +20,55 @@ from ..core.settings import find_root
 from ..tasks.data import load_questions, read_examples
 
 # %% auto #0
-__all__ = ['EXPERIMENTS', 'WORDS', 'Experiment', 'contents', 'check_backend', 'check_asking', 'check_in_tokens',
-           'check_questions', 'check_comparison', 'check_quick', 'check_schemas', 'check_between', 'check_stars',
-           'experiment', 'value_of', 'takes_text_only', 'typed', 'from_pairs', 'resolve', 'named_file', 'data_of',
-           'start', 'read_notebook', 'cells_hash', 'experiment_of', 'notebook_hash', 'quiet_errors', 'begin', 'end']
+__all__ = ['EXPERIMENTS', 'WORDS', 'defined', 'imported', 'Experiment', 'contents', 'check_backend', 'check_asking',
+           'check_in_tokens', 'check_questions', 'check_comparison', 'check_quick', 'check_schemas', 'check_over',
+           'check_between', 'check_stars', 'read_notebook', 'cells_hash', 'experiment_of', 'notebook_hash', 'check_own',
+           'cell_of', 'written', 'experiment_from', 'own_notebooks', 'experiment', 'value_of', 'takes_text_only',
+           'typed', 'from_pairs', 'edited', 'resolve', 'named_file', 'data_of', 'start', 'quiet_errors', 'taken_up',
+           'begin', 'end']
 
 # %% ../../../nbs/lab/00_experiments.ipynb #2f6ef9c2
+@cache
+def defined(name:str, # A class
+            code:str, # Of the notebook's cell that defines it
+           )->Any:
+    "A class from the cell of a notebook that defines it, which must import what it uses."
+    module = ModuleType(f'decodelab_notebook_{digest(code)[:8]}')
+    sys.modules[module.__name__] = module # where pydantic looks names of types up
+    try: exec(compile(code, f'<the cell that defines {name}>', 'exec'), module.__dict__)
+    except Exception as e: # whatever the user's own code raises
+        raise RunError(f'the cell that defines {name}: {type(e).__name__}: {e}; '
+                       'it is run on its own before the notebook, so it imports all that it uses') from None
+    return getattr(module, name)
+
+def imported(path:str)->Any:
+    "What `module:name` names; a module may lie in the laboratory's folder."
+    module, _, name = path.partition(':')
+    if (root := str(find_root())) not in sys.path: sys.path.append(root)
+    try: found = importlib.import_module(module)
+    except ImportError as e: raise RunError(f'{path}: {e}') from None
+    if hasattr(found, name): return getattr(found, name)
+    raise BadValue(f'name in {module}', name, sorted(n for n in vars(found) if not n.startswith('_')))
+
+
+# %% ../../../nbs/lab/00_experiments.ipynb #80e52f29
 @dataclass(frozen=True)
 class Experiment:
     "What is known of an experiment notebook."
-    name: str # The notebook's stem
-    model: str # Parameter model, `module:class`
+    name: str # As the notebook's metadata says, usually its stem
+    model: str # Parameter model: `module:class`, or a class that the notebook itself defines
     presets: str = '' # Folder under params/
     check: Callable|None = None # Called with the parameters before anything heavy; gives the models' fingerprints
+    code: str = '' # Of the cell that defines the parameter model
+    notebook: Path|None = None # Where it was found; `None` for those of the package
+    cell: dict|None = None # Values in the notebook's parameters cell
 
     @property
     def parameters(self)->type[Parameters]:
         "The parameter model."
-        module, _, name = self.model.partition(':')
-        return getattr(importlib.import_module(module), name)
+        found = defined(self.model, self.code) if self.code else imported(self.model)
+        if isinstance(found, type) and issubclass(found, Parameters): return found
+        raise RunError(f'experiment {self.name}: {self.model} is not a Parameters model')
 
 # %% ../../../nbs/lab/00_experiments.ipynb #b88145b9
 def contents(path:Path)->Iterator[str|bytes]:
@@ -107,6 +138,11 @@ def check_schemas(p)->dict:
     check_schema(p)
     return {p.backend: check_backend(p.backend)}
 
+def check_over(p)->dict:
+    "The sweep is there; what is done of it is what the report depends on."
+    from decodelab.lab.across import check_sweep
+    return check_sweep(p)
+
 def check_between(p)->dict:
     "Lists, bounds and questions are good, and both models are whole."
     from decodelab.optimal.study.trials import check_pair
@@ -124,6 +160,30 @@ def check_stars(p)->dict:
     models = {trial.model for trial in compositions(p, found)}
     return {f.name: digest(*contents(f.package)) for f in found if f.name in models and f.package}
 
+# %% ../../../nbs/lab/00_experiments.ipynb #06e2db74
+def read_notebook(path:Path)->dict[str, Any]:
+    "A notebook from its file, without the second that nbformat takes to load; what is none is one clear error."
+    import json
+    try: nb = json.loads(Path(path).read_text(encoding='utf-8'))
+    except FileNotFoundError: raise RunError(f'notebook {path}: no such file; run this in a decodelab folder') from None
+    except OSError as e: raise RunError(f'notebook {path}: {e.strerror}') from None
+    except ValueError: nb = None
+    if isinstance(nb, dict) and isinstance(nb.get('cells'), list) and 'metadata' in nb: return nb
+    raise RunError(f'notebook {path}: not a notebook of format 4')
+
+def cells_hash(nb:dict)->str:
+    "Hash of a notebook's sources."
+    cells = [c for c in nb['cells'] if 'injected-parameters' not in c['metadata'].get('tags', [])]
+    return digest(*(''.join(c['source']) for c in cells))
+
+def experiment_of(nb:dict)->str|None:
+    "Name of the experiment that a notebook is, or `None`."
+    return nb['metadata'].get('decodelab', {}).get('experiment')
+
+def notebook_hash(path:Path)->str:
+    "Hash of the sources of a notebook's file."
+    return cells_hash(read_notebook(path))
+
 # %% ../../../nbs/lab/00_experiments.ipynb #14d15b12
 EXPERIMENTS = {e.name: e for e in (
     Experiment('eig_eval', 'decodelab.eig.parameters:EIGEvalParameters', 'eig', check_questions),
@@ -133,12 +193,75 @@ EXPERIMENTS = {e.name: e for e in (
     Experiment('schema_eval', 'decodelab.evaluation.schema_trials:SchemaEvalParameters', 'schema', check_schemas),
     Experiment('optimal_sampling', 'decodelab.optimal.study.parameters:OptimalSamplingParameters', 'optimal',
                check_between),
+    Experiment('sweep_report', 'decodelab.lab.across:SweepReportParameters', check=check_over),
     Experiment('star_graphs', 'decodelab.xlm.study.parameters:StarGraphsParameters', 'stars', check_stars),
 )}
 
-def experiment(name:str)->Experiment:
+
+# %% ../../../nbs/lab/00_experiments.ipynb #35785e5f
+def check_own(p:Parameters)->dict:
+    "As the model's own `check` says, else the fingerprint of its `backend`; both where it has them."
+    spec = getattr(p, 'backend', None)
+    models = {spec: check_backend(spec)} if isinstance(spec, str) else {}
+    return models | ((p.check() or {}) if hasattr(p, 'check') else {})
+
+def cell_of(nb:dict, name:str)->str:
+    "The code cell that defines a class."
+    for text in (''.join(c['source']) for c in nb['cells'] if c['cell_type']=='code'):
+        if f'class {name}' not in text: continue
+        with suppress(SyntaxError): # of a cell with magics
+            if any(isinstance(s, ast.ClassDef) and s.name==name for s in ast.parse(text).body): return text
+    raise RunError(f'no cell of the notebook defines {name}, the parameter model that its metadata names')
+
+# %% ../../../nbs/lab/00_experiments.ipynb #5feaa65e
+def written(nb:dict)->dict[str,Any]:
+    "Names and values in a notebook's parameters cell."
+    cells = [c for c in nb['cells'] if 'parameters' in c['metadata'].get('tags', [])]
+    try: body = [s for c in cells for s in ast.parse(''.join(c['source'])).body]
+    except SyntaxError as e: raise RunError(f'parameters cell: {e.msg}, line {e.lineno}') from None
+    out: dict[str,Any] = {}
+    for line in body:
+        if not isinstance(line, (ast.Assign, ast.AnnAssign)) or line.value is None: continue
+        target = line.targets[0] if isinstance(line, ast.Assign) else line.target
+        try: out[ast.unparse(target)] = ast.literal_eval(line.value)
+        except ValueError:
+            raise RunError(f'parameters cell: {ast.unparse(line)}: papermill needs a plain value there, '
+                           'such as 3, "text" or None') from None
+    return out
+
+# %% ../../../nbs/lab/00_experiments.ipynb #36947305
+def experiment_from(nb:dict, # A notebook
+                    path:Path|None=None, # Its file
+                   )->Experiment:
+    "The experiment that a notebook is."
+    name, said = experiment_of(nb), nb['metadata'].get('decodelab', {})
+    model = said.get('parameters')
+    if name in EXPERIMENTS and not model: return replace(EXPERIMENTS[name], cell=written(nb))
+    if name is None: raise RunError(f'notebook {path or "without a file"}: not an experiment; papermill runs it')
+    if not isinstance(model, str):
+        raise RunError(f'notebook {path or name}: metadata.decodelab.parameters must name the parameter model: '
+                       'a class in one of its cells, or module:class')
+    code = '' if ':' in model else cell_of(nb, model)
+    return Experiment(name, model, said.get('presets', name), check_own, code, path, written(nb))
+
+def own_notebooks(root:Path|None=None)->dict[str,Path]:
+    "Experiments of one's own in a laboratory's nbs/, by name."
+    found: dict[str,Path] = {}
+    for path in sorted(((root or find_root())/'nbs').glob('*.ipynb')):
+        with suppress(DecodelabError): # what cannot be read hides nothing else
+            nb = read_notebook(path)
+            name, model = experiment_of(nb), nb['metadata'].get('decodelab', {}).get('parameters')
+            if name and model and (name not in found or name==path.stem): found[name] = path
+    return found
+
+# %% ../../../nbs/lab/00_experiments.ipynb #5daac170
+def experiment(name:str, # Of this package or of this laboratory
+               root:Path|None=None, # The laboratory's folder
+              )->Experiment:
     "An experiment by name."
-    if name not in EXPERIMENTS: raise BadValue('experiment', name, sorted(EXPERIMENTS))
+    own = own_notebooks(root)
+    if name in own: return experiment_from(read_notebook(own[name]), own[name])
+    if name not in EXPERIMENTS: raise BadValue('experiment', name, sorted({*EXPERIMENTS, *own}))
     return EXPERIMENTS[name]
 
 # %% ../../../nbs/lab/00_experiments.ipynb #e8137ecc
@@ -169,12 +292,21 @@ def from_pairs(model:type[Parameters], pairs:Iterable[tuple[str, str]])->dict[st
     fields = model.model_fields
     return {name: typed(text, fields[name].annotation) if name in fields else value_of(text) for name,text in pairs}
 
+# %% ../../../nbs/lab/00_experiments.ipynb #ca9ead17
+def edited(exp:Experiment, # Which experiment
+           values:dict, # By name, as they stand in the parameters cell
+          )->dict[str,Any]:
+    "Of the values in the parameters cell those that are not the model's defaults."
+    defaults = {k: f.default for k,f in exp.parameters.model_fields.items()}
+    return {k: v for k,v in values.items() if k in defaults and v!=defaults[k]}
+
 # %% ../../../nbs/lab/00_experiments.ipynb #1a5d7a8b
 def resolve(exp:Experiment, # Which experiment
             given:dict, # Values given by name
             root:Path|None=None, # The laboratory's folder
            )->Parameters:
     "Validated parameters of a run."
+    given = edited(exp, exp.cell or {}) | given
     first = read(exp.parameters, given)
     name = getattr(first, 'preset', None)
     if not name: return first
@@ -205,30 +337,6 @@ def start(exp:Experiment, # Which experiment
     models, params = exp.check(p) if exp.check else {}, p.model_dump(mode='json')
     return Run.create(exp.name, params, models, notebook, data=data_of(params), given=given, **extra).lock()
 
-# %% ../../../nbs/lab/00_experiments.ipynb #06e2db74
-def read_notebook(path:Path)->dict[str, Any]:
-    "A notebook from its file, without the second that nbformat takes to load; what is none is one clear error."
-    import json
-    try: nb = json.loads(Path(path).read_text(encoding='utf-8'))
-    except FileNotFoundError: raise RunError(f'notebook {path}: no such file; run this in a decodelab folder') from None
-    except OSError as e: raise RunError(f'notebook {path}: {e.strerror}') from None
-    except ValueError: nb = None
-    if isinstance(nb, dict) and isinstance(nb.get('cells'), list) and 'metadata' in nb: return nb
-    raise RunError(f'notebook {path}: not a notebook of format 4')
-
-def cells_hash(nb:dict)->str:
-    "Hash of a notebook's sources."
-    cells = [c for c in nb['cells'] if 'injected-parameters' not in c['metadata'].get('tags', [])]
-    return digest(*(''.join(c['source']) for c in cells))
-
-def experiment_of(nb:dict)->str|None:
-    "Name of the experiment that a notebook is, or `None`."
-    return nb['metadata'].get('decodelab', {}).get('experiment')
-
-def notebook_hash(path:Path)->str:
-    "Hash of the sources of a notebook's file."
-    return cells_hash(read_notebook(path))
-
 # %% ../../../nbs/lab/00_experiments.ipynb #96a52294
 def quiet_errors():
     "In a notebook, show a user's error as its sentence, without the traceback through the libraries."
@@ -238,24 +346,35 @@ def quiet_errors():
     def show(self, etype, e, tb, tb_offset=None): self._showtraceback(etype, e, [f'{etype.__name__}: {e}'])
     shell.set_custom_exc((DecodelabError,), show)
 
+def taken_up(name:str, # The experiment
+             run:Run|None, # The run that goes on, if one does
+            )->Experiment:
+    "The experiment of a run, from the notebook that it was started with; by name otherwise."
+    source = Path(run.info.get('source') or '') if run else Path()
+    if source.is_file(): return experiment_from(read_notebook(source), source)
+    return experiment(name)
+
 def begin(name:str, # The experiment
           namespace:dict, # The notebook's `globals()`
          )->tuple[Run, Parameters]:
     "Take up the run that papermill made, or make one from the values in the parameters cell."
     quiet_errors()
     warnings.filterwarnings('ignore', message='IProgress not found')
-    exp = experiment(name)
-    if not (folder := os.environ.get(RUN_DIR)):
-        defaults = {k: f.default for k,f in exp.parameters.model_fields.items()}
-        given = {k: namespace[k] for k in defaults if k in namespace and namespace[k]!=defaults[k]}
-        path = find_root()/'nbs'/f'{name}.ipynb'
-        run = start(exp, given, notebook_hash(path) if path.exists() else '', by='jupyter')
-    else: run = Run.open(Path(folder))
-    return run, read(exp.parameters, run.params)
+    folder = os.environ.get(RUN_DIR)
+    run = Run.open(Path(folder)) if folder else None
+    exp = taken_up(name, run)
+    if run is None:
+        path = exp.notebook or find_root()/'nbs'/f'{name}.ipynb'
+        exp = replace(exp, cell=None) # the values that the cell gave count, not those in the file
+        run = start(exp, edited(exp, namespace), notebook_hash(path) if path.exists() else '', by='jupyter')
+    own = namespace.get(exp.model, exp.parameters) # the class that the reader sees, where the notebook defines it
+    return run, read(own, run.params)
 
 def end(run:Run):
     "The last cell: outside papermill the record is closed here."
     if os.environ.get(RUN_DIR)!=str(run.folder):
+        from decodelab.lab.adopting import left_open
         run.finish()
         run.unlock()
+        left_open(run)
     print('/'.join(run.folder.parts[-3:]))

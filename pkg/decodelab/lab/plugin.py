@@ -18,7 +18,8 @@ from ..core.errors import DecodelabError
 from ..core.files import write_atomic
 from ..core.parameters import read_yaml
 from ..core.runs import RUN_DIR, Run
-from .experiments import cells_hash, experiment, experiment_of, from_pairs, read_notebook, start
+from .experiments import Experiment, cells_hash, experiment_from, experiment_of, from_pairs
+from .experiments import read_notebook, start
 from .waiting import TimeOut, Waiting, heading, told
 
 # %% auto #0
@@ -79,9 +80,10 @@ def new_run(nb, # With the parameters that papermill was given
             source:str|None, # Its file
            )->Run: # Locked by this process
     "A run with validated parameters for a notebook that papermill executes."
-    given, exp = dict(nb.metadata.papermill.get('parameters', {})), experiment_of(nb)
+    given = dict(nb.metadata.papermill.get('parameters', {}))
     where = str(Path(source).resolve()) if source and Path(source).is_file() else None
-    with _as_input_error(): return start(experiment(exp), given, cells_hash(nb), by='papermill', source=where)
+    with _as_input_error():
+        return start(experiment_from(nb, source), given, cells_hash(nb), by='papermill', source=where)
 
 @contextmanager
 def recorded(run:Run)->Iterator[None]:
@@ -157,22 +159,23 @@ class RunHandler:
     def write(cls, buf, path): pass
 
 # %% ../../../nbs/lab/05_plugin.ipynb #adf3a35f
-def experiment_at(path:str|None)->str|None:
-    "Name of the experiment that a notebook's file is; `None` for what is no experiment, or no notebook."
+def experiment_at(path:str|None)->Experiment|None:
+    "The experiment that a notebook's file is; `None` for what is no experiment, or no notebook."
     if not isinstance(path, str) or not Path(path).is_file(): return None
-    try: return experiment_of(read_notebook(Path(path)))
+    try: nb = read_notebook(Path(path))
     except DecodelabError: return None # papermill says it
+    with _as_input_error(): return experiment_from(nb, Path(path)) if experiment_of(nb) else None
 
 def complete(params:dict, # Parsed arguments of papermill's command, changed in place
             ):
     "Fill in what an experiment's arguments mean."
-    name = None if params.get('help_notebook') else experiment_at(params.get('notebook_path'))
-    if not name: return
+    exp = None if params.get('help_notebook') else experiment_at(params.get('notebook_path'))
+    if not exp: return
     with _as_input_error():
         for file in params['parameters_file']:
             if '://' not in file: read_yaml(Path(file))
         pairs = params['parameters']
-        values, texts = from_pairs(experiment(name).parameters, pairs), dict(pairs)
+        values, texts = from_pairs(exp.parameters, pairs), dict(pairs)
     text = tuple((k, texts[k]) for k,v in values.items() if isinstance(v, str))
     params['parameters'] = tuple((k, texts[k]) for k,v in values.items() if not isinstance(v, str))
     params['parameters_raw'] = text + tuple(params['parameters_raw'])

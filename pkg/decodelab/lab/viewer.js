@@ -63,7 +63,7 @@ const note = (text, bad) => el('div', {class: 'note'+(bad ? ' bad' : '')}, text)
 const failed = e => main.append(note(e.message, true));
 
 // A table of many rows: only those in view are drawn
-const SHOW = {text: (d, type) => type==='sort' || type==='type' ? d : esc(d===null || d===undefined ? '' : d),
+const SHOW = {text: (d, type) => type==='sort' || type==='type' ? d : esc(d===null || d===undefined ? '' : type==='filter' ? String(d).replace(/[\r\n\u2028\u2029]/g, ' ') : d),
   num: (d, type) => type==='display' ? esc(number(d)) : typeof d==='number' ? d : -Infinity,
   time: (d, type) => type==='display' ? esc(d ? span(d) : '') : d||0,
   status: (d, type) => type==='display' ? `<span class="pill ${esc(d)}">${esc(d)}</span>` : d,

@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "statistics": ["DRAWS", "outcomes_of", "check_within", "check_count", "wilson", "smallest_p", "fewest", "mcnemar",
         "sign_flip", "bootstrap_means", "mean_bounds", "mean_interval", "difference_bounds", "Paired", "paired",
         "p_text", "detectable", "calibration"],
+    "sure": ["ROUNDING", "Span", "span_of", "weights_between", "running", "sides", "sure_tokens"],
     "tilt": ["alpha_methods", "STEP", "LEFT", "SAME", "MOST", "Curve", "PLACES", "NUMBERS", "AT_ONCE", "SMALL",
         "Wanted", "Solved", "clipped", "unequal", "root", "pulls", "kl_symmetry", "sample_size_ratio", "ess_balance",
         "entropies", "share", "entropy_ratio", "reverse_kl_symmetry", "fixed", "promising", "highest", "summit",

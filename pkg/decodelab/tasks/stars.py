@@ -72,8 +72,8 @@ class Graphs:
     def __getitem__(self, rows)->Graphs: return Graphs(self.edges[rows], self.paths[rows])
     @property
     def sources(self)->np.ndarray: return self.paths[:,0] # [n]
-    @property
-    def goals(self)->np.ndarray: # [n]
+    @cached_property
+    def goals(self)->np.ndarray: # [n]; once, for whoever asks graph by graph
         return self.paths[np.arange(len(self)), (self.paths >= 0).sum(1)-1]
 
 def joined(parts:Sequence[Graphs])->Graphs:

@@ -30,7 +30,7 @@ class OwnChance:
         sheets, columns = ([1]*2+rest)[-2:]
         which = np.uint64(self.calls << 40)+(np.arange(sheets, dtype=np.uint64)[:,None] << np.uint64(20))
         numbers = uniforms(self.keys[:,None,None], (which+np.arange(columns, dtype=np.uint64)[::-1])[None])
-        return torch.from_numpy(np.moveaxis(numbers.reshape(-1, *rest), 0, rows).copy())
+        return torch.from_numpy(np.moveaxis(numbers.reshape(len(self.keys), *rest), 0, rows).copy())
 
 # %% ../../../nbs/xlm/22_categorical.ipynb #bd1de245
 def uniform(shape:tuple[int, ...]|torch.Size, device:Any=None, generator:torch.Generator|None=None)->Tensor: # float64
@@ -94,17 +94,17 @@ def inverted(p:Tensor, # [..., V]
     return torch.minimum(at, last)
 
 # %% ../../../nbs/xlm/22_categorical.ipynb #82d4e3f9
-def sample_from_logits(logits:Tensor)->Tensor:
+def sample_from_logits(logits:Tensor, temperature:float=1., noise_scale:float=1.)->Tensor: # 0: the most probable
     "One token of each row."
-    return Pick()(logits, uniform(logits.shape[:-1], logits.device))
+    return Pick(temperature*noise_scale)(logits, uniform(logits.shape[:-1], logits.device))
 
-def sample_from_top_k(k:int, logits:Tensor)->Tensor:
+def sample_from_top_k(k:int, logits:Tensor, temperature:float=1.)->Tensor:
     "One token of the k most probable of each row."
-    return Pick(top_k=k)(logits, uniform(logits.shape[:-1], logits.device))
+    return Pick(temperature, top_k=k)(logits, uniform(logits.shape[:-1], logits.device))
 
-def sample_from_top_p(p:float, logits:Tensor)->Tensor:
+def sample_from_top_p(p:float, logits:Tensor, temperature:float=1.)->Tensor:
     "One token of each row's nucleus."
-    return Pick(top_p=p)(logits, uniform(logits.shape[:-1], logits.device))
+    return Pick(temperature, top_p=p)(logits, uniform(logits.shape[:-1], logits.device))
 
 def sample_categorical(probs:Tensor)->Tensor:
     "One token of each row of probabilities, or of weights that need not sum to one."

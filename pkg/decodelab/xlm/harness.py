@@ -4,13 +4,13 @@
 
 # %% ../../../nbs/xlm/12_harness.ipynb #e1e69e66
 from __future__ import annotations
-import logging
+import inspect, logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 from fastcore.basics import patch
 import lightning as L, torch
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from ..core.errors import BadValue, DecodelabError, ModelError
 from .contracts import loss_call, own_method
@@ -20,9 +20,9 @@ from .resolvers import as_written, provide
 log = logging.getLogger(__name__)
 
 # %% auto #0
-__all__ = ['log', 'History', 'BadLoss', 'bad_tensors', 'bad_loss', 'CustomModuleDict', 'metric_modules', 'LRSchedulerWithConfig',
-           'schedule', 'lacking', 'unresolved_container', 'Harness', 'parameter_groups', 'starts', 'ends',
-           'PredictorHistoryMixin']
+__all__ = ['log', 'HOW', 'History', 'BadLoss', 'bad_tensors', 'bad_loss', 'CustomModuleDict', 'metric_modules',
+           'LRSchedulerWithConfig', 'schedule', 'lacking', 'unresolved_container', 'Harness', 'parameter_groups',
+           'optimizer_of', 'starts', 'ends', 'PredictorHistoryMixin']
 
 # %% ../../../nbs/xlm/12_harness.ipynb #58cf97fc
 class BadLoss(DecodelabError):
@@ -201,9 +201,20 @@ def parameter_groups(model:Any)->list[dict[str, Any]]: # What an optimizer takes
     return [{'params': with_decay}, {'params': without, 'weight_decay': 0.}]
 
 # %% ../../../nbs/xlm/12_harness.ipynb #886fb099
+HOW = ('fused', 'foreach', 'capturable', 'differentiable') # Ways of an optimizer that exclude each other
+
+def optimizer_of(node:DictConfig, model:Any, precision:Any=None)->torch.optim.Optimizer:
+    "The optimizer that is described; torch's own as one kernel for all weights, where nobody has chosen otherwise."
+    takes = inspect.signature(get_object(node._target_)).parameters
+    fused = 'fused' in takes and not any(node.get(k) is not None for k in HOW) and precision!='16-mixed'
+    optimizer = instantiate(node, _partial_=True)(parameter_groups(model), **({'fused': True} if fused else {}))
+    if fused: optimizer._step_supports_amp_scaling = False # nothing is scaled, so Lightning may clip
+    return optimizer
+
+# %% ../../../nbs/xlm/12_harness.ipynb #6b07e4f2
 @patch
 def configure_optimizers(self:Harness)->dict[str, Any]:
-    optimizer = instantiate(self.config.optimizer, _partial_=True)(parameter_groups(self.model))
+    optimizer = optimizer_of(self.config.optimizer, self.model, OmegaConf.select(self.config, 'trainer.precision'))
     if not self.config.get('lr_scheduler'): return {'optimizer': optimizer}
     return {'optimizer': optimizer, 'lr_scheduler': self.create_lr_scheduler(optimizer, **self.config.lr_scheduler)}
 

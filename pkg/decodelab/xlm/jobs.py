@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #aca88e46
 from __future__ import annotations
-import json, logging
+import ctypes, json, logging, sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,10 @@ from .weights import push_shared, read_checkpoint, read_shared, read_weights
 log = logging.getLogger(__name__)
 
 # %% auto #0
-__all__ = ['log', 'JOBS', 'build', 'checked', 'data_of', 'harness_of', 'listed', 'trainer_of', 'folder_of', 'figures_of',
-           'report', 'newest_checkpoint', 'train', 'asked', 'weights_for', 'load_weights', 'without_training', 'loaded',
-           'evaluate', 'output_of', 'free_output', 'generate', 'write_texts', 'prepare_data', 'extract_checkpoint',
-           'push_to_hub', 'show_name', 'print_predictor_params']
+__all__ = ['log', 'MALLOPT', 'JOBS', 'build', 'checked', 'data_of', 'harness_of', 'listed', 'trainer_of', 'folder_of',
+           'figures_of', 'report', 'newest_checkpoint', 'keep_freed_memory', 'train', 'asked', 'weights_for',
+           'load_weights', 'without_training', 'loaded', 'evaluate', 'output_of', 'free_output', 'generate',
+           'write_texts', 'prepare_data', 'extract_checkpoint', 'push_to_hub', 'show_name', 'print_predictor_params']
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #457c9063
 def build(node:Any, **kwargs:Any)->Any:
@@ -98,11 +98,20 @@ def newest_checkpoint(cfg:DictConfig)->Path|None:
     found = [p for n in ('last', 'on_exception') if (p := Path(cfg.checkpointing_dir)/f'{n}.ckpt').is_file()]
     return max(found, key=lambda p: p.stat().st_mtime, default=None)
 
+# %% ../../../nbs/xlm/16_jobs.ipynb #24655a58
+MALLOPT = ((-1, 2**31-1), (-2, 2**26), (-3, 2**25)) # glibc's M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD
+
+def keep_freed_memory()->bool: # Whether the C library can
+    "A step asks for the memory that the last one gave back: kept, the kernel need not clear each page anew."
+    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None) if sys.platform=='linux' else None
+    return mallopt is not None and all(mallopt(option, value) for option,value in MALLOPT)
+
 # %% ../../../nbs/xlm/16_jobs.ipynb #9ec9335b
 def train(cfg:DictConfig)->int: # 0; 1 where `debug=overfit` fails
     "Fits, then tests."
     checked(cfg)
     torch.set_float32_matmul_precision('high')
+    keep_freed_memory()
     data = data_of(cfg)
     harness, trainer, ckpt = harness_of(cfg, data), trainer_of(cfg), newest_checkpoint(cfg)
     if ckpt: print(f'goes on from {ckpt} at step {read_checkpoint(ckpt).get("global_step", 0):,}')

@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/xlm/18_names.ipynb #57904e95
 from __future__ import annotations
-import functools, logging
+import functools, logging, math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from ..core.errors import BadValue
 
 # %% auto #0
 __all__ = ['Model', 'RankedLogger', 'warn_once', 'masked_sum', 'masked_mean', 'tiny_value_of_dtype', 'exponential_race',
-           'select_random_indices', 'remove_trailing_pads', 'print_config_tree']
+           'get_mask_from_sequence_lengths', 'select_random_indices', 'remove_trailing_pads',
+           'remove_trailing_pads_show_the_count', 'PositionalEncoding', 'LabelEmbedder', 'print_config_tree']
 
 # %% ../../../nbs/xlm/18_names.ipynb #cd93a762
 class Model:
@@ -61,6 +62,10 @@ def exponential_race(logits:Tensor)->Tensor: # float64
     u = torch.rand(logits.shape, dtype=torch.float64, device=logits.device)
     return logits.double()-torch.log(-torch.log(u.clamp_min(1e-300)))
 
+def get_mask_from_sequence_lengths(sequence_lengths:Tensor, max_length:int)->Tensor: # bool [batch, max_length]
+    "True for as many places of each row as it is long."
+    return torch.arange(max_length, device=sequence_lengths.device) < sequence_lengths[:,None]
+
 # %% ../../../nbs/xlm/18_names.ipynb #a8e2e035
 def select_random_indices(inp_shape:Sequence[int], # [batch, length]
                           num_unmask:Tensor, # [batch] how many of each row
@@ -92,6 +97,42 @@ def remove_trailing_pads(text:str, tokenizer:Any, tokens_to_remove:Sequence[str]
     while ended := next((t for t in tokens if text.endswith(t)), None):
         text = text.removesuffix(ended).removesuffix(' ')
     return text
+
+def remove_trailing_pads_show_the_count(text:str, tokenizer:Any, tokens_to_remove:Sequence[str]|None=None)->str:
+    "The same, and how many were removed."
+    tokens, short = tokens_to_remove or [tokenizer.pad_token], remove_trailing_pads(text, tokenizer, tokens_to_remove)
+    gone = text[len(short):]
+    n = 0
+    while gone := gone.rstrip():
+        gone, n = gone.removesuffix(max((t for t in tokens if t and gone.endswith(t)), key=len)), n+1
+    return f'{short} [removed {n}*{tokens}]' if n else short
+
+# %% ../../../nbs/xlm/18_names.ipynb #a55b803a
+class PositionalEncoding(torch.nn.Module):
+    "Waves of many lengths, one row a position."
+    def __init__(self, d_model:int, max_len:int=1024):
+        super().__init__()
+        rates = torch.exp(torch.arange(0, d_model, 2).float()*(-math.log(10000.)/d_model))
+        angles = torch.outer(torch.arange(max_len).float(), rates)
+        waves = torch.stack([angles.sin(), angles.cos()], -1).flatten(1)[:,:d_model]
+        self.register_buffer('pe', waves[:,None])
+
+    def forward(self, x:Tensor)->Tensor: return self.pe[:x.shape[0]] # [length, 1, d_model]
+
+class LabelEmbedder(torch.nn.Module):
+    "A vector for each class; with dropout there is one more, for a label that is left out."
+    def __init__(self, num_classes:int, cond_size:int, label_dropout:float|None=None):
+        super().__init__()
+        if label_dropout is not None and not 0 <= label_dropout < 1:
+            raise BadValue('label_dropout', label_dropout, 'None, or at least 0 and below 1')
+        self.num_classes, self.label_dropout = num_classes, label_dropout
+        self.embedding = torch.nn.Embedding(num_classes+(label_dropout is not None), cond_size)
+
+    def forward(self, labels:Tensor)->Tensor: # [batch] → [batch, cond_size]
+        if self.training and self.label_dropout:
+            gone = torch.rand(labels.shape, device=labels.device) < self.label_dropout
+            labels = torch.where(gone, self.num_classes, labels)
+        return self.embedding(labels)
 
 # %% ../../../nbs/xlm/18_names.ipynb #3fedefed
 def print_config_tree(cfg:Any, print_order:Sequence[str]=(), resolve:bool=True, save_to_file:bool|str=False)->None:

@@ -47,11 +47,12 @@ def fit(rows:Sequence[Sequence[int]], width:int|None, name:str, left:bool, trunc
 def rectangle(rows:Sequence[Sequence[int]], width:int|None, fill:int, left:bool)->tuple[Tensor, Tensor]: # ids, mask
     "Rows as a tensor, filled on the left or on the right."
     width = max(map(len, rows), default=0) if width is None else width
-    ids, mask = torch.full((len(rows), width), fill), torch.zeros(len(rows), width, dtype=torch.long)
-    for i,row in enumerate(rows):
-        place = slice(width-len(row), width) if left else slice(0, len(row))
-        ids[i,place], mask[i,place] = torch.tensor(row, dtype=torch.long), 1
-    return ids, mask
+    length = torch.tensor([len(row) for row in rows], dtype=torch.long)[:,None]
+    place = torch.arange(width)
+    mask = place >= width-length if left else place < length
+    ids = torch.full((len(rows), width), fill)
+    ids[mask] = torch.tensor([i for row in rows for i in row], dtype=torch.long)
+    return ids, mask.long()
 
 # %% ../../../nbs/xlm/28_rows.ipynb #463a901e
 def prompt_of_row(example:Mapping[str, Any])->list[int]:

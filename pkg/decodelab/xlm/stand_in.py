@@ -22,11 +22,12 @@ NAMES: dict[str, tuple[str, ...]] = { # Module of xLM → modules here that hold
                                      'utils.omegaconf_resolvers': ('resolvers',),
     'utils.speed_monitor_callback': ('callbacks',), 'utils.checkpoint_with_thinning': ('callbacks',),
     'utils.on_exception_checkpoint': ('callbacks',), 'external_models': ('discovery',), 'tasks.star': ('sources',),
-    'modules.rotary_transformer': ('layers',), 'modules.position': ('layers',), 'modules.ddit_simple': ('layers',)}
+    'modules.rotary_transformer': ('layers',), 'modules.position': ('layers', 'names'),
+    'modules.ddit_simple': ('layers', 'names'), 'modules.gpt2_transformer': ('gpt2',)}
 PACKAGES_OF = {'': None} | {n.rpartition('.')[0]: None for n in NAMES if '.' in n}
 
 # %% auto #0
-__all__ = ['HERE', 'NAMES', 'PACKAGES_OF', 'Borrowed', 'Stand', 'real_xlm', 'stand_in_for_xlm']
+__all__ = ['HERE', 'NAMES', 'PACKAGES_OF', 'Borrowed', 'absent', 'Stand', 'real_xlm', 'stand_in_for_xlm']
 
 # %% ../../../nbs/xlm/19_stand_in.ipynb #52f1323a
 class Borrowed(ModuleType):
@@ -44,11 +45,18 @@ class Borrowed(ModuleType):
                              ': it has the part of xlm-core that models import; for the rest, pip install xlm-core'))
 
 # %% ../../../nbs/xlm/19_stand_in.ipynb #b24e7064
+def absent(name:str)->str:
+    "Why there is no such module."
+    close = nearest(name, [f'xlm.{n}' for n in NAMES])
+    return f"No module named {name!r}: decodelab's xlm has the part of xlm-core that models import" + (
+        f'. Did you mean {close!r}?' if close else '; for the rest, pip install xlm-core')
+
 class Stand:
     "Finds and makes the modules of `xlm`."
     def find_spec(self, fullname:str, path:Any=None, target:Any=None)->ModuleSpec|None:
         root, _, rest = fullname.partition('.')
-        if root != 'xlm' or rest not in NAMES and rest not in PACKAGES_OF: return None
+        if root != 'xlm': return None
+        if rest not in NAMES and rest not in PACKAGES_OF: raise ModuleNotFoundError(absent(fullname), name=fullname)
         return ModuleSpec(fullname, self, is_package=rest in PACKAGES_OF) # type: ignore[arg-type]
 
     def create_module(self, spec:ModuleSpec)->ModuleType:

@@ -20,19 +20,20 @@ __all__ = ['ACTIVATIONS', 'ADDED', 'rotary', 'turn', 'visible', 'Cache', 'Attent
 # %% ../../../nbs/xlm/20_transformer.ipynb #219b87dd
 def rotary(positions:Tensor, # [B, L]
            dim:int, # Even, at most a head's width
-           base:float=10000.)->tuple[Tensor, Tensor]: # Cosines and sines, float32 [B, 1, L, dim/2]
+           base:float=10000.)->tuple[Tensor, Tensor]: # Cosines, and sines with their signs, float32 [B, 1, L, dim]
     "By how much each pair of numbers turns at each position."
     exponents = torch.arange(0, dim, 2, device=positions.device, dtype=torch.float32)/dim
     angles = positions[:,None,:,None].float()*base**-exponents
-    return angles.cos(), angles.sin()
+    cos, sin = angles.cos(), angles.sin()
+    return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
 
-def turn(x:Tensor, # [B, heads, L, D]
+def turn(x:Tensor, # [..., B, heads, L, D]
          turns:tuple[Tensor, Tensor])->Tensor:
-    "Turn the first numbers of each head; those beyond the rotary width stay."
+    "Turn the first numbers of each head, half a width apart in pairs; those beyond the rotary width stay."
     cos, sin = turns
-    width = 2*cos.shape[-1]
-    a, b = x[...,:width].float().chunk(2, -1)
-    turned = torch.cat([a*cos-b*sin, a*sin+b*cos], -1).to(x.dtype)
+    width = cos.shape[-1]
+    pairs = x[...,:width].float()
+    turned = torch.addcmul(pairs*cos, pairs.roll(width//2, -1), sin).to(x.dtype)
     return turned if width==x.shape[-1] else torch.cat([turned, x[...,width:]], -1)
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #189be9aa
@@ -83,14 +84,29 @@ class Attention(nn.Module):
         self.nhead, self.dropout = nhead, dropout
         self.qkv, self.out = nn.Linear(d_model, 3*d_model, bias=False), nn.Linear(d_model, d_model, bias=False)
 
-    def forward(self, x:Tensor, turns:tuple[Tensor, Tensor], mask:Tensor|None, cache:Cache|None=None,
-                layer:int=0)->Tensor: # [B, L, d]
+    def heads(self, x:Tensor, first:int, n:int)->Tensor: # [n, B, heads, L, D]
+        "Some of queries, keys and values."
         B, L, d = x.shape
-        q, k, v = self.qkv(x).view(B, L, 3, self.nhead, d//self.nhead).permute(2, 0, 3, 1, 4)
-        q, k = turn(q, turns), turn(k, turns)
+        maps = self.qkv.weight if n==3 else self.qkv.weight[first*d:(first+n)*d]
+        return F.linear(x, maps).view(B, L, n, self.nhead, d//self.nhead).permute(2, 0, 3, 1, 4)
+
+    def asked(self, x:Tensor, turns:tuple[Tensor, Tensor], start:int)->tuple[Tensor, Tensor, Tensor]: # q, k, v
+        "Queries from `start` on, keys and values of all."
+        if not start:
+            both, v = self.heads(x, 0, 3).split([2, 1])
+            return *turn(both, turns), v[0]
+        cos, sin = turns
+        k, v = self.heads(x, 1, 2)
+        q, = self.heads(x[:,start:], 0, 1)
+        return turn(q, (cos[:,:,start:], sin[:,:,start:])), turn(k, turns), v
+
+    def forward(self, x:Tensor, turns:tuple[Tensor, Tensor], mask:Tensor|None, cache:Cache|None=None,
+                layer:int=0, start:int=0)->Tensor: # [B, L-start, d]
+        q, k, v = self.asked(x, turns, start)
         if cache is not None: k, v = cache.join(layer, k, v)
+        if mask is not None and mask.shape[2] > 1: mask = mask[:,:,start:]
         seen = F.scaled_dot_product_attention(q, k, v, mask, self.dropout if self.training else 0.)
-        return self.out(seen.transpose(1, 2).reshape(B, L, d))
+        return self.out(seen.transpose(1, 2).flatten(2))
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #e69b89e7
 ACTIVATIONS = dict(relu=nn.ReLU, gelu=lambda: nn.GELU(approximate='tanh'), silu=nn.SiLU)
@@ -117,14 +133,15 @@ class Layer(nn.Module):
         self.modulation = Modulation(d_cond, d_model) if d_cond else None
 
     def forward(self, x:Tensor, turns:tuple[Tensor, Tensor], mask:Tensor|None, cache:Cache|None=None, layer:int=0,
-                condition:Tensor|None=None)->Tensor:
+                condition:Tensor|None=None, start:int=0)->Tensor: # [B, L-start, d]
         first, second = self.norms
         if self.modulation is None or condition is None:
-            x = x + self.drop(self.attention(first(x), turns, mask, cache, layer))
+            x = x[:,start:] + self.drop(self.attention(first(x), turns, mask, cache, layer, start))
             return x + self.drop(self.mlp(second(x)))
         shift, scale, gate, shift2, scale2, gate2 = self.modulation(condition)
-        x = x + (1+gate)*self.drop(self.attention(first(x)*(1+scale)+shift, turns, mask, cache, layer))
-        return x + (1+gate2)*self.drop(self.mlp(second(x)*(1+scale2)+shift2))
+        seen = self.attention(torch.addcmul(shift, first(x), 1+scale), turns, mask, cache, layer, start)
+        x = torch.addcmul(x[:,start:], 1+gate, self.drop(seen))
+        return torch.addcmul(x, 1+gate2, self.drop(self.mlp(torch.addcmul(shift2, second(x), 1+scale2))))
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #1bce96d5
 class TimeEmbedding(nn.Module):
@@ -178,15 +195,17 @@ class Transformer(nn.Module):
         first_weights(self, num_layers, d_model)
 
     def hidden(self, input_ids:Tensor, attention_mask:Tensor|None=None, positions:Tensor|None=None,
-               cache:Cache|None=None, t:Tensor|None=None)->Tensor: # [B, L, d]
-        "States of the tokens [B, L]; with a cache they stand behind what it holds, and the mask is over all keys."
+               cache:Cache|None=None, t:Tensor|None=None, start:int=0)->Tensor: # [B, L-start, d]
+        "States of the tokens from `start` on; with a cache they stand behind what it holds, the mask is over all keys."
         B, L = input_ids.shape
         before = cache.length if cache is not None else 0
         if positions is None: positions = torch.arange(before, before+L, device=input_ids.device).expand(B, L)
         mask = visible(attention_mask, L, before+L, self.causal, input_ids.device)
         x, turns = self.drop(self.embedded(input_ids, positions, before+L)), rotary(positions, self.rotary_dim)
         condition = self.time(t) if self.time is not None and t is not None else None
-        for i,layer in enumerate(self.layers): x = layer(x, turns, mask, cache, i, condition)
+        last = len(self.layers)-1 # in which nothing is worked out that nobody asks for
+        for i,layer in enumerate(self.layers):
+            x = layer(x, turns, mask, cache, i, condition, start if i==last else 0)
         return self.norm(x)
 
     def embedded(self, input_ids:Tensor, positions:Tensor, keys:int)->Tensor: # [B, L, d]

@@ -271,10 +271,10 @@ def record(question:Question, thought:Thought, normaliser:Callable=normalise)->d
     "One question's thought for samples.jsonl."
     q, t = question, thought
     right = judge_answer(t.answer, q.answer, q.scorer, partial(same, normaliser=normaliser))
-    told = dict(id=q.id, group=q.group, question=q.text, truth=q.answer, ids=list(t.ids[t.prompt:]),
-                steps=[b.step for b in t.boundaries], tokens=[b.tokens for b in t.boundaries],
-                closed=t.closed, asked=len(t.boundaries)-t.inside, cause=t.cause, answer=t.answer, correct=int(right),
-                cost=dict(asdict(t.cost), total=t.cost.total),
+    told = dict(id=q.id, group=q.group, question=q.text, truth=q.answer, prompt=list(t.ids[:t.prompt]),
+                ids=list(t.ids[t.prompt:]), steps=[b.step for b in t.boundaries],
+                tokens=[b.tokens for b in t.boundaries], closed=t.closed, asked=len(t.boundaries)-t.inside,
+                cause=t.cause, answer=t.answer, correct=int(right), cost=dict(asdict(t.cost), total=t.cost.total),
                 decisions=[_decision(b.decision) for b in t.boundaries if b.decision])
     return told | (dict(scorer=q.scorer) if q.scorer else {})
 

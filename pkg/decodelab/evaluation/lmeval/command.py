@@ -29,7 +29,7 @@ def model_named(arguments:Sequence[str], # Of the command
     if given.model not in MODELS: return None
     if given.model=='decodelab': return values.get('backend')
     runtime = 'hf' if given.model in HELD else given.model.rpartition('-')[2]
-    names = [values[k] for k in ('pretrained', 'model', 'model_path') if k in values]
+    names = [values[k] for k in ('pretrained', 'model', 'model_path', 'checkpoint') if k in values]
     return f'{runtime}:{names[0]}' if len(names)==1 else None
 
 # %% ../../../../nbs/evaluation/lmeval/11_command.ipynb #67ca1158

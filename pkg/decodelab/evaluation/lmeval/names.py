@@ -16,9 +16,10 @@ MODELS = {
     'decodelab-hf': 'DecodelabHF', 'decodelab-vllm': 'DecodelabVLLM',
     'decodelab-gguf': 'DecodelabGGUF', 'decodelab-mlx': 'DecodelabMLX',
     'llama-pajamas-gguf': 'DecodelabGGUF', 'llama-pajamas-mlx': 'DecodelabMLX',
-    'optimal_sampling': 'OptimalSamplingLM',
+    'optimal_sampling': 'OptimalSamplingLM', 'xlm': 'ExternalLM',
     'schema_constrained': 'SchemaConstrainedLM', 'schema-constrained-llm': 'SchemaConstrainedLM'}
-PLACES = {'SchemaConstrainedLM': 'constrained', 'OptimalSamplingLM': 'lmeval.optimal_sampling'} # else the adapter's
+PLACES = {'SchemaConstrainedLM': 'constrained', 'OptimalSamplingLM': 'lmeval.optimal_sampling',
+          'ExternalLM': 'lmeval.external'} # else the adapter's
 HELD = tuple(name for name,cls in MODELS.items() if cls=='SchemaConstrainedLM') # lm-eval's own class, under a schema
 SCORING = 'decodelab.evaluation.lmeval.scoring'
 FILTERS = {'json_field': 'JsonField', 'schema_field': 'JsonField'}

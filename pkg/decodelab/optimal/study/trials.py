@@ -91,7 +91,8 @@ def run(self:Trials, arm:Arm, questions:Sequence[Question])->list[dict]:
     out = pair.generate(prompts, prompts_t, p.max_tokens, p.temperature, seed=p.seed, draft_tokens=drafted(pair, p))
     texts = zip(questions, out.generated_texts, out.finish)
     right = [is_right(text, q.answer, self.ended(finish)) for q,text,finish in texts]
-    return [record_of(arm, q, i, out, right[i]) for i,q in enumerate(questions)]
+    return [dict(record_of(arm, q, i, out, right[i]), question=q.text, prompt=list(prompts[i]))
+            for i,q in enumerate(questions)]
 
 def drafted(pair:Any, p:OptimalSamplingParameters)->int:
     "Drafts, where states can go back."
@@ -103,7 +104,8 @@ def run_bare(self:Trials, name:str, questions:Sequence[Question])->list[dict]:
     "Texts of one model without the other, as fast as it goes."
     model, prompts = (self.theta, self.t)[name=='teacher'], self.prompts(questions)[name=='teacher']
     plan = Sampling(max_tokens=self.p.max_tokens, temperature=self.p.temperature, seed=self.p.seed)
-    return [dict(id=q.id, tokens=len(sample.ids)) for q,(sample,) in zip(questions, model.sample(prompts, plan))]
+    drawn = zip(questions, model.sample(prompts, plan))
+    return [dict(id=q.id, question=q.text, tokens=len(sample.ids)) for q,(sample,) in drawn]
 
 # %% ../../../../nbs/optimal/study/03_trials.ipynb #1bffe00d
 Records = Mapping[str, Sequence[dict]] # By arm, and `bare student`, `bare teacher`

@@ -94,10 +94,11 @@ def learner_of(folder:Path)->Learner:
     if found is None: harness.fill(read_weights(place), where=place)
     else: harness.restore(found, where=place)
     asked = graphs_to_answer(data)
+    trial = trial_in(cfg, asked)
     data.setup('predict')
     harness.to(device_for(cfg))
     cost = read_cost(folder) if (folder/COST).is_file() else cost_elsewhere(folder, cfg, found or {})
-    return Learner(trial_in(cfg, asked), harness.eval(), asked, folder, dict(parameters=weights_count(harness)) | cost)
+    return Learner(trial, harness.eval(), asked, folder, dict(parameters=weights_count(harness)) | cost)
 
 # %% ../../../../nbs/xlm/study/04_learners.ipynb #d5014d5b
 def curve_lines(folder:Path)->list[dict[str, float]]:

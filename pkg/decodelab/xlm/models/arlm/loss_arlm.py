@@ -23,7 +23,8 @@ class ARLMLoss(RowsLoss):
     def logits(self, batch:Batch)->Tensor: # [B, T, V], before each column of the answer
         "What the network says of the answer's tokens."
         mask, positions = seen_in(batch)
-        return self.model.logits(self.model.hidden(batch['input_ids'], mask, positions)[:,batch['output_start']-1:-1])
+        states = self.model.hidden(batch['input_ids'], mask, positions, start=batch['output_start']-1)
+        return self.model.logits(states[:,:-1])
 
     @property
     def never(self)->tuple[int, ...]: return never_written(self.tokenizer, 'pad', 'mask', 'cls', 'bos')

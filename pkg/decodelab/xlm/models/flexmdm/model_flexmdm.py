@@ -24,8 +24,8 @@ class FlexMDMModel(Transformer):
 
     def forward(self, input_ids:Tensor, t:Tensor, attention_mask:Tensor|None=None, positions:Tensor|None=None,
                 output_start:int=1)->tuple[Tensor, Tensor]: # [B, T, V] of the answer, [B, T+1] of its gaps
-        states = self.hidden(input_ids, attention_mask, positions, t=t)
-        left, kept = states[:,output_start-1:], None if attention_mask is None else attention_mask[:,output_start:]
-        sides = torch.cat([left, right_of_gaps(left, kept)], -1)
+        states = self.hidden(input_ids, attention_mask, positions, t=t, start=output_start-1)
+        kept = None if attention_mask is None else attention_mask[:,output_start:]
+        sides = torch.cat([states, right_of_gaps(states, kept)], -1)
         gaps = F.softplus(self.gap_head(sides).float()).squeeze(-1)
-        return self.logits(states[:,output_start:]), gaps
+        return self.logits(states[:,1:]), gaps

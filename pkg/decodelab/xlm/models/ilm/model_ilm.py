@@ -22,7 +22,7 @@ class ILMModel(Transformer):
 
     def forward(self, input_ids:Tensor, attention_mask:Tensor|None=None, positions:Tensor|None=None,
                 output_start:int=2)->tuple[Tensor, Tensor]: # [B, T+1, V] of the gaps of the answer, [B]
-        states = self.hidden(input_ids, attention_mask, positions)
-        gaps, kept = states[:,output_start-1:], None if attention_mask is None else attention_mask[:,output_start:]
+        states = self.hidden(input_ids, attention_mask, positions, start=output_start-2)
+        gaps, kept = states[:,1:], None if attention_mask is None else attention_mask[:,output_start:]
         gaps = gaps+self.right(right_of_gaps(gaps, kept))
-        return self.logits(gaps), self.stop_head(states[:,output_start-2]).squeeze(-1)
+        return self.logits(gaps), self.stop_head(states[:,0]).squeeze(-1)

@@ -63,13 +63,13 @@ class MDLMLoss(RowsLoss):
     def noise(self)->LogLinear:
         return self.noise_schedule if isinstance(self.noise_schedule, LogLinear) else LogLinear()
 
-    def states(self, noisy:Tensor, ids:Tensor, batch:Batch, block:Tensor|None)->Tensor: # [B, N, d]
-        "States of the noisy text."
-        mask, positions = seen_in(batch)
-        if block is None: return self.model.hidden(noisy, mask, positions)
+    def states(self, noisy:Tensor, ids:Tensor, batch:Batch, block:Tensor|None)->Tensor: # [B, T, d]
+        "States of the noisy answer."
+        (mask, positions), start = seen_in(batch), batch['output_start']
+        if block is None: return self.model.hidden(noisy, mask, positions, start=start)
         if 'segment_ids' in batch: raise BadValue('block', self.block, 'None where rows are packed')
         seen = twice_visible(block, mask.bool())
-        return self.model.hidden(torch.cat([noisy, ids], 1), seen, positions.repeat(1, 2))[:,:ids.shape[1]]
+        return self.model.hidden(torch.cat([noisy, ids], 1), seen, positions.repeat(1, 2))[:,start:ids.shape[1]]
 
     def loss_fn(self, batch:Batch, batch_idx:int|None=None, dataloader_idx:int|None=None,
                 dataloader_name:str|None=None)->MDLMLossDict:
@@ -78,7 +78,7 @@ class MDLMLoss(RowsLoss):
         hidden, weight = (noised(free, self.estimator, self.noise) if block is None else
                           noised_blocks(free, block, self.estimator, self.noise))
         noisy = torch.where(hidden, self.tokenizer.mask_token_id, ids)
-        logits = self.model.logits(self.states(noisy, ids, batch, block)[:,start:])
+        logits = self.model.logits(self.states(noisy, ids, batch, block))
         cost = costs(logits, ids[:,start:], hidden[:,start:], never_written(self.tokenizer, 'mask', 'cls', 'bos'))
         nats = (cost*(weight if block is None else weight[:,start:])).sum(1)
         return cast(MDLMLossDict, per_token(nats, free.sum(1)))

@@ -25,6 +25,6 @@ class MLMLoss(RowsLoss):
         free = batch['token_type_ids'].bool()
         hidden = hidden_each(free, uniform(ids.shape[:1], ids.device), uniform(ids.shape, ids.device))
         noisy, start = torch.where(hidden, self.tokenizer.mask_token_id, ids), batch['output_start']
-        logits = self.model.logits(self.model.hidden(noisy, mask, positions)[:,start:])
+        logits = self.model.logits(self.model.hidden(noisy, mask, positions, start=start))
         cost = costs(logits, ids[:,start:], hidden[:,start:], never_written(self.tokenizer, 'mask', 'cls', 'bos'))
         return cast(MLMLossDict, per_token(cost.sum(1), hidden.sum(1)))

@@ -1,0 +1,219 @@
+"Sweeps on one machine: points, equal bytes of forked and fresh kernels, kills, two at once, full disks, odd notebooks."
+import json, os, re, shutil, signal, subprocess, sys, time
+import pytest, yaml
+from decodelab.core import BadValue, RunError, read
+from decodelab.core.parameters import BadParameters
+from decodelab.lab.points import SweepSpec, expand, read_sweep
+from decodelab.lab.catalogue import catalogue, table_of
+from sweep_parts import BIN, ROOT, WORK, environment, notebook, ran, runs, started, sweep_of
+
+def until(ready, seconds=100):
+    end = time.monotonic()+seconds
+    while not (found := ready()):
+        assert time.monotonic() < end, 'waited too long'
+        time.sleep(.05)
+    return found
+
+# --- what a file may say ---
+def points(over=None, **spec): return expand(read(SweepSpec, dict(notebook='eig_eval') | spec), over)
+
+def test_points():
+    assert points()==[{}] and points(params=dict(n=3))==[dict(n=3)]
+    assert points(grid=dict(a=[1, 2], b=[3, 4]))==[dict(a=a, b=b) for a in (1, 2) for b in (3, 4)]
+    assert points(zip=dict(a=[1, 2], b=[3, 4]))==[dict(a=1, b=3), dict(a=2, b=4)]
+    assert points(list=[dict(a=1), dict(b=2)], seeds=[5, 3])==[dict(a=1, seed=5), dict(a=1, seed=3), dict(b=2, seed=5),
+                                                              dict(b=2, seed=3)]
+    assert points(presets='fast', seeds=2)==[dict(preset='fast', seed=0), dict(preset='fast', seed=1)]
+    assert [p['preset'] for p in points(presets=['fast', 'balanced'])]==['fast', 'balanced']
+    assert points(grid=dict(step=[None, 'line'], rules=[['eig'], ['full', 'eig']]))[1]==dict(step=None, rules=['full', 'eig'])
+
+def test_what_is_typed_wins():
+    assert points(dict(a=9), grid=dict(a=[1, 2], b=[3, 4]))==[dict(a=9, b=3), dict(a=9, b=4)]
+    assert points(dict(seed=9), seeds=3, params=dict(n=1))==[dict(n=1, seed=9)]
+    assert points(dict(n=9), params=dict(n=1))==[dict(n=9)]
+    assert points(dict(a=9), zip=dict(a=[1, 2], b=[3, 4]))==[dict(a=9, b=3), dict(a=9, b=4)]
+
+@pytest.mark.parametrize('spec,words', [
+    (dict(grid=dict(a=[])), 'at least one value'), (dict(grid=dict(a=[1, 1])), 'each value once'),
+    (dict(zip=dict(a=[1], b=[1, 2])), 'as many values'), (dict(grid=dict(a=[1]), params=dict(a=2)), 'not in params too'),
+    (dict(grid=dict(seed=[1]), seeds=2), 'too'), (dict(seeds=0), '1 or more'), (dict(list=[dict(a=1)], grid=dict(a=[2])), 'too'),
+    (dict(grd=dict(a=[1])), "Did you mean 'grid'"), (dict(grid=dict(a=1)), 'grid.a'), (dict(time_limit=-1), 'more than 0'),
+    (dict(seeds='many'), 'seeds'), (dict(seeds=True), 'seeds: got True')])
+def test_wrong_files(spec, words, tmp_path):
+    (tmp_path/'s.yaml').write_text(json.dumps(dict(notebook='eig_eval') | spec))
+    with pytest.raises((BadValue, BadParameters), match=re.escape(words)): expand(read_sweep(tmp_path/'s.yaml'))
+
+def test_wrong_points_are_told_before_anything_is_made(tmp_path):
+    file = sweep_of(tmp_path, grid=dict(lambda_cost=[.1, 20]))
+    said = ran(tmp_path/'runs', 'sweep', file, code=2)
+    assert 'point lambda_cost=20: lambda_cost: got 20' in said and 'at most 10' in said and not (tmp_path/'runs').exists()
+    assert "Did you mean 'lambda'" in ran(tmp_path/'runs', 'sweep', 'lamda', code=2)
+    assert 'no such file' in ran(tmp_path/'runs', 'sweep', tmp_path/'none.yaml', code=2)
+
+# --- a whole one ---
+@pytest.fixture(scope='module')
+def both(tmp_path_factory):
+    "The same sweep, its kernels forked and fresh."
+    folder = tmp_path_factory.mktemp('both')
+    work = '''import numpy, random
+from decodelab.backends import Sampling, load
+model = load(p.backend)
+drawn = model.sample([model.encode('1+1=')], Sampling(max_tokens=16, temperature=2., seed=p.seed))[0][0]
+from decodelab.core import chunks
+for c in chunks(run, 'work', list(range(4)), lambda part: [dict(id=i, x=i*p.lambda_cost) for i in part], size=2): pass
+run.write_metrics(dict(accuracy=float(p.seed), ids=[int(i) for i in drawn.ids], logprobs=drawn.logprobs.tolist()))
+(run.folder/'chance').write_text(f'{numpy.random.random()} {random.random()}')
+import matplotlib.pyplot as plt
+figure = plt.figure()
+plt.plot([1, 2])
+figure'''
+    file, said = sweep_of(folder, work, seeds=2), {}
+    said['forked'] = ran(folder/'forked', 'sweep', file)
+    said['fresh'] = ran(folder/'fresh', 'sweep', file, '--isolate')
+    return folder, file, said
+
+def test_forked_and_fresh_kernels_write_the_same_bytes(both):
+    folder, _, said = both
+    forked, fresh = runs(folder/'forked'), runs(folder/'fresh')
+    assert [r[0]['kernel'] for r in (*forked.values(), *fresh.values())]==['forked']*2 + ['fresh']*2
+    for seed in (0, 1):
+        a, b = forked[seed][0], fresh[seed][0]
+        assert a['key']==b['key'] and a['status']=='done'
+        for name in ('metrics.json', 'samples.jsonl', 'params.yaml'):
+            assert (a['folder']/name).read_bytes()==(b['folder']/name).read_bytes(), name
+        shown = [[o.get('data', {}).get('image/png') for c in json.loads((r['folder']/'report.ipynb').read_text())['cells']
+                  for o in c['outputs']] for r in (a, b)]
+        assert shown[0]==shown[1] and any(shown[0]) # figures are shown alike
+        assert (a['folder']/'log.txt').read_text().count('\n')==(b['folder']/'log.txt').read_text().count('\n')
+    chance = {r[0]['folder']/'chance' for r in (*forked.values(), *fresh.values())}
+    assert len({f.read_text() for f in chance})==4 and len({f.read_text().split()[0] for f in chance})==4
+    assert 'Warning' not in said['forked']
+
+def test_what_is_done_is_skipped_wherever_it_comes_from(both):
+    folder, file, said = both
+    assert '2 points, 2 done' in said['forked']
+    before = runs(folder/'forked')
+    assert '2 points, 2 done' in ran(folder/'forked', 'sweep', file)
+    wider = folder/'wider.yaml'
+    wider.write_text(json.dumps(json.loads(file.read_text()) | dict(seeds=3)))
+    said = ran(folder/'forked', 'sweep', wider, '--dry-run')
+    assert '3 points, 2 done already, 1 to run' in said and 'judged by 2 finished runs' in said
+    assert runs(folder/'forked')==before
+
+def test_a_changed_notebook_is_another_sweep(both):
+    folder, file, _ = both
+    nb = folder/'tiny.ipynb'
+    text = nb.read_text()
+    try:
+        nb.write_text(text.replace('plt.plot([1, 2])', 'plt.plot([1, 3])'))
+        assert '2 points, 0 done already' in ran(folder/'forked', 'sweep', file, '--dry-run')
+    finally: nb.write_text(text)
+
+# --- what goes wrong ---
+ODD = '''import os, time
+if p.seed==1: raise ValueError('odd\\nsecond line')
+if p.seed==2:
+    while True: time.sleep(.1)
+''' + WORK
+
+def test_a_notebook_that_raises_and_one_that_never_ends(tmp_path):
+    outputs, file = tmp_path/'runs', sweep_of(tmp_path, ODD, seeds=4, time_limit=20)
+    said = ran(outputs, 'sweep', file, code=1)
+    assert '2 done' in said and 'failed: seed=1  ValueError: odd\n' in said and 'time-out: seed=2  TimeOut: not done after 20 s' in said
+    found = {seed: r[0] for seed,r in runs(outputs).items()}
+    assert [found[i]['status'] for i in range(4)]==['done', 'failed', 'time-out', 'done']
+    assert 'second line' in (found[1]['folder']/'log.txt').read_text() and (found[1]['folder']/'report.html').exists()
+    listed = ran(outputs, 'ls')
+    assert ' time-out ' in listed and 'ValueError: odd' in listed and '1 time-out, 1 failed' in listed
+    assert '2 done, 1 time-out, 1 failed' in ran(outputs, 'sweep', file, code=1) # they are not tried again
+    name = re.search(r'decodelab resume (\S+)', said)[1]
+    assert 'seed=1' in ran(outputs, 'show', name)
+    assert f'2/2' in ran(outputs, 'resume', name, code=1) # these are
+    assert [runs(outputs)[i][0]['attempts'] for i in range(4)]==[1, 2, 2, 1]
+
+WAITS = '''import time
+from decodelab.core import chunks
+go_on = run.folder.parent.parent/'go_on'
+def work(part):
+    while part[0]==1 and not go_on.exists(): time.sleep(.02)
+    return [dict(id=i) for i in part]
+for c in chunks(run, 'work', list(range(4)), work, size=1): pass
+run.write_metrics(dict(accuracy=1.))'''
+
+def begun(outputs, n=1): return until(lambda: len(list(outputs.glob('eig_eval/*/samples.jsonl')))>=n)
+
+def whole(outputs, seeds, attempts):
+    found = runs(outputs)
+    assert {s: [r['status'] for r in found[s]] for s in found}=={s: ['done'] for s in range(seeds)}
+    assert [found[s][0]['attempts'] for s in range(seeds)]==attempts
+    for r in found.values(): assert [json.loads(x)['id'] for x in (r[0]['folder']/'samples.jsonl').read_text().splitlines()]==[0, 1, 2, 3]
+
+def kernels(folder):
+    "Processes that name a folder in their environment."
+    out = []
+    for p in os.scandir('/proc'):
+        if not p.name.isdigit(): continue
+        try: text = open(f'/proc/{p.name}/environ', 'rb').read()
+        except OSError: continue
+        if os.fsencode(folder) in text: out.append(int(p.name))
+    return out
+
+def test_the_sweep_is_killed(tmp_path):
+    "kill -9 of the sweep: its workers and kernels end, its points wait, it is resumed; nothing is lost or doubled."
+    outputs, file = tmp_path/'runs', sweep_of(tmp_path, WAITS, seeds=3)
+    p = started(outputs, 'sweep', file)
+    begun(outputs)
+    p.kill()
+    p.communicate()
+    until(lambda: not kernels(outputs))
+    listed = ran(outputs, 'ls')
+    assert (listed.count(' interrupted '), listed.count(' queued '))==(1, 2)
+    (outputs/'go_on').touch()
+    assert '3 points, 3 done' in ran(outputs, 'resume', 's-')
+    whole(outputs, 3, [2, 1, 1])
+
+def test_one_run_is_killed(tmp_path):
+    "kill -9 of a worker: the others go on, another takes its place, and the run is taken up again."
+    outputs, file = tmp_path/'runs', sweep_of(tmp_path, WAITS, seeds=3)
+    p = started(outputs, 'sweep', file, '--jobs', 2)
+    begun(outputs, 2)
+    owners = [json.loads(f.read_text())['pid'] for f in sorted(outputs.glob('eig_eval/*/.lock/owner.json'))]
+    os.kill(owners[0], signal.SIGKILL)
+    (outputs/'go_on').touch()
+    out, err = p.communicate(timeout=200)
+    assert p.returncode==1 and 'its worker ended with exit status -9' in out and '2 done, 1 interrupted' in out, out+err
+    assert '3 points, 3 done' in ran(outputs, 'resume', 's-')
+    found = runs(outputs)
+    assert sorted(r[0]['attempts'] for r in found.values())==[1, 1, 2]
+    for r in found.values(): assert (r[0]['folder']/'samples.jsonl').read_text().count('id')==4
+
+def test_a_kernel_is_killed(tmp_path):
+    "kill -9 of a kernel: its run failed, the next has a kernel of its own."
+    outputs, file = tmp_path/'runs', sweep_of(tmp_path, "if p.seed==0: import os; os.kill(os.getpid(), 9)\n"+WORK, seeds=2)
+    said = ran(outputs, 'sweep', file, code=1)
+    assert '1 done, 1 failed' in said and 'its kernel died' in said
+    assert [runs(outputs)[i][0]['status'] for i in (0, 1)]==['failed', 'done']
+
+def test_two_at_once_and_ctrl_c(tmp_path):
+    "The second is told who works on it; Ctrl-C leaves everything as it can be taken up."
+    outputs, file = tmp_path/'runs', sweep_of(tmp_path, WAITS, seeds=2)
+    p = started(outputs, 'sweep', file)
+    begun(outputs)
+    said = ran(outputs, 'sweep', file, code=2)
+    assert f'another process is working on this sweep (process {p.pid} on ' in said
+    p.send_signal(signal.SIGINT)
+    out, err = p.communicate(timeout=60)
+    assert p.returncode==130 and 'To go on: decodelab resume s-' in err and not kernels(outputs)
+    (outputs/'go_on').touch()
+    assert '2 points, 2 done' in ran(outputs, 'resume', 's-')
+    whole(outputs, 2, [2, 1])
+
+def test_started_at_the_same_moment(tmp_path):
+    "Two sweeps that share points, at once: each point is run once."
+    outputs, file = tmp_path/'runs', sweep_of(tmp_path, seeds=2)
+    other = tmp_path/'other.yaml'
+    other.write_text(json.dumps(json.loads(file.read_text()) | dict(seeds=3)))
+    ps = [started(outputs, 'sweep', f) for f in (file, other)]
+    said = [p.communicate(timeout=200) for p in ps]
+    found = runs(outputs)
+    assert {s: [(r['status'], r['attempts']) for r in found[s]] for s in found}=={s: [('done', 1)] for s in range(3)}, said
