@@ -59,7 +59,8 @@ class Learner:
 def test_four_graphs_are_learnt_by_heart(name):
     learner, four = Learner(name, MINI), list(itertools.islice(rows(MINI, 1), 4))
     assert learner.right(four)==0
-    learner.learn(itertools.repeat(four*4), 1000, 2e-3, until=lambda: learner.right(four)==1) # each in four states a step
+    copies = itertools.repeat(four*4) # each graph in four states a step
+    learner.learn(copies, 1000, 2e-3, until=lambda: learner.right(four)==1)
     assert learner.right(four)==1
 
 EDGES = StarTask('edges', 3, 2, 2, 10) # Three arms of one edge: which of them, the goal says
