@@ -208,15 +208,6 @@ class Transformer(nn.Module):
             x = layer(x, turns, mask, cache, i, condition, start if i==last else 0)
         return self.norm(x)
 
-    def embedded(self, input_ids:Tensor, positions:Tensor, keys:int)->Tensor: # [B, L, d]
-        "Tokens as vectors, with their positions where these are learned."
-        x = self.embed(input_ids)
-        if self.embed_positions is None: return x
-        room = self.embed_positions.num_embeddings
-        if keys > room and int(positions.max()) >= room: # rows beside each other share positions
-            raise BadValue('max_positions', room, f'at least {int(positions.max())+1}, the columns of this batch')
-        return x + self.embed_positions(positions)
-
     def logits(self, hidden:Tensor)->Tensor: # [..., d] → [..., V]
         return self.head(hidden)
 
@@ -224,9 +215,21 @@ class Transformer(nn.Module):
                 cache:Cache|None=None, t:Tensor|None=None)->Tensor: # [B, L, V]
         return self.logits(self.hidden(input_ids, attention_mask, positions, cache, t))
 
-    def new_cache(self, tokens:int)->Cache:
-        "A cache with room for `tokens`."
-        return Cache(len(self.layers), tokens)
+# %% ../../../nbs/xlm/20_transformer.ipynb #a7f3c1d2
+@patch
+def embedded(self:Transformer, input_ids:Tensor, positions:Tensor, keys:int)->Tensor: # [B, L, d]
+    "Tokens as vectors, with their positions where these are learned."
+    x = self.embed(input_ids)
+    if self.embed_positions is None: return x
+    room = self.embed_positions.num_embeddings
+    if keys > room and int(positions.max()) >= room: # rows beside each other share positions
+        raise BadValue('max_positions', room, f'at least {int(positions.max())+1}, the columns of this batch')
+    return x + self.embed_positions(positions)
+
+@patch
+def new_cache(self:Transformer, tokens:int)->Cache:
+    "A cache with room for `tokens`."
+    return Cache(len(self.layers), tokens)
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #d67597b9
 @patch
