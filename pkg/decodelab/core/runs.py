@@ -122,9 +122,7 @@ class Record:
         except (OSError, ValueError, yaml.YAMLError):
             raise RunError(f'{self.folder}: its params.yaml is missing or broken') from None
 
-    def refresh(self)->None:
-        "Read run.json again: another process may have changed it."
-        self.info = self._read()
+    def refresh(self)->None: self.info = self._read() # another process may have changed run.json
 
     def update(self, **changes)->None:
         "Change run.json."

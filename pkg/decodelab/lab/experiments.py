@@ -356,6 +356,7 @@ def taken_up(name:str, # The experiment
     if source.is_file(): return experiment_from(read_notebook(source), source)
     return experiment(name)
 
+# %% ../../../nbs/lab/00_experiments.ipynb #7ab7f6f1
 def begin(name:str, # The experiment
           namespace:dict, # The notebook's `globals()`
          )->tuple[Run, Parameters]:

@@ -201,6 +201,7 @@ def _mended(sweep:Sweep, point:dict[str,Any], row:Row, made:Provenance, when:dat
     plan = Plan(info['name'], sweep.notebook, SweepSpec(notebook=str(sweep.notebook)), [again], {})
     return queue_up(plan, again, sweep.name, made, sweep.outputs, when)
 
+# %% ../../../nbs/lab/32_sweeps.ipynb #02a0a694
 def find_sweep(name:str, outputs:Path|None=None)->Sweep:
     "A sweep by folder, beginning of its name, or `last`."
     if (Path(name)/'sweep.json').exists(): return Sweep(Path(name))

@@ -235,6 +235,7 @@ def _broken(run:ReadRun, problem:str)->ReadRun:
     from dataclasses import replace
     return replace(run, problem=problem.removeprefix(f'{run.folder}: '))
 
+# %% ../../../nbs/lab/23_viewer.ipynb #307327a3
 def _write_parts(run:ReadRun, samples:list, asked:list, place:Path, here:Path)->None:
     "The three kinds of files of one run."
     metrics = [(k, v) for k,v in flat(run.metrics)]

@@ -218,10 +218,10 @@ def can_wait(mix:Mix, way:Way, places:Places)->bool:
 def sure(mix:Mix, way:Way, places:Places)->np.ndarray: # [n]
     "The token that is drawn wherever α is, or -1."
     plan, heat = way.plan, way.plan.temperature or 1.
-    rows = [(x if heat==1 else x/heat).detach().numpy() for x in (places.theta, places.t)]
+    theta, t = ((x if heat==1 else x/heat).detach().numpy() for x in (places.theta, places.t))
     span = span_of(mix.how, bool(plan.top_p < 1 or plan.top_k or plan.min_p))
     if span is None: return np.full(len(places.of), -1)
-    out = sure_tokens(*rows, numbers(places.of, places.ahead) if plan.temperature else None, span, heat==1)
+    out = sure_tokens(theta, t, numbers(places.of, places.ahead) if plan.temperature else None, span, heat==1)
     if mix.first_by_teacher: out[places.first] = -1
     return out
 
@@ -441,7 +441,7 @@ def run(pair:Opens, rows:Sequence[Row], way:Way, pace:Pace, at_once:int)->Iterat
                 before = sum(len(row.job.ids) for row in going)
                 paced_round(session, going, way, pace, pending)
                 pair.usage.count(way.plan.kind, sum(len(row.job.ids) for row in going)-before)
-                if not waiting and all(row.job.finish for row in going): way.later.settle()
+                if way.later and not waiting and all(row.job.finish for row in going): way.later.settle()
                 yield going
                 going, pending = go_on(session, going)
         finally:
