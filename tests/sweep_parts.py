@@ -1,5 +1,5 @@
 "What tests of sweeps share: small notebooks that are experiments, sweeps of them, runs by what they were given."
-import json, os, subprocess, sys
+import json, os, subprocess
 from pathlib import Path
 from conftest import BIN, ROOT
 

@@ -156,3 +156,14 @@ def test_the_command(command, outputs, tmp_path):
     assert p.returncode==2 and 'at least two' in p.stderr
     p = command('decodelab', 'compare', 'zzz', 'last', check=False)
     assert p.returncode==2 and 'none of that name' in p.stderr
+
+def test_rounding_is_no_difference(tmp_path):
+    "Another processor's last digits are not a metric that differs; a digit that float32 holds is."
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=200)
+    x[:100] = 0.
+    def of(values): return [dict(r, weight=float(v)) for r,v in zip(rows(np.ones(200)), values)]
+    a = made(tmp_path, 0, {}, of(x))
+    noise = made(tmp_path, 1, {}, of(x*(1+1e-8)+1e-9))
+    assert compare_runs([a, noise]).tests==0
+    assert compare_runs([a, made(tmp_path, 2, {}, of(x*1.001))]).tests==1

@@ -113,6 +113,19 @@ def test_every_how_to_is_there_and_every_named_command_exists(root):
     for name in set(re.findall(r'^decodelab (\w[\w-]*)', text, re.M)):
         assert CliRunner().invoke(main, [name, '--help']).exit_code==0, name
 
+def test_a_parameter_model_may_lie_in_a_module_of_the_laboratory(tmp_path):
+    from decodelab.lab.experiments import experiment, resolve
+    from decodelab.lab.laboratory import new_experiment, new_laboratory
+    lab = new_laboratory(str(tmp_path/'lab'))
+    path = new_experiment('elsewhere', lab)
+    (lab/'their_models.py').write_text('from decodelab.core.parameters import Parameters, param\n'
+                                       'class Theirs(Parameters): n: int = param(3, "Questions.", ge=1)\n')
+    nb = json.loads(path.read_text())
+    nb['metadata']['decodelab']['parameters'] = 'their_models:Theirs'
+    path.write_text(json.dumps(nb))
+    exp = experiment('elsewhere', lab)
+    assert list(exp.parameters.model_fields)==['n'] and resolve(exp, {}, lab).n==32 # as its cell says
+
 def test_a_notebook_in_a_broken_state_hides_no_other(root, tmp_path):
     from decodelab.lab.experiments import experiment, own_notebooks
     from decodelab.lab.laboratory import new_experiment, new_laboratory
@@ -124,7 +137,7 @@ def test_a_notebook_in_a_broken_state_hides_no_other(root, tmp_path):
     (lab/'nbs'/'lost.ipynb').write_text(json.dumps(nb))
     assert set(own_notebooks(lab))=={'good', 'lost'}
     assert experiment('good', lab).parameters.__name__=='GoodParameters'
-    with pytest.raises(RunError, match='nowhere'): experiment('lost', lab).parameters
+    with pytest.raises(RunError, match='nowhere'): print(experiment('lost', lab).parameters)
 
 @pytest.mark.parametrize('shell', ['bash', 'zsh', 'fish'])
 def test_completion(shell):

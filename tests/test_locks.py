@@ -29,7 +29,8 @@ for i in range(15):
 '''
 
 def holder(path):
-    p = subprocess.Popen([sys.executable, '-c', HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    p = subprocess.Popen([sys.executable, '-c', HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True)
     return p, p.stdout.readline().strip()
 
 def rewrite(lock, **changes):

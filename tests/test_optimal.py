@@ -74,6 +74,24 @@ def test_drafts_and_batches_change_no_text(method, temperature):
         assert torch.allclose(out.alpha_values, plain.alpha_values, equal_nan=True, atol=1e-5)
         assert torch.equal(out.alpha_values.isnan(), ~out.mask)
 
+@pytest.mark.parametrize('how', [dict(), dict(temperature=0.), dict(temperature=.6), dict(top_p=.8), dict(top_k=2)])
+@pytest.mark.parametrize('options', [dict(), dict(alpha_min=0.), dict(alpha_method='fixed', fixed_alpha=.3),
+    dict(constraint_to_target=True, target_top_p=.9), dict(force_target_first_token=True)], ids=str)
+def test_what_waits_is_what_would_have_been_noted(monkeypatch, how, options):
+    "Tokens drawn before α is known, and numbers noted later, are those of the loop that looks at once."
+    theta = Toy.random('abcdef$', 0, .3, name='student')
+    t = Toy('abcdef$', lambda context: .97*theta.probs(context)+.03/len(theta.vocab), name='teacher')
+    found = []
+    for narrow in (0, 1<<12):
+        monkeypatch.setattr('decodelab.optimal.rounds.NARROW', narrow)
+        for k in (0, 3):
+            out = OptimalSamplingModel(theta, t, **options).generate([(0,), (1, 2)]*8, max_new_tokens=12, seed=3,
+                                                                     draft_tokens=k, **how)
+            found.append((texts(out), out.diagnostics))
+    for ids,notes in found[1:]:
+        assert ids==found[0][0]
+        for name in notes: assert torch.allclose(notes[name], found[0][1][name], atol=1e-5, equal_nan=True), name
+
 def test_drafts_are_counted():
     model = OptimalSamplingModel(one := toys()[0], one)
     out = model.generate([(0,), (1,)], max_new_tokens=30, draft_tokens=4, seed=2)

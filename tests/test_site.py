@@ -33,8 +33,9 @@ def quiet(browser):
 
 def test_every_link_and_every_symbol_resolves(site):
     assert dead_links(site)==[]
-    text = (site/'backends'/'02_planner.html').read_text()
-    assert re.search(r'href="00_contract\.html#decodelab\.backends\.contract\.', text)
+    text = (site/'backends'/'03_drawing.html').read_text()
+    linked = re.findall(r'href="[^"]*contract\.html#decodelab\.backends\.contract\.', text)
+    assert linked # a page leads to the types that its signatures name
 
 def test_every_lesson_report_and_registry_is_there(site, root):
     for f in (root/'nbs').rglob('*.ipynb'):
@@ -55,7 +56,7 @@ def test_a_browser_opens_pages_from_disk(site, browser, name):
     browser.look(1280, 900)
     browser.open((site/PAGES[name]).as_uri())
     quiet(browser)
-    assert browser.js('document.querySelectorAll(".sidebar-tree a").length') > 40
+    assert browser.js('document.querySelectorAll(".sidebar-tree a").length') > 30
     browser.look(400, 800, phone=True)
     assert browser.js('document.documentElement.scrollWidth') <= 400 # wide things scroll, the page does not
     quiet(browser)

@@ -2,7 +2,7 @@
 import json, os, re, signal, subprocess, time
 import pytest
 from cluster import MISSING, cluster
-from sweep_parts import BIN, ROOT, environment, ran, runs, sweep_of
+from sweep_parts import ran, runs, sweep_of
 from test_slurm import no_slurm
 
 SLOW = '''import time
@@ -60,14 +60,15 @@ def test_an_array_in_pieces_runs_what_is_missing(slurm, tmp_path):
     assert states(outputs)==['done']*7, logs(outputs)
     assert all(r[0]['machine']['slurm_job'] and r[0]['attempts']==1 for r in runs(outputs).values())
     script = (sweep/'job-1.sbatch').read_text()
-    for line in ('--array=0-4', '--requeue', '--signal=B:TERM@90', '--time=5', '--open-mode=append'): assert line in script
+    for line in ('--array=0-4', '--requeue', '--signal=B:TERM@90', '--time=5',
+        '--open-mode=append'): assert line in script
 
 def first_items(outputs, n):
     found = list(outputs.glob('eig_eval/*/samples.jsonl'))
     return len(found)==n and all(f.read_text().count('id')==1 for f in found)
 
 def test_killed_requeued_told_to_stop_out_of_time(slurm, tmp_path):
-    "Of three tasks one is killed, one requeued, one told to stop, and a fourth has no time: each ends in its own folder."
+    "Of three tasks one is killed, one requeued, one told to stop, and a fourth has no time: each ends in its own."
     outputs, late, file = tmp_path/'runs', tmp_path/'late', sweep_of(tmp_path, SLOW, seeds=3)
     ran(late, 'sweep', file, '-p', 'seed', 0, '--on', 'slurm', '--time', 2, **slurm) # told 90 s before the end
     said = ran(outputs, 'sweep', file, '--on', 'slurm', '--time', 8, **slurm)

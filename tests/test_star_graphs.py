@@ -1,7 +1,6 @@
 "The study of star graphs: the page of a decoding in a real browser, other people's folders, the jobs that train."
 import json, os, shutil, subprocess, sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np, pytest
 
@@ -20,6 +19,7 @@ from decodelab.xlm.study.mistakes import kind_of
 from decodelab.xlm.study.parameters import StarGraphsParameters as P
 from decodelab.xlm.study.parameters import Trial
 
+TINY = dict(width=16, layers=1, batch=8, overrides='model.nhead=2 trainer.limit_val_batches=1')
 SMALL = ('model.d_model=16 model.num_layers=1 model.nhead=2 global_batch_size=8 per_device_batch_size=8 '
          'trainer.limit_val_batches=1')
 
@@ -55,7 +55,7 @@ def made(tmp_path_factory):
     "A run of two models, and what came out."
     here, before = tmp_path_factory.mktemp('stars'), os.getcwd()
     os.chdir(here)
-    p = P(models='arlm,flexmdm', steps=6, n=10, chunk=4, overrides=SMALL)
+    p = P(models='arlm,flexmdm', steps=6, n=10, chunk=4, **TINY)
     run = Run.create('star_graphs', p.model_dump(mode='json'), outputs=here/'outputs')
     yield run, trials.trials_for(p, run), trials.outcomes(trials.trials_for(p, run), lambda what: lambda *a: None)
     os.chdir(before)
@@ -64,7 +64,8 @@ def test_every_record_says_when_its_tokens_were_written(made):
     for o in made[2]:
         assert [r['id'] for r in o.records]==list(range(10)) and o.cost['steps']==6 and o.cost['examples']==48
         for r in o.records:
-            assert r['order'] is not None and len(r['order'])==len(r['text'].split()) and min(r['order'], default=0) >= 0
+            assert r['order'] is not None and len(r['order'])==len(r['text'].split())
+            assert min(r['order'], default=0) >= 0
             assert (r['exact'], r['valid'])==tuple(judge_text(r['prompt'], r['target'], r['text']).values())
 
 def test_seconds_become_updates_once_for_a_run(made, tmp_path):
@@ -166,7 +167,8 @@ def shown(made, tmp_path_factory):
                                             kind=HOSTILE)
     data['graphs'][0]['answers'].append(dict(label='no order', tokens=['1', '2'], order=None, kind='torn'))
     data['graphs'][0]['answers'].append(dict(label='empty', tokens=[], order=[], kind='no edges'))
-    data['graphs'].append(page.graph_data(HOSTILE, HOSTILE, HOSTILE, [dict(label='x', tokens=['a'], order=[0], kind='')]))
+    odd = dict(label='x', tokens=['a'], order=[0], kind='')
+    data['graphs'].append(page.graph_data(HOSTILE, HOSTILE, HOSTILE, [odd]))
     path = tmp_path_factory.mktemp('page')/'decoding.html'
     path.write_text(page.page_of(data))
     return path, data

@@ -143,7 +143,8 @@ def test_keys_choose_mark_and_compare(page, lab):
     assert moved['correct'][6]==str(len(flips)) and moved['correct'][2]=='60'
     page.js('document.querySelector("tr.go").click()')
     page.js('new Promise(f => setTimeout(f, 300))')
-    assert text(page, '#items b')==f'q{flips[0]}' and len(table(page, '#items .two > div'))==2
+    assert text(page, '#items b')==f'q{flips[0]}'
+    assert page.js('document.querySelectorAll("#items .two > div").length')==2
     page.key('/')
     page.key('Escape')
     page.key('Escape')
@@ -221,11 +222,11 @@ def test_a_thousand_runs_and_a_hundred_thousand_samples(browser, tmp_path):
     (index.parent/'runs.js').write_bytes(script('runs', 'runs', dumped(lines)))
     browser.said.clear()
     browser.look(1280, 900)
-    began = time.monotonic()
-    browser.open(index.as_uri(), ROWS)
-    opened = time.monotonic()-began
-    assert opened < 2*3 and text(browser, '.count')=='1,000 of 1,000 runs' # three others may keep the cores busy
-    assert browser.js('performance.timing.domComplete-performance.timing.navigationStart') < 2000*2
+    took = []
+    for _ in range(3): # others may keep the cores busy
+        browser.open(index.as_uri(), ROWS)
+        took.append(browser.js('performance.timing.domComplete-performance.timing.navigationStart'))
+    assert min(took) < 2000 and text(browser, '.count')=='1,000 of 1,000 runs', took
     assert browser.js('document.querySelectorAll("tbody tr").length') < 300
     go(browser, at(run, 54_321), 'document.querySelectorAll("#detail .said").length==2')
     assert '54321' in text(browser, '#detail') and text(browser, '.count')=='100,000 of 100,000 samples'

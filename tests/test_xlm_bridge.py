@@ -3,7 +3,6 @@
 Likelihoods are checked by sums over all continuations and by the enumerated bound, not against the loss's own output.
 """
 import math, os, shutil, subprocess, sys
-from itertools import product
 
 import numpy as np, pytest
 
@@ -16,7 +15,7 @@ from decodelab.backends.loading import load
 from decodelab.core.errors import BadValue, DataError, DecodelabError, ModelError
 from decodelab.xlm.composition import composed
 from decodelab.xlm.jobs import data_of, harness_of, push_to_hub
-from decodelab.xlm.reopening import reopen, within_reach
+from decodelab.xlm.reopening import within_reach
 
 SMALL = ['model.d_model=16', 'model.num_layers=1', 'model.nhead=2', 'paths.run_dir=.', 'paths.work_dir=.',
          'block_size=4', 'input_block_size=6', 'global_components.tokenizer.vocab_size=3']
@@ -132,7 +131,8 @@ def test_checkpoints_and_runs_open_and_chance_is_untouched(tmp_path, models):
 
 def test_whole_texts(tmp_path):
     "A model of whole texts continues a prompt as the beginning of a text."
-    harness = made('arlm', 'datamodule=text_arlm', 'model_type=arlm')
+    files = [f'datamodule.dataset_managers.{s}.lm.load_kwargs.data_files=none.txt' for s in ('train', 'val')]
+    harness = made('arlm', 'datamodule=text_arlm', 'model_type=arlm', *files)
     m = load(f'xlm:{harness.save_shared(tmp_path/"text")}')
     assert m.layout.whole and m.layout.marks==(4,)
     words = [3, 5, 6, *range(7, 10)]
@@ -169,8 +169,9 @@ def test_a_share_opens_elsewhere_and_changed_code_is_said(root, tmp_path, monkey
     with open(tmp_path/'changed'/'did'/'did'/'counts.py', 'a') as f: f.write('# another\n')
     said, err = elsewhere(folder, tmp_path/'far', tmp_path/'changed')
     assert said==f'SAID {ids} lower' and 'the code of did is not the code that it was trained with' in err
-    said, err = elsewhere(folder, tmp_path/'far')
-    assert not said and "needs the package 'did': install it, or list it in xlm_models.json" in err
+    monkeypatch.delenv('XLM_MODELS_PATH')
+    with pytest.raises(ModelError, match="needs the package 'did': install it, or list it in xlm_models.json"):
+        load(f'xlm:{folder}')
 
 def test_nothing_is_sent_without_the_flag(shared, monkeypatch):
     import huggingface_hub
@@ -197,7 +198,7 @@ def test_lm_eval_asks_it(shared, tmp_path):
     pytest.importorskip('lm_eval')
     from lm_eval.tasks import TaskManager
     from decodelab.evaluation.lmeval.takeover import simple_evaluate
-    (tmp_path/'rows.jsonl').write_text('{"prompt": "0 1", "answer": "1 0"}\n{"prompt": "2", "answer": "0 2"}\n')
+    (tmp_path/'rows.jsonl').write_text('{"prompt": "0 1", "answer": "1 0"}\n{"prompt": "2 1", "answer": "0 2"}\n')
     for kind,more in KINDS.items():
         text = TASK.format(kind=kind, rows=tmp_path/'rows.jsonl')
         (tmp_path/f'{kind}.yaml').write_text('\n'.join(
@@ -213,14 +214,15 @@ def test_lm_eval_asks_it(shared, tmp_path):
     exact = run('arlm', ['stars_choose'])
     assert exact['config']['decodelab_likelihood']==dict(kind='exact')
     checked = run('ilm', ['stars_generate'], regex='[0-9]( [0-9])*', mode='validate')
-    assert sum(checked['config']['decodelab_schema']['status'].values())==2
+    assert checked['config']['decodelab_schema']['responses']==2
     with pytest.raises(DecodelabError, match='tells no likelihoods'): run('ilm', ['stars_choose'])
     with pytest.raises(DecodelabError, match='mode=validate'): run('ilm', ['stars_generate'], regex='[0-9]')
 
 def test_the_quick_benchmark_judges_it(models):
     from decodelab.evaluation.quick.benchmark import check_likelihoods, judge
     from decodelab.evaluation.quick.questions import Item
-    chosen = [Item('arc', 'a', 'stars', '', '0 1', ('1 0', '0 0'), 0), Item('arc', 'b', 'stars', '', '2', ('2', '1'), 1)]
+    chosen = [Item('arc', 'a', 'stars', '', '0 1', ('1 0', '0 0'), 0),
+              Item('arc', 'b', 'stars', '', '2', ('2', '1'), 1)]
     for name in ('arlm', 'mdlm'):
         assert [set(r['correct']) for r in judge(models[name], chosen)]==[{'acc', 'acc_norm'}]*2
     written = judge(models['ilm'], [Item('gsm8k', 'c', 'stars', '', '0 1', answer='1', until=('\n',))], 4)

@@ -2,7 +2,7 @@
 
 N(x in y) counts the choices of places in y whose tokens, in order, are x. Deleting each token with probability t gives
 q(x|y) = N(x in y) (1-t)^|x| t^(|y|-|x|), and how often the token v is missing in the gap i of x is, given y,
-r(i, v) = N(Ins(x, i, v) in y) / N(x in y). Summed over gaps and tokens r is |y|-|x|: every missing token stands in one gap.
+r(i, v) = N(Ins(x, i, v) in y) / N(x in y). Summed over gaps and tokens r is |y|-|x|: a missing token stands in one gap.
 """
 from typing import Tuple
 
@@ -11,8 +11,8 @@ from torch import Tensor
 
 
 def embeddings(text: Tensor, real: Tensor, kept: Tensor, there: Tensor) -> Tuple[Tensor, Tensor]:
-    """Ways from the left and from the right: how the first i of `kept` lie in the first j of `text`, and the rest in the
-    rest, both float64 [batch, text + 1, kept + 1]. text, real: [batch, text]; kept, there: [batch, kept]."""
+    """Ways from the left and from the right: how the first i of `kept` lie in the first j of `text`, and the rest in
+    the rest, both float64 [batch, text + 1, kept + 1]. text, real: [batch, text]; kept, there: [batch, kept]."""
     batch, width = text.shape
     same = ((text[:, :, None] == kept[:, None]) & real[:, :, None] & there[:, None]).double()
     size = there.sum(-1)

@@ -1,7 +1,7 @@
 """Collators of Did: rows of token ids of any length become rectangles.
 
-`Seq2Seq…` collators are given rows with `prompt_ids` and `input_ids` (the answer). A row that does not fit is an error:
-truncation in silence would train on answers that nobody can give.
+`Seq2Seq…` collators are given rows with `prompt_ids` and `input_ids` (the answer). A row that does not fit is an
+error: truncation in silence would train on answers that nobody can give.
 """
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -13,12 +13,14 @@ from xlm.utils.nn import pad_truncate_list
 from .types_did import DidBatch, DidPredictionBatch
 
 
-def rectangle(rows: Sequence[List[int]], width: Optional[int], pad: int, left: bool = False, what: str = "row") -> torch.Tensor:
+def rectangle(
+    rows: Sequence[List[int]], width: Optional[int], pad: int, left: bool = False, what: str = "row"
+) -> torch.Tensor:
     """Rows of one width."""
     longest = max(len(row) for row in rows)
     width = width or longest
     if longest > width:
-        raise ValueError(f"a {what} of {longest} tokens does not fit into {width}: raise block_size or input_block_size")
+        raise ValueError(f"a {what} of {longest} tokens does not fit into {width}: raise (input_)block_size")
     return torch.tensor([pad_truncate_list(row, width, pad, pad_left=left) for row in rows], dtype=torch.long)
 
 

@@ -1,14 +1,14 @@
 """The loss of Did: delete each token of the answer with probability t and ask what is missing where.
 
-Deletion at the rate 1/(1-t), run backwards, inserts v into the gap i at the rate g(i, v)/t, where g(i, v) is how often v is
-missing there. A model of g gives a bound on -log p(answer) (a continuous-time Markov chain; arXiv 2603.23507):
+Deletion at the rate 1/(1-t), run backwards, inserts v into the gap i at the rate g(i, v)/t, where g(i, v) is how often
+v is missing there. A model of g gives a bound on -log p(answer) (a continuous-time Markov chain; arXiv 2603.23507):
 
     E_t E_x 1/t * sum_{i,v} [ g(i,v) - r(i,v) + r(i,v) log(r(i,v)/g(i,v)) ],    r of counts.py
 
-Here g(i, v) = E[n] q(i, v): how many are missing, and where and what the next one is. The bound is tight for a g that is right.
+Here g(i, v) = E[n] q(i, v): how many are missing, and where and what the next is. It is tight for a right g.
 
-Times near 0 weigh 1/t there. Drawing the number n of deleted tokens first, uniformly from 0 to L, then t from its law given
-n, Beta(n, L-n+1), leaves the weight (L+1)/n, and G/t where nothing is deleted (t from Beta(1, L+1)), which is bounded.
+Times near 0 weigh 1/t there. Drawing the number n of deleted tokens first, uniformly from 0 to L, then t from its law
+given n, Beta(n, L-n+1), leaves the weight (L+1)/n; where nothing is deleted, t is from Beta(1, L+1), E[n]/t bounded.
 """
 from typing import Any, Optional, Tuple
 
@@ -35,7 +35,7 @@ def expected(number: Tensor, t: Tensor) -> Tensor:
 
 
 def joint(logits: Tensor, there: Tensor, never: Tensor) -> Tensor:
-    """log q of gap and token together, -inf in gaps behind padding and for special tokens: [batch, gaps, vocabulary]."""
+    """log q of gap and token together, -inf behind padding and for special tokens: [batch, gaps, vocabulary]."""
     gaps = torch.cat([torch.ones_like(there[:, :1]), there], 1)
     logits = logits.double().index_fill(-1, never, float("-inf")).masked_fill(~gaps[..., None], float("-inf"))
     return logits.flatten(1).log_softmax(-1).view(logits.shape)
@@ -68,7 +68,7 @@ class DidLoss(LossFunction[DidBatch, DidLossDict]):
         """Nothing: every tensor is made where the batch is."""
 
     def cost(self, text: Tensor, real: Tensor, left: Tensor, there: Tensor, g: Tensor, logq: Tensor) -> Tensor:
-        """The sum in brackets for one state of each row [batch]; text [batch, length], left [batch, less], g [batch]."""
+        """The sum in brackets for one state of each row: [batch]. text: [batch, length], left: [batch, less]."""
         share = missing(text, real, left, there)  # [batch, gaps, length]
         tokens = text[:, None].expand_as(share)
         r = torch.zeros_like(logq).scatter_add(2, tokens, share)
@@ -100,7 +100,8 @@ class DidLoss(LossFunction[DidBatch, DidLossDict]):
         weight = torch.where(n > 0, (size + 1) / n.clamp_min(1), 1 / t)
         nats = weight * self.cost(text, real, left, there, expected(number, t), logq)
         tokens = size.clamp_min(1)
-        return {"loss": (nats.sum() / tokens.sum()).float(), "batch_loss": (nats / tokens).detach(), "nats": nats.detach()}
+        loss = (nats.sum() / tokens.sum()).float()
+        return {"loss": loss, "batch_loss": (nats / tokens).detach(), "nats": nats.detach()}
 
     def __call__(
         self,

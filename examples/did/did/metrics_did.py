@@ -1,7 +1,7 @@
 """From a batch of Did to the arguments of a metric.
 
-Each function takes `(batch, loss_dict, tokenizer)` and returns the keyword arguments of `metric.update`; which metric it
-feeds is said in configs/model_type/.
+Each function takes `(batch, loss_dict, tokenizer)` and returns the keyword arguments of `metric.update`; which metric
+it feeds is said in configs/model_type/.
 """
 from typing import Any, Dict
 
@@ -20,13 +20,17 @@ def answers(batch: Dict[str, Any], loss_dict: Dict[str, Any], tokenizer: Any):
     return tuple(pad(x, (0, width - x.shape[-1]), value=tokenizer.pad_token_id) for x in (written, target))
 
 
-def seq2seq_exact_match_update_fn(batch: Dict[str, Any], loss_dict: Dict[str, Any], tokenizer: Any = None) -> Dict[str, Any]:
+def seq2seq_exact_match_update_fn(
+    batch: Dict[str, Any], loss_dict: Dict[str, Any], tokenizer: Any = None
+) -> Dict[str, Any]:
     """For ExactMatch: whole answers."""
     written, target = answers(batch, loss_dict, tokenizer)
     return {"pred": written, "target": target}
 
 
-def seq2seq_token_accuracy_update_fn(batch: Dict[str, Any], loss_dict: Dict[str, Any], tokenizer: Any = None) -> Dict[str, Any]:
+def seq2seq_token_accuracy_update_fn(
+    batch: Dict[str, Any], loss_dict: Dict[str, Any], tokenizer: Any = None
+) -> Dict[str, Any]:
     """For TokenAccuracy: places where either has a token."""
     written, target = answers(batch, loss_dict, tokenizer)
     pad_id = tokenizer.pad_token_id

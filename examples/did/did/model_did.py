@@ -1,12 +1,12 @@
 """The network of Did: what is missing in which gap, and how much.
 
-The state of BOS speaks for the gap before the first token, that of each token for the gap behind it; the state of CLS says
-how many tokens may be missing. Neither is told the time: with p(n) known at t = 1, it is p(n) t^n, normalised, at t
+The state of BOS speaks for the gap before the first token, that of each token for the gap behind it; the state of CLS
+says how many tokens may be missing. Neither is told the time:
+with p(n) known at t = 1, it is p(n) t^n, normalised, at t
 (the answer's posterior given what was left depends on t in no other way).
 """
 from typing import Optional, Tuple
 
-import torch
 from torch import Tensor, nn
 
 from xlm.modules.rotary_transformer import (

@@ -16,11 +16,11 @@ from ..core.errors import ModelError
 if TYPE_CHECKING: import torch
 
 # %% auto #0
-__all__ = ['HEAVY', 'BLOCK', 'SMALL', 'stream_key', 'uniforms', 'filtered', 'invert', 'weigh', 'nucleus_of', 'heavy_nucleus',
-           'mass_where', 'border', 'lightest', 'cut_light', 'pass_point', 'cut_nucleus', 'cut_small', 'heavy_tokens',
-           'sure_nuclei', 'among', 'draw_row', 'draw_short', 'draw', 'DeadEnd', 'allowed', 'side', 'log_sum', 'without',
-           'kept_mass', 'mask', 'masked', 'masked_there', 'weighed', 'pick', 'Drawn', 'draw_held', 'draw_each',
-           'draw_under', 'draw_there']
+__all__ = ['HEAVY', 'BLOCK', 'SMALL', 'stream_key', 'uniforms', 'uniform', 'filtered', 'invert', 'weigh', 'nucleus_of',
+           'heavy_nucleus', 'mass_where', 'border', 'lightest', 'cut_light', 'pass_point', 'cut_nucleus', 'cut_small',
+           'heavy_tokens', 'sure_nuclei', 'among', 'draw_row', 'draw_short', 'draw', 'DeadEnd', 'allowed', 'side',
+           'log_sum', 'without', 'kept_mass', 'mask', 'masked', 'masked_there', 'weighed', 'pick', 'Drawn', 'draw_held',
+           'draw_each', 'draw_under', 'draw_there']
 
 # %% ../../../nbs/backends/03_drawing.ipynb #162b8154
 def stream_key(seed:int, prompt:Ids, number:int)->int:
@@ -39,6 +39,13 @@ def uniforms(keys:np.ndarray, # [B] uint64
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return ((z ^ (z >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) / 2**53
+
+def uniform(key:int, i:int)->float:
+    "The same number of one stream, without an array: a few are quicker so."
+    z = key + (i+1)*0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF
+    z = (z ^ z>>30)*0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
+    z = (z ^ z>>27)*0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF
+    return ((z ^ z>>31)>>11) / 2**53
 
 # %% ../../../nbs/backends/03_drawing.ipynb #32b9f08e
 def filtered(logp:torch.Tensor, # [B, V] log-probabilities

@@ -108,7 +108,7 @@ def _toy(model:str, **options)->Causal:
     return Toy.random(seed=int(model), name=f'toy:{model}', **options)
 
 # %% ../../../nbs/backends/01_loading.ipynb #44b6d640
-backends.promise('xlm', 'decodelab.xlm.bridge:opened', 'External models: a shared folder, a checkpoint, a run of `xlm`.')
+backends.promise('xlm', 'decodelab.xlm.bridge:opened', 'External models: a shared folder, a checkpoint, a run.')
 
 # %% ../../../nbs/backends/01_loading.ipynb #d039a368
 def check(spec:str, # `runtime:model`

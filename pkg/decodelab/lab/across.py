@@ -175,7 +175,7 @@ def set_up(study:Across)->str:
     "What was swept, in a table."
     info = study.sweep.info
     same = {k: v for k,v in study.runs[0][0].items() if all(params[k]==v for params,_ in study.runs) and v is not None}
-    rows = [('sweep', f'`{study.sweep.name}`'), ('experiment', info['experiment']), ('points done', str(len(study.runs))),
-            ('points not done', str(study.left)), ('swept', ', '.join(info['swept']) or 'nothing'),
+    rows = [('sweep', f'`{study.sweep.name}`'), ('experiment', info['experiment']),
+            ('points done', str(len(study.runs))), ('points not done', str(study.left)), ('swept', ', '.join(info['swept']) or 'nothing'),
             ('the same for all', ', '.join(f'{k} = {v}' for k,v in same.items()))]
     return markdown_table(('', ''), rows)

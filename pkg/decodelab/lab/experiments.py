@@ -41,10 +41,12 @@ def defined(name:str, # A class
                        'it is run on its own before the notebook, so it imports all that it uses') from None
     return getattr(module, name)
 
-def imported(path:str)->Any:
-    "What `module:name` names; a module may lie in the laboratory's folder."
+def imported(path:str, # `module:name`; the module may lie in the laboratory's folder
+             notebook:Path|None=None, # That names it
+            )->Any:
+    "What a notebook's metadata name."
     module, _, name = path.partition(':')
-    if (root := str(find_root())) not in sys.path: sys.path.append(root)
+    if (root := str(find_root(notebook and notebook.parent))) not in sys.path: sys.path.append(root)
     try: found = importlib.import_module(module)
     except ImportError as e: raise RunError(f'{path}: {e}') from None
     if hasattr(found, name): return getattr(found, name)
@@ -66,7 +68,7 @@ class Experiment:
     @property
     def parameters(self)->type[Parameters]:
         "The parameter model."
-        found = defined(self.model, self.code) if self.code else imported(self.model)
+        found = defined(self.model, self.code) if self.code else imported(self.model, self.notebook)
         if isinstance(found, type) and issubclass(found, Parameters): return found
         raise RunError(f'experiment {self.name}: {self.model} is not a Parameters model')
 

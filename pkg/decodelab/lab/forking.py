@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/lab/18_forking.ipynb #6e22a61b
 from __future__ import annotations
-import importlib, json, os, re, signal, subprocess, sys, tempfile, time, warnings
+import atexit, importlib, json, os, re, signal, subprocess, sys, tempfile, time, warnings
 from pathlib import Path
 from typing import Any
 from jupyter_client.manager import AsyncKernelManager
@@ -56,6 +56,9 @@ def become_kernel(asked:dict[str,Any])->None:
     from ipykernel.kernelapp import launch_new_instance
     try: launch_new_instance(argv=[*asked['argv'][1:], f'--IPKernelApp.parent_handle={os.getppid()}'])
     finally: Path(asked['modules']).write_text(json.dumps(list(sys.modules)))
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr): stream.flush()
+    os._exit(0) # taking down what was imported would take longer than the kernel lived
 
 # %% ../../../nbs/lab/18_forking.ipynb #036eda49
 def _ended(pid:int, codes:dict[int,int])->int|None:

@@ -5,16 +5,16 @@
 # %% ../../../nbs/lab/31_health.ipynb #67372f24
 from __future__ import annotations
 import importlib.metadata, json, os, platform, shutil, subprocess, sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from ..core.settings import Settings, load_settings
 
 # %% auto #0
-__all__ = ['GIB', 'EXTRAS', 'RUNTIMES', 'NEEDED', 'PROMPT', 'TEXT', 'TOOLS', 'Finding', 'sentence', 'said_by', 'graphics', 'room',
-           'machine_findings', 'package_findings', 'trial', 'tried', 'able', 'judged', 'runtime_findings', 'only_trial',
-           'tool_findings', 'lines_of', 'findings', 'report_health']
+__all__ = ['GIB', 'EXTRAS', 'RUNTIMES', 'NEEDED', 'PROMPT', 'TEXT', 'TOOLS', 'WIDTH', 'Finding', 'sentence', 'output_of',
+           'graphics', 'room', 'machine_findings', 'package_findings', 'trial', 'tried', 'able', 'judged',
+           'runtime_findings', 'only_trial', 'tool_findings', 'lines_of', 'findings', 'report_health']
 
 # %% ../../../nbs/lab/31_health.ipynb #49ea3af0
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ def sentence(text:str, most:int=160)->str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:most] if lines else 'it said nothing'
 
-# %% ../../../nbs/lab/31_health.ipynb #bc5ace4d
+# %% ../../../nbs/lab/31_health.ipynb #0901b0ce
 GIB = 2**30
 
-def said_by(*line:str)->str:
+def output_of(*line:str)->str:
     "Standard output of a short command; empty where it is missing or fails."
     if not shutil.which(line[0]): return ''
     try: done = subprocess.run(line, capture_output=True, text=True, timeout=20)
@@ -44,10 +44,10 @@ def said_by(*line:str)->str:
 def graphics()->Finding:
     "Accelerators."
     query = ('--query-gpu=name,memory.total,driver_version', '--format=csv,noheader')
-    if cards := said_by('nvidia-smi', *query): return Finding('machine', 'GPU', 'ok', '; '.join(cards.splitlines()))
+    if cards := output_of('nvidia-smi', *query): return Finding('machine', 'GPU', 'ok', '; '.join(cards.splitlines()))
     if sys.platform=='darwin' and platform.machine()=='arm64':
         return Finding('machine', 'GPU', 'ok', 'Apple silicon: mlx: and gguf: use it, hf: with device = mps')
-    return Finding('machine', 'GPU', 'lacks', 'none that nvidia-smi shows: models run on the processor')
+    return Finding('machine', 'GPU', 'ok', 'none that nvidia-smi shows: models run on the processor')
 
 def room(settings:Settings)->Finding:
     "Whether runs can be written."
@@ -154,7 +154,7 @@ def only_trial(spec:str)->None:
 TOOLS = dict(git=('git', 'runs then name their commit', 'apt-get install git'),
              Slurm=('sbatch', 'jobs; without it the same scripts run under bash', 'apt-get install slurm-wlm munge'),
              Quarto=('quarto', 'nbdev\'s own site; without it `decodelab docs` builds one by Sphinx',
-                     'https://quarto.org/docs/get-started'),
+                     'nbdev-install-quarto'),
              JupyterLab=('jupyter-lab', 'make lab', 'pip install jupyterlab'))
 
 def tool_findings()->Iterator[Finding]:
@@ -169,17 +169,19 @@ def tool_findings()->Iterator[Finding]:
     else: yield Finding('tools', 'kernel', 'broken', 'no Jupyter kernel is named python3',
                         'python -m ipykernel install --sys-prefix')
 
-# %% ../../../nbs/lab/31_health.ipynb #fca9a8d3
+# %% ../../../nbs/lab/31_health.ipynb #9d059109
 _MARKS = dict(ok='ok', lacks='--', broken='!!')
 
-def lines_of(found:list[Finding])->Iterator[str]:
-    "Findings as a table; what would mend one stands below it."
-    width, group = max(len(f.what) for f in found), ''
+WIDTH = 10 # Of the longest name
+
+def lines_of(found:Iterable[Finding])->Iterator[str]:
+    "Findings as a table, as they come; what would mend one stands below it."
+    group = ''
     for f in found:
         if f.group!=group: yield f'\n{f.group}' if group else f.group
         group = f.group
-        yield f'  {_MARKS[f.state]}  {f.what:{width}}  {f.found}'
-        if f.mend: yield f'  {"":{width+4}}  → {f.mend}'
+        yield f'  {_MARKS[f.state]}  {f.what:{WIDTH}}  {f.found}'
+        if f.mend: yield f'  {"":{WIDTH+4}}  → {f.mend}'
 
 def findings(try_runtimes:bool=True)->Iterator[Finding]:
     "Everything that is looked at."
@@ -188,12 +190,19 @@ def findings(try_runtimes:bool=True)->Iterator[Finding]:
     yield from tool_findings()
     if try_runtimes: yield from runtime_findings()
 
-def report_health(try_runtimes:bool=True, as_json:bool=False)->list[str]:
-    "What `decodelab doctor` prints."
-    found = list(findings(try_runtimes))
-    if as_json: return [json.dumps([asdict(f) for f in found], indent=1)]
-    bad = sum(f.state=='broken' for f in found)
-    return [*lines_of(found), '', f'{bad} broken' if bad else 'nothing is broken; -- marks what could be added']
+def report_health(try_runtimes:bool=True, as_json:bool=False)->Iterator[str]:
+    "What `decodelab doctor` prints, line by line: a trial takes its seconds."
+    if as_json:
+        yield json.dumps([asdict(f) for f in findings(try_runtimes)], indent=1)
+        return
+    bad = 0
+    def counted():
+        nonlocal bad
+        for f in findings(try_runtimes):
+            bad += f.state=='broken'
+            yield f
+    yield from lines_of(counted())
+    yield f'\n{bad} broken' if bad else '\nnothing is broken; -- marks what could be added'
 
 # %% ../../../nbs/lab/31_health.ipynb #d19cac86
 if __name__=='__main__' and len(sys.argv)==2 and not hasattr(sys, 'ps1') and ':' in sys.argv[1]: only_trial(sys.argv[1])

@@ -7,18 +7,20 @@ from __future__ import annotations
 import ast, io, json, os, re, shutil
 from collections.abc import Iterator
 from contextlib import chdir
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 from ..core.errors import RunError, needs
 from ..core.files import digest
 from ..core.settings import find_root
 from .registry_pages import pages
-from .site_cells import INDEX, PROCESSORS, SKIPPED, documented, read_cells
+from .site_cells import NAMES_FILE, PROCESSORS, SKIPPED, documented, read_cells
 from .symbols import Index, linked
 
 # %% auto #0
 __all__ = ['SUFFIXES', 'FLOORS', 'GROUPS', 'SETTINGS', 'put', 'sources', 'mirror', 'prepared', 'processed', 'title_of', 'purpose',
            'toctree', 'folder_page', 'floor_pages', 'ordered', 'navigation', 'assembled', 'with_cell', 'only_branch',
-           'rendered', 'build', 'write_registry', 'dead_links']
+           'only_full', 'rendered', 'build', 'write_registry', 'Anchors', 'leads', 'dead_links']
 
 # %% ../../../nbs/lab/29_site.ipynb #2f7d6566
 SUFFIXES = ('.ipynb', '.md', '.png', '.svg', '.html', '.json', '.css')
@@ -54,7 +56,7 @@ def prepared(root:Path, stage:Path)->list[str]:
                   doc_procs=' '.join(PROCESSORS))
     lines = ['[project]', 'name = "site"', '[tool.nbdev]', *(f'{k} = {json.dumps(v)}' for k,v in config.items())]
     put(stage/'pyproject.toml', '\n'.join([*lines, f'# {steps}', '']))
-    put(stage/INDEX, json.dumps(names))
+    put(stage/NAMES_FILE, json.dumps(names))
     return names
 
 def processed(stage:Path)->Path:
@@ -117,14 +119,15 @@ def navigation(source:Path)->str:
     out = []
     for caption,pattern in GROUPS:
         found = [f.relative_to(source).with_suffix('').as_posix() for f in sorted(source.glob(pattern))]
+        if caption=='Reports': found = [f'{name.partition("/")[2]} <{name}>' for name in found] # titles recur
         out.append(toctree([name for name in found if name!='index'], caption))
     floors = [floor_pages(source, d) for d in sorted(filter(Path.is_dir, source.iterdir()), key=ordered)]
     lessons = [f.relative_to(source).with_suffix('').as_posix() for f in floors if f]
     return '\n\n'.join([*out, *([toctree(lessons, 'Lessons')] if lessons else [])])
 
-# %% ../../../nbs/lab/29_site.ipynb #a0d73433
-def assembled(stage:Path, root:Path, names:list[str])->Path:
-    "What Sphinx reads: nbdev's pages, those of the registries, how-tos with links, navigation."
+# %% ../../../nbs/lab/29_site.ipynb #ea46f211
+def assembled(stage:Path, root:Path, names:list[str])->tuple[Path,bool]:
+    "What Sphinx reads: nbdev's pages, those of the registries, how-tos with links; whether the sidebar is a new one."
     source, index = stage/'source', Index.of(names)
     pages_of = {f'registry/{name}.md': text for name,text in pages(root).items()}
     wanted = {str(name): (stage/'_proc'/name).read_bytes() for name in sources(stage/'_proc')}
@@ -138,7 +141,8 @@ def assembled(stage:Path, root:Path, names:list[str])->Path:
     lists = navigation(source)
     if front is None: put(source/'index.md', f'# {root.name}\n\nA laboratory of decodelab.\n\n{lists}\n')
     else: put(source/'index.ipynb', with_cell(json.loads(front), lists))
-    return source
+    below = ''.join(f.read_text(encoding='utf-8') for f in sorted(source.rglob('index.md')))
+    return source, put(stage/'sidebar.txt', lists+below)
 
 def with_cell(nb:dict, text:str)->str:
     "A notebook's JSON with one more cell of Markdown."
@@ -149,20 +153,28 @@ def with_cell(nb:dict, text:str)->str:
 _HERE = Path(__file__).parent if '__file__' in globals() else find_root()/'pkg'/'decodelab'/'lab'
 SETTINGS = dict(
     extensions=['myst_nb', 'sphinx.ext.mathjax'], html_theme='furo', html_copy_source=False, html_show_sphinx=False,
+    html_show_copyright=False,
     html_show_search_summary=False, # summaries are fetched, which a page from disk may not
     mathjax_path='tex-svg.js', # formulas with no font to fetch
     nb_execution_mode='off', nb_render_markdown_format='myst', myst_heading_anchors=3,
     myst_enable_extensions=['dollarmath', 'fieldlist', 'colon_fence'], html_css_files=['lab.css'],
     maximum_signature_line_length=100, python_use_unqualified_type_names=True, add_module_names=False,
-    nitpicky=True, nitpick_ignore_regex=[('py:.*', r'(?!decodelab\.).*')], # every link to a symbol of ours resolves
-    suppress_warnings=['myst.header']) # MyST-NB counts headings cell by cell
+    nitpicky=True, nitpick_ignore_regex=[('py:.*', r'(?!decodelab\.).*')]) # every link to a symbol of ours resolves
 
 def only_branch(app, pagename:str, template:str, context:dict, doctree)->None:
     "Of the sidebar's lists only those around a page are unfolded: of 300 pages each need not name all others."
     whole = context.get('toctree')
     if whole: context['toctree'] = lambda **how: whole(**how | dict(collapse=True))
 
-def rendered(source:Path, out:Path, stage:Path, title:str, fresh:bool)->list[str]:
+def only_full(app, doctree)->None:
+    "A type in a signature is a link only under its full name: Sphinx would guess among all that end alike."
+    from docutils.nodes import Text
+    from sphinx.addnodes import pending_xref
+    for node in list(doctree.findall(pending_xref)):
+        if node.get('refdomain')=='py' and not node['reftarget'].startswith('decodelab.'):
+            node.replace_self(Text(node['reftarget']))
+
+def rendered(source:Path, out:Path, stage:Path, title:str, fresh:bool, every:bool)->list[str]:
     "Build the pages; Sphinx's warnings."
     import logging
     from sphinx.application import Sphinx
@@ -175,8 +187,9 @@ def rendered(source:Path, out:Path, stage:Path, title:str, fresh:bool)->list[str
     with patch_docutils(), docutils_namespace():
         app = Sphinx(source, None, out, stage/'doctrees', 'html', overrides, io.StringIO(), said, freshenv=fresh,
                      parallel=os.cpu_count() or 1)
+        app.connect('doctree-read', only_full)
         app.connect('html-page-context', only_branch, priority=100) # before the theme asks for them
-        app.build(force_all=fresh)
+        app.build(force_all=every) # a new sidebar stands on every page
     logging.getLogger('sphinx').handlers.clear()
     return [re.sub(r'\x1b\[[0-9;]*m', '', line) for line in said.getvalue().splitlines() if line.strip()]
 
@@ -195,7 +208,8 @@ def build(out:Path, # Folder of the site
     names = prepared(root, stage)
     processed(stage)
     title = 'decodelab' if (root/'pkg'/'decodelab').is_dir() else root.name
-    said = rendered(assembled(stage, root, names), out, stage, title, fresh)
+    source, moved = assembled(stage, root, names)
+    said = rendered(source, out, stage, title, fresh, moved)
     said = [line.replace(str(stage/'source')+'/', '') for line in said]
     if said and strict: raise RunError(f'{len(said)} warnings of the site:\n' + '\n'.join(said[:40]))
     return out/'index.html'
@@ -204,21 +218,30 @@ def write_registry(folder:Path)->Path:
     for name,text in pages(find_root()).items(): put(folder/f'{name}.md', text)
     return folder
 
-# %% ../../../nbs/lab/29_site.ipynb #3df8516e
-_LINK = re.compile(r'(?:href|src)="([^"#]*)(?:#([^"]*))?"')
+# %% ../../../nbs/lab/29_site.ipynb #59caeb7c
+class Anchors(HTMLParser):
+    "Targets and names of a page."
+    def __init__(self, text:str):
+        super().__init__()
+        self.targets, self.ids = set(), set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        "One element."
+        said = dict(attrs)
+        self.targets |= {value for name in ('href', 'src') if (value := said.get(name))}
+        if said.get('id'): self.ids.add(said['id'])
+
+def leads(page:Path, target:str, known:dict[Path,Anchors])->bool:
+    "Whether a target on a page leads to something that is there; of the network nothing is asked."
+    address = urlsplit(target)
+    if address.scheme or address.netloc: return True
+    path = (page.parent/unquote(address.path)).resolve() if address.path else page
+    return path.exists() and (not address.fragment or path not in known or unquote(address.fragment) in known[path].ids)
 
 def dead_links(out:Path)->list[str]:
     "Links of a built site that lead nowhere, with the page that has them."
-    from urllib.parse import unquote
-    ids, dead = {}, []
-    def anchors(path):
-        if path not in ids: ids[path] = set(re.findall(r'\bid="([^"]+)"', path.read_text(encoding='utf-8')))
-        return ids[path]
-    for file in sorted(out.rglob('*.html')):
-        if '_downloads' in file.parts: continue # pages of their own, published with a report
-        for target,place in set(_LINK.findall(file.read_text(encoding='utf-8'))):
-            if re.match(r'[a-z]+:|//', target): continue
-            path = (file.parent/unquote(target.split('?')[0])).resolve() if target else file
-            wrong = not path.exists() or (place and path.suffix=='.html' and unquote(place) not in anchors(path))
-            if wrong: dead.append(f'{file.relative_to(out)}: {target}#{place}'.removesuffix('#'))
-    return dead
+    files = [f.resolve() for f in sorted(out.rglob('*.html')) if '_downloads' not in f.parts] # those are of runs
+    known = {f: Anchors(f.read_text(encoding='utf-8')) for f in files}
+    return [f'{f.relative_to(out.resolve())}: {target}' for f,found in known.items()
+            for target in sorted(found.targets) if not leads(f, target, known)]

@@ -9,15 +9,16 @@ from pathlib import Path
 from .symbols import Index, entry, imports, linked, members, symbols_in
 
 # %% auto #0
-__all__ = ['SKIPPED', 'PROCESSORS', 'INDEX', 'exported_to', 'read_cells', 'is_export', 'documented', 'near', 'folded', 'is_shown',
-           'kept', 'Documented']
+__all__ = ['SKIPPED', 'PROCESSORS', 'NAMES_FILE', 'exported_to', 'read_cells', 'is_export', 'documented', 'near', 'folded',
+           'is_shown', 'kept', 'Documented']
 
 # %% ../../../nbs/lab/27_site_cells.ipynb #a8858343
 SKIPPED = ('add_show_docs', 'exec_show_docs', 'clean_show_doc', 'rm_export', 'add_links', # what ours do
+           'FrontmatterProc', # takes a page's title away, for Quarto
            'clean_magics', # reads pyproject.toml again for every cell
            'insert_warning', 'populate_language', 'add_fold', 'mv_exports') # what Quarto alone looks at
 PROCESSORS = ('decodelab.lab.site_cells:Documented',)
-INDEX = 'symbols.json' # In the folder where nbdev is at work: full names of all documented symbols
+NAMES_FILE = 'symbols.json' # In the folder where nbdev is at work: full names of all documented symbols
 
 def exported_to(nb)->str|None:
     "The module that a lesson is exported to."
@@ -87,7 +88,7 @@ class Documented:
 
     def begin(self):
         "All cells at once."
-        index = Index.of(json.loads(Path(INDEX).read_text()) if os.path.exists(INDEX) else ())
+        index = Index.of(json.loads(Path(NAMES_FILE).read_text()) if os.path.exists(NAMES_FILE) else ())
         names, out = near(self.nb, self.module), []
         self.types = {name: full for name,full in names.items() if full in index.full}
         for cell in self.nb.cells:

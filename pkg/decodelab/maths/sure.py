@@ -9,7 +9,7 @@ import numpy as np
 from .tilt import Tilt
 
 # %% auto #0
-__all__ = ['ROUNDING', 'Span', 'span_of', 'weights_between', 'running', 'sides', 'sure_tokens']
+__all__ = ['ROUNDING', 'Span', 'span_of', 'weights_between', 'running', 'sides', 'bounded_tokens', 'clear_tokens', 'sure_tokens']
 
 # %% ../../../nbs/maths/04_sure.ipynb #874ce11f
 ROUNDING = 1e-5 # Of running sums in single precision: a number so near to a border is not sure
@@ -47,11 +47,8 @@ def sides(weights:np.ndarray, sums:np.ndarray, place:tuple)->tuple[np.ndarray, n
     return (passed-own)/own, (sums[:,-1]-passed)/own
 
 # %% ../../../nbs/maths/04_sure.ipynb #f197727a
-def sure_tokens(theta:np.ndarray, # [n, V] log-probabilities of the student, tempered
-                t:np.ndarray, # Of the teacher
-                u:np.ndarray|None, # [n] in [0, 1); `None` asks for the most probable
-                span:Span)->np.ndarray: # [n], -1 where the token depends on α
-    "The tokens that are drawn by inversion of u wherever α is in its span."
+def bounded_tokens(theta:np.ndarray, t:np.ndarray, u:np.ndarray|None, span:Span)->np.ndarray: # [n]
+    "Tokens that are drawn wherever α is in its span, by running sums at both ends of it."
     with np.errstate(all='ignore'): # a token that one model rules out is nowhere sure
         top = weights_between(theta, t, span.high)
         sums = running(top)
@@ -65,3 +62,26 @@ def sure_tokens(theta:np.ndarray, # [n, V] log-probabilities of the student, tem
         if span.most or u is None: sure &= before+behind < 1-ROUNDING
         if u is not None: sure &= (u > before/(1+before)+ROUNDING) & (u < 1/(1+behind)-ROUNDING)
     return np.where(sure, found, -1)
+
+def clear_tokens(theta:np.ndarray, t:np.ndarray, u:np.ndarray|None, span:Span)->np.ndarray: # [n]
+    "The same of normalised rows, seen without the rows' sums: one token has nearly all of both models' mass."
+    found = t.argmax(-1)
+    place = np.arange(len(found)), found
+    own = np.exp(np.minimum(theta[place], t[place]))
+    with np.errstate(all='ignore'): rest = np.maximum(1-own, 0)/own # of either side, at every α
+    sure = rest < 1-ROUNDING if span.most or u is None else own > 0
+    if u is not None: sure &= (u > rest/(1+rest)+ROUNDING) & (u < 1/(1+rest)-ROUNDING)
+    return np.where(sure, found, -1)
+
+def sure_tokens(theta:np.ndarray, # [n, V] log-probabilities of the student, tempered
+                t:np.ndarray, # Of the teacher
+                u:np.ndarray|None, # [n] in [0, 1); `None` asks for the most probable
+                span:Span, # Where α is
+                normal:bool=False, # The rows add up to 1 at most
+               )->np.ndarray: # [n], -1 where the token depends on α
+    "The tokens that are drawn by inversion of u wherever α is in its span."
+    if not normal: return bounded_tokens(theta, t, u, span)
+    out = clear_tokens(theta, t, u, span)
+    left = np.flatnonzero(out < 0)
+    if len(left): out[left] = bounded_tokens(theta[left], t[left], None if u is None else u[left], span)
+    return out

@@ -35,12 +35,12 @@ class Positions(torch.Tensor):
         "Of what was drawn; over one axis it knows no gaps."
         return self._plain().std(*dim, **how) if dim or how else self.drawn().std()
 
-def positions(rows:Sequence[Any], width:int)->Positions: # [B, width]
+def positions(rows:Sequence[Any], # [n], or [n, k] each
+              width:int)->Positions: # [B, width], or [B, width, k]
     "Ragged rows of numbers in a rectangle."
-    out = torch.full((len(rows), width), torch.nan, dtype=torch.float64)
-    for i,row in enumerate(rows):
-        if len(row): out[i,:len(row)] = torch.as_tensor(np.asarray(row, np.float64))
-    return out.as_subclass(Positions)
+    out = np.full((len(rows), width, *np.shape(rows[0])[1:]), np.nan)
+    for place,row in zip(out, rows): place[:len(row)] = row
+    return torch.from_numpy(out).as_subclass(Positions)
 
 # %% ../../../nbs/optimal/04_output.ipynb #529a0a46
 @dataclass(frozen=True)
@@ -103,7 +103,8 @@ def output(rows:Sequence[Row], # In the order of the prompts
     for i,row in enumerate(rows): ids[i,:len(row.job.ids)] = torch.tensor(row.job.ids)
     mask = torch.arange(width)[None] < torch.tensor([len(row.job.ids) for row in rows])[:,None]
     notes = [np.array(row.notes).reshape(len(row.notes), len(NOTES)) for row in rows]
-    named = {name: positions([n[:,i] for n in notes], width) for i,name in enumerate(NOTES)}
+    table = positions(notes, width)
+    named: dict[str, Any] = {name: table[...,i].contiguous() for i,name in enumerate(NOTES)}
     def block(name:str, *beyond:float)->torch.Tensor:
         return stacked([getattr(row, name) for row in rows], width, vocab_size, *beyond)
     return SamplingOutput(texts, ids, mask, named['alpha'], named['ess_ratio'], named if diagnostics else None,

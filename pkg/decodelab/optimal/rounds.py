@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from ..backends.contract import Ids, Sampling, Usage
 from ..backends.decoding import Job, set_bits, torch_of, width
-from ..backends.drawing import filtered, invert, uniforms
+from ..backends.drawing import filtered, invert, uniform
 from ..core.errors import BadValue
 from ..maths.sure import span_of, sure_tokens
 from ..maths.tilt import Tilted
@@ -24,7 +24,7 @@ from .sessions import Mix, PairSession
 from .vocabularies import student_rows
 
 # %% auto #0
-__all__ = ['Rule', 'END', 'NONE', 'Found', 'NARROW', 'LATER', 'TOGETHER', 'LONGEST', 'Way', 'Draft', 'numbers', 'placed',
+__all__ = ['Rule', 'END', 'NONE', 'Found', 'NARROW', 'LATER', 'TOGETHER', 'LONGEST', 'AGAIN', 'Way', 'Draft', 'numbers', 'placed',
            'drafts', 'forced', 'along', 'forced_bits', 'judge', 'residual', 'decided', 'log_drawn', 'noted', 'Places',
            'Later', 'can_wait', 'sure', 'put_off', 'one_round', 'settle', 'cut', 'found_at', 'weighed', 'flat',
            'places_of', 'decide', 'take', 'keep_rows', 'Pace', 'check_drafts', 'paced_round', 'Opens', 'texts_so_far',
@@ -52,9 +52,9 @@ class Draft:
 
 def numbers(rows:Sequence[Row], ahead:Any=0, use:int=0)->np.ndarray: # [B]
     "The uniform number of each row's next token but `ahead`; `use` 0 draws, 1 and 2 belong to the residual rule."
-    keys = np.array([row.job.key for row in rows], np.uint64)
-    if use: keys ^= np.uint64(use*0x5851F42D4C957F2D)
-    return uniforms(keys, np.array([len(row.job.ids) for row in rows], np.uint64)+np.asarray(ahead, np.uint64))
+    mark = use*0x5851F42D4C957F2D & 0xFFFFFFFFFFFFFFFF
+    places = [ahead]*len(rows) if isinstance(ahead, int) else ahead.tolist()
+    return np.array([uniform(row.job.key ^ mark, len(row.job.ids)+i) for row,i in zip(rows, places)])
 
 def placed(tokens:np.ndarray, # [B, k]
            rows:Sequence[Row])->np.ndarray: # [B, k+1]
@@ -221,7 +221,7 @@ def sure(mix:Mix, way:Way, places:Places)->np.ndarray: # [n]
     rows = [(x if heat==1 else x/heat).detach().numpy() for x in (places.theta, places.t)]
     span = span_of(mix.how, bool(plan.top_p < 1 or plan.top_k or plan.min_p))
     if span is None: return np.full(len(places.of), -1)
-    out = sure_tokens(*rows, numbers(places.of, places.ahead) if plan.temperature else None, span)
+    out = sure_tokens(*rows, numbers(places.of, places.ahead) if plan.temperature else None, span, heat==1)
     if mix.first_by_teacher: out[places.first] = -1
     return out
 
@@ -352,6 +352,7 @@ def keep_rows(row:Row, keep:Keep, some:range, places:Places, log_q:torch.Tensor|
 
 # %% ../../../nbs/optimal/03_rounds.ipynb #3850abda
 LONGEST = 16 # Tokens of a draft
+AGAIN = 32 # Rounds without drafts after which one is tried: what comes may be easier than what was
 
 @dataclass
 class Pace:
@@ -364,10 +365,12 @@ class Pace:
     teacher: dict[int, list[float]] = field(default_factory=dict) # Seconds of a pass, by its tokens
 
     def acceptance(self)->float:
-        "Share of drafted tokens that stay, with one imagined success and failure each."
-        return (self.accepted+1)/(self.drafted+2)
+        "Share of drafted tokens that stay, with one imagined success and failure each; hopeful by a standard error."
+        share = (self.accepted+1)/(self.drafted+2)
+        return min(share+(share*(1-share)/(self.drafted+3))**.5, .999)
     def seconds(self, k:int)->float:
         "What a round of k drafted tokens is expected to take."
+        if not self.student: return (k+1)/2+1 # nothing is known: the teacher costs as much as two students
         known = {n: float(np.median(x[-8:])) for n,x in self.teacher.items()}
         least, most = min(known), max(known)
         each = max(0., (known[most]-known[least])/(most-least)) if most > least else 0.
@@ -379,7 +382,8 @@ class Pace:
     def next(self)->int:
         "Drafted tokens of the next round."
         if self.fixed is not None: return self.fixed
-        if len(self.student) < 4 or len(self.teacher) < 2: return (4, 0, 4, 2)[len(self.lengths)%4]
+        if not self.lengths: return 2
+        if len(self.lengths) >= AGAIN and not any(self.lengths[-AGAIN:]): return 1
         return max(range(LONGEST+1), key=self.gain)
 
 # %% ../../../nbs/optimal/03_rounds.ipynb #7e409b48
@@ -434,9 +438,9 @@ def run(pair:Opens, rows:Sequence[Row], way:Way, pace:Pace, at_once:int)->Iterat
                     if session is not None: session.close()
                     going = [*going, *(waiting.popleft() for _ in range(min(free, len(waiting))))]
                     session, pending = texts_so_far(pair, going, way.plan.temperature), None
-                before = [len(row.job.ids) for row in going]
+                before = sum(len(row.job.ids) for row in going)
                 paced_round(session, going, way, pace, pending)
-                for row,n in zip(going, before): pair.usage.count(row.job.plan.kind, len(row.job.ids)-n)
+                pair.usage.count(way.plan.kind, sum(len(row.job.ids) for row in going)-before)
                 if not waiting and all(row.job.finish for row in going): way.later.settle()
                 yield going
                 going, pending = go_on(session, going)

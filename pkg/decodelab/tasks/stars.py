@@ -17,8 +17,8 @@ from ..core.files import digest, json_lines, read_text, to_json, write_atomic
 # %% auto #0
 __all__ = ['STARS', 'CHUNK', 'SIZES', 'SPLITS', 'StarTask', 'star_task', 'Graphs', 'joined', 'arms', 'shown', 'draw_graphs',
            'prompt_of', 'answer_of', 'examples', 'is_path', 'numbers_in', 'judge_text', 'rows_as_bytes', 'flat',
-           'graph_keys', 'shape_keys', 'Avoid', 'drawn_apart', 'fresh', 'StarData', 'star_data', 'as_lines',
-           'star_card', 'save_stars', 'read_stars']
+           'graph_keys', 'shape_keys', 'Avoid', 'drawn_apart', 'fresh', 'StarData', 'check_draw', 'star_data',
+           'as_lines', 'star_card', 'save_stars', 'read_stars']
 
 # %% ../../../nbs/tasks/05_stars.ipynb #6c2e5746
 @dataclass(frozen=True)
@@ -32,10 +32,12 @@ class StarTask:
     min_plan: int|None = None # Nodes of an arm behind the centre, at least; `None`: the centre is the source
 
     def __post_init__(self):
-        most = self.degree*(self.longest-1)+1
         for name,value,least in (('degree', self.degree, 1), ('shortest', self.shortest, 2),
-                                 ('longest', self.longest, self.shortest), ('vertices', self.vertices, most)):
-            if value < least: raise BadValue(name, value, f'a whole number, at least {least}')
+                                 ('longest', self.longest, self.shortest), ('vertices', self.vertices, 2)):
+            if not isinstance(value, int) or value < least:
+                raise BadValue(name, value, f'a whole number, at least {least}')
+        most = self.degree*(self.longest-1)+1
+        if self.vertices < most: raise BadValue('vertices', self.vertices, f'a whole number, at least {most}')
         if self.min_plan is not None and not 1 <= self.min_plan < self.shortest:
             raise BadValue('min_plan', self.min_plan, f'1 to {self.shortest-1}: less than the shortest arm')
 
@@ -135,9 +137,10 @@ def is_path(prompt:Sequence[int], # Edges, source, goal
     return chained and set(pairs) <= graph and (answer[0], answer[-1])==(prompt[-2], prompt[-1])
 
 def numbers_in(text:str)->list[int]|None:
-    "The numbers of a text; `None` where there is anything else."
+    "The numbers of a text as a vertex is named; `None` where there is anything else, such as `00`."
     words = text.split()
-    return [int(word) for word in words] if all(word.isascii() and word.isdigit() for word in words) else None
+    named = all(word.isascii() and word.isdigit() and len(word) < 10 and str(int(word))==word for word in words)
+    return [int(word) for word in words] if named else None
 
 def judge_text(prompt:str, target:str, text:str)->dict[str,bool]:
     "Whether a text is the answer (`exact`), and whether it is a path (`valid`)."
@@ -198,6 +201,8 @@ def drawn_apart(task:StarTask, rng:np.random.Generator, avoid:Avoid|None)->tuple
     graphs = draw_graphs(task, CHUNK, rng)
     if avoid is None: return graphs, 0, 0
     same, alike = avoid.clash(graphs)
+    if (same | alike).all():
+        raise BadValue('vertices', task.vertices, 'more: every graph of this task is in validation or test already')
     return graphs[~(same | alike)], int(same.sum()), int(alike.sum())
 
 def fresh(task:StarTask, seed:int=42, avoid:Avoid|None=None, chunk:int=0)->Iterator[Graphs]:
@@ -228,10 +233,16 @@ class StarData:
 # %% ../../../nbs/tasks/05_stars.ipynb #1bcc2b95
 SIZES = dict(train=50_000, validation=100, test=5_000)
 
+def check_draw(seed:int, sizes:Mapping[str,int])->None:
+    "What cannot be drawn is said at once."
+    if wrong := sorted(set(sizes) ^ set(SIZES)): raise BadValue('split', wrong[0], SIZES)
+    for name,value in dict(sizes, seed=seed).items():
+        if not isinstance(value, int) or value < 0: raise BadValue(name, value, 'a whole number, at least 0')
+
 def star_data(task:StarTask|str, seed:int=42, sizes:Mapping[str,int]=SIZES)->StarData:
     "The splits of a task: test and validation first, then training graphs that are in neither."
     task = star_task(task) if isinstance(task, str) else task
-    if wrong := sorted(set(sizes) ^ set(SIZES)): raise BadValue('split', wrong[0], SIZES)
+    check_draw(seed, sizes)
     rng = np.random.default_rng([seed, 0])
     test, validation = (draw_graphs(task, sizes[split], rng) for split in ('test', 'validation'))
     avoid, parts, again, chunk, have = Avoid.of(validation, test), [], np.zeros(2, int), 0, 0

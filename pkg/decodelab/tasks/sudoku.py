@@ -20,7 +20,7 @@ Grid = tuple[int, ...]
 
 def box_of(side:int)->int: # The side of a box
     "2 for 4×4, 3 for 9×9."
-    root = round(side**.5)
+    root = round(side**.5) if isinstance(side, int) and side > 0 else 0
     if root*root!=side or not 2 <= root <= 4: raise BadValue('side', side, (4, 9, 16))
     return root
 
@@ -123,6 +123,9 @@ def mark_of(puzzle:Puzzle)->Grid:
 def puzzles(n:int, side:int=9, givens:int|None=None, seed:int=42, split:str='test', pool:int=64,
             avoid:frozenset[Grid]=frozenset())->list[Puzzle]:
     "`n` puzzles of a split, no two the same; variants of a pool of its own."
+    for name,value,most in (('n', n, 10**9), ('givens', givens, box_of(side)**4), ('pool', pool, 10**9)):
+        if value is not None and (not isinstance(value, int) or not 0 <= value <= most):
+            raise BadValue(name, value, f'a whole number from 0 to {most:,}')
     rng, out = random.Random(f'sudoku-{side}-{givens}-{seed}-{split}'), dict[Grid, Puzzle]()
     drawn = [draw_puzzle(rng, side, givens) for _ in range(min(n, pool))]
     for tries in range(50*n):
@@ -139,5 +142,5 @@ def sudoku_example(puzzle:Puzzle)->dict[str, str]:
 def judge_sudoku(prompt:str, text:str)->bool:
     "Whether a text solves the puzzle of a prompt."
     words = text.split()
-    if not all(w.isascii() and w.isdigit() for w in words): return False
+    if not all(w.isascii() and w.isdigit() and len(w) < 3 and str(int(w))==w for w in words): return False
     return is_solution([int(w) for w in prompt.split()], [int(w) for w in words])

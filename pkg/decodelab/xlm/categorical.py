@@ -25,7 +25,7 @@ class OwnChance:
     def uniform(self, shape:tuple[int, ...])->Tensor: # float64; rows are the first axis, of three the second
         "The next numbers of every row; those of columns are counted from the right, where no padding is."
         rows, self.calls = max(len(shape)-2, 0), self.calls+1
-        if len(shape) > 3 or shape[rows]!=len(self.keys): raise BadValue('shape', tuple(shape), f'{len(self.keys)} rows')
+        if len(shape) > 3 or shape[rows]!=len(self.keys): raise BadValue('shape', shape, f'{len(self.keys)} rows')
         rest = [n for axis,n in enumerate(shape) if axis!=rows]
         sheets, columns = ([1]*2+rest)[-2:]
         which = np.uint64(self.calls << 40)+(np.arange(sheets, dtype=np.uint64)[:,None] << np.uint64(20))

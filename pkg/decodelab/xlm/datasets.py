@@ -16,9 +16,9 @@ from .loaders import Endless, Loader, iterable_loader
 from .sources import parse_full_name, rows_of, rows_of_files
 
 # %% auto #0
-__all__ = ['GROUP', 'UNUSED', 'KNOWN', 'get_function', 'Mapped', 'mapped', 'regrouped', 'DatasetManager', 'function',
-           'LocalDatasetManager', 'EvalDatasetManager', 'DefaultEmptyDataset', 'UnconditionalGenerationDatasetManager',
-           'replicate_examples']
+__all__ = ['GROUP', 'UNUSED', 'KNOWN', 'COPIES', 'get_function', 'Mapped', 'mapped', 'regrouped', 'DatasetManager', 'function',
+           'in_copies', 'LocalDatasetManager', 'EvalDatasetManager', 'DefaultEmptyDataset',
+           'UnconditionalGenerationDatasetManager', 'replicate_examples']
 
 # %% ../../../nbs/xlm/06_datasets.ipynb #036088d2
 @lru_cache(maxsize=None)
@@ -146,13 +146,19 @@ def setup(self:DatasetManager, stage:str, manual_cache_dir:str, tokenizer:Any, b
     if stage in self.stages and self.dataset is None: self.dataset = self._rows(tokenizer, block_size)
 
 # %% ../../../nbs/xlm/06_datasets.ipynb #a5580a26
+COPIES = 4 # Of a batch that is to be learnt by heart, each noised by itself: less chance in a step, fewer steps
+
+def in_copies(collator:Any, examples:list)->Any: return collator(examples*COPIES)
+
 @patch
 def get_dataloader(self:DatasetManager, type:str, is_ddp:bool=False, rank:int=0, world_size:int=1)->Any:
     "Training data are shuffled, but for one that is to be learnt by heart; others keep their order."
     if self.dataset is None: raise DataError(f'{self}: nothing to load for {type}; its stages are {self.stages}')
     if len(self.dataset)==0: raise DataError(f'{self}: no rows')
-    shuffle = type=='train' and not flags.DEBUG_OVERFIT
-    return Loader(self.dataset, self.collator, self.dataloader_kwargs, self.seed, shuffle, rank=rank, world=world_size)
+    by_heart = type=='train' and flags.DEBUG_OVERFIT
+    collator = partial(in_copies, self.collator) if by_heart else self.collator
+    shuffle = type=='train' and not by_heart
+    return Loader(self.dataset, collator, self.dataloader_kwargs, self.seed, shuffle, rank=rank, world=world_size)
 
 # %% ../../../nbs/xlm/06_datasets.ipynb #f76a492f
 class LocalDatasetManager(DatasetManager):

@@ -191,7 +191,7 @@ def by_events(model:Flex, out:Flexed, mask_id:int, pad_id:int, plan:FlexPlan,
     (B, T), device = out.ids.shape, out.ids.device
     clock, everyone = started(B, plan.steps, device), torch.arange(B, device=device)
     while clock.alive.any():
-        masked, u = out.masked(mask_id), uniform((3, B), device, generator)
+        masked, u = out.masked(mask_id), uniform((3, B, 1), device, generator)[...,0]
         logp, expected = model(out.ids, out.kept, everyone, clock.middle.float())
         expected = expected.double().clamp(0, T)
         tokens = plan.pick(logp, uniform((B, T), device, generator))

@@ -12,7 +12,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "documents": ["STATUSES", "Written", "field_of", "text_of", "said", "response", "looked_for", "mark_for",
         "own_mark", "thinks", "Writer", "read_off", "unfinished", "exactly", "check_exact", "Validity", "share",
         "lines"],
-    "external": ["OTHERS", "parts", "model_of", "ExternalLM"],
+    "external": ["OTHERS", "ADAPTERS", "parts", "model_of", "ExternalLM"],
     "generation": ["Arguments", "Generation", "slices"],
     "holding": ["OWN", "OTHERS", "SOURCES", "GRAMMARS", "NEEDS", "SchemaArguments", "parted", "check_named", "merged",
         "tasks_from", "placed", "file_spec", "lark_of", "source", "class_named", "column", "Held", "held",

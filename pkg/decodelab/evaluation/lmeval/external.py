@@ -17,16 +17,17 @@ if TYPE_CHECKING: from decodelab.xlm.bridge import External
 
 _log = logging.getLogger(__name__)
 OTHERS = ('backend', 'pretrained', 'model', 'model_path', 'path') # By these names other models are known
+ADAPTERS = tuple(name for name in MODEL_ARGUMENTS if name not in (*OTHERS, 'rows', 'device'))
 
 # %% auto #0
-__all__ = ['OTHERS', 'parts', 'model_of', 'ExternalLM']
+__all__ = ['OTHERS', 'ADAPTERS', 'parts', 'model_of', 'ExternalLM']
 
 # %% ../../../../nbs/evaluation/lmeval/14_external.ipynb #93e6a3c2
 def parts(given:Mapping[str, Any])->tuple[dict, dict]: # Of the adapter, of the model
     "Arguments by whom they are for."
     for name in OTHERS:
-        if given.get(name) is not None: raise BadValue('model argument of xlm', name, ['checkpoint', *MODEL_ARGUMENTS])
-    mine = {k: v for k,v in given.items() if k in (*MODEL_ARGUMENTS, *OWN) and k not in OTHERS and k!='rows'}
+        if given.get(name) is not None: raise BadValue('model argument of xlm', name, ['checkpoint', *ADAPTERS])
+    mine = {k: v for k,v in given.items() if k in (*ADAPTERS, *OWN)}
     return mine, {k: v for k,v in given.items() if k not in mine and k not in OTHERS}
 
 def model_of(checkpoint:Any, device:str|None, given:Mapping[str, Any])->External:

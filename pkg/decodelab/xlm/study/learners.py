@@ -16,7 +16,7 @@ from ..harness import Harness
 from ..jobs import checked, data_of, harness_of
 from .parameters import Trial, names_in
 from .training import COST, MODEL, read_cost, weights_count
-from ..weights import WEIGHTS, model_weights, package_of, read_checkpoint, read_shared, read_weights
+from ..weights import WEIGHTS, package_of, read_checkpoint, read_shared, read_weights
 
 # %% auto #0
 __all__ = ['weights_in', 'models_in', 'folders_of', 'Learner', 'trial_in', 'graphs_to_answer', 'device_for', 'learner_of',

@@ -12,8 +12,8 @@ from ...core.errors import BadValue
 from ...core.parameters import Parameters, param
 
 # %% auto #0
-__all__ = ['PUBLISHED', 'PUBLISHED_BY', 'StarGraphsParameters', 'names_in', 'tasks_of', 'keys_in', 'Trial', 'trials_of',
-           'published', 'compositions']
+__all__ = ['PUBLISHED', 'PUBLISHED_BY', 'StarGraphsParameters', 'names_in', 'tasks_of', 'keys_in', 'Trial', 'keys_of',
+           'trials_of', 'published', 'compositions']
 
 # %% ../../../../nbs/xlm/study/00_parameters.ipynb #bacf40b0
 class StarGraphsParameters(Parameters):
@@ -28,9 +28,11 @@ class StarGraphsParameters(Parameters):
                               ge=1, le=10**8)
     seconds: float | None = param(None, 'Budget instead: of each model, turned into updates by its pace.', 'seconds',
                                   gt=0, le=10**7)
-    overrides: str = param('model.d_model=64 model.num_layers=2 model.nhead=2 global_batch_size=64 '
-                           'per_device_batch_size=64', 'Keys of the configuration of every model, as after `xlm`; `{model}` '
-                           'and `{task}` are its own.')
+    width: int | None = param(64, 'Of every network; none: as its experiment says.', ge=8, le=65536)
+    layers: int | None = param(2, 'Of every network; none: as its experiment says.', ge=1, le=1000)
+    batch: int | None = param(64, 'Graphs of an update; none: as the experiment says.', 'graphs', ge=1, le=10**6)
+    overrides: str = param('', 'More keys of the configuration of every model, as after `xlm`; `{model}` and `{task}` '
+                               'are its own.')
     looks: int = param(2, 'How often validation graphs are answered while a model learns.', ge=1, le=1000)
     n: int = param(64, 'Test graphs that each model answers, at most all.', 'graphs', ge=1, le=1_000_000)
     chunk: int = param(64, 'Graphs that are answered together.', 'graphs', ge=1, le=100_000)
@@ -73,6 +75,13 @@ class Trial:
         return [f'experiment={self.name}', *keys_in(typed)]
     def __str__(self)->str: return f'{self.model} on {self.task}'
 
+def keys_of(trial:Trial, p:StarGraphsParameters)->list[str]:
+    "A trial's experiment, and what the parameters change of it; what was typed comes last, and wins."
+    asked = {'model.d_model': p.width, 'model.num_layers': p.layers, 'global_batch_size': p.batch,
+             'per_device_batch_size': p.batch}
+    experiment, *typed = trial.keys(p.overrides)
+    return [experiment, *(f'{key}={value}' for key,value in asked.items() if value is not None), *typed]
+
 def trials_of(p:StarGraphsParameters)->list[Trial]:
     "Every model on every task."
     models = names_in(p.models)
@@ -94,4 +103,4 @@ def published(model:str, task:str)->float|None: # A share; `None` where nothing 
 def compositions(p:StarGraphsParameters, found:Sequence)->dict[Trial, object]:
     "The configuration of every trial, or the first error."
     from decodelab.xlm.composition import composed_or_why
-    return {trial: composed_or_why(trial.keys(p.overrides), found) for trial in trials_of(p)}
+    return {trial: composed_or_why(keys_of(trial, p), found) for trial in trials_of(p)}

@@ -15,14 +15,14 @@ from ...maths.statistics import detectable, paired, wilson
 from ..sources import STAR_TASKS, stars
 from .mistakes import KINDS
 from .order import leftness, order_figure, together
-from .parameters import PUBLISHED_BY, StarGraphsParameters, keys_in, published, tasks_of
+from .parameters import PUBLISHED_BY, StarGraphsParameters, keys_in, published
 from .trials import Outcome, Trials
 
 # %% auto #0
 __all__ = ['COLOURS', 'LOOK', 'Row', 'mean_of', 'row_of', 'rows', 'percent', 'number', 'chance', 'accuracy_table',
-           'mistakes_table', 'order_table', 'cost_table', 'data_table', 'described', 'budget_said', 'by_task',
-           'accuracy_panel', 'accuracy_figure', 'curves_panel', 'curves_figure', 'orders_figure', 'against_chance',
-           'difference', 'verdict', 'worst', 'caveats', 'metrics']
+           'mistakes_table', 'order_table', 'cost_table', 'data_table', 'described', 'networks_said', 'budget_said',
+           'by_task', 'accuracy_panel', 'accuracy_figure', 'curves_panel', 'curves_figure', 'orders_figure',
+           'against_chance', 'difference', 'verdict', 'worst', 'caveats', 'metrics']
 
 # %% ../../../../nbs/xlm/study/07_report.ipynb #e53a4ae6
 @dataclass(frozen=True)
@@ -111,11 +111,16 @@ def described(trials:Trials, run:Run)->dict[str, Any]:
     "What a reader must know before the results."
     p, machine, git = trials.p, run.info['machine'], run.info['git']
     what = f'loaded from {p.runs}' if p.runs else f'{p.models} on {p.tasks}, trained here, seed {p.seed}'
-    return {'models': what, 'budget': budget_said(p), 'keys': ' '.join(keys_in(p.overrides)) or 'as the experiments say',
+    return {'models': what, 'budget': budget_said(p), 'networks': networks_said(p),
             'asked': f'the first {p.n:,} test graphs of each task, or all, the same for every model',
             'published': PUBLISHED_BY, 'machine': f'{machine["processor"]}, {machine["cpus"]} cpus',
             'code': f'decodelab {run.info["versions"].get("decodelab", "")} {git.get("commit", "")[:8]}'
                     f'{" with changes" if git.get("dirty") else ""}', 'run': run.folder.name}
+
+def networks_said(p:StarGraphsParameters)->str:
+    "What the parameters change of the experiments."
+    said = [f'{name} {value}' for name in ('width', 'layers', 'batch') if (value := getattr(p, name)) is not None]
+    return 'as they were trained' if p.runs else ', '.join([*said, *keys_in(p.overrides)]) or 'as the experiments say'
 
 def budget_said(p:StarGraphsParameters)->str:
     "What the budget means."
@@ -227,7 +232,8 @@ def worst(outcomes:Sequence[Outcome], most:int=1)->str:
         kind, count = Counter(r['kind'] for r in wrong).most_common(1)[0]
         for r in [r for r in wrong if r['kind']==kind][:most]:
             order = ' '.join(map(str, r['order'])) if r['order'] else 'not recorded'
-            told = f'asked    {r["prompt"]}\nright    {r["target"]}\nwritten  {r["text"] or "(nothing)"}\nat step  {order}'
+            told = (f'asked    {r["prompt"]}\nright    {r["target"]}\nwritten  {r["text"] or "(nothing)"}\n'
+                    f'at step  {order}')
             out.append(f'**{o.label}** on {o.trial.task}, graph {r["id"]}: {kind} ({count} of {len(wrong)} wrong '
                        f'answers)\n\n```\n{told.replace("```", "` ` `")}\n```\n')
     return '\n'.join(out) or 'There are none.'

@@ -18,7 +18,7 @@ from ..discovery import Found, discover, make_importable
 from ..harness import Harness
 from ..jobs import checked, data_of, harness_of, listed, newest_checkpoint, trainer_of
 from ..stand_in import stand_in_for_xlm
-from .parameters import StarGraphsParameters, Trial
+from .parameters import StarGraphsParameters, Trial, keys_of
 from ..weights import read_checkpoint
 
 # %% auto #0
@@ -39,7 +39,7 @@ def prepared(here:Path|str='.')->list[Found]:
 def composed_for(trial:Trial, p:StarGraphsParameters, found:Sequence[Found])->DictConfig:
     "A trial's configuration, the user's keys in it; a wrong one names the nearest."
     steps = [] if p.steps is None or p.seconds is not None else [f'trainer.max_steps={p.steps}']
-    experiment, *typed = trial.keys(p.overrides)
+    experiment, *typed = keys_of(trial, p)
     return composed_or_why([experiment, f'seed={p.seed}', *steps, *typed], found)
 
 # %% ../../../../nbs/xlm/study/03_training.ipynb #133e796b

@@ -1,0 +1,201 @@
+"What is published names no place, person or host; a report is verified by running it; by hand made is a report too."
+import json, os, shutil, subprocess, sys
+from datetime import datetime
+from pathlib import Path
+import nbformat, pytest
+from decodelab.core.errors import RunError
+from decodelab.core.runs import Run
+from decodelab.lab.adopting import adopt, after_save, run_in
+from decodelab.lab.publishing import (DEFAULT, Tolerance, allowed, check_metrics, known_places, publish, read_published,
+                                      report_path, run_named_in, scrubbed, sources_of, tolerance_of, verifiable, verify)
+
+def code(source, text='', tags=()):
+    cell = nbformat.v4.new_code_cell(source, metadata=dict(tags=list(tags)))
+    if text: cell.outputs = [nbformat.v4.new_output('stream', text=text)]
+    return cell
+
+def saved(path, *cells, name='eig_eval', **papermill):
+    "A notebook's file."
+    meta = dict(decodelab=dict(experiment=name), kernelspec=dict(name='python3', display_name='p', language='python'))
+    nb = nbformat.v4.new_notebook(cells=list(cells), metadata=meta | (dict(papermill=papermill) if papermill else {}))
+    nbformat.write(nb, path)
+    return path
+
+def finished(outputs, params, metrics=None, **extra):
+    run = Run.create('eig_eval', params, outputs=outputs, when=datetime(2026, 1, 1, 12), given=params, **extra)
+    run.write_metrics(metrics or dict(n=4, accuracy=.5, seconds=3.))
+    run.finish()
+    return run
+
+PLACES = ['/home/ada/x/a.py', '/Users/Ada/b.txt', '/scratch/p12/q.jsonl', '/tmp/ipykernel_12/33.py', '/data/sets/mmlu',
+          'C:\\Users\\Ada\\c.txt', 'D:\\\\work\\\\d.txt', '/usr/lib/python3/json/decoder.py', '/private/var/x/y']
+
+@pytest.mark.parametrize('place', PLACES)
+def test_no_place_stays(place):
+    for text in (f'File "{place}", line 3', f'saved {place}', f'data={place}', f"('{place}',)", f'[{place}]'):
+        out = scrubbed(text, {})
+        parts = ('ada', 'Ada', '/home', 'scratch', 'Users', '/data/', '/private', '/usr')
+        assert not any(part in out for part in parts), out
+
+@pytest.mark.parametrize('text', ['https://arxiv.org/abs/2310.1', 'a/b/c', '#/properties/home/x', '3/4', '</b></i>',
+    '1 / 2', 'and/or', '/answer', 'hf:org/model', '2.10.0.1', 'x = a//b', '~/lab', 'e.g. /think and </think>'])
+def test_what_is_no_place_stays(text): assert scrubbed(text, {})==text
+
+def test_nothing_of_this_machine_is_published(tmp_path):
+    "Papermill's notes, a source with a path, outputs of every kind, a page beside the report, a metric that is a text."
+    secret = f'{Path.home()}/secret and {tmp_path}/outputs on node17 and node17.lan'
+    html = nbformat.v4.new_output('display_data', {'text/html': f'<p>{tmp_path}/x</p>', 'image/png': 'AA/home/x/yBB'})
+    warned = f'{sys.prefix}/lib/site-packages/torch/a.py:3: Warning'
+    error = nbformat.v4.new_output('stream', name='stderr', text=warned)
+    cell = code(f'open("{tmp_path}/q.jsonl")', secret)
+    cell.outputs += [html, error]
+    run = finished(tmp_path/'outputs', dict(data=f'{tmp_path}/q.jsonl'), dict(n=4, data=f'{tmp_path}/q.jsonl'),
+                   source=f'{tmp_path}/nbs/eig_eval.ipynb')
+    run.update(machine=dict(host='node17.lan', processor='x', cpus=2))
+    saved(run.folder/'report.ipynb', cell, input_path=f'{tmp_path}/nbs/eig_eval.ipynb', duration=3.,
+          output_path=str(run.folder/'report.ipynb'), parameters=dict(data=f'{tmp_path}/q.jsonl'))
+    (run.folder/'watch.html').write_text(f'<p>{tmp_path}</p>')
+    report = publish(run, root=tmp_path)
+    for file in report.parent.iterdir():
+        text = file.read_text()
+        names = [str(tmp_path), tmp_path.name, sys.prefix, 'node17']
+        assert not [name for name in names if name in text], file
+    assert 'AA/home/x/yBB' in report.read_text() and 'q.jsonl' in report.read_text() # a picture's bytes stay
+    nb = nbformat.read(report, 4)
+    assert run.folder.name in nb.cells[-1].source and 'provenance' in nb.cells[-1].metadata.tags
+    assert 'a run' not in nb.cells[-1].source and nb.cells[-1].source.count(run.info['versions']['numpy'])
+
+def test_a_host_and_a_user_that_are_words_stay_words(tmp_path):
+    run = finished(tmp_path, {})
+    run.update(machine=dict(host='data', processor='x', cpus=2))
+    assert 'data' not in known_places(run, tmp_path) and 'root' not in known_places(run, tmp_path)
+
+def test_tolerances_say_why_and_timings_are_left_out():
+    was = dict(seconds=1., arms=dict(x=dict(accuracy=.5, low=.4, high=.6, p=.04, n=100)), n=10, name='a', cost=[1., 2.])
+    def verdicts(now): return {c.name: c.verdict for c in check_metrics(was, now)}
+    now = dict(was, seconds=9., arms=dict(x=dict(accuracy=.59, low=.4, high=.6, p=.13, n=101)), cost=[1., 2.01])
+    assert verdicts(now)=={'seconds': 'not compared', 'arms.x.accuracy': 'within', 'arms.x.low': 'same', 'n': 'same',
+                           'arms.x.high': 'same', 'arms.x.p': 'within', 'arms.x.n': 'within', 'name': 'same',
+                           'cost.0': 'same', 'cost.1': 'within'}
+    off = dict(seconds=9., arms=dict(x=dict(accuracy=.61, low=.1, high=.6, p=.9, n=90)), n=11, name='b', cost=[1.])
+    found = verdicts(off)
+    wrong = ['arms.x.accuracy', 'arms.x.low', 'arms.x.p', 'arms.x.n', 'n', 'name']
+    assert [k for k,v in found.items() if v=='differs']==wrong
+    assert found['cost.1']=='missing' and all(rule.reason for rule in DEFAULT)
+    own = was | dict(published=dict(tolerance=[dict(match='n', reason='by hand', absolute=5.)]))
+    assert {c.name: c.verdict for c in check_metrics(own, off)}['n']=='within'
+    assert tolerance_of('live.map', DEFAULT).match=='*' and allowed('x', dict(x=None), Tolerance('x', '', None)) is None
+
+def test_published_reports_are_of_one_run_with_their_metrics(root):
+    for metrics in (root/'nbs'/'reports').glob('*.metrics.json'):
+        nb, m = read_published(report_path(metrics.name.removesuffix('.metrics.json'), root))
+        assert run_named_in(nb)==m['published']['run'] and m['published']['tolerance']
+
+def test_a_report_and_metrics_of_two_runs_verify_nothing(tmp_path):
+    run = finished(tmp_path/'outputs', dict(n=4))
+    saved(run.folder/'report.ipynb', code('1'), duration=3., parameters={})
+    report = publish(run, root=tmp_path)
+    beside = report.with_suffix('.metrics.json')
+    m = json.loads(beside.read_text())
+    beside.write_text(json.dumps(m | dict(published=m['published'] | dict(run='20250101-000000-00000000'))))
+    with pytest.raises(RunError, match='is of run 20260101.*but'): read_published(report)
+    beside.write_text(json.dumps({k: v for k,v in m.items() if k!='published'}))
+    with pytest.raises(RunError, match='does not say which run'): read_published(report)
+    beside.unlink()
+    with pytest.raises(RunError, match='nothing to verify'): read_published(report)
+    assert verifiable(600, tmp_path)==([], [(report, 'it has no metrics')])
+
+@pytest.fixture(scope='module')
+def lab(root, tmp_path_factory):
+    "A laboratory with one small report, published."
+    place, old = tmp_path_factory.mktemp('lab'), os.environ.get('DECODELAB_OUTPUTS')
+    shutil.copytree(root/'params', place/'params')
+    (place/'nbs').mkdir()
+    shutil.copy(root/'nbs'/'eig_eval.ipynb', place/'nbs')
+    (place/'settings.ini').write_text((root/'settings.ini').read_text())
+    os.environ['DECODELAB_OUTPUTS'] = str(place/'outputs')
+    from decodelab.lab.runner import execute
+    small = dict(n=6, max_tokens=32, mc_samples=2, sample_length=16, chunk=3)
+    run = execute(place/'nbs'/'eig_eval.ipynb', small, False)
+    report = publish(run, 'small', place)
+    yield place, run, report
+    os.environ.pop('DECODELAB_OUTPUTS')
+    if old: os.environ['DECODELAB_OUTPUTS'] = old
+
+def test_a_published_report_is_run_again_and_agrees(lab, capsys):
+    place, run, report = lab
+    found = verify(report, place, progress=False)
+    assert found.agrees and found.run==run.folder.name and not found.changed
+    assert {c.verdict for c in found.checks} <= {'same', 'within', 'not compared'} and len(found.checks) > 30
+    assert [f.name for f in (place/'outputs').glob('*/*')]==[run.folder.name] # nothing was left behind
+
+def test_a_wrong_number_does_not_agree(lab):
+    place, run, report = lab
+    beside = report.with_suffix('.metrics.json')
+    m = json.loads(beside.read_text())
+    wrong = dict(m, n=7, live=dict(m['live'], accuracy=m['live']['accuracy']+.5))
+    bad = [c.name for c in check_metrics(wrong, run.metrics) if c.verdict=='differs']
+    assert bad==['live.accuracy', 'n']
+
+def test_a_report_is_the_notebook_that_was_run(lab):
+    place, run, report = lab
+    nb = json.loads(report.read_text())
+    source, own = sources_of(nb), json.loads((place/'nbs'/'eig_eval.ipynb').read_text())
+    assert [''.join(c['source']) for c in source['cells']]==[''.join(c['source']) for c in own['cells']]
+    assert not any(c.get('outputs') for c in source['cells'])
+
+def test_a_run_made_by_hand_gets_its_report(tmp_path):
+    run = finished(tmp_path, dict(n=4), by='jupyter')
+    end = code('end(run)', f'outputs/eig_eval/{run.folder.name}\n')
+    path = saved(tmp_path/'a.ipynb', code('n = 4', tags=['parameters']), end)
+    assert run_in(json.loads(path.read_text()))==f'eig_eval/{run.folder.name}'
+    assert adopt(path, tmp_path).folder==run.folder and (run.folder/'report.html').stat().st_size > 500
+    publish(run, root=tmp_path)
+    with pytest.raises(RunError, match='n is 5 in the notebook, but 4 in the run'):
+        adopt(saved(tmp_path/'b.ipynb', code('n = 5', tags=['parameters']), end), tmp_path)
+    with pytest.raises(RunError, match='the notebook is of schema_eval'):
+        adopt(saved(tmp_path/'c.ipynb', end, name='schema_eval'), tmp_path)
+    with pytest.raises(RunError, match='names no run'): adopt(saved(tmp_path/'d.ipynb', code('1')), tmp_path)
+    with pytest.raises(RunError, match='not among the runs'):
+        adopt(saved(tmp_path/'e.ipynb', code('end(run)', 'x/eig_eval/20200101-000000-01234567')), tmp_path)
+    with pytest.raises(RunError, match='no such file'): adopt(tmp_path/'none.ipynb', tmp_path)
+
+def test_a_report_that_was_made_with_a_run_stays(tmp_path):
+    run = finished(tmp_path, dict(n=4))
+    saved(run.folder/'report.ipynb', code('1'))
+    end = code('end(run)', f'x/eig_eval/{run.folder.name}')
+    with pytest.raises(RunError, match='has the report'):
+        adopt(saved(tmp_path/'a.ipynb', code('n = 4', tags=['parameters']), end), tmp_path)
+
+def test_saving_never_fails_for_a_report(tmp_path, outputs):
+    class Server:
+        class log: debug = info = staticmethod(lambda *a: None)
+    for path in (saved(tmp_path/'a.ipynb', code('1')), tmp_path/'none.ipynb'):
+        after_save(dict(type='notebook'), str(path), Server)
+    after_save(dict(type='file'), str(tmp_path/'x.txt'), Server)
+
+def test_jupyterlab_takes_the_hook(root):
+    "`make lab` names it as the server's option does."
+    from jupyter_server.services.contents.filemanager import FileContentsManager
+    name = 'decodelab.lab.adopting.after_save'
+    assert f'--FileContentsManager.post_save_hook={name}' in (root/'Makefile').read_text()
+    assert FileContentsManager(post_save_hook=name, root_dir='/').post_save_hook is after_save
+
+def test_git_hooks_never_break_git_without_the_environment(root, tmp_path):
+    def git(*args): return subprocess.run(['git', '-c', 'user.name=a', '-c', 'user.email=a@b', *args], cwd=tmp_path,
+                                          capture_output=True, text=True)
+    git('init', '-q', '-b', 'main')
+    (tmp_path/'.ci').mkdir()
+    shutil.copy(root/'.ci'/'git-hooks', tmp_path/'.ci'/'git-hooks')
+    for _ in range(2): assert subprocess.run(['bash', '.ci/git-hooks'], cwd=tmp_path).returncode==0
+    path = saved(tmp_path/'a.ipynb', code('1'), code('2'), code('3'))
+    git('add', '.')
+    assert git('commit', '-qm', 'one').returncode==0
+    git('checkout', '-qb', 'side')
+    path.write_text(path.read_text().replace('"3"', '"4"'))
+    git('commit', '-qam', 'two')
+    git('checkout', '-q', 'main')
+    path.write_text(path.read_text().replace('"1"', '"0"'))
+    assert git('diff').returncode==0 and '"0"' in git('diff').stdout
+    git('commit', '-qam', 'three')
+    assert git('merge', 'side', '-m', 'm').returncode==0 and '"4"' in path.read_text()
