@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip('lightning')
 pytest.importorskip('hydra')
 import torch
-from decodelab.core.errors import ModelError, RunError
+from decodelab.core.errors import DecodelabError, ModelError, RunError
 from decodelab.xlm.commands import command, overrides_of
 from decodelab.xlm.harness import bad_loss
 from decodelab.xlm.weights import read_checkpoint
@@ -95,3 +95,26 @@ def test_options_of_hydra_keep_their_words():
 
 def test_help_anywhere_is_ours(capsys):
     assert command(['job_type=train', '--help'])==0 and 'xlm-scaffold NAME' in capsys.readouterr().out
+
+NUMBERS = {'trainer.max_steps=abc': 'trainer.max_steps', 'seed=x': 'seed',
+           'per_device_batch_size=0': 'per_device_batch_size', 'block_size=1.5': 'block_size',
+           'trainer.precision=fp8': 'trainer: .*fp8'}
+
+@pytest.mark.parametrize('override', NUMBERS)
+def test_a_number_that_cannot_be_is_one_sentence(override, folder):
+    from decodelab.xlm.composition import composed, ready
+    from decodelab.xlm.discovery import discover
+    from decodelab.xlm.jobs import checked, trainer_of
+    ready(discover())
+    cfg = composed([*RUN, 'paths.run_dir=x', 'paths.work_dir=x', override])
+    with pytest.raises(DecodelabError, match=NUMBERS[override]):
+        checked(cfg)
+        trainer_of(cfg, callbacks=[])
+
+def test_a_model_that_cannot_be_sent_is_still_there(tmp_path, monkeypatch):
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+    from decodelab.xlm.weights import push_shared
+    def refuse(*args, **kwargs): raise HfHubHTTPError.__bases__[0]('Name or service not known')
+    monkeypatch.setattr(HfApi, 'create_repo', refuse)
+    with pytest.raises(RunError, match='a/b: not sent: Name or service.* lies in '): push_shared(tmp_path, 'a/b')

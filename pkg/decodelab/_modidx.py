@@ -7785,6 +7785,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                     'decodelab/xlm/insertion.py')},
             'decodelab.xlm.jobs': { 'decodelab.xlm.jobs.asked': ('xlm/jobs.html#asked', 'decodelab/xlm/jobs.py'),
                                     'decodelab.xlm.jobs.build': ('xlm/jobs.html#build', 'decodelab/xlm/jobs.py'),
+                                    'decodelab.xlm.jobs.check_numbers': ('xlm/jobs.html#check_numbers', 'decodelab/xlm/jobs.py'),
                                     'decodelab.xlm.jobs.checked': ('xlm/jobs.html#checked', 'decodelab/xlm/jobs.py'),
                                     'decodelab.xlm.jobs.data_of': ('xlm/jobs.html#data_of', 'decodelab/xlm/jobs.py'),
                                     'decodelab.xlm.jobs.evaluate': ('xlm/jobs.html#evaluate', 'decodelab/xlm/jobs.py'),

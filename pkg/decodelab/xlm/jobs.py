@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from ..core.errors import BadValue, DataError, ModelError
 from ..core.files import to_json, write_atomic
@@ -25,10 +26,11 @@ from .weights import push_shared, read_checkpoint, read_shared, read_weights
 log = logging.getLogger(__name__)
 
 # %% auto #0
-__all__ = ['log', 'MALLOPT', 'JOBS', 'build', 'checked', 'data_of', 'harness_of', 'listed', 'trainer_of', 'folder_of',
-           'figures_of', 'report', 'newest_checkpoint', 'keep_freed_memory', 'train', 'asked', 'weights_for',
-           'load_weights', 'without_training', 'loaded', 'evaluate', 'output_of', 'free_output', 'generate',
-           'write_texts', 'prepare_data', 'extract_checkpoint', 'push_to_hub', 'show_name', 'print_predictor_params']
+__all__ = ['log', 'WHOLE', 'MALLOPT', 'JOBS', 'build', 'check_numbers', 'checked', 'data_of', 'harness_of', 'listed',
+           'trainer_of', 'folder_of', 'figures_of', 'report', 'newest_checkpoint', 'keep_freed_memory', 'train',
+           'asked', 'weights_for', 'load_weights', 'without_training', 'loaded', 'evaluate', 'output_of', 'free_output',
+           'generate', 'write_texts', 'prepare_data', 'extract_checkpoint', 'push_to_hub', 'show_name',
+           'print_predictor_params']
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #457c9063
 def build(node:Any, **kwargs:Any)->Any:
@@ -40,8 +42,19 @@ def build(node:Any, **kwargs:Any)->Any:
         raise inner from e
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #d605c2e4
+WHOLE = {'seed': 0, 'per_device_batch_size': 1, 'per_device_val_batch_size': 1, 'global_batch_size': 1, 'block_size': 1,
+         'input_block_size': 0, 'num_dataloader_workers': 0, 'trainer.max_steps': -1, 'trainer.num_nodes': 1}
+
+def check_numbers(cfg:DictConfig)->None:
+    "Sizes are whole numbers."
+    for key,least in WHOLE.items():
+        value = OmegaConf.select(cfg, key)
+        if value is not None and (type(value) is not int or value < least):
+            raise BadValue(key, value, f'a whole number, at least {least}')
+
 def checked(cfg:DictConfig)->None:
     "Everything that can be known before work begins."
+    check_numbers(cfg)
     check_chosen(cfg)
     check_targets(cfg)
 
@@ -71,8 +84,9 @@ def listed(node:Any)->list[Any]:
 def trainer_of(cfg:DictConfig, **kwargs:Any)->Any:
     "Lightning's trainer with the run's callbacks and loggers."
     callbacks, loggers = listed(cfg.get('callbacks')), listed(cfg.get('loggers'))
-    return build(cfg.trainer, _partial_=True, _convert_='all')(**{'callbacks': callbacks,
-                                                                  'logger': loggers or False} | kwargs)
+    made = build(cfg.trainer, _partial_=True, _convert_='all')
+    try: return made(**{'callbacks': callbacks, 'logger': loggers or False} | kwargs)
+    except (TypeError, ValueError, MisconfigurationException) as e: raise ModelError(f'trainer: {e}') from e
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #427885ae
 def folder_of(cfg:DictConfig)->Path:

@@ -11,7 +11,7 @@ from typing import Any
 from fastcore.basics import patch
 import torch
 from omegaconf import DictConfig, OmegaConf
-from ..core.errors import BadValue, DataError, ModelError
+from ..core.errors import BadValue, DataError, ModelError, RunError
 from ..core.files import read_text, write_atomic
 from .callbacks import Averages, restore_averages, trained
 from .composition import targets
@@ -173,6 +173,12 @@ def push_shared(folder:Path|str, repo_id:str, private:bool=True, revision:str|No
                 message:str='Upload a model')->str: # Address
     "A shared folder to the Hub; the token is Hugging Face's own (HF_TOKEN)."
     from huggingface_hub import HfApi
-    api = HfApi()
-    api.create_repo(repo_id, private=private, exist_ok=True)
-    return str(api.upload_folder(repo_id=repo_id, folder_path=str(folder), revision=revision, commit_message=message))
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    api, network = HfApi(), HfHubHTTPError.__bases__[0] # every error of the HTTP library that the Hub's client uses
+    try:
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        return str(api.upload_folder(repo_id=repo_id, folder_path=str(folder), revision=revision,
+                                     commit_message=message))
+    except (network, HFValidationError) as e:
+        why = next((line for line in str(e).splitlines() if line.strip()), type(e).__name__)
+        raise RunError(f'{repo_id}: not sent: {why}. It lies in {folder}; is HF_TOKEN set, and may it write?') from e
