@@ -41,6 +41,7 @@ def numbers(metrics:Any, prefix:str='')->dict[str,float]:
         return {name: value for part in parts for name,value in part.items()}
     return {prefix: float(metrics)} if isinstance(metrics, (int, float)) and not isinstance(metrics, bool) else {}
 
+# %% ../../../nbs/lab/36_across.ipynb #a888c6e1
 def own_interval(metrics:Mapping[str,Any], path:str)->tuple[float, float]|None:
     "The interval that metrics hold of one of their numbers."
     *way, last = path.split('.')
@@ -70,6 +71,7 @@ class Place:
     n: int # Runs
     how: str # What the interval is
 
+# %% ../../../nbs/lab/36_across.ipynb #cbded731
 @dataclass(frozen=True)
 class Across:
     "The finished runs of a sweep."
@@ -103,6 +105,7 @@ def chosen(study:Across, p:SweepReportParameters)->tuple[str, str, str]:
         if name and name not in study.runs[0][0]: raise BadValue(what, name, list(study.runs[0][0]))
     return metric, x, by
 
+# %% ../../../nbs/lab/36_across.ipynb #6e224e59
 def first_metric(study:Across)->str:
     "An accuracy where there is one, otherwise the first number."
     if not study.names: raise RunError(f'{study.sweep.folder}: its runs have no number in common')
@@ -119,6 +122,7 @@ def summed(values:Sequence[float], single:tuple[float, float]|None)->tuple[float
     half = float(t.ppf(.975, len(values)-1))*spread/len(values)**.5
     return mean, mean-half, mean+half, f't over {len(values)} runs'
 
+# %% ../../../nbs/lab/36_across.ipynb #a3991962
 def places(study:Across, metric:str, x:str, by:str='')->list[Place]:
     "The curve or curves of a metric; everything that was swept besides is averaged over."
     groups: dict[tuple, list] = {}
@@ -143,6 +147,7 @@ def is_log(xs:Sequence[Any])->bool:
     numeric = all(isinstance(v, (int, float)) and not isinstance(v, bool) and v > 0 for v in xs)
     return numeric and len(xs) > 2 and max(xs)/min(xs) > 20
 
+# %% ../../../nbs/lab/36_across.ipynb #52ecddd6
 def draw(found:Sequence[Place], metric:str, x:str, by:str=''):
     "A figure of a metric against a parameter, with intervals."
     import matplotlib.pyplot as plt
@@ -171,6 +176,7 @@ def table_across(found:Iterable[Place], metric:str, x:str, by:str='')->str:
             for place in found]
     return markdown_table((*((by,) if by else ()), x, metric, '95 % interval', 'runs', 'interval is'), rows)
 
+# %% ../../../nbs/lab/36_across.ipynb #bef92a17
 def set_up(study:Across)->str:
     "What was swept, in a table."
     info = study.sweep.info

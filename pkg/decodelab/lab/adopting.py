@@ -43,6 +43,7 @@ def parameters_in(nb:dict)->dict[str, Any]:
                 except ValueError: continue
     return out
 
+# %% ../../../nbs/lab/25_adopting.ipynb #0052bf91
 def unlike(nb:dict, run:Run)->str:
     "Why a notebook is not the one that made a run; empty if it is."
     if experiment_of(nb)!=run.info['experiment']:
@@ -97,6 +98,7 @@ def notebook_here()->Path|None:
     path = Path(named).resolve()
     return path if path.suffix=='.ipynb' and path.is_file() else None
 
+# %% ../../../nbs/lab/25_adopting.ipynb #86cd2b5a
 def left_open(run:Run)->None:
     "Say how a run that was made by hand gets its report, and note where its notebook lies."
     path = notebook_here()

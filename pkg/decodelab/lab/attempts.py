@@ -50,6 +50,7 @@ def limited(seconds:float|None)->Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
+# %% ../../../nbs/lab/19_attempts.ipynb #282dc876
 def attempt(run:Run, # Locked by this process
             notebook:Path, # What is executed
             limit:float|None=None, # Seconds
@@ -115,6 +116,7 @@ def stopped(*_)->None:
     "A signal that asks to stop does what Ctrl-C does."
     raise KeyboardInterrupt
 
+# %% ../../../nbs/lab/19_attempts.ipynb #9f222b34
 def work()->None:
     "The main program of a worker."
     signal.signal(signal.SIGTERM, stopped)
@@ -142,6 +144,7 @@ class Clock:
         "Whether a signal now is that of the limit."
         return self.limit is not None and time.monotonic()-self.began >= self.limit - WARNING - 60
 
+# %% ../../../nbs/lab/19_attempts.ipynb #02d8b7e0
 def task(folder:Path, # A run
          limit:float|None, # Of the job, in seconds
          point_limit:float|None=None, # Of the run, in seconds

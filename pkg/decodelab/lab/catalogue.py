@@ -45,6 +45,7 @@ def first_line(text:str)->str:
     "The first line that says anything."
     return next((line.strip() for line in text.splitlines() if line.strip()), '')
 
+# %% ../../../nbs/lab/16_catalogue.ipynb #bd436297
 def row_of(folder:Path)->Row:
     "Read a run's row; one that cannot be read is a broken one."
     place = '/'.join(folder.parts[-2:])
@@ -83,6 +84,7 @@ def stamp(folder:Path)->list[int]:
         else: out += [s.st_mtime_ns, s.st_size]
     return out if out[0] or any((folder/name).exists() for name in MARKS) else []
 
+# %% ../../../nbs/lab/16_catalogue.ipynb #31c26b01
 def run_folders(outputs:Path)->Iterator[Path]:
     "Folders in which runs may lie."
     if not outputs.is_dir(): return
@@ -111,6 +113,7 @@ def catalogue(outputs:Path|None=None)->list[Row]:
     found = [Row(**row) for _,row in rows.values()]
     return sorted(found, key=lambda row: row.name, reverse=True)
 
+# %% ../../../nbs/lab/16_catalogue.ipynb #31f99bf1
 def _keep(outputs:Path, rows:dict)->None: # who may only read, or has a full disk, does without
     try: write_atomic(outputs/INDEX, to_json(dict(version=VERSION, rows=rows)))
     except RunError: pass

@@ -30,6 +30,7 @@ def counted_means(x:np.ndarray, # [n]
     values, counts = np.unique(x, return_counts=True)
     return np.random.default_rng(seed).multinomial(len(x), counts/len(x), draws) @ values/len(x)
 
+# %% ../../../nbs/lab/21_compare.ipynb #55076de0
 def bounds_of_many(x:np.ndarray, level:float, seed:int=0)->tuple[float, float]:
     "Interval of the mean of many items."
     if len(np.unique(x)) <= VALUES:
@@ -69,6 +70,7 @@ def stage_name(stage:str, params:dict[str, Any])->str:
         if isinstance(value, str) and ':' in value: stage = stage.replace(value, f'{{{name}}}')
     return stage
 
+# %% ../../../nbs/lab/21_compare.ipynb #47c87f8c
 @dataclass(frozen=True)
 class Side:
     "One run with its samples by item."
@@ -99,6 +101,7 @@ def asked(side:Side, stages:Collection[str])->dict[Item, str]:
         if text: known.setdefault(name, text)
     return {item: text or known.get(item[1], '') for item,text in own.items() if item[0] in stages}
 
+# %% ../../../nbs/lab/21_compare.ipynb #b24e3e3f
 def hash_of(asked:dict[Item, str])->str:
     "What data items are."
     return data_hash((item[1], text) for item,text in asked.items())
@@ -123,6 +126,7 @@ def why_different(a:Side, b:Side)->str:
 
 def _some(names:Any)->str: return ', '.join(list(map(repr, sorted(names)))[:4]) + (' …' if len(names) > 4 else '')
 
+# %% ../../../nbs/lab/21_compare.ipynb #4dbadba5
 def _why_items(a:Side, b:Side, stage:str, mine:set, theirs:set)->str:
     "Two stages of different items."
     here, there = len(mine-theirs), len(theirs-mine)
@@ -164,6 +168,7 @@ ROUNDING = 1e-6 # Numbers nearer than this, as a share of their size, are the sa
 
 Outcomes = dict[tuple[str, str], list[tuple[Item, float, float]]] # By stage and metric: item, outcomes of both
 
+# %% ../../../nbs/lab/21_compare.ipynb #a993e222
 def outcomes_of_both(a:Side, b:Side)->Outcomes:
     "Numbers that both runs have, on the items that both have them for."
     out: Outcomes = {}
@@ -193,6 +198,7 @@ def mean_of(x:np.ndarray, binary:bool)->Mean:
     bounds = bounds_of_many(x, .95) if len(x) > MANY else mean_bounds(x, .95, np.inf, 0)
     return Mean(float(x.mean()), *bounds)
 
+# %% ../../../nbs/lab/21_compare.ipynb #e50a1e0e
 @dataclass(frozen=True)
 class Measured:
     "One metric of two runs on the same items; the difference is the second minus the first."
@@ -240,6 +246,7 @@ def differing(sides:Sequence[Side], of:Callable[[ReadRun], dict[str, Any]])->dic
     rows = {name: [values.get(name, ABSENT) for values in found] for name in names}
     return {name: values for name,values in rows.items() if any(v!=values[0] for v in values[1:])}
 
+# %% ../../../nbs/lab/21_compare.ipynb #63cfe4e0
 def made_with(run:ReadRun)->dict[str, Any]:
     "Code, models, packages and machine of a run."
     info, git, box = run.info, run.info.get('git') or {}, run.info.get('machine') or {}
@@ -257,6 +264,7 @@ def interval_beside(metrics:dict[str, Any], name:str)->tuple[float, float]|None:
     own = last in ('accuracy', 'difference', 'mean', 'value', 'share', 'entropy', 'rate')
     return (low, high) if own and low <= metrics[name] <= high else None
 
+# %% ../../../nbs/lab/21_compare.ipynb #a3468511
 def reported(run:ReadRun)->dict[str, Any]:
     "Numbers of metrics.json; three in a row are a value and its interval, a value between its bounds has them too."
     found = dict(flat(run.metrics))
@@ -280,6 +288,7 @@ class Pair:
     equal: list[str] # Metrics that are the same on every item
     left_out: int = 0 # Items that were not compared
 
+# %% ../../../nbs/lab/21_compare.ipynb #4fda1465
 @dataclass(frozen=True)
 class Comparison:
     "The first run against each of the others."
@@ -305,6 +314,7 @@ def together(a:Side, b:Side, common:bool=False)->tuple[Side, Side, int]:
     mine, theirs = (replace(s, items={i: r for i,r in s.items.items() if i[0] in shared}) for s in (a, b))
     return mine, theirs, len(a.items)-len(mine.items) + len(b.items)-len(theirs.items)
 
+# %% ../../../nbs/lab/21_compare.ipynb #4b655338
 def compare_runs(runs:Sequence[ReadRun|Run], # The first is what the others are compared with
                  common:bool=False, # Compare the items that are the same, and leave out the rest
                 )->Comparison:

@@ -66,6 +66,7 @@ def said_of_data(found:Comparison)->str:
     ids = '' if found.known else '; what was asked is not recorded, so that ids alone are compared'
     return f'data {found.data[:12]}: {found.items:,} items in every run{more}{ids}'
 
+# %% ../../../nbs/lab/22_compare_page.ipynb #d6cc85d5
 def metric_row(m:Measured)->list[str]:
     "A metric's cells."
     t = m.test
@@ -128,6 +129,7 @@ def html_table(head:Sequence[str], rows:Iterable[Sequence[Any]],
     top = _cells(head, 'th') + ('<th></th>' if last else '')
     return f'<table><thead><tr>{top}</tr></thead><tbody>{"".join(body)}</tbody></table>'
 
+# %% ../../../nbs/lab/22_compare_page.ipynb #2785a568
 def forest(m:Measured, width:int=140)->str:
     "A difference and its interval around zero, as a picture."
     ends = [x if math.isfinite(x) else math.copysign(math.inf, x) for x in (m.test.low, m.test.high)]
@@ -147,6 +149,7 @@ def output_of(record:dict)->str:
     if isinstance(record.get('steps'), list): return ''.join(map(str, record['steps'])) + f'\n⟶ {record.get("answer")}'
     return str(next((record[name] for name in _OUTPUTS if name in record), ''))
 
+# %% ../../../nbs/lab/22_compare_page.ipynb #b26a53bf
 def _flipped(pair:Pair, m:Measured, a:str, b:str, shown:int=100)->str:
     "Items of a metric that flipped: what was asked, and both outputs."
     rows = [(f'{item[1]}/{item[2]}' if item[2] else item[1], 'no → yes' if y else 'yes → no',
@@ -200,6 +203,7 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="view
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src {policy}">
 {made}<title>{title}</title><style>{style}</style><h1>{title}</h1>{body}</html>"""
 
+# %% ../../../nbs/lab/22_compare_page.ipynb #31ea152d
 def comparison_page(found:Comparison)->str:
     "A comparison as a page of its own, without any script."
     style = STYLE+_OWN+'body{max-width:76rem}.soft{color:var(--soft)}'

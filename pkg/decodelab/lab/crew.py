@@ -26,6 +26,7 @@ def threads_each(jobs:int)->dict[str,str]:
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     return dict(OMP_NUM_THREADS=str(max(1, cpus//jobs)))
 
+# %% ../../../nbs/lab/33_crew.ipynb #2e732a3a
 class Hand:
     "A worker."
     def __init__(self, env:dict[str,str]):
@@ -147,6 +148,7 @@ def carry_out(sweep:Sweep, # Prepared
         return states(sweep)
     finally: sweep.lock.release()
 
+# %% ../../../nbs/lab/33_crew.ipynb #28c1a47f
 def verdict(sweep:Sweep, rows:list[Row])->list[str]:
     "What came of a sweep: counts, what failed with its first line, how to go on."
     names, given = sweep.info['swept'], sweep.given

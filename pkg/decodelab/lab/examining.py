@@ -25,6 +25,7 @@ def compare(names, page, common):
     click.echo(comparison_text(found))
     if page: click.echo(write_comparison(found, page))
 
+# %% ../../../nbs/lab/37_examining.ipynb #e583bdc1
 @click.command()
 @click.option('--out', type=click.Path(path_type=Path), help='Folder to write; outputs/view by default.')
 def view(out):
@@ -43,6 +44,7 @@ def _verified(paths):
         click.echo(verified_text(found))
     return wrong
 
+# %% ../../../nbs/lab/37_examining.ipynb #370bfdd4
 @click.command()
 @click.argument('reports', nargs=-1, metavar='REPORT…')
 @click.option('--all', 'every', is_flag=True, help='All published reports that took no longer than --within.')

@@ -18,6 +18,7 @@ __all__ = ['FIRST', 'LEFT', 'learn', 'threads', 'reseed', 'follow_parent', 'beco
 FIRST = ('ipykernel.kernelapp', 'ipykernel.ipkernel', 'decodelab.lab.experiments') # Every kernel needs these
 LEFT = re.compile(r'(__main__|__mp_main__|matplotlib_inline|debugpy|_?pydev)') # What ties itself to one kernel
 
+# %% ../../../nbs/lab/18_forking.ipynb #6687e280
 def learn(names:list[str])->int:
     "Import modules; gives how many could be."
     before = len(sys.modules)
@@ -42,6 +43,7 @@ def follow_parent()->None:
     import ctypes
     ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL) # PR_SET_PDEATHSIG
 
+# %% ../../../nbs/lab/18_forking.ipynb #c9f264fa
 def become_kernel(asked:dict[str,Any])->None:
     "In the child: what a fresh process would start with, then the kernel until it is told to leave."
     os.setpgid(0, 0)
@@ -67,6 +69,7 @@ def _ended(pid:int, codes:dict[int,int])->int|None:
     if found: codes[pid] = os.waitstatus_to_exitcode(status)
     return codes.get(pid)
 
+# %% ../../../nbs/lab/18_forking.ipynb #769c50c7
 def serve()->None:
     "Answer requests until there are no more."
     learn([*FIRST])
@@ -154,6 +157,7 @@ class ForkingProvisioner(LocalProvisioner):
         self.cwd = cwd or Path.cwd()
         return self.connection_info
 
+# %% ../../../nbs/lab/18_forking.ipynb #4308afc0
 def manager_of(zygote:Zygote)->type[AsyncKernelManager]:
     "The class of kernel managers that fork from this process."
     class Manager(AsyncKernelManager):

@@ -41,6 +41,7 @@ def output_of(*line:str)->str:
     except (OSError, subprocess.TimeoutExpired): return ''
     return done.stdout.strip() if done.returncode==0 else ''
 
+# %% ../../../nbs/lab/31_health.ipynb #b1a294c5
 def graphics()->Finding:
     "Accelerators."
     query = ('--query-gpu=name,memory.total,driver_version', '--format=csv,noheader')
@@ -106,6 +107,7 @@ def trial(spec:str)->dict:
     score = model.score([(prompt, model.encode(TEXT))])[0]
     return dict(text=sample.text, logprob=float(score.logprob), capabilities=asdict(model.capabilities))
 
+# %% ../../../nbs/lab/31_health.ipynb #bbbd881a
 def tried(spec:str, seconds:float=240)->dict:
     "A trial in a process of its own; `error` says why there is none."
     line = [sys.executable, '-m', 'decodelab.lab.health', spec]
@@ -134,6 +136,7 @@ def judged(name:str, got:dict, truth:dict)->Finding:
                        f'pip install --upgrade "{package}"')
     return Finding('runtimes', name, 'ok', able(got['capabilities']))
 
+# %% ../../../nbs/lab/31_health.ipynb #bfbe7ad9
 def runtime_findings(names:tuple=tuple(RUNTIMES))->Iterator[Finding]:
     "Every runtime that is installed, tried; `reference` first."
     truth = {}
@@ -158,6 +161,7 @@ TOOLS = dict(git=('git', 'runs then name their commit', 'apt-get install git'),
                      'nbdev-install-quarto'),
              JupyterLab=('jupyter-lab', 'make lab', 'pip install jupyterlab'))
 
+# %% ../../../nbs/lab/31_health.ipynb #e3b8038c
 def tool_findings()->Iterator[Finding]:
     "Programs beside Python."
     path = os.pathsep.join([os.environ.get('PATH', ''), '/usr/sbin', str(Path(sys.executable).parent)])
@@ -184,6 +188,7 @@ def lines_of(found:Iterable[Finding])->Iterator[str]:
         yield f'  {_MARKS[f.state]}  {f.what:{WIDTH}}  {f.found}'
         if f.mend: yield f'  {"":{WIDTH+4}}  → {f.mend}'
 
+# %% ../../../nbs/lab/31_health.ipynb #5c7729d4
 def findings(try_runtimes:bool=True)->Iterator[Finding]:
     "Everything that is looked at."
     yield from machine_findings(load_settings())

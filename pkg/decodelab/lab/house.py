@@ -35,6 +35,7 @@ def completion(shell):
     from decodelab.lab.cli import main
     click.echo(get_completion_class(shell)(main, {}, 'decodelab', '_DECODELAB_COMPLETE').source())
 
+# %% ../../../nbs/lab/38_house.ipynb #3473e834
 @click.command()
 @click.option('--out', default='_docs', show_default=True, help='Folder of the site.')
 @click.option('--fresh', is_flag=True, help='Forget what was built before.')

@@ -48,6 +48,7 @@ def named(path:str)->Path:
         raise RunError(f'{folder}: exists already; choose another name, or go there and: decodelab new experiment NAME')
     return folder
 
+# %% ../../../nbs/lab/30_laboratory.ipynb #8178929a
 def new_laboratory(path:str, # A folder that is not there yet
                   )->Path:
     "Make a laboratory: experiments, parameter files, Slurm scripts, settings and a Makefile."
@@ -70,6 +71,7 @@ def class_name(name:str)->str:
     "`my_study` → `MyStudyParameters`."
     return ''.join(part.capitalize() for part in name.split('_')) + 'Parameters'
 
+# %% ../../../nbs/lab/30_laboratory.ipynb #3533e2fb
 def new_experiment(name:str, # Of the notebook and of its runs
                    root:Path|None=None, # The laboratory's folder
                   )->Path:

@@ -55,6 +55,7 @@ def _values(part:str, name:str, values:tuple)->tuple:
             raise BadValue(f'{part}.{name}', value, 'each value once')
     return values
 
+# %% ../../../nbs/lab/17_points.ipynb #c2496936
 def _zipped(columns:Mapping[str,tuple])->list[dict[str,Any]]:
     lengths = {name: len(values) for name,values in columns.items()}
     if len(set(lengths.values())) > 1:
@@ -78,6 +79,7 @@ def axes(spec:SweepSpec)->dict[str, list[dict[str,Any]]]:
     if spec.zip and not out['zip']: raise BadValue('zip', dict(spec.zip), 'at least one value for each parameter')
     return {part: choices for part,choices in out.items() if choices}
 
+# %% ../../../nbs/lab/17_points.ipynb #a88e6394
 def check_once(spec:SweepSpec, parts:Mapping[str,list[dict]])->None:
     "A parameter stands in one part."
     seen = dict.fromkeys(spec.params, 'params')
@@ -115,6 +117,7 @@ class Point:
     @property
     def key(self)->str: return run_key(self.notebook, self.params, self.models, self.data)
 
+# %% ../../../nbs/lab/17_points.ipynb #705eb597
 def swept(rows:Iterable[Mapping[str,Any]])->list[str]:
     "Names whose values differ between points."
     rows = list(rows)
@@ -143,6 +146,7 @@ def checked_points(exp:Experiment, # Which experiment
     more = [f'and {len(told)-SHOWN} points more'] if len(told) > SHOWN else []
     raise BadParameters('\n'.join(told[:SHOWN]+more))
 
+# %% ../../../nbs/lab/17_points.ipynb #eb47ee60
 def check_point(exp:Experiment, row:dict[str,Any], notebook:str)->Point:
     "One validated point."
     p = resolve(exp, row)

@@ -55,6 +55,7 @@ def known_places(run:Run, root:Path)->dict[str, str]:
     names = {name: said for name,said in names.items() if len(name) > 3 and name.split('.')[0].lower() not in COMMON}
     return {place: said for place,said in out.items() if len(place) > 1} | names
 
+# %% ../../../nbs/lab/24_publishing.ipynb #64013e7e
 def without_places(nb:dict, known:dict[str, str])->dict:
     "A notebook's JSON, every text of it scrubbed; pictures stay what they are."
     def clean(value:Any, key:str='')->Any:
@@ -80,6 +81,7 @@ class Tolerance:
     relative: float = 0.
     interval: bool = False # Half of its own published interval, where it has one
 
+# %% ../../../nbs/lab/24_publishing.ipynb #56ee8b17
 _TIMING = 'a timing: it is the machine that is measured'
 _DRAWN = ('processors round differently (1e-5 in a logit), so that now and then another token is drawn; '
           'a few of many texts then differ')
@@ -125,6 +127,7 @@ def provenance(run:Run)->dict[str, Any]:
                 processor=f'{box.get("processor", "unknown")}, {box.get("cpus", "?")} cpus',
                 packages=', '.join(f'{k} {v}' for k,v in info.get('versions', {}).items()))
 
+# %% ../../../nbs/lab/24_publishing.ipynb #f1330bed
 def provenance_cell(run:Run, name:str)->dict[str, Any]:
     "The table as a notebook's cell."
     rows = provenance(run).items()
@@ -137,6 +140,7 @@ def told_of(run:Run, known:dict[str, str])->dict[str, Any]:
     about = {k: v for k,v in provenance(run).items() if k in ('run', 'experiment', 'key', 'notebook', 'seconds')}
     return json.loads(scrubbed(to_json(about | dict(tolerance=[asdict(rule) for rule in DEFAULT])), known))
 
+# %% ../../../nbs/lab/24_publishing.ipynb #276c8300
 def publish(run:Run, # A finished one
             name:str|None=None, # Of the report; the experiment by default
             root:Path|None=None, # The laboratory's folder
@@ -160,6 +164,7 @@ def read_report(path:Path)->dict[str, Any]:
     raise RunError(f'{path.parent}: has no report.ipynb; a run made in JupyterLab gets it from '
                    'decodelab adopt NOTEBOOK once the notebook is saved')
 
+# %% ../../../nbs/lab/24_publishing.ipynb #e68b9bd2
 def _with_pages(run:Run, nb:dict, target:Path, known:dict[str, str])->dict[str, Any]:
     "The report with its provenance; pages beside it are copied under names of their own."
     nb = without_places(nb, known)
@@ -184,6 +189,7 @@ class Checked:
     allowed: float|None = None
     reason: str = ''
 
+# %% ../../../nbs/lab/24_publishing.ipynb #e6df267f
 def check_metric(name:str, then:dict[str, Any], now:dict[str, Any], rules:Sequence[Tolerance])->Checked:
     "Whether a metric agrees with the published one."
     rule, value = tolerance_of(name, rules), then[name]
@@ -222,6 +228,7 @@ def report_path(name:str, root:Path|None=None)->Path:
     raise RunError(f'report {name!r}: not among the published ones ({", ".join(names) or "there are none"})'
                    + (f'. Did you mean {close!r}?' if close else ''))
 
+# %% ../../../nbs/lab/24_publishing.ipynb #4cf74b7f
 def run_named_in(nb:dict)->str|None:
     "The run that a report says it is of, by its table of provenance or the output of its last cell."
     text = json.dumps([c for c in nb['cells'] if PROVENANCE in c['metadata'].get('tags', [])]) or ''
@@ -253,6 +260,7 @@ def sources_of(nb:dict)->dict[str, Any]:
              if c['cell_type']=='code' else c for c in cells]
     return dict(nb, cells=clean, metadata={k: v for k,v in nb['metadata'].items() if k!='papermill'})
 
+# %% ../../../nbs/lab/24_publishing.ipynb #aa96dbce
 @contextmanager
 def _thrown_away(root:Path)->Iterator[Path]:
     "A folder for runs; converted models are taken from the laboratory's own."
@@ -280,6 +288,7 @@ class Verified:
     @property
     def agrees(self)->bool: return not any(c.verdict in ('differs', 'missing') for c in self.checks)
 
+# %% ../../../nbs/lab/24_publishing.ipynb #6064873b
 def verify(path:Path, # A published report
            root:Path|None=None, # The laboratory's folder
            progress:bool=True,
@@ -306,6 +315,7 @@ def _off(c:Checked)->str:
     from decodelab.lab.compare_page import number
     return number(c.now-c.published, True) if is_number(c.now) and is_number(c.published) else ''
 
+# %% ../../../nbs/lab/24_publishing.ipynb #4ff81691
 def verified_text(found:Verified, shown:int=40)->str:
     "What came out, for a terminal: counts, and every metric that is not the same."
     from decodelab.lab.compare_page import columns_of, number

@@ -52,6 +52,7 @@ def rules_page()->str:
                 '`eig_compare` and `Scaler`.', markdown_table(('rule', 'what it does', 'source'), rows),
                 '## What all rules share', table(EIGParameters), *parts)
 
+# %% ../../../nbs/lab/28_registry_pages.ipynb #8bb9f879
 def alphas_page()->str:
     "Every registered way to choose alpha."
     from decodelab.maths.tilt import alpha_methods
@@ -87,6 +88,7 @@ def claims(file:Path)->list[str]:
     said = [(k.arg, ast.unparse(k.value)) for c in calls for k in c.keywords]
     return [f'{name} = {value}' if name else f'what {value} says' for name,value in said]
 
+# %% ../../../nbs/lab/28_registry_pages.ipynb #d345fe93
 def backends_page()->str:
     "Runtimes, and what their models can do."
     from decodelab.backends.loading import PACKAGES, backends
@@ -116,6 +118,7 @@ def lmeval_page()->str:
                 '## Held to a schema', table(SchemaArguments),
                 '## In task files', markdown_table(('name', 'kind'), names))
 
+# %% ../../../nbs/lab/28_registry_pages.ipynb #6e76602a
 def external_page()->str:
     "External models, their orders of unmasking, and what a model's folder holds."
     from decodelab.xlm.discovery import core_models

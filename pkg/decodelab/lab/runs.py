@@ -77,6 +77,7 @@ def read_run(folder:Path)->ReadRun:
         except (OSError, ValueError, yaml.YAMLError) as e: wrong.append(f'{name}: {_short(e)}')
     return ReadRun(folder, **found, problem='; '.join(wrong))
 
+# %% ../../../nbs/lab/20_runs.ipynb #6bc300c9
 def _short(e:Exception)->str:
     "The first line of what is wrong, without the folder."
     return (getattr(e, 'strerror', None) or str(e)).splitlines()[0]
@@ -115,6 +116,7 @@ def _row(run:ReadRun)->dict[str, Any]:
     return said | {f'params.{k}': v for k,v in run.params.items()} | {
         f'metrics.{k}': v for k,v in flat(run.metrics) if is_number(v) or isinstance(v, str)}
 
+# %% ../../../nbs/lab/20_runs.ipynb #15c91242
 def runs_df(outputs:Path|None=None, # The laboratory's runs by default
             experiment:str|None=None, # Of this one alone
            )->Any: # pandas.DataFrame
@@ -161,6 +163,7 @@ def _runs(runs:Any)->list[ReadRun]:
     if isinstance(runs, (str, Path)): return [read_run(find_run(str(runs)).folder)]
     return [one for run in runs for one in _runs(run)]
 
+# %% ../../../nbs/lab/20_runs.ipynb #95e1ae86
 def samples_df(runs:Any='last', # A run, its folder or name, or a list of them
                stage:str|None=None, # Of this one alone
               )->Any: # pandas.DataFrame

@@ -33,6 +33,7 @@ def put(path:Path, content:bytes|str)->bool:
     path.write_bytes(data)
     return True
 
+# %% ../../../nbs/lab/29_site.ipynb #ab1e6ac1
 def sources(folder:Path)->Iterator[Path]:
     "Files below a folder that belong to the site, relative to it."
     for file in sorted(folder.rglob('*')):
@@ -59,6 +60,7 @@ def prepared(root:Path, stage:Path)->list[str]:
     put(stage/NAMES_FILE, json.dumps(names))
     return names
 
+# %% ../../../nbs/lab/29_site.ipynb #d34ca450
 def processed(stage:Path)->Path:
     "nbdev's pages of the stage."
     from nbdev.serve import proc_nbs
@@ -73,6 +75,7 @@ def title_of(path:Path)->tuple[str,str]:
     title, promise = (re.search(pattern, text, re.M) for pattern in (r'^# (.+)$', r'^> (.+)$'))
     return title[1].strip() if title else path.stem, promise[1].strip() if promise else ''
 
+# %% ../../../nbs/lab/29_site.ipynb #60074f70
 def purpose(package:str)->str:
     "First line of a package's docstring, without importing it."
     from importlib.util import find_spec
@@ -94,6 +97,7 @@ def folder_page(title:str, about:str, files:list[Path], below:list[Path], folder
     names = [f.relative_to(folder).with_suffix('').as_posix() for f,*_ in rows]
     return '\n\n'.join(filter(None, [f'# {title}', about and f'> {about}', '\n'.join(lines), toctree(names)])) + '\n'
 
+# %% ../../../nbs/lab/29_site.ipynb #839c1bce
 def floor_pages(source:Path, folder:Path)->Path|None:
     "Write the page of a folder of lessons, and of the folders in it; `None` where there are none."
     below = [p for d in sorted(folder.iterdir()) if d.is_dir() and (p := floor_pages(source, d))]
@@ -114,6 +118,7 @@ def ordered(folder:Path)->tuple:
     "Floors from the ground up, other folders after them."
     return (FLOORS.index(folder.name) if folder.name in FLOORS else len(FLOORS), folder.name)
 
+# %% ../../../nbs/lab/29_site.ipynb #9559cd47
 def navigation(source:Path)->str:
     "Sidebar of the site; writes the pages of the floors."
     out = []
@@ -144,6 +149,7 @@ def assembled(stage:Path, root:Path, names:list[str])->tuple[Path,bool]:
     below = ''.join(f.read_text(encoding='utf-8') for f in sorted(source.rglob('index.md')))
     return source, put(stage/'sidebar.txt', lists+below)
 
+# %% ../../../nbs/lab/29_site.ipynb #90e00b73
 def with_cell(nb:dict, text:str)->str:
     "A notebook's JSON with one more cell of Markdown."
     cell = dict(cell_type='markdown', id='navigation', metadata={}, source=text)
@@ -161,6 +167,7 @@ SETTINGS = dict(
     maximum_signature_line_length=100, python_use_unqualified_type_names=True, add_module_names=False,
     nitpicky=True, nitpick_ignore_regex=[('py:.*', r'(?!decodelab\.).*')]) # every link to a symbol of ours resolves
 
+# %% ../../../nbs/lab/29_site.ipynb #f3983370
 def only_branch(app, pagename:str, template:str, context:dict, doctree)->None:
     "Of the sidebar's lists only those around a page are unfolded: of 300 pages each need not name all others."
     whole = context.get('toctree')
@@ -233,6 +240,7 @@ class Anchors(HTMLParser):
         self.targets |= {value for name in ('href', 'src') if (value := said.get(name))}
         if said.get('id'): self.ids.add(said['id'])
 
+# %% ../../../nbs/lab/29_site.ipynb #34240dbf
 def leads(page:Path, target:str, known:dict[Path,Anchors])->bool:
     "Whether a target on a page leads to something that is there; of the network nothing is asked."
     address = urlsplit(target)

@@ -33,6 +33,7 @@ def read_cells(path:Path)->dict:
     for cell in nb['cells']: cell['source'] = ''.join(cell['source'])
     return nb
 
+# %% ../../../nbs/lab/27_site_cells.ipynb #8efd26de
 def is_export(code:str)->bool:
     "Whether a cell goes into the public part of a module."
     return bool(re.search(r'^#\|\s*exports?\s*$', code, re.M))
@@ -67,6 +68,7 @@ def is_shown(output)->bool:
     if output['output_type']=='stream': return output['name']=='stdout'
     return True
 
+# %% ../../../nbs/lab/27_site_cells.ipynb #d366d5cb
 def kept(output):
     "An output as a page shows it: HTML before Markdown before text."
     data = output.get('data')

@@ -90,6 +90,7 @@ run=$(sed -n "$((SLURM_ARRAY_TASK_ID+1))p" {runs})
 exec {python} -m decodelab.lab.attempts "{outputs_bare}/$run" {limit} {point_limit}
 '''
 
+# %% ../../../nbs/lab/34_slurm.ipynb #729ee867
 def script_of(sweep:Sweep, asked:Asked, piece:int, count:int)->str:
     "The script of a piece of a sweep."
     folder, quote = sweep.folder.resolve(), shlex.quote
@@ -110,6 +111,7 @@ def clean_environment(env:Mapping[str,str])->dict[str,str]:
     kept = {k: v for k,v in env.items() if not k.startswith(('SLURM_', 'SBATCH_')) or k=='SLURM_CONF'}
     return {k: v for k,v in kept.items() if k!=RUN_DIR}
 
+# %% ../../../nbs/lab/34_slurm.ipynb #7004a5c0
 def said_by(*command:str, seconds:float=60.)->str|None:
     "What a command of Slurm's says; None where there is none, or it does not answer."
     if not shutil.which(command[0]): return None
@@ -148,6 +150,7 @@ def wanted(sweep:Sweep, again:bool)->list[Row]:
     waiting = places_in(sweep, queue() or set())
     return [row for row in states(sweep) if row.status in (AGAIN if again else WAITING) and row.place not in waiting]
 
+# %% ../../../nbs/lab/34_slurm.ipynb #d81bccc8
 def submit(sweep:Sweep, # Prepared
            asked:Asked, # Of the cluster
            again:bool=False, # Also what failed
@@ -183,6 +186,7 @@ def with_queue(rows:Iterable[Row], outputs:Path)->list[Row]:
     return [replace(row, status='interrupted', error='no longer in the queue')
             if row.status=='queued' and row.place in sent and sent[row.place] not in tasks else row for row in rows]
 
+# %% ../../../nbs/lab/34_slurm.ipynb #153a7894
 def _with_jobs(outputs:Path, places:set[str])->list[Sweep]:
     if not places: return []
     sweeps = []

@@ -20,6 +20,7 @@ def ended(sweep, rows, report:bool)->int:
         click.echo(run.folder/'report.html')
     return int(any(row.status not in ('done', 'running', 'queued') for row in rows))
 
+# %% ../../../nbs/lab/35_sweeping.ipynb #55068237
 def here(sweep, jobs:int, isolate:bool, again:bool, report:bool)->int:
     "Run what is not done on this machine; Ctrl-C leaves everything as it can be taken up."
     from decodelab.lab.crew import carry_out
@@ -38,6 +39,7 @@ def on_slurm(sweep, again:bool, options:dict)->int:
 
 CLUSTER = ('partition', 'gpus', 'time', 'cpus', 'memory', 'account', 'qos', 'at_once', 'options')
 
+# %% ../../../nbs/lab/35_sweeping.ipynb #38307c1f
 def cluster_options(command):
     "Options of `--on slurm`."
     for option in reversed((
@@ -88,6 +90,7 @@ def resume_sweep(name:str, jobs:int, isolate:bool, report:bool, where:str, optio
     found = mended(find_sweep(name))
     return on_slurm(found, True, options) if where=='slurm' else here(found, jobs, isolate, True, report)
 
+# %% ../../../nbs/lab/35_sweeping.ipynb #056e87b3
 @click.command()
 @click.argument('name', metavar='RUN')
 @click.option('--jobs', default=1, show_default=True, type=click.IntRange(1), help='Of a sweep: points at a time.')

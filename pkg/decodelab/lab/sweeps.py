@@ -45,6 +45,7 @@ class Plan:
     @property
     def names(self)->list[str]: return swept(point.given for point in self.points)
 
+# %% ../../../nbs/lab/32_sweeps.ipynb #71f5f94c
 def planned(spec:SweepSpec, # What its file says
             name:str, # Of the sweep
             over:dict[str,Any]|None=None, # Parameters that win
@@ -85,6 +86,7 @@ def planning(outputs:Path, patience:float=120.)->Iterator[None]:
     try: yield
     finally: lock.release()
 
+# %% ../../../nbs/lab/32_sweeps.ipynb #b762e4d5
 def queue_up(plan:Plan, point:Point, sweep:str, made:Provenance, outputs:Path, when:datetime)->str:
     "Make the folder of a point."
     run = Run.create(plan.experiment, point.params, point.models, point.notebook, outputs, when, point.data, made,
@@ -144,6 +146,7 @@ def prepare(plan:Plan, # What is asked
         write_atomic(folder/'sweep.json', to_json(info, 2))
     return Sweep(folder)
 
+# %% ../../../nbs/lab/32_sweeps.ipynb #0a07489d
 def settle(plan:Plan, folder:Path, outputs:Path)->list[str]:
     "The run of each point: one that is there, or a new one."
     rows = catalogue(outputs)
@@ -167,6 +170,7 @@ def states(sweep:Sweep, # Its points
     places, known = {row.place: row for row in rows}, by_key(rows, sweep.outputs)
     return [_state(point, places, known, sweep.outputs) for point in sweep.info['points']]
 
+# %% ../../../nbs/lab/32_sweeps.ipynb #480a4560
 def _state(point:dict[str,Any], places:Mapping[str,Row], known:Mapping[str,Row], outputs:Path)->Row:
     row = places.get(point['run'])
     if row is None: row = known.get(point['key'])
@@ -193,6 +197,7 @@ def mended(sweep:Sweep)->Sweep:
         if points!=sweep.info['points']: sweep.update(points=points)
     return sweep
 
+# %% ../../../nbs/lab/32_sweeps.ipynb #3226d093
 def _mended(sweep:Sweep, point:dict[str,Any], row:Row, made:Provenance, when:datetime)->str:
     if row.status not in ('broken', 'missing'): return row.place
     info, exp = sweep.info, experiment_in(sweep.notebook)
@@ -216,6 +221,7 @@ def find_sweep(name:str, outputs:Path|None=None)->Sweep:
     hint = f'. Did you mean {close!r}?' if close else ''
     raise RunError(f'sweep {name!r}: none of that name among {len(sweeps)}{hint}')
 
+# %% ../../../nbs/lab/32_sweeps.ipynb #1d412d13
 def open_sweeps(rows:list[Row], outputs:Path)->Iterator[tuple[Sweep, list[Row]]]:
     "Sweeps that are not done, with their points."
     for f in sorted(outputs.glob('sweeps/*/sweep.json')):
@@ -245,6 +251,7 @@ def expected(point:Point, rows:Iterable[tuple[Row,float]])->float|None:
     near = [seconds for score,seconds in scored if score==best]
     return statistics.median(near) if near else None
 
+# %% ../../../nbs/lab/32_sweeps.ipynb #717a170c
 def outlook(plan:Plan, points:list[Point], outputs:Path, jobs:int)->str:
     "How long the points will take, in words."
     done = [(row, s) for row in catalogue(outputs)

@@ -36,6 +36,7 @@ def decorators(node)->list[str]:
     "Names of a definition's decorators, without what they are called with."
     return [ast.unparse(d).partition('(')[0].rpartition('.')[2] for d in node.decorator_list]
 
+# %% ../../../nbs/lab/26_symbols.ipynb #48519f8f
 def owner(node)->str|None:
     "The class that a function is patched onto."
     first = next(iter(node.args.args), None)
@@ -61,6 +62,7 @@ def symbols_in(code:str)->list[Symbol]:
         out.append(Symbol(name, kind_of(node, bool(cls)), node, notes))
     return out
 
+# %% ../../../nbs/lab/26_symbols.ipynb #6e076d43
 def members(symbol:Symbol)->Iterator[Symbol]:
     "Public, documented methods and properties of a class."
     for node in getattr(symbol.node, 'body', []):
@@ -85,6 +87,7 @@ class Qualified(ast.NodeTransformer):
             if arg and arg.annotation: arg.annotation = self.visit(arg.annotation)
         return node
 
+# %% ../../../nbs/lab/26_symbols.ipynb #f14614e3
 def signature(symbol:Symbol, # A function or class
               known:dict[str,str], # Full names of types that have an entry
              )->str:
@@ -114,6 +117,7 @@ def argument_notes(symbol:Symbol)->Iterator[tuple[str,str]]:
     if node.returns and node.returns.lineno < body and (said := symbol.comments.get(node.returns.lineno)):
         yield ':returns:', said
 
+# %% ../../../nbs/lab/26_symbols.ipynb #146045a1
 def field_notes(symbol:Symbol)->Iterator[tuple[str,str]]:
     "Fields of a class, with the comment behind each or the sentence of its `param`."
     for node in getattr(symbol.node, 'body', []):
@@ -125,6 +129,7 @@ def field_notes(symbol:Symbol)->Iterator[tuple[str,str]]:
 # %% ../../../nbs/lab/26_symbols.ipynb #79e35d25
 _FENCE = ':::'
 
+# %% ../../../nbs/lab/26_symbols.ipynb #7a66c884
 def entry(symbol:Symbol, # What is documented
           module:str, # Where it is exported
           known:dict[str,str]|None=None, # Full names of types that have an entry
@@ -155,6 +160,7 @@ def peculiar(name:str)->bool:
     "Whether a name is no ordinary word."
     return bool(re.search(r'[a-z0-9]_[a-z]|[a-z][A-Z]|^[A-Z][a-z]+[A-Z]|\w\.\w', name)) or name[:1].isupper()
 
+# %% ../../../nbs/lab/26_symbols.ipynb #d719b261
 @dataclass(frozen=True)
 class Index:
     "Every documented symbol."

@@ -33,6 +33,7 @@ def dumped(value:Any, **options)->str:
     try: return json.dumps(value, allow_nan=False, separators=(',', ':'), **options)
     except ValueError: return json.dumps(spoken(value), allow_nan=False, separators=(',', ':'), **options)
 
+# %% ../../../nbs/lab/23_viewer.ipynb #f6735b75
 def script(kind:str, # `runs`, or `data` of the page
            key:str, # The file's address
            text:str, # JSON
@@ -54,6 +55,7 @@ def cut(value:Any)->Any:
         return f'{", ".join(map(str, value[:8]))}, … ({len(value):,} numbers, whole in samples.jsonl)'
     return [cut(x) for x in value]
 
+# %% ../../../nbs/lab/23_viewer.ipynb #c2c31d9e
 def are_ids(value:Any)->bool: return isinstance(value, list) and bool(value) and all(type(x) is int for x in value)
 
 def decoder(run:ReadRun)->Decode|None:
@@ -75,6 +77,7 @@ def prompt_of(record:dict, decode:Decode|None)->tuple[str, Any]|None:
     if 'question' in record: return 'question (its prompt is not recorded)', record['question']
     return None
 
+# %% ../../../nbs/lab/23_viewer.ipynb #198c81be
 def output_parts(record:dict, decode:Decode|None)->list[tuple[str, Any]]:
     "What came out, raw: a text, or the steps of a thought, and its answer."
     out = [('raw output', record[name]) for name in ('text', 'output') if isinstance(record.get(name), str)][:1]
@@ -118,6 +121,7 @@ def stages_of(samples:Sequence[dict], asked:Sequence[str])->list[dict[str, Any]]
     for stage in out.values(): stage.update(_table([samples[k] for k in stage['at']]))
     return list(out.values())
 
+# %% ../../../nbs/lab/23_viewer.ipynb #2f8ee27f
 def _table(samples:Sequence[dict])->dict[str, Any]:
     "Rows of one stage, and the names of their numbers."
     names = list(dict.fromkeys(n for s in samples for n,_,_ in s['numbers']))
@@ -160,6 +164,7 @@ def stamp(folder:Path)->str:
     seen = [(name, f.stat().st_mtime_ns, f.stat().st_size) for name in names if (f := folder/name).exists()]
     return digest(FORMAT, str(seen))
 
+# %% ../../../nbs/lab/23_viewer.ipynb #62e3be6b
 def samples_of(run:ReadRun)->tuple[list[dict], list[str]]:
     "Samples as the page shows them, stage by stage, and what each asks."
     records = sorted(items_of(run.samples()), key=_by_stage(run))
@@ -195,6 +200,7 @@ def figures_of(run:ReadRun, here:Path)->list[tuple[str, str]]:
     "Figures of a run, from the folder of the page."
     return [(f.stem, _relative(f, here)) for f in sorted(run.folder.glob('figures/*.png'))]
 
+# %% ../../../nbs/lab/23_viewer.ipynb #7ab9d6eb
 def accuracies(numbers:dict[str, Any])->str:
     "What was right, of metrics that have it further down."
     found = {k.removesuffix('.accuracy'): v for k,v in numbers.items() if k.endswith('.accuracy')}
@@ -226,6 +232,7 @@ def write_run(run:ReadRun, here:Path)->dict[str, Any]:
     (place/'about.json').write_text(dumped(line | dict(stamp=now)))
     return line
 
+# %% ../../../nbs/lab/23_viewer.ipynb #87d6eb2e
 def _kept(place:Path)->dict[str, Any]|None:
     "What was written of a run before; `None` where that was not finished."
     try: return json.loads((place/'about.json').read_text())
@@ -249,6 +256,7 @@ def _write_parts(run:ReadRun, samples:list, asked:list, place:Path, here:Path)->
     _say(place/'index.js', here, dumped(dict(stages=stages, chunks=chunks), ensure_ascii=False))
     _say(place/'run.js', here, dumped(facts, ensure_ascii=False))
 
+# %% ../../../nbs/lab/23_viewer.ipynb #7cfb73d2
 def _say(path:Path, here:Path, text:str)->None:
     "A data file; its key is its address, by which the page asks for it."
     key = str(path.relative_to(here)).replace(os.sep, '/')
@@ -259,6 +267,7 @@ OWN = ('viewer.html', 'viewer.css', 'viewer.js')
 VENDORED = ('dataTables.min.js', 'dataTables.scroller.min.js', 'dataTables.keyTable.min.js', 'License.txt')
 MARKED = '<meta name="generator" content="decodelab view">'
 
+# %% ../../../nbs/lab/23_viewer.ipynb #14404e5b
 def _place_for(here:Path)->Path:
     "The folder for the page; one that holds something else is an error."
     index = here/'index.html'

@@ -96,6 +96,7 @@ def endless(work:Work)->tuple[Any, Any]: # Predictor of given settings, batch
     batch = ARLMSeq2SeqPredCollator(tok)([dict(prompt_ids=[7])]*work.batch)
     return lambda **how: ARLMPredictor(tok, net, seed=0, **how), batch
 
+# %% ../../../nbs/lab/40_xlm_bench.ipynb #b585cf4b
 def bench_cache(work:Work, tokens:int, rounds:int)->dict[str, Any]:
     "Seconds without the cache and with it."
     make, batch = endless(work)
@@ -129,6 +130,7 @@ def bench_masked(work:Work, steps:int, tokens:int)->dict[str, Any]: # Passes, an
     return dict(equal=bool((plain.ids==cached.ids).all()), passes=(plain.calls, cached.calls),
                 rows=(plain.rows, cached.rows), steps=steps, tokens=tokens, batch=work.batch)
 
+# %% ../../../nbs/lab/40_xlm_bench.ipynb #4eb8e943
 def masked_line(d:dict[str, Any])->str:
     "What `bench_masked` found."
     (all_passes, passes), (all_rows, rows) = d['passes'], d['rows']
@@ -146,6 +148,7 @@ def help_seconds(rounds:int)->float:
         return time.perf_counter()-since
     return min(once() for _ in range(rounds))
 
+# %% ../../../nbs/lab/40_xlm_bench.ipynb #e3966307
 def own_lines(work:Work, rounds:int)->Iterator[str]:
     "What needs no peer."
     yield f'xlm --help: {help_seconds(rounds):.2f} s'
@@ -169,6 +172,7 @@ def _python(context:Any, parameter:Any, value:str|None)->str|None:
     if value is None or shutil.which(value): return value
     raise BadValue('--peer', value, 'a Python that has xlm-core, e.g. peer/bin/python')
 
+# %% ../../../nbs/lab/40_xlm_bench.ipynb #73a17b2e
 @click.command('xlm')
 @click.option('--peer', default=None, metavar='PYTHON', callback=_python,
               help='A Python that has xlm-core 0.3.1 and xlm-models: training steps are measured against it.')

@@ -11,6 +11,11 @@ from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any
 
+# %% auto #0
+__all__ = ['Side', 'RATES', 'PARTS', 'Work', 'rows', 'own_parts', 'under_seeds', 'noise_there', 'collator_there', 'peer_parts',
+           'one_step', 'package_of', 'serve']
+
+# %% ../../../nbs/lab/39_xlm_steps.ipynb #af584e91
 @dataclass(frozen=True)
 class Work:
     "What a step is made of. Without a prompt, rows are whole texts."
@@ -23,10 +28,6 @@ class Work:
     answer: int = 14
     vocabulary: int = 20
     dropout: float = 0.
-
-# %% auto #0
-__all__ = ['Side', 'RATES', 'PARTS', 'Work', 'rows', 'own_parts', 'under_seeds', 'noise_there', 'collator_there', 'peer_parts',
-           'one_step', 'package_of', 'serve']
 
 # %% ../../../nbs/lab/39_xlm_steps.ipynb #09163faf
 def rows(work:Work)->list[dict[str, list[int]]]:
@@ -41,6 +42,7 @@ def rows(work:Work)->list[dict[str, list[int]]]:
 Side = tuple[Any, Any, Any, Any] # Network, collator, loss, optimizer
 RATES = dict(lr=5e-4, weight_decay=.01)
 
+# %% ../../../nbs/lab/39_xlm_steps.ipynb #5df4f9dc
 def own_parts(work:Work)->Side:
     "Ours."
     from omegaconf import OmegaConf
@@ -140,6 +142,7 @@ def one_step(side:Side, examples:list)->float: # The loss
 def package_of(which:str)->str:
     return 'decodelab' if which=='own' else f'xlm-core {version("xlm-core")}'
 
+# %% ../../../nbs/lab/39_xlm_steps.ipynb #3c1ded74
 def serve(which:str, work:Work)->None:
     "Answers on standard output, a line of JSON each."
     package = package_of(which) # told at once where it is not installed

@@ -20,6 +20,7 @@ def block_of(length:int, # Tokens of prompt and answer
     if size < 1: raise BadValue('block', size, 'a whole number, at least 1')
     return torch.div(torch.arange(length, device=device)-start, size, rounding_mode='floor').clamp(min=-1)
 
+# %% ../../../nbs/xlm/27_blocks.ipynb #009a967f
 def twice_visible(block:Tensor, # [L]
                   real:Tensor)->Tensor: # bool [B, L] → bool [B, 2L, 2L]: noisy text, then the clean one
     "Who sees whom when both texts are read at once."
@@ -38,6 +39,7 @@ def per_block(values:Tensor, # [B, blocks]
     "Each position's value: its block's; the first block's where there is none."
     return values[:,block.clamp(min=0)]
 
+# %% ../../../nbs/xlm/27_blocks.ipynb #6eeecd01
 def hidden_in_blocks(free:Tensor, # bool [B, L]
                      k:Tensor, # [B, blocks]
                      u:Tensor, # [B, L] uniform

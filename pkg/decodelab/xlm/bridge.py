@@ -29,12 +29,13 @@ from .reopening import Trained, reopen
 from .rows import PackedRows, PromptBatch, RowsBatch, RowsCollator, TextRows, rectangle
 from .unmasking import Denoiser, by_confidence
 
-log = logging.getLogger(__name__)
-
 # %% auto #0
 __all__ = ['log', 'HELD', 'HERE', 'ABSENT', 'LIKELIHOODS', 'Layout', 'layout_of', 'drawing', 'Absent', 'ended', 'stopped',
            'sample_of', 'External', 'Request', 'moved', 'Scores', 'ExactScores', 'exact', 'BoundScores', 'words_only',
            'Fills', 'kind_of', 'default_device', 'opened']
+
+# %% ../../../nbs/xlm/33_bridge.ipynb #4ef3e302
+log = logging.getLogger(__name__)
 
 # %% ../../../nbs/xlm/33_bridge.ipynb #63bb7266
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Layout:
     @property
     def longest(self)->int: return self.width if self.whole else self.prompt+self.width
 
+# %% ../../../nbs/xlm/33_bridge.ipynb #a906b9a4
 def layout_of(trained:Trained, max_length:int|None)->Layout: # `max_length` of the predictor
     "By the collator that it was trained with."
     found, cfg = trained.collator('lm') or trained.collator('prediction'), trained.cfg
@@ -81,6 +83,7 @@ def drawing(name:str, plan:Sampling, takes:Sequence[str])->dict[str, Any]:
     log.warning('%s: its predictor takes no temperature: what its configuration says is what it does', name)
     return out
 
+# %% ../../../nbs/xlm/33_bridge.ipynb #93aee0cd
 HELD = ('it writes in an order of its own, so no mask over next tokens can hold it to a language: '
         'mode=validate checks what it wrote')
 HERE = 'an external model has no distribution of the next token'
@@ -155,6 +158,7 @@ def encode(self:External, text:str)->Ids:
 def decode(self:External, ids:Sequence[int])->str:
     return self.tokenizer.decode([int(i) for i in ids], skip_special_tokens=False)
 
+# %% ../../../nbs/xlm/33_bridge.ipynb #8e662258
 @patch
 def chat_text(self:External, messages:list[dict], add_generation_prompt:bool=True, **values:Any)->str:
     raise ModelError(f'{self.name}: an external model has no chat template')
@@ -179,6 +183,7 @@ class Request:
     @property
     def key(self)->int: return stream_key(self.plan.seed, self.prompt, self.number)
 
+# %% ../../../nbs/xlm/33_bridge.ipynb #42fb8cd1
 @patch
 def bare(self:External, prompt:Sequence[int])->Ids:
     "A prompt without the marks in front that stand for an empty one."
@@ -208,6 +213,7 @@ def sample(self:External, prompts:Sequence[Ids], sampling:Sampling|Sequence[Samp
     drawn = iter([found[i] for i in range(len(requests))])
     return [[next(drawn) for _ in range(plan.n)] for plan in plans]
 
+# %% ../../../nbs/xlm/33_bridge.ipynb #02d3bae3
 @patch
 def stream(self:External, prompt:Ids, sampling:Sampling)->Iterator[str]:
     "The text in one piece: no part of it is sure before all is."
@@ -224,6 +230,7 @@ def write(self:External, requests:Sequence[Request], predictor:Any)->list[Sample
     for r,s in zip(requests, out): self.usage.count(r.plan.kind, len(s.ids))
     return out
 
+# %% ../../../nbs/xlm/33_bridge.ipynb #6e754912
 @patch
 def prompt_batch(self:External, prompts:Sequence[Ids])->PromptBatch:
     "Prompts with their marks, filled on the left."
@@ -250,6 +257,7 @@ def write_rows(self:External, requests:Sequence[Request], predictor:RowsPredicto
     return [sample_of(self, r.plan, ids, order)
             for r,ids,order in zip(requests, out.ids.tolist(), out.order.tolist())]
 
+# %% ../../../nbs/xlm/33_bridge.ipynb #031eb5b0
 @patch
 @torch.inference_mode()
 def write_alone(self:External, request:Request, predictor:Any)->Sample:
@@ -282,6 +290,7 @@ class Scores(External):
     closing = 0 # Tokens that stand behind every continuation
     def scored(self, pairs:Sequence[tuple[Ids, Ids]])->list[Scored]: raise NotImplementedError
 
+# %% ../../../nbs/xlm/33_bridge.ipynb #247f8dd5
 @patch
 def answer_rows(self:External, pairs:Sequence[tuple[Ids, Ids]], end:bool)->RowsBatch:
     "Rows to score, or to be filled: as in training, with the continuation for an answer."
@@ -315,6 +324,7 @@ class ExactScores(Scores):
         told = self.scored([(r.prompt, s.ids) for r,s in zip(requests, found)])
         return [Sample(s.ids, s.text, t.token_logprobs, s.finish, s.notes) for s,t in zip(found, told)]
 
+# %% ../../../nbs/xlm/33_bridge.ipynb #4621eee7
 def exact(logp:Tensor, ids:Ids)->Scored: # [T or more, V]
     own = logp[torch.arange(len(ids)), list(ids)].double().numpy()
     return Scored(float(own.sum()), own, logp[:len(ids)].argmax(-1).tolist()==list(ids))
@@ -355,6 +365,7 @@ def words_only(say:Denoiser, never:Ids)->Denoiser:
         return torch.where(words.isnan(), logp, words) # a mark that stands there already
     return told
 
+# %% ../../../nbs/xlm/33_bridge.ipynb #30555cdc
 class Fills(External):
     "With gaps."
     def template_of(self, template:Sequence[int|None])->tuple[Ids, Ids]: # Prompt, answer with masks
@@ -398,6 +409,7 @@ def kind_of(trained:Trained)->type[External]:
     if not fills: return told
     return Fills if told is External else type(f'{told.__name__}AndFills', (told, Fills), {})
 
+# %% ../../../nbs/xlm/33_bridge.ipynb #3711dafe
 def default_device()->str:
     "An accelerator, where torch has one."
     found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None

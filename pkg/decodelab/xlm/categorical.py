@@ -51,6 +51,7 @@ def only_top_k(logits:Tensor, # [..., V]
     least = logits.topk(min(k, logits.shape[-1]), -1).values[...,-1:]
     return logits.masked_fill(logits < least, -torch.inf)
 
+# %% ../../../nbs/xlm/22_categorical.ipynb #16c82204
 def only_top_p(logits:Tensor, # [..., V]
                p:float)->Tensor:
     "The nucleus; its first token always, and the one that crosses p."
@@ -85,6 +86,7 @@ class Pick:
                  u:Tensor)->Tensor: # [...] uniform → token ids [...]
         return logits.argmax(-1) if self.temperature==0 else inverted(self.logits(logits).softmax(-1), u)
 
+# %% ../../../nbs/xlm/22_categorical.ipynb #eca36a00
 def inverted(p:Tensor, # [..., V]
              u:Tensor)->Tensor: # [...]
     "The token at which the running sum of weights passes u of the whole: never one of weight 0."

@@ -75,6 +75,7 @@ VALUED = ('--cfg', '-c', '--package', '-p', '--info', '-i', '--config-path', '-c
           '--config-dir', '-cd') # Options of Hydra that are followed by a word
 WORDS = ('list', 'help')
 
+# %% ../../../nbs/xlm/30_commands.ipynb #da88813e
 def overrides_of(arguments:Sequence[str], jobs:Sequence[str]=BUILT_IN)->list[str]:
     "What changes the configuration; the rest is Hydra's."
     free = [a for before,a in zip(['', *arguments], arguments)
@@ -108,6 +109,7 @@ def run(cfg:Any, found:Sequence[Found])->int:
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
+# %% ../../../nbs/xlm/30_commands.ipynb #5d0e1974
 def told(e:OSError, cfg:Any)->str:
     "An error of the machine; on a full disk, what is safe."
     where = f'{e.strerror}: {e.filename or f"below {cfg.paths.output_dir}"}'
@@ -131,6 +133,7 @@ NOISE = ('isinstance.treespec, LeafSpec', '.srun. command is available', '.*does
          'Checkpoint directory .* exists and is not empty',
          "You're resuming from a checkpoint that ended before the epoch ended") # the next batch is the right one
 
+# %% ../../../nbs/xlm/30_commands.ipynb #aff6ac7e
 LOGGED = ('Tip:', 'TPU available', 'HPU', 'GPU available: False', 'was configured so', 'Restoring states',
           'Restored all states', '`Trainer.fit` stopped: `max_steps') # in Lightning's own log
 

@@ -20,12 +20,13 @@ from ..core.errors import BadValue, DecodelabError, ModelError, nearest
 from .discovery import HERE, Found
 from .resolvers import as_written, register_resolvers
 
-CONFIGS = HERE/'configs'
-
 # %% auto #0
 __all__ = ['CONFIGS', 'ModelSearchPath', 'ready', 'composed', 'problems_of', 'keys_of', 'nearest_key', 'without_key',
            'missing_config', 'wrong_override', 'wrong_key', 'composed_or_why', 'located', 'targets', 'check_targets',
            'check_chosen', 'cause_of']
+
+# %% ../../../nbs/xlm/14_composition.ipynb #fe50661c
+CONFIGS = HERE/'configs'
 
 # %% ../../../nbs/xlm/14_composition.ipynb #214c0551
 class ModelSearchPath(SearchPathPlugin):

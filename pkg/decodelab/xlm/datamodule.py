@@ -114,6 +114,7 @@ def loaders_of(self:TextDataModule, split:Split)->list[Any]:
         if split=='train' and isinstance(loader, Loader): loader.where = lambda: position(self.trainer)
     return made
 
+# %% ../../../nbs/xlm/07_datamodule.ipynb #c1b0aaaf
 @patch
 def val_dataloader(self:TextDataModule): return self.loaders_of('val')
 

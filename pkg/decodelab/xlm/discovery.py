@@ -14,6 +14,13 @@ import yaml
 from ..core.errors import DataError, DecodelabError
 from ..core.files import read_text
 
+# %% auto #0
+__all__ = ['HERE', 'LISTING', 'PATHS', 'PACKAGES', 'CORE', 'ExternalModelConflictError', 'Found', 'config_folders', 'in_folder',
+           'in_package', 'core_models', 'line_of', 'read_listing', 'parts', 'search_folders', 'listed', 'same_model',
+           'apart', 'discover', 'ModelFinder', 'elsewhere', 'forget', 'make_importable', 'Command', 'read_commands',
+           'commands_of', 'groups_of', 'listing']
+
+# %% ../../../nbs/xlm/13_discovery.ipynb #4c0db46f
 HERE = Path(importlib.util.find_spec('decodelab.xlm').submodule_search_locations[0]) # Of this package
 LISTING = 'xlm_models.json'
 PATHS, PACKAGES = 'XLM_MODELS_PATH', 'XLM_MODELS_PACKAGES' # Environment; both are lists with colons
@@ -21,12 +28,6 @@ CORE = ('arlm', 'mlm', 'mdlm', 'ilm', 'flexmdm')
 
 class ExternalModelConflictError(DecodelabError):
     "Two things of one name."
-
-# %% auto #0
-__all__ = ['HERE', 'LISTING', 'PATHS', 'PACKAGES', 'CORE', 'ExternalModelConflictError', 'Found', 'config_folders', 'in_folder',
-           'in_package', 'core_models', 'line_of', 'read_listing', 'parts', 'search_folders', 'listed', 'same_model',
-           'apart', 'discover', 'ModelFinder', 'elsewhere', 'forget', 'make_importable', 'Command', 'read_commands',
-           'commands_of', 'groups_of', 'listing']
 
 # %% ../../../nbs/xlm/13_discovery.ipynb #5260eddc
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ def config_folders(*roots:Path)->tuple[Path, ...]:
     found = [f for root in roots for f in (root/'configs', root/'configs'/'lightning_train') if f.is_dir()]
     return tuple(dict.fromkeys(f.resolve() for f in found))
 
+# %% ../../../nbs/xlm/13_discovery.ipynb #03ce1d89
 def in_folder(name:str, root:Path, where:str)->Found:
     "A model in a folder, in either layout."
     root = root.resolve()
@@ -96,6 +98,7 @@ def line_of(text:str, key:str)->int:
     "Where a key stands."
     return next((i for i,line in enumerate(text.splitlines(), 1) if re.search(rf'"{re.escape(key)}"\s*:', line)), 1)
 
+# %% ../../../nbs/xlm/13_discovery.ipynb #e540fecc
 def read_listing(path:Path)->dict[str, tuple[str, int]]: # Name → (folder, line)
     "The models that a file lists."
     text = read_text(path)
@@ -142,6 +145,7 @@ def same_model(a:Found, b:Found)->bool:
     "One model that was named twice."
     return a.package is not None and b.package is not None and a.package.resolve()==b.package.resolve()
 
+# %% ../../../nbs/xlm/13_discovery.ipynb #fb84df86
 def apart(found:Iterable[Found])->list[Found]:
     "Each model once; two of one name, or of one module, are an error that names both places."
     kept: dict[str, Found] = {}
@@ -187,6 +191,7 @@ def forget()->None:
         sys.meta_path.remove(finder)
         for name in [m for m in sys.modules if m.partition('.')[0] in finder.places]: del sys.modules[name]
 
+# %% ../../../nbs/xlm/13_discovery.ipynb #e1867bae
 def make_importable(found:Sequence[Found])->None:
     "Puts the models of folders within reach of `import`."
     forget()

@@ -100,6 +100,7 @@ def spread(x:Tensor, # [B, T]
     wide.scatter_(1, torch.where(real, target, x.shape[1]), x)
     return torch.where(place < total, wide[:,:-1], fill)
 
+# %% ../../../nbs/xlm/26_flexible.ipynb #ba96dacf
 def within(more:Tensor, room:Tensor)->Tensor: # [B, T+1]
     "At most `room` insertions of each row, the leftmost first."
     before = more.cumsum(1)-more
@@ -165,6 +166,7 @@ class Clock:
     @property
     def middle(self)->Tensor: return (self.time+self.end)/2 # [B] the time to ask the model about
 
+# %% ../../../nbs/xlm/26_flexible.ipynb #37ca782e
 def started(n:int, steps:int, device:Any)->Clock:
     "All rows at time 0."
     yes = torch.ones(n, dtype=torch.bool, device=device)

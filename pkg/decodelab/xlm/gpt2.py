@@ -39,6 +39,7 @@ class LayerNorm(nn.LayerNorm):
     "With or without a bias."
     def __init__(self, ndim:int, bias:bool): super().__init__(ndim, eps=1e-5, bias=bias)
 
+# %% ../../../nbs/xlm/34_gpt2.ipynb #be50b871
 class SelfAttention(nn.Module):
     "Heads that see what the mask lets them see; all of it where there is none."
     def __init__(self, config:GPTConfig):
@@ -68,6 +69,7 @@ class MLP(nn.Module):
 
     def forward(self, x:Tensor)->Tensor: return self.dropout(self.c_proj(self.act(self.c_fc(x))))
 
+# %% ../../../nbs/xlm/34_gpt2.ipynb #87f89fbd
 class Block(nn.Module):
     def __init__(self, config:GPTConfig):
         super().__init__()

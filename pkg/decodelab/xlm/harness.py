@@ -18,12 +18,13 @@ from .contracts import loss_call, own_method
 from .loaders import seed_of, set_seed
 from .resolvers import as_written, provide
 
-log = logging.getLogger(__name__)
-
 # %% auto #0
 __all__ = ['log', 'HOW', 'History', 'BadLoss', 'bad_tensors', 'bad_loss', 'CustomModuleDict', 'metric_modules',
            'LRSchedulerWithConfig', 'schedule', 'lacking', 'unresolved_container', 'Harness', 'parameter_groups',
            'optimizer_of', 'starts', 'ends', 'PredictorHistoryMixin']
+
+# %% ../../../nbs/xlm/12_harness.ipynb #e8198bb9
+log = logging.getLogger(__name__)
 
 # %% ../../../nbs/xlm/12_harness.ipynb #58cf97fc
 class BadLoss(DecodelabError):
@@ -227,6 +228,7 @@ Harness.create_lr_scheduler = staticmethod(schedule)
 @patch
 def prepare_batch_for_prediction(self:Harness, batch:Any)->Any: return batch
 
+# %% ../../../nbs/xlm/12_harness.ipynb #12d805f6
 @patch
 def compute_loss(self:Harness, batch:Any, batch_idx:int|None=None, dataloader_idx:int|None=None,
                  dataloader_name:str|None=None)->dict[str, Any]:
@@ -276,6 +278,7 @@ def step(self:Harness, split:str, batch:Any, batch_idx:int, dataloader_idx:int|N
     self.figures(split, name, batch, found)
     return found
 
+# %% ../../../nbs/xlm/12_harness.ipynb #18a6c882
 @patch
 def training_step(self:Harness, batch, batch_idx): return self.step('train', batch, batch_idx, 0)
 
@@ -327,6 +330,7 @@ def get_predictions_file_path(self:Harness, split:str, dataloader_name:str, epoc
     rank = f'_rank={self.global_rank}' if self.global_rank else ''
     return self.predictions_dir/split/dataloader_name/f'{epoch=}_{step=}{rank}.jsonl'
 
+# %% ../../../nbs/xlm/12_harness.ipynb #501faa76
 def ends(split:str)->Callable[..., None]:
     def hook(self, outputs:Any, batch:Any, batch_idx:int, dataloader_idx:int=0)->None:
         name = self.dataloader_name(split, dataloader_idx)
@@ -351,6 +355,7 @@ def on_before_optimizer_step(self:Harness, optimizer:Any)->None:
 # %% ../../../nbs/xlm/12_harness.ipynb #52dfd50d
 History = list[list[tuple[str, float, int]]]
 
+# %% ../../../nbs/xlm/12_harness.ipynb #c3c239d6
 class PredictorHistoryMixin:
     "For predictors that keep what they wrote, step by step."
     return_history = False

@@ -25,6 +25,7 @@ class Dropped:
     gaps: Tensor # [B, T] of each original token: how many kept ones stand before it
     source: Tensor # [B, T] where each token stood
 
+# %% ../../../nbs/xlm/25_insertion.ipynb #71bf7ec2
 def drop(ids:Tensor, # [B, T]
          real:Tensor, # bool [B, T] no pads
          gone:Tensor, # bool [B, T]
@@ -46,6 +47,7 @@ def right_of_gaps(states:Tensor, # [B, T+1, d] of the tokens left of the gaps
     right = states[:,1:] if kept is None else states[:,1:]*kept[...,None]
     return torch.cat([right, torch.zeros_like(states[:,:1])], 1)
 
+# %% ../../../nbs/xlm/25_insertion.ipynb #0338933b
 def joint(logits:Tensor, # [B, T+1, V]
           gaps:Tensor, # bool [B, T+1]
           never:tuple[int, ...]=())->Tensor: # float32 [B, T+1, V], log-probabilities of a row sum to 1 over both
@@ -93,6 +95,7 @@ def put(x:Tensor, # [B, T]
     moved = x.gather(1, (place-(place > gap[:,None]).long()).expand_as(x))
     return torch.where(place==gap[:,None], value[:,None], moved)
 
+# %% ../../../nbs/xlm/25_insertion.ipynb #69385e6e
 def pick_insertion(how:Growth, logp:Tensor, # [n, G, V]
                    u:Tensor)->tuple[Tensor, Tensor]: # [n, 2] → gaps, tokens [n]
     "Where and what: together, or the place first."
@@ -116,6 +119,7 @@ class Grown:
     @property
     def kept(self)->Tensor: return torch.arange(self.ids.shape[1], device=self.ids.device) < self.length[:,None]
 
+# %% ../../../nbs/xlm/25_insertion.ipynb #2ae90aa2
 def grow(insert:Inserter, ids:Tensor, # [B, T], pads where nothing is yet
          length:Tensor, # [B] tokens that are there
          how:Growth=Growth(), generator:torch.Generator|None=None)->Grown:

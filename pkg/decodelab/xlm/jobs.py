@@ -23,14 +23,15 @@ from .loaders import set_seed
 from .resolvers import provide
 from .weights import push_shared, read_checkpoint, read_shared, read_weights
 
-log = logging.getLogger(__name__)
-
 # %% auto #0
 __all__ = ['log', 'WHOLE', 'MALLOPT', 'JOBS', 'build', 'check_numbers', 'checked', 'data_of', 'harness_of', 'listed',
            'trainer_of', 'folder_of', 'figures_of', 'report', 'newest_checkpoint', 'keep_freed_memory', 'train',
            'asked', 'weights_for', 'load_weights', 'without_training', 'loaded', 'evaluate', 'output_of', 'free_output',
            'generate', 'write_texts', 'prepare_data', 'extract_checkpoint', 'push_to_hub', 'show_name',
            'print_predictor_params']
+
+# %% ../../../nbs/xlm/16_jobs.ipynb #968b6510
+log = logging.getLogger(__name__)
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #457c9063
 def build(node:Any, **kwargs:Any)->Any:
@@ -52,6 +53,7 @@ def check_numbers(cfg:DictConfig)->None:
         if value is not None and (type(value) is not int or value < least):
             raise BadValue(key, value, f'a whole number, at least {least}')
 
+# %% ../../../nbs/xlm/16_jobs.ipynb #f2c90b06
 def checked(cfg:DictConfig)->None:
     "Everything that can be known before work begins."
     check_numbers(cfg)
@@ -207,6 +209,7 @@ def free_output(path:Path|None)->None:
     if path is not None and path.exists():
         raise BadValue('generation.output_dir', str(path), 'a file that is not there yet')
 
+# %% ../../../nbs/xlm/16_jobs.ipynb #1dd338f8
 def generate(cfg:DictConfig)->int:
     "Writes what the predictor makes of every prediction loader of `predict`, or of `+generation.prompts=[…]`."
     path = output_of(cfg)

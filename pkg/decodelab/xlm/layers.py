@@ -188,6 +188,7 @@ class DDiTLayer(RotaryAttention):
         inp = inp + gate*drop(self.attend(move(self.norm1(inp), shift, scale), attention_mask, positions, self.dropout))
         return inp + gate2*drop(self.mlp(move(self.norm2(inp), shift2, scale2)))
 
+# %% ../../../nbs/xlm/17_layers.ipynb #b7f81c10
 class DDiTLayerList(LayerList): "Of steered layers."
 
 # %% ../../../nbs/xlm/17_layers.ipynb #e4bf5e0f

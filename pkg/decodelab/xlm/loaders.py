@@ -47,6 +47,7 @@ class Chosen(list):
     "Places of the rows of one batch, and the seed with which it is collated."
     seed: int = 0
 
+# %% ../../../nbs/xlm/03_loaders.ipynb #8348a082
 def epoch_batches(n:int, # Rows there are; of endless data, rows that an epoch takes
             size:int, # Rows a batch, per rank
             seed:int, epoch:int=0, start:int=0, # Batches that an earlier process has done
@@ -92,6 +93,7 @@ class Collate:
 # %% ../../../nbs/xlm/03_loaders.ipynb #b5e8c8ae
 HERE = ('num_workers', 'pin_memory', 'persistent_workers', 'prefetch_factor', 'timeout', 'multiprocessing_context')
 
+# %% ../../../nbs/xlm/03_loaders.ipynb #560482d3
 class Loader:
     "Batches of one data set; `where()` gives the epoch and the batches done when it is begun."
     def __init__(self, rows:Sequence[Mapping[str, Any]], collator:Callable[[list], Any], kwargs:Mapping[str, Any],

@@ -18,6 +18,7 @@ def hidden_each(free:Tensor, # bool [B, L] tokens that may be hidden
     "Each token by its own chance."
     return free & (u < chance[:,None].to(u.dtype))
 
+# %% ../../../nbs/xlm/23_masking.ipynb #2febf451
 def hidden_some(free:Tensor, # bool [B, L]
                 k:Tensor, # [B], at most as many as are free
                 u:Tensor)->Tensor: # [B, L] uniform → bool [B, L]
@@ -40,6 +41,7 @@ def without(logits:Tensor, # [..., V]
     for i in ids[1:]: never = never | (token==i) # nothing is copied to the device
     return logits.float().masked_fill(never, -torch.inf)
 
+# %% ../../../nbs/xlm/23_masking.ipynb #e5a73aff
 def subs(logits:Tensor, # [B, L, V]
          x:Tensor, # [B, L] noisy ids
          mask_id:int)->Tensor: # float32 [B, L, V]

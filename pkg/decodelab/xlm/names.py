@@ -119,6 +119,7 @@ class PositionalEncoding(torch.nn.Module):
 
     def forward(self, x:Tensor)->Tensor: return self.pe[:x.shape[0]] # [length, 1, d_model]
 
+# %% ../../../nbs/xlm/18_names.ipynb #5ccc6374
 class LabelEmbedder(torch.nn.Module):
     "A vector for each class; with dropout there is one more, for a label that is left out."
     def __init__(self, num_classes:int, cond_size:int, label_dropout:float|None=None):

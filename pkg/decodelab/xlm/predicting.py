@@ -47,6 +47,7 @@ class RowsLoss:
                  dataloader_name:str|None=None)->dict[str, Tensor]:
         return self.loss_fn(batch, batch_idx, dataloader_idx, dataloader_name)
 
+# %% ../../../nbs/xlm/29_predicting.ipynb #7952cb97
 def per_token(nats:Tensor, # [B] of each row
               tokens:Tensor, # [B]
              )->dict[str, Tensor]:
@@ -112,6 +113,7 @@ def predict(self:RowsPredictor, batch:Mapping[str, Any], batch_idx:int|None=None
                 order=out.order, output_start_idx=batch['input_ids'].shape[1], calls=out.calls,
                 time_taken=[seconds/max(n, 1)]*n, history=histories(tok, out, n))
 
+# %% ../../../nbs/xlm/29_predicting.ipynb #87b198b0
 def histories(tokenizer:Tokenizer, out:Written, n:int)->list[list[str]]: # [B][steps]
     "The answers of each row after each step, as text with its masks."
     return [[tokenizer.decode(x[i].tolist(), skip_special_tokens=False) for x in out.history] for i in range(n)]
@@ -131,6 +133,7 @@ def to_dict(self:RowsPredictor, batch:Mapping[str, Any], preds:Mapping[str, Any]
     return [dict(text=text, prompt=prompt, ids=ids, order=order, time_taken=seconds, history=history, **right)
             for text,prompt,ids,order,right,seconds,history in rows]
 
+# %% ../../../nbs/xlm/29_predicting.ipynb #b93a6212
 @patch
 def generate(self:RowsPredictor, prompts:Sequence[str], max_length:int|None=None)->list[str]:
     "Answers to texts."

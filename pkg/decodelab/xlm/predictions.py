@@ -68,6 +68,7 @@ class ConsolePredictionWriter(Writer):
     def write(self, rows:Sequence[dict], where:dict[str, Any], pl_module:Any)->None:
         for row in rows: print(to_json(kept(row, self.fields_to_keep_in_output)))
 
+# %% ../../../nbs/xlm/10_predictions.ipynb #a4dd2eb3
 class LoggerPredictionWriter(Writer):
     "A table for loggers that take text (`log_text` with columns and rows, as Weights & Biases does)."
     def __init__(self, n_rows:int=10, logger_:Any=None, fields_to_keep_in_output:Sequence[str]|None=None):

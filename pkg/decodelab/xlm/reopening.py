@@ -50,6 +50,7 @@ def within_reach()->None:
         make_importable(found)
     ready(found)
 
+# %% ../../../nbs/xlm/32_reopening.ipynb #bb4066a6
 def configuration_at(path:Path)->DictConfig:
     "How a model was trained."
     if path.is_dir(): return read_shared(path)

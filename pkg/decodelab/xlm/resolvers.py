@@ -66,6 +66,7 @@ def devices()->int:
     import torch
     return max(1, torch.accelerator.device_count()) if torch.accelerator.is_available() else 1
 
+# %% ../../../nbs/xlm/09_resolvers.ipynb #13eb5cdb
 def grad_accum(global_batch:int, per_device:int, n:Any=1, nodes:int=1)->int: # Batches that one step takes
     "How many batches of each device make one of the run's."
     n = devices() if n in ('auto', None, -1, '-1', 0) else len(n) if isinstance(n, list) else int(n)

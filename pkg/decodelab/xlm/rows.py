@@ -24,6 +24,7 @@ class RowsBatch(TypedDict):
     token_type_ids: Tensor # [B, N] 0 given, 1 asked for
     output_start: int # First column of the answer
 
+# %% ../../../nbs/xlm/28_rows.ipynb #997f3c3e
 class PackedBatch(RowsBatch):
     "Rows that hold several texts each."
     segment_ids: Tensor # [B, N] which text a token belongs to, from 1; 0 is none
@@ -44,6 +45,7 @@ def fit(rows:Sequence[Sequence[int]], width:int|None, name:str, left:bool, trunc
     if not truncate: raise BadValue(name, width, f'at least {longest}, the longest row', 'Or set truncate=true.')
     return [list(r[-width:] if left else r[:width]) for r in rows]
 
+# %% ../../../nbs/xlm/28_rows.ipynb #119454a8
 def rectangle(rows:Sequence[Sequence[int]], width:int|None, fill:int, left:bool)->tuple[Tensor, Tensor]: # ids, mask
     "Rows as a tensor, filled on the left or on the right."
     width = max(map(len, rows), default=0) if width is None else width
@@ -103,6 +105,7 @@ class Seq2SeqRows(RowsCollator):
         return RowsBatch(input_ids=torch.cat([before, after], 1), attention_mask=torch.cat([seen, asked], 1),
                          token_type_ids=torch.cat([torch.zeros_like(seen), asked], 1), output_start=before.shape[1])
 
+# %% ../../../nbs/xlm/28_rows.ipynb #62dddd8c
 class TextRows(Seq2SeqRows):
     "Whole texts, to train on: nothing is given but the marks."
     def __call__(self, examples:Sequence[Mapping[str, Any]])->RowsBatch:
@@ -141,6 +144,7 @@ def pieces(texts:Sequence[Sequence[int]], room:int)->list[list[int]]:
     "Texts, those that are too long in parts."
     return [list(t[i:i+room]) for t in texts for i in range(0, max(len(t), 1), room)]
 
+# %% ../../../nbs/xlm/28_rows.ipynb #3090e4f2
 def pack(texts:Sequence[Sequence[int]], # Token ids, marks included
          width:int)->list[list[list[int]]]: # Rows of texts
     "Best fit, longest first: rows of at most `width` tokens in all."

@@ -78,6 +78,7 @@ def early(exponent:float)->Rising:
     return Rising(lambda t: 1-(1-t)**exponent, lambda t: exponent*(1-t)**(exponent-1), lambda a: 1-(1-a)**(1/exponent),
                   lambda t: exponent/(1-t))
 
+# %% ../../../nbs/xlm/21_schedules.ipynb #1c0be2a5
 SCHEDULES = dict(
     linear=power(1.), early=early(4.),
     cosine=Rising(lambda t: 1-torch.cos(HALF_PI*t), lambda t: HALF_PI*torch.sin(HALF_PI*t),

@@ -11,6 +11,10 @@ from types import ModuleType
 from typing import Any
 from ..core.errors import nearest
 
+# %% auto #0
+__all__ = ['HERE', 'NAMES', 'PACKAGES_OF', 'Borrowed', 'absent', 'Stand', 'real_xlm', 'stand_in_for_xlm']
+
+# %% ../../../nbs/xlm/19_stand_in.ipynb #eb468b42
 HERE = 'decodelab.xlm'
 NAMES: dict[str, tuple[str, ...]] = { # Module of xLM → modules here that hold its names
     'harness': ('harness', 'contracts', 'predictions'), 'metrics': ('metrics',), 'flags': ('flags',),
@@ -25,9 +29,6 @@ NAMES: dict[str, tuple[str, ...]] = { # Module of xLM → modules here that hold
     'modules.rotary_transformer': ('layers',), 'modules.position': ('layers', 'names'),
     'modules.ddit_simple': ('layers', 'names'), 'modules.gpt2_transformer': ('gpt2',)}
 PACKAGES_OF = {'': None} | {n.rpartition('.')[0]: None for n in NAMES if '.' in n}
-
-# %% auto #0
-__all__ = ['HERE', 'NAMES', 'PACKAGES_OF', 'Borrowed', 'absent', 'Stand', 'real_xlm', 'stand_in_for_xlm']
 
 # %% ../../../nbs/xlm/19_stand_in.ipynb #52f1323a
 class Borrowed(ModuleType):
@@ -51,6 +52,7 @@ def absent(name:str)->str:
     return f"No module named {name!r}: decodelab's xlm has the part of xlm-core that models import" + (
         f'. Did you mean {close!r}?' if close else '; for the rest, pip install xlm-core')
 
+# %% ../../../nbs/xlm/19_stand_in.ipynb #93822e3c
 class Stand:
     "Finds and makes the modules of `xlm`."
     def find_spec(self, fullname:str, path:Any=None, target:Any=None)->ModuleSpec|None:

@@ -34,6 +34,7 @@ def bracketed(name:str)->AddedToken:
     "A special token as it is written; only the mask takes the space before it."
     return AddedToken(f'[{name.upper()}]', lstrip=name=='mask', rstrip=False, special=True)
 
+# %% ../../../nbs/xlm/01_tokenizers.ipynb #58295a82
 class SimpleSpaceTokenizer(TokenizerMixin, PreTrainedTokenizer):
     "Words between spaces; a word outside the vocabulary is an error."
     def __init__(self, vocab:Sequence[str], **kwargs:Any):
@@ -62,6 +63,7 @@ def _tokenize(self:SimpleSpaceTokenizer, text:str, **kwargs:Any)->list[str]:
         if word not in self._ids: raise BadValue('word', word, self.vocab)
     return words
 
+# %% ../../../nbs/xlm/01_tokenizers.ipynb #e508ba89
 SimpleSpaceTokenizer.tokenize = SimpleSpaceTokenizer._tokenize # no trie of added tokens: a text is words between spaces
 @patch
 def _convert_token_to_id(self:SimpleSpaceTokenizer, token): return self._ids[token]
@@ -116,6 +118,7 @@ BertTokenizerFast = with_special_tokens(transformers.BertTokenizerFast, BERT)
 GPT2Tokenizer = with_special_tokens(transformers.GPT2Tokenizer, GPT2)
 GPT2TokenizerFast = with_special_tokens(transformers.GPT2TokenizerFast, GPT2)
 
+# %% ../../../nbs/xlm/01_tokenizers.ipynb #521a1179
 def load_auto_tokenizer(pretrained_model_name_or_path:str, # A folder or a name on the Hub; its own code is not run
                         special_tokens:Mapping[str, str]|None=None, # e.g. `{"mask_token": "<|mask|>"}`
                        )->Any:

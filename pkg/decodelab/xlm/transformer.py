@@ -27,6 +27,7 @@ def rotary(positions:Tensor, # [B, L]
     cos, sin = angles.cos(), angles.sin()
     return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
 
+# %% ../../../nbs/xlm/20_transformer.ipynb #390e7c69
 def turn(x:Tensor, # [..., B, heads, L, D]
          turns:tuple[Tensor, Tensor])->Tensor:
     "Turn the first numbers of each head, half a width apart in pairs; those beyond the rotary width stay."
@@ -165,6 +166,7 @@ def check_sizes(d_model:int, nhead:int, rotary_emb_dim:int, activation:str)->Non
         raise BadValue('rotary_emb_dim', rotary_emb_dim, f'an even number, at most the head width {d_model//nhead}')
     if activation not in ACTIVATIONS: raise BadValue('activation', activation, ACTIVATIONS)
 
+# %% ../../../nbs/xlm/20_transformer.ipynb #04590e61
 ADDED = ('attention.out.weight', 'mlp.2.weight') # Maps whose outputs are added to what goes through the layers
 
 def first_weights(module:nn.Module, layers:int, d_model:int)->None:
@@ -210,6 +212,7 @@ def hidden(self:Transformer, input_ids:Tensor, attention_mask:Tensor|None=None, 
         x = layer(x, turns, mask, cache, i, condition, start if i==last else 0)
     return self.norm(x)
 
+# %% ../../../nbs/xlm/20_transformer.ipynb #9685433a
 @patch
 def embedded(self:Transformer, input_ids:Tensor, positions:Tensor, keys:int)->Tensor: # [B, L, d]
     "Tokens as vectors, with their positions where these are learned."

@@ -21,6 +21,7 @@ __all__ = ['Denoiser', 'ORDERS', 'Score', 'Filled', 'begun', 'ancestral', 'Table
 # %% ../../../nbs/xlm/24_unmasking.ipynb #4673225d
 Denoiser = Callable[[Tensor, Tensor], Tensor] # ids [n, L], which rows of the batch [n] → log-probabilities [n, L, V]
 
+# %% ../../../nbs/xlm/24_unmasking.ipynb #488ab343
 @dataclass(eq=False)
 class Filled:
     "Rows in the making."
@@ -89,6 +90,7 @@ def by_top(logp, tokens, columns, noise, progress):
     "The position whose most probable token is most probable."
     return logp.amax(-1)
 
+# %% ../../../nbs/xlm/24_unmasking.ipynb #8c831a3b
 @ORDERS.register('margin')
 def by_margin(logp, tokens, columns, noise, progress):
     "The position whose most probable token is furthest ahead of the second."
@@ -152,6 +154,7 @@ def best_first(score:Tensor, # [n, L], −inf where nothing is to be written
     place = score.argsort(dim=1, descending=True, stable=True).argsort(1)
     return (place < count[:,None]) & (score > -torch.inf)
 
+# %% ../../../nbs/xlm/24_unmasking.ipynb #cd3aaa2f
 def chosen(plan:Plan, logp:Tensor, tokens:Tensor, masked:Tensor, noise:Tensor, progress:float,
            count:Tensor)->Tensor: # bool [n, L]
     "Which masked positions are written now; `logp` and `tokens` are of the masked ones, in order."

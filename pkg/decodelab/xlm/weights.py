@@ -17,12 +17,13 @@ from .callbacks import Averages, restore_averages, trained
 from .composition import targets
 from .harness import Harness, unresolved_container
 
-log = logging.getLogger(__name__)
-WEIGHTS, CONFIG, CARD = 'model.safetensors', 'config.yaml', 'code.json'
-
 # %% auto #0
 __all__ = ['log', 'WEIGHTS', 'CONFIG', 'CARD', 'read_checkpoint', 'others', 'model_weights', 'read_weights', 'package_of',
            'code_of', 'read_shared', 'push_shared']
+
+# %% ../../../nbs/xlm/15_weights.ipynb #254e571c
+log = logging.getLogger(__name__)
+WEIGHTS, CONFIG, CARD = 'model.safetensors', 'config.yaml', 'code.json'
 
 # %% ../../../nbs/xlm/15_weights.ipynb #00de8d98
 def read_checkpoint(path:Path|str)->dict[str, Any]:
@@ -80,6 +81,7 @@ def load_model_weights(self:Harness, path:Path|str, strict:bool=True)->None: sel
 def extract_model_weights(self:Harness)->dict[str, torch.Tensor]:
     return {k: v.detach().cpu().contiguous().clone() for k,v in self.model.state_dict().items()}
 
+# %% ../../../nbs/xlm/15_weights.ipynb #0fcfa80a
 @patch
 def save_model_weights(self:Harness, path:Path|str, overwrite:bool=False)->None:
     "Weights alone, by the file's ending: safetensors, else torch's format."
@@ -125,6 +127,7 @@ def package_of(target:str)->str:
     names = target.split('.')
     return '.'.join(names[:4]) if target.startswith('decodelab.xlm.models.') else names[0]
 
+# %% ../../../nbs/xlm/15_weights.ipynb #47632e8f
 def code_of(cfg:DictConfig)->dict[str, str]: # Package → hash of its Python files
     "The code that network, loss and predictor come from."
     plain = {k: unresolved_container(cfg).get(k) for k in ('model', 'loss', 'predictor', 'lightning_module')}

@@ -36,6 +36,7 @@ def ray(beside:Mapping[int, list[int]], centre:int, first:int)->list[int]:
         out.append(more[0])
     return out
 
+# %% ../../../../nbs/xlm/study/06_drawing.ipynb #d2d4d2a5
 def layout(edges:Sequence[tuple[int, int]], source:int)->dict[int, tuple[float, float]]: # x to the right, y down
     "Places of nodes, neighbours at distance 1 or, at a crowded centre, a little more."
     beside = neighbours(edges)

@@ -68,6 +68,7 @@ def trial_in(cfg:DictConfig, asked:Any)->Trial:
     if not task: raise ModelError(f'{asked}: not star graphs; this study answers those')
     return Trial(package_of(str(target)).rpartition('.')[2], task[1])
 
+# %% ../../../../nbs/xlm/study/04_learners.ipynb #963a4ebf
 def graphs_to_answer(data:Any)->Any:
     "The data set that predictions are asked for."
     managers = list(data.dataset_managers['predict'].values())
@@ -110,6 +111,7 @@ def curve_lines(folder:Path)->list[dict[str, float]]:
             if line.get('step'): out.setdefault(int(float(line['step'])), {}).update(values)
     return [dict(step=step+1, **out[step]) for step in sorted(out)] # Lightning counts from 0
 
+# %% ../../../../nbs/xlm/study/04_learners.ipynb #90276933
 def cost_elsewhere(folder:Path, cfg:DictConfig, checkpoint:Mapping[str, Any])->dict[str, Any]:
     "What another training of a model left of its cost."
     lines, steps = curve_lines(folder), checkpoint.get('global_step')

@@ -47,6 +47,7 @@ ABOUT = ('A number under a token is the step at which it was written. A dot is a
          'tokens are inserted, it does not exist yet: close the gaps to see what the model saw. Masks that a model '
          'has put in, and not yet lifted, are no tokens.')
 
+# %% ../../../../nbs/xlm/study/08_page.ipynb #871d98dc
 def page_data(outcomes:Sequence[Outcome], most:int=3, title:str='How an answer is written')->dict[str, Any]:
     "Everything on the page."
     graphs = []

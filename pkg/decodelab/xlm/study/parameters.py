@@ -75,6 +75,7 @@ class Trial:
         return [f'experiment={self.name}', *keys_in(typed)]
     def __str__(self)->str: return f'{self.model} on {self.task}'
 
+# %% ../../../../nbs/xlm/study/00_parameters.ipynb #9f9b9997
 def keys_of(trial:Trial, p:StarGraphsParameters)->list[str]:
     "A trial's experiment, and what the parameters change of it; what was typed comes last, and wins."
     asked = {'model.d_model': p.width, 'model.num_layers': p.layers, 'global_batch_size': p.batch,

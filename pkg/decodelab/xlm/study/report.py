@@ -45,6 +45,7 @@ class Row:
     examples: int|None
     parameters: int|None
 
+# %% ../../../../nbs/xlm/study/07_report.ipynb #ba7c5d03
 def mean_of(values:Sequence[float])->float|None: return float(np.mean(values)) if values else None
 
 # %% ../../../../nbs/xlm/study/07_report.ipynb #eb81c71f
@@ -117,6 +118,7 @@ def described(trials:Trials, run:Run)->dict[str, Any]:
             'code': f'decodelab {run.info["versions"].get("decodelab", "")} {git.get("commit", "")[:8]}'
                     f'{" with changes" if git.get("dirty") else ""}', 'run': run.folder.name}
 
+# %% ../../../../nbs/xlm/study/07_report.ipynb #b45c990e
 def networks_said(p:StarGraphsParameters)->str:
     "What the parameters change of the experiments."
     said = [f'{name} {value}' for name in ('width', 'layers', 'batch') if (value := getattr(p, name)) is not None]
@@ -137,6 +139,7 @@ def by_task(things:Sequence[Any])->dict[str, list[Any]]: # Rows, or outcomes
     for thing in things: out.setdefault(thing.task if isinstance(thing, Row) else thing.trial.task, []).append(thing)
     return out
 
+# %% ../../../../nbs/xlm/study/07_report.ipynb #c575eea4
 def accuracy_panel(ax:Any, task:str, some:Sequence[Row])->None:
     "One task."
     at = np.arange(len(some))
@@ -178,6 +181,7 @@ def curves_panel(loss:Any, look:Any, some:Sequence[Outcome])->None:
     look.set(ylabel='validation graphs right, %', ylim=(-3, 103))
     for ax in (loss, look): ax.grid(alpha=.2)
 
+# %% ../../../../nbs/xlm/study/07_report.ipynb #6d88c141
 def curves_figure(outcomes:Sequence[Outcome])->object:
     "How each model learnt; dashed lines are published accuracies."
     import matplotlib.pyplot as plt

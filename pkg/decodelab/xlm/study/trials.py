@@ -69,6 +69,7 @@ def timed(work:Callable[[], Any], times:int)->float:
         spent.append(time.perf_counter()-began)
     return statistics.median(spent)
 
+# %% ../../../../nbs/xlm/study/05_trials.ipynb #7b38465d
 def update_of(harness:Harness, data:Any)->Callable[[], None]:
     "A function that makes one update."
     optimizer, batches = harness.configure_optimizers()['optimizer'], iter(data.train_dataloader())
@@ -141,6 +142,7 @@ class Outcome:
     seconds: float = 0. # Of all answers
     label: str = '' # What reports call it
 
+# %% ../../../../nbs/xlm/study/05_trials.ipynb #1920e36e
 def told_apart(outcomes:Sequence[Outcome])->list[Outcome]:
     "With labels that differ within a task: runs of one model are numbered."
     trials = [outcome.trial for outcome in outcomes]

@@ -21,6 +21,7 @@ class FlexMDMPackedBatch(PackedBatch):
 class FlexMDMPredictionBatch(PromptBatch):
     "Prompts."
 
+# %% ../../../../../nbs/xlm/models/flexmdm/00_types_flexmdm.ipynb #44e929ca
 class FlexMDMLossDict(TypedDict):
     "What the loss gives."
     loss: Tensor # Bound in nats a token, over all tokens of the batch

@@ -18,6 +18,7 @@ class ILMBatch(RowsBatch):
 class ILMPackedBatch(PackedBatch):
     "Not for this model: a stop head speaks for one text."
 
+# %% ../../../../../nbs/xlm/models/ilm/00_types_ilm.ipynb #c3576bf4
 class ILMPredictionBatch(PromptBatch):
     "Prompts, with `CLS` and `BOS`."
 

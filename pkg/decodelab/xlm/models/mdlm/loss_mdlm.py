@@ -34,6 +34,7 @@ def noised(free:Tensor, # bool [B, L]
     k = how_many(free, uniform((B,), device), 1)
     return hidden_some(free, k, uniform(free.shape, device)), set_weight(free, k)[:,None]
 
+# %% ../../../../../nbs/xlm/models/mdlm/03_loss_mdlm.ipynb #41fd607f
 def noised_blocks(free:Tensor, block:Tensor, # [L]
                   estimator:Estimator, noise:LogLinear)->tuple[Tensor, Tensor]: # hidden, weight [B, L]
     "The same for each block on its own."

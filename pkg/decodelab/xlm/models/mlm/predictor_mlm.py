@@ -33,6 +33,7 @@ def denoiser(model:Any, tokenizer:Any, mask:Tensor)->Denoiser:
         return subs(without(model(ids, seen, places(seen)), never), ids, tokenizer.mask_token_id)
     return say
 
+# %% ../../../../../nbs/xlm/models/mlm/04_predictor_mlm.ipynb #3cb9abcb
 class MLMPredictor(RowsPredictor):
     "By confidence: `top_prob`, `margin`, `entropy`, `maskgit`, `random`, `left`; or all above a threshold."
     collator = MLMSeq2SeqPredCollator
