@@ -6,8 +6,10 @@ import pytest
 pytest.importorskip('lightning')
 pytest.importorskip('hydra')
 from decodelab.xlm.commands import command
+from decodelab.xlm.datasets import firsts
 from decodelab.xlm.scaffold import planned, written
 from decodelab.xlm.discovery import LISTING
+from decodelab.xlm.loaders import Endless
 
 TINY = ['trainer_strategy=cpu', 'model.d_model=32', 'model.num_layers=1', 'model.nhead=2']
 SHORT = ['experiment=star_mini_tiny_model', 'per_device_batch_size=8', 'global_batch_size=8', 'trainer.max_steps=24',
@@ -99,6 +101,20 @@ def test_evaluate_generate_extract_and_load_what_was_shared(folder, whole, capsy
     assert sorted(p.name for p in (folder/'shared').iterdir())==['code.json', 'config.yaml', 'model.safetensors']
     assert command([*into('b.jsonl'), '+generation.ckpt_path=shared'])==0
     assert (folder/'out'/'b.jsonl').read_text()==first
+
+@pytest.mark.parametrize('key,meant', [('eval.ckpt_pth=a.ckpt', 'eval.ckpt_path'),
+                                       ('generation.prompt=[a]', 'generation.prompts'),
+                                       ('hub.repo=a/b', 'hub.repo_id')])
+def test_a_key_that_no_job_knows_is_an_error(folder, capsys, key, meant):
+    "It would be asked for with a default, and other weights be evaluated without a word."
+    job = dict(eval='eval', generation='generate', hub='push_to_hub')[key.split('.')[0]]
+    assert command([f'job_type={job}', 'job_name=typo', 'experiment=star_mini_tiny_model', f'+{key}', *TINY])==2
+    assert f"Did you mean '{meant}'" in capsys.readouterr().err
+
+def test_rows_without_end_are_learnt_by_heart_too():
+    "Under `debug=overfit` every step is an epoch, in which endless rows are others."
+    fixed = firsts(Endless(lambda i: dict(row=i), 50), dict(batch_size=4))
+    assert [row['row'] for row in fixed]==[0, 1, 2, 3] and firsts([1, 2], {})==[1, 2]
 
 def test_learnt_by_heart_is_the_exit_status(folder, capsys):
     base = ['job_type=train', 'job_name=heart', 'experiment=star_mini_tiny_model', 'debug=overfit', *TINY,

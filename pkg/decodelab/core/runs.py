@@ -173,7 +173,7 @@ class Work(Record):
         "Close the record, unless another process has taken the run over."
         if self._lock.token and not self._lock.mine():
             raise RunError(f'{self.folder}: was taken over while this process was silent ({self._lock.owner()})')
-        self.update(status=status, finished=now(), **({'error': error} if error else {}))
+        self.update(status=status, finished=now(), **({'error': error} if error or 'error' in self.info else {}))
 
 # %% ../../../nbs/core/07_runs.ipynb #d8d9a2b0
 class Results(Work):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 from pathlib import Path
 import click
-from ..core.errors import BadValue
+from ..core.errors import BadValue, DecodelabError
 
 # %% auto #0
 __all__ = ['compare', 'view', 'verify', 'adopt']
@@ -34,26 +34,30 @@ def view(out):
     click.echo(write_view(here=out))
 
 # %% ../../../nbs/lab/37_examining.ipynb #e62233b6
-def _verified(paths):
-    "Run reports again, one after the other; how many do not agree."
-    from decodelab.lab.publishing import verified_text, verify as again
+def _verified(names):
+    "Run reports again, one after the other; how many do not agree, or cannot be run."
+    from decodelab.lab.publishing import report_path, verified_text, verify as again
     wrong = 0
-    for path in paths:
-        found = again(path)
-        wrong += not found.agrees
-        click.echo(verified_text(found))
+    for name in names:
+        try:
+            found = again(report_path(str(name)))
+            wrong += not found.agrees
+            click.echo(verified_text(found))
+        except DecodelabError as e:
+            wrong += 1
+            click.echo(f'decodelab: {e}', err=True)
     return wrong
 
 # %% ../../../nbs/lab/37_examining.ipynb #370bfdd4
 @click.command()
 @click.argument('reports', nargs=-1, metavar='REPORT…')
 @click.option('--all', 'every', is_flag=True, help='All published reports that took no longer than --within.')
-@click.option('--within', default=600, show_default=True, help='Seconds, with --all.')
+@click.option('--within', default=600, show_default=True, type=click.IntRange(1), help='Seconds, with --all.')
 def verify(reports, every, within):
     "Run published reports again in a temporary folder, and hold every metric to the published one."
-    from decodelab.lab.publishing import report_path, verifiable
+    from decodelab.lab.publishing import verifiable
     if bool(reports)==every: raise BadValue('reports', ' '.join(reports), 'names of published reports, or --all')
-    chosen, left = verifiable(within) if every else ([report_path(name) for name in reports], [])
+    chosen, left = verifiable(within) if every else (list(reports), [])
     for path,why in left: click.echo(f'{path.stem}: left out: {why}')
     if wrong := _verified(chosen): raise SystemExit(f'{wrong} of {len(chosen)} do not agree')
 

@@ -91,7 +91,8 @@ def serve()->None:
 class Zygote:
     "A process to fork kernels from."
     def __init__(self, env:dict[str,str]|None=None):
-        env = dict(os.environ) | dict(MPLBACKEND='module://matplotlib_inline.backend_inline') | (env or {})
+        quiet = dict(MPLBACKEND='module://matplotlib_inline.backend_inline', PYDEVD_DISABLE_FILE_VALIDATION='1')
+        env = dict(os.environ) | quiet | (env or {})
         self.folder = tempfile.TemporaryDirectory(prefix='decodelab-')
         self.known: set[str] = set()
         self.process = subprocess.Popen([sys.executable, '-m', 'decodelab.lab.forking'], stdin=subprocess.PIPE,

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
-from ..core.errors import RunError, nearest
+from ..core.errors import BadValue, RunError, nearest
 from ..core.files import to_json, write_atomic
 from ..core.runs import Run
 from ..core.settings import find_root
@@ -21,9 +21,9 @@ from .runs import flat, is_number
 
 # %% auto #0
 __all__ = ['COMMON', 'TIMINGS', 'DEFAULT', 'PROVENANCE', 'ABOUT', 'scrubbed', 'known_places', 'without_places', 'Tolerance',
-           'tolerance_of', 'allowed', 'provenance', 'provenance_cell', 'told_of', 'publish', 'read_report', 'Checked',
-           'check_metric', 'check_metrics', 'reports_folder', 'report_path', 'run_named_in', 'read_published',
-           'seconds_of', 'sources_of', 'Verified', 'verify', 'verified_text', 'verifiable']
+           'tolerance_of', 'allowed', 'provenance', 'provenance_cell', 'told_of', 'report_name', 'publish',
+           'read_report', 'Checked', 'check_metric', 'check_metrics', 'reports_folder', 'report_path', 'run_named_in',
+           'read_published', 'seconds_of', 'sources_of', 'Verified', 'verify', 'verified_text', 'verifiable']
 
 # %% ../../../nbs/lab/24_publishing.ipynb #3de9117a
 _ROOTS = ('home Users root work tmp private var mnt media data scratch opt usr srv gpfs lustre nfs cluster project '
@@ -141,15 +141,20 @@ def told_of(run:Run, known:dict[str, str])->dict[str, Any]:
     return json.loads(scrubbed(to_json(about | dict(tolerance=[asdict(rule) for rule in DEFAULT])), known))
 
 # %% ../../../nbs/lab/24_publishing.ipynb #276c8300
+def report_name(name:str)->str:
+    "A name that is that of a file in nbs/reports, and of nothing else."
+    if re.fullmatch(r'[A-Za-z0-9][A-Za-z0-9_-]*', name): return name
+    raise BadValue('name of a report', name, 'letters, digits, - and _')
+
 def publish(run:Run, # A finished one
             name:str|None=None, # Of the report; the experiment by default
             root:Path|None=None, # The laboratory's folder
            )->Path: # The report
     "Copy a run's report, metrics and pages to nbs/reports, where the docs site shows them."
     if run.status!='done': raise RunError(f'{run.folder}: is {run.status}; only a finished run is published')
-    root, name = root or find_root(), name or run.info['experiment']
+    root, name = root or find_root(), report_name(name if name is not None else run.info['experiment'])
     target, known = root/'nbs'/'reports'/f'{name}.ipynb', known_places(run, root)
-    if target.exists(): raise RunError(f'{target}: exists; publish under another name')
+    if target.exists(): raise RunError(f'{target}: exists; publish under another name: --as NAME')
     nb = read_report(run.folder/'report.ipynb')
     target.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(_with_pages(run, nb, target, known), indent=1, ensure_ascii=False)+'\n'
@@ -241,7 +246,9 @@ def read_published(path:Path)->tuple[dict[str, Any], dict[str, Any]]:
     "A published report and its metrics, which must be of one run."
     beside = path.with_suffix('.metrics.json')
     if not beside.exists(): raise RunError(f'{path}: has no {beside.name} beside it; nothing to verify')
-    nb, metrics = read_notebook(path), json.loads(beside.read_text(encoding='utf-8'))
+    nb = read_notebook(path)
+    try: metrics = json.loads(beside.read_text(encoding='utf-8'))
+    except ValueError as e: raise RunError(f'{beside}: is no JSON: {e}') from None
     here, there = run_named_in(nb), (metrics.get(ABOUT) or {}).get('run')
     if there is None: raise RunError(f'{beside}: does not say which run it is of; publish the run again')
     if here!=there: raise RunError(f'{path}: is of run {here}, but {beside.name} is of {there}; publish one run')

@@ -18,9 +18,10 @@ from .site_cells import NAMES_FILE, PROCESSORS, SKIPPED, documented, read_cells
 from .symbols import Index, linked
 
 # %% auto #0
-__all__ = ['SUFFIXES', 'FLOORS', 'GROUPS', 'SETTINGS', 'put', 'sources', 'mirror', 'prepared', 'processed', 'title_of', 'purpose',
-           'toctree', 'folder_page', 'floor_pages', 'ordered', 'navigation', 'assembled', 'with_cell', 'only_branch',
-           'only_full', 'rendered', 'build', 'write_registry', 'Anchors', 'leads', 'dead_links']
+__all__ = ['SUFFIXES', 'FLOORS', 'GROUPS', 'SETTINGS', 'GENERATED', 'put', 'sources', 'mirror', 'prepared', 'processed',
+           'title_of', 'purpose', 'toctree', 'folder_page', 'floor_pages', 'ordered', 'navigation', 'assembled',
+           'with_cell', 'only_branch', 'only_full', 'rendered', 'build', 'write_registry', 'Anchors', 'leads',
+           'dead_links']
 
 # %% ../../../nbs/lab/29_site.ipynb #2f7d6566
 SUFFIXES = ('.ipynb', '.md', '.png', '.svg', '.html', '.json', '.css')
@@ -221,8 +222,16 @@ def build(out:Path, # Folder of the site
     said = [line.replace(str(stage/'source')+'/', '') for line in said]
     if said and strict: raise RunError(f'{len(said)} warnings of the site:\n' + '\n'.join(said[:40]))
     return out/'index.html'
+GENERATED = '.decodelab'
+
 def write_registry(folder:Path)->Path:
-    "Write the reference pages alone, as Markdown for another builder."
+    "Write the reference pages alone, as Markdown for another builder; into a folder of their own."
+    if folder.exists() and not folder.is_dir(): raise RunError(f'{folder}: is a file; name a folder')
+    if folder.exists() and any(folder.iterdir()) and not (folder/GENERATED).exists():
+        raise RunError(f'{folder}: is not empty, and decodelab docs did not write it; name another folder')
+    try: folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e: raise RunError(f'{folder}: cannot be made: {e.strerror}') from None
+    put(folder/GENERATED, 'Written by decodelab docs --only-registry, which writes here again.\n')
     for name,text in pages(find_root()).items(): put(folder/f'{name}.md', text)
     return folder
 

@@ -101,7 +101,9 @@ class Sweep:
         self.folder, self.lock = Path(folder), Lock(Path(folder)/'.lock')
         try: self.info: dict[str,Any] = json.loads((self.folder/'sweep.json').read_bytes())
         except OSError: raise RunError(f'{folder}: not the folder of a sweep (it has no sweep.json)') from None
-        except ValueError: raise RunError(f'{folder}: its sweep.json is broken; start the sweep again') from None
+        except ValueError: self.info = {}
+        if not isinstance(self.info, dict) or not {'points', 'notebook'} <= self.info.keys():
+            raise RunError(f'{folder}: its sweep.json is broken; start the sweep again')
 
     @property
     def name(self)->str: return self.folder.name

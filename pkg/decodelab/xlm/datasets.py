@@ -17,7 +17,7 @@ from .sources import parse_full_name, rows_of, rows_of_files
 
 # %% auto #0
 __all__ = ['GROUP', 'UNUSED', 'KNOWN', 'COPIES', 'get_function', 'Mapped', 'mapped', 'regrouped', 'DatasetManager', 'function',
-           'in_copies', 'LocalDatasetManager', 'EvalDatasetManager', 'DefaultEmptyDataset',
+           'in_copies', 'firsts', 'LocalDatasetManager', 'EvalDatasetManager', 'DefaultEmptyDataset',
            'UnconditionalGenerationDatasetManager', 'replicate_examples']
 
 # %% ../../../nbs/xlm/06_datasets.ipynb #036088d2
@@ -150,15 +150,21 @@ COPIES = 4 # Of a batch that is to be learnt by heart, each noised by itself: le
 
 def in_copies(collator:Any, examples:list)->Any: return collator(examples*COPIES)
 
+def firsts(rows:Any, kwargs:Mapping[str, Any])->Any:
+    "Of rows without end the first batch: others would come in every epoch."
+    if not isinstance(rows, Endless): return rows
+    return [rows[i] for i in range(min(len(rows), kwargs.get('batch_size') or 1))]
+
 @patch
 def get_dataloader(self:DatasetManager, type:str, is_ddp:bool=False, rank:int=0, world_size:int=1)->Any:
     "Training data are shuffled, but for one that is to be learnt by heart; others keep their order."
     if self.dataset is None: raise DataError(f'{self}: nothing to load for {type}; its stages are {self.stages}')
     if len(self.dataset)==0: raise DataError(f'{self}: no rows')
     by_heart = type=='train' and flags.DEBUG_OVERFIT
+    rows = firsts(self.dataset, self.dataloader_kwargs) if by_heart else self.dataset
     collator = partial(in_copies, self.collator) if by_heart else self.collator
     shuffle = type=='train' and not by_heart
-    return Loader(self.dataset, collator, self.dataloader_kwargs, self.seed, shuffle, rank=rank, world=world_size)
+    return Loader(rows, collator, self.dataloader_kwargs, self.seed, shuffle, rank=rank, world=world_size)
 
 # %% ../../../nbs/xlm/06_datasets.ipynb #f76a492f
 class LocalDatasetManager(DatasetManager):

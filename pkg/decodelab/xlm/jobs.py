@@ -24,11 +24,11 @@ from .resolvers import provide
 from .weights import push_shared, read_checkpoint, read_shared, read_weights
 
 # %% auto #0
-__all__ = ['log', 'WHOLE', 'MALLOPT', 'JOBS', 'build', 'check_numbers', 'checked', 'data_of', 'harness_of', 'listed',
-           'trainer_of', 'folder_of', 'figures_of', 'report', 'newest_checkpoint', 'keep_freed_memory', 'train',
-           'asked', 'weights_for', 'load_weights', 'without_training', 'loaded', 'evaluate', 'output_of', 'free_output',
-           'generate', 'write_texts', 'prepare_data', 'extract_checkpoint', 'push_to_hub', 'show_name',
-           'print_predictor_params']
+__all__ = ['log', 'WHOLE', 'MALLOPT', 'CHECKPOINTS', 'SECTIONS', 'JOBS', 'build', 'check_numbers', 'checked', 'data_of',
+           'harness_of', 'listed', 'trainer_of', 'folder_of', 'figures_of', 'report', 'newest_checkpoint',
+           'keep_freed_memory', 'train', 'asked', 'check_sections', 'weights_for', 'load_weights', 'without_training',
+           'loaded', 'evaluate', 'output_of', 'free_output', 'generate', 'write_texts', 'prepare_data',
+           'extract_checkpoint', 'push_to_hub', 'show_name', 'print_predictor_params']
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #968b6510
 log = logging.getLogger(__name__)
@@ -57,6 +57,7 @@ def check_numbers(cfg:DictConfig)->None:
 def checked(cfg:DictConfig)->None:
     "Everything that can be known before work begins."
     check_numbers(cfg)
+    check_sections(cfg)
     check_chosen(cfg)
     check_targets(cfg)
 
@@ -153,6 +154,19 @@ def asked(cfg:DictConfig, section:str, *names:str)->str|None:
         value = OmegaConf.select(cfg, key)
         if value not in (None, 'None', 'null', ''): return str(value)
     return None
+
+# %% ../../../nbs/xlm/16_jobs.ipynb #a9ec9f43
+CHECKPOINTS = ('ckpt_path', 'checkpoint_path', 'model_only_checkpoint_path')
+SECTIONS = dict(eval=(*CHECKPOINTS, 'apply_ema', 'split'),
+                generation=(*CHECKPOINTS, 'apply_ema', 'output_dir', 'output_file_name', 'prompts'),
+                post_training=('checkpoint_path', 'ckpt_path', 'model_state_dict_path', 'output_dir', 'apply_ema'),
+                hub=('repo_id', *CHECKPOINTS, 'private', 'commit_message', 'revision'))
+
+def check_sections(cfg:DictConfig)->None:
+    "What is added for a job (`+eval.split=…`) is asked for with defaults, so a key that no job knows is an error here."
+    for section,known in SECTIONS.items():
+        for key in OmegaConf.select(cfg, section) or ():
+            if key not in known: raise BadValue('key', f'{section}.{key}', [f'{section}.{name}' for name in known])
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #be583e47
 def weights_for(cfg:DictConfig, section:str)->Path:
@@ -252,6 +266,7 @@ def prepare_data(cfg:DictConfig)->int:
 # %% ../../../nbs/xlm/16_jobs.ipynb #4692c040
 def extract_checkpoint(cfg:DictConfig)->int:
     "Weights of a checkpoint (their average, unless `post_training.apply_ema=false`), alone or as a shared folder."
+    check_sections(cfg)
     given = asked(cfg, 'post_training', 'checkpoint_path', 'ckpt_path')
     target = asked(cfg, 'post_training', 'model_state_dict_path')
     folder = asked(cfg, 'post_training', 'output_dir')
@@ -269,6 +284,7 @@ def extract_checkpoint(cfg:DictConfig)->int:
 # %% ../../../nbs/xlm/16_jobs.ipynb #33bceb38
 def push_to_hub(cfg:DictConfig)->int:
     "A shared folder of the weights, sent to `+hub.repo_id=…`."
+    check_sections(cfg)
     repo = OmegaConf.select(cfg, 'hub.repo_id')
     if not repo: raise ModelError('no repository: give +hub.repo_id=owner/name')
     given = asked(cfg, 'hub', 'checkpoint_path') or asked(cfg, 'none', 'hub_checkpoint_path',
