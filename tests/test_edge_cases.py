@@ -6,6 +6,7 @@ from decodelab.backends import Sampling, Toy
 from decodelab.tasks import load_questions
 from decodelab.eig import EIGParameters, Frame
 from decodelab.eig.answers import same
+from decodelab.eig.stopping import reasoning
 from decodelab.eig.stopping.forcing import outcomes, scale
 from decodelab.eig.gain import ExpectedInformationGainCalculator, get_eig_metrics_summary
 from decodelab.eig.stopping.published import rules
@@ -126,24 +127,24 @@ def test_time_out_in_mid_decision_keeps_what_was_found(drawn):
     assert (d.gain.forecasts if d.gain else 0)==drawn and (d.forecast > 0)==(drawn > 0)
     assert calc.metrics.calls==sum(calc.metrics.decisions.values())==1 and sum(calc.metrics.failures.values())==0
 
-def spied(toy):
-    "A backend that notes the prompts of samples drawn greedily: the final answers."
-    asked, real = [], toy.sample
-    def sample(prompts, plan):
-        if isinstance(plan, Sampling) and plan.temperature==0: asked.extend(map(tuple, prompts))
-        return real(prompts, plan)
-    toy.sample = sample
+def spied(monkeypatch):
+    "The prompts of final answers, as they are asked for."
+    asked, real = [], reasoning._greedy_answers
+    def answers(backend, prompts, most, asking):
+        asked.extend(map(tuple, prompts))
+        return real(backend, prompts, most, asking)
+    monkeypatch.setattr(reasoning, '_greedy_answers', answers)
     return asked
 
 @pytest.mark.parametrize(
     'name', [e.name for e in rules if not e.item.check and not e.name.startswith(('step_wise', 'uncertainty'))]
 )
-def test_every_rule_asks_for_the_answer_with_the_reasoning_in_context(name):
+def test_every_rule_asks_for_the_answer_with_the_reasoning_in_context(name, monkeypatch):
     toy = model(
         lambda t: '\n' if t.endswith('w') else '</think>' if t.count('w') > 2 else 'w',
         lambda think, said: '$' if said else '1' if 'w' in think else '0',
     )
-    asked = spied(toy)
+    asked = spied(monkeypatch)
     ts, _ = scale(toy, ['q','qq'], name, P, FRAME, max_tokens=8, **(dict(min_tokens=2) if name!='none' else {}))
     assert [(*t.ids, *toy.encode(FRAME.cue)) for t in ts] == asked[-2:] and all(
         toy.decode(t.ids) == q + t.reasoning for q, t in zip(('q', 'qq'), ts)

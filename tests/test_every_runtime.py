@@ -34,7 +34,7 @@ def reading(spec:str, states:str='')->dict:
     out['states'] = json.loads(Path(states).read_text()) if states else own
     calc = ExpectedInformationGainCalculator(b, frame, p.model_copy(update=dict(adaptive=False, lambda_cost=0)), 5)
     ds = calc.evaluate([tuple(s) for s in out['states']])
-    out |= dict(entropy=[d.posterior.entropy for d in ds], greedy=[d.posterior.greedy for d in ds],
+    out |= dict(entropy=[d.posterior.entropy for d in ds], said=[d.posterior.said for d in ds],
                 eig=[d.gain.eig if d.gain else None for d in ds], after=[d.gain.after if d.gain else () for d in ds])
     b.close()
     return out
@@ -69,7 +69,7 @@ def test_a_runtime_thinks_as_transformers_does(truth, states, runtime):
         pytest.skip(f'NOT TESTED: {package} is not installed: pip install "decodelab[{runtime}]"')
     got = isolated(c.of(runtime), states)
     for k in ('template', 'frame', 'prompts'): assert got[k]==truth[k], k # the template is in the prompt
-    assert np.abs(np.array(got['entropy'])-truth['entropy']).max() < 1e-3 and got['greedy']==truth['greedy']
+    assert np.abs(np.array(got['entropy'])-truth['entropy']).max() < 1e-3 and got['said']==truth['said']
     for a,b in zip(got['after'], truth['after']): # the same draws, so the same forecasts
         assert np.abs(np.array(a)-b).max(initial=0) < 1e-3
     assert got['rules']==truth['rules']

@@ -142,6 +142,11 @@ def test_what_vllms_server_can_do_is_found_out(plain):
     assert isinstance(plain, Sampler) and isinstance(plain, Scorer) and not isinstance(plain, Causal)
     with plain.remembering(): assert plain.adds_bos is False and plain.special_ids==frozenset()
 
+def nearly_best(student, context, ids):
+    "Whether each token is the most probable one but for rounding, which processors do differently."
+    rows = student.next_logprobs([(*context, *ids[:k]) for k in range(len(ids))])
+    return all(row.max()-row[i] < 2e-3 for row,i in zip(rows, ids))
+
 @pytest.mark.parametrize('how', ['prompt_logprobs', 'echo'])
 def test_scores_are_those_of_transformers(plain, student, monkeypatch, how):
     monkeypatch.setattr(plain.dialect, 'likelihoods', how)
@@ -150,7 +155,7 @@ def test_scores_are_those_of_transformers(plain, student, monkeypatch, how):
     asked = pairs(60) + pairs(5)
     got, want = plain.score(asked), student.score(asked)
     assert max(np.abs(a.token_logprobs-b.token_logprobs).max() for a, b in zip(got, want)) < 1e-3
-    assert [a.greedy for a in got]==[b.greedy for b in want]
+    assert all(a.greedy==b.greedy or nearly_best(student, *pair) for a, b, pair in zip(got, want, asked))
     assert plain.usage.run > 0 and plain.score([])==[] and plain.score([((1,), ())])[0].logprob==0
 
 def test_an_empty_context_needs_the_first_token(plain, url, student):

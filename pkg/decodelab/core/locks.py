@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/core/06_locks.ipynb #efea53fe
 from __future__ import annotations
-import atexit, contextlib, json, os, shutil, socket, tempfile, threading, time, uuid
+import atexit, contextlib, errno, json, os, shutil, socket, tempfile, threading, time, uuid
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -158,8 +158,9 @@ def _place(folder:Path, path:Path)->bool:
     "Move a folder to where there is none."
     if path.is_file(): path.unlink(missing_ok=True) # a lock of earlier versions
     try: folder.rename(path)
-    except OSError:
-        if path.is_dir() or not folder.is_dir(): return False
+    except OSError as e:
+        taken = e.errno in (errno.ENOTEMPTY, errno.EEXIST) # by somebody who may have let go since
+        if taken or path.is_dir() or not folder.is_dir(): return False
         raise
     return True
 

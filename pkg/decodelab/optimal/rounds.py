@@ -16,7 +16,7 @@ from ..backends.contract import Ids, Sampling, Usage
 from ..backends.decoding import Job, set_bits, torch_of, width
 from ..backends.drawing import filtered, invert, uniform
 from ..core.errors import BadValue
-from ..maths.sure import span_of, sure_tokens
+from ..maths.sure import sure_tokens
 from ..maths.tilt import Tilted
 from .rows import (MEASURES, Drawn, Keep, Languages, Row, draw_rows, languages, masked_rows,
                                     picked)
@@ -213,13 +213,13 @@ def can_wait(mix:Mix, way:Way, places:Places)->bool:
     "Whether α may be found later, where a token does not depend on it."
     narrow = places.theta.shape[1] <= NARROW and places.theta.device.type=='cpu'
     plain = way.rule=='shared' and places.bits is None and way.keep==Keep() and not mix.by_teacher
-    return narrow and plain and way.later is not None and span_of(mix.how, False) is not None
+    return narrow and plain and way.later is not None and mix.span(False) is not None
 
 def sure(mix:Mix, way:Way, places:Places)->np.ndarray: # [n]
     "The token that is drawn wherever α is, or -1."
     plan, heat = way.plan, way.plan.temperature or 1.
     theta, t = ((x if heat==1 else x/heat).detach().numpy() for x in (places.theta, places.t))
-    span = span_of(mix.how, bool(plan.top_p < 1 or plan.top_k or plan.min_p))
+    span = mix.span(bool(plan.top_p < 1 or plan.top_k or plan.min_p))
     if span is None: return np.full(len(places.of), -1)
     out = sure_tokens(theta, t, numbers(places.of, places.ahead) if plan.temperature else None, span, heat==1)
     if mix.first_by_teacher: out[places.first] = -1

@@ -13,6 +13,7 @@ from fastcore.basics import patch
 from ..backends.contract import Blocks, Session
 from ..backends.decoding import torch_of
 from ..maths.common import NoCommonToken
+from ..maths.sure import Span, span_of
 from ..maths.tilt import Tilt, Tilted, q_star
 from .vocabularies import Vocabulary, student_rows, teacher_rows
 
@@ -28,6 +29,10 @@ class Mix:
     temperature: float = 1.
     first_by_teacher: bool = False # The teacher alone draws the first token
     by_teacher: tuple[int, ...] = () # Tokens that have the teacher's probability; q* shares out what is left
+
+    def span(self, filters:bool)->Span|None: # `None` where no bound is known
+        "Between which α lies, whatever the rows."
+        return span_of(self.how, filters)
 
     def rows(self, theta:Any, t:Any)->tuple[torch.Tensor, torch.Tensor]: # [B, width] each
         "Rows of both in the student's ids, on the student's device, without padding."

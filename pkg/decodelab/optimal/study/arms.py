@@ -67,6 +67,8 @@ def measured(log_q:torch.Tensor, theta:torch.Tensor, t:torch.Tensor, # [B, V] lo
 class Blend(Mix):
     "Rows of a law in place of q*'s."
     law: Law = linear(.5)
+
+    def span(self, filters:bool)->None: return None # another family: no α
     def tilted_rows(self, theta:Any, t:Any, first:Any=None)->Tilted:
         "What is drawn at each row, tempered first."
         theta, t = (rows.double()/(self.temperature or 1.) for rows in (theta, t))
