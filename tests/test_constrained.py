@@ -8,6 +8,7 @@ from decodelab.backends.decoding import Masks, decode, job_for, speculate, width
 from decodelab.backends.toy import Toy
 from decodelab.core.errors import BadValue, ModelError
 from decodelab.schema import compile, constrain
+from decodelab.schema.tokens import KEPT, tokens_of
 
 SHAPE = dict(type='object', additionalProperties=False, required=['answer', 'why'],
              properties=dict(answer=dict(enum=['yes', 'no', 'perhaps']), why=dict(type='string', maxLength=12)))
@@ -134,6 +135,8 @@ def test_one_grammar_for_a_language_and_a_tokenizer(student, smol):
     a, b = constrain(student, SHAPE), constrain(again, json.dumps(SHAPE))
     assert a==b and a is b and hash(a)==hash(b) and a.grammar==compile(SHAPE).grammar
     assert constrain(smol, SHAPE)!=a and constrain(student, LIST)!=a
+    for n in range(KEPT+1): tokens_of(Toy.random('ab$'+'cdefghij'[:n], seed=n)) # more than are held for nobody
+    assert tokens_of(load('reference:student', device='cpu'))[1] is tokens_of(student)[1]
 
 def test_a_model_is_not_kept_alive_by_its_tokenizer():
     import gc, weakref

@@ -19,7 +19,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "price", "Document", "enumerated", "grown", "ExactPrice", "exact_price"],
     "reasoning": ["Marker", "Reasoned", "Standing", "ReasonedMatcher", "marker_of", "reasoned", "Parts",
         "with_reasoning", "begun"],
-    "tokens": ["KEPT", "Vocabulary", "vocabulary_of", "beginnings", "goes_beyond", "sure_tokens", "Pieces", "made",
-        "tokens_of", "grammar_tokenizer", "missing"],
+    "tokens": ["KEPT", "Vocabulary", "vocabulary_of", "beginnings", "goes_beyond", "sure_tokens", "Pieces", "held",
+        "new_tokenizer", "made", "tokens_of", "grammar_tokenizer", "missing"],
     "validation": ["Verdict", "Fault", "strict", "depth", "validate"],
 })

@@ -16,8 +16,8 @@ from ..core.files import digest
 if TYPE_CHECKING: from llguidance import LLTokenizer
 
 # %% auto #0
-__all__ = ['KEPT', 'Vocabulary', 'vocabulary_of', 'beginnings', 'goes_beyond', 'sure_tokens', 'Pieces', 'made', 'tokens_of',
-           'grammar_tokenizer', 'missing']
+__all__ = ['KEPT', 'Vocabulary', 'vocabulary_of', 'beginnings', 'goes_beyond', 'sure_tokens', 'Pieces', 'held', 'new_tokenizer',
+           'made', 'tokens_of', 'grammar_tokenizer', 'missing']
 
 # %% ../../../nbs/schema/06_tokens.ipynb #1e45c596
 class Vocabulary:
@@ -91,13 +91,18 @@ KEPT = 4 # Tokenizers that are held though no model asks for them
 _made: OrderedDict[str, tuple[Vocabulary, LLTokenizer]] = OrderedDict() # By what they hold, the newest last
 _known: dict[int, tuple[Vocabulary, LLTokenizer]] = {} # Of each model, by its identity, while it is alive
 
+def held(words:Vocabulary)->tuple: return words.tokens, words.end_ids, words.special_ids
+
+def new_tokenizer(words:Vocabulary)->LLTokenizer:
+    from llguidance import LLTokenizer, TokenizerWrapper
+    return LLTokenizer(TokenizerWrapper(Pieces(words)), n_vocab=len(words.tokens), eos_token=list(words.end_ids))
+
 def made(words:Vocabulary)->tuple[Vocabulary, LLTokenizer]:
     "A vocabulary with its tokenizer for grammars, one for all that are equal."
-    from llguidance import LLTokenizer, TokenizerWrapper
     key = digest(*words.tokens, str(words.end_ids), str(words.special_ids))
     if key not in _made:
-        wrapped = TokenizerWrapper(Pieces(words))
-        _made[key] = words, LLTokenizer(wrapped, n_vocab=len(words.tokens), eos_token=list(words.end_ids))
+        alive = (pair for pair in list(_known.values()) if held(pair[0])==held(words))
+        _made[key] = next(alive, None) or (words, new_tokenizer(words))
     _made.move_to_end(key)
     while len(_made) > KEPT: _made.popitem(last=False)
     return _made[key]
