@@ -307,3 +307,15 @@ def test_a_report_over_a_sweep(tmp_path):
     assert (made['metric'], made['parameter'])==('accuracy', 'lambda_cost')
     assert [(point['x'], point['n'], round(point['value'], 6)) for point in made['points']]==[(.1, 2, .05), (.2, 2, .1)]
     assert all(point['low'] < point['value'] < point['high'] for point in made['points'])
+
+@pytest.mark.parametrize('line,said', [
+    (('resume', 'last', '--jobs', '3'), '--jobs: got 3; allowed: only for a sweep'),
+    (('resume', 'last', '--on', 'slurm'), "--on: got 'slurm'; allowed: only for a sweep"),
+    (('sweep', 'lambda', '--partition', 'gpu', '--dry-run'), "--partition: got 'gpu'; allowed: only with --on slurm"),
+    (('sweep', 'lambda', '--on', 'slurm', '--jobs', '2', '--dry-run'),
+     '--jobs: got 2; allowed: nothing with --on slurm')])
+def test_an_option_that_changes_nothing_is_an_error(line, said):
+    from click.testing import CliRunner
+    from decodelab.lab.cli import main
+    out = CliRunner().invoke(main, line)
+    assert out.exit_code and said in out.output

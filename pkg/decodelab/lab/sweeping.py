@@ -5,9 +5,11 @@
 # %% ../../../nbs/lab/35_sweeping.ipynb #b36ca2f2
 from __future__ import annotations
 import click
+from ..core.errors import BadValue
 
 # %% auto #0
-__all__ = ['CLUSTER', 'ended', 'here', 'on_slurm', 'cluster_options', 'sweep', 'resume_sweep', 'resume', 'shown', 'ls']
+__all__ = ['CLUSTER', 'ended', 'here', 'on_slurm', 'cluster_options', 'refuse_unused', 'refuse_elsewhere', 'sweep',
+           'resume_sweep', 'resume', 'shown', 'ls']
 
 # %% ../../../nbs/lab/35_sweeping.ipynb #8e5885d8
 def ended(sweep, rows, report:bool)->int:
@@ -56,6 +58,17 @@ def cluster_options(command):
                      help='Any other option of sbatch, e.g. --sbatch=--constraint=a100.'))): command = option(command)
     return command
 
+# %% ../../../nbs/lab/35_sweeping.ipynb #248c04ea
+def refuse_unused(ctx:click.Context, names, why:str)->None:
+    "Options that were typed and would change nothing are errors."
+    for option in ctx.command.params:
+        typed = ctx.get_parameter_source(option.name)==click.core.ParameterSource.COMMANDLINE
+        if typed and option.name in names: raise BadValue(option.opts[0], ctx.params[option.name], why)
+
+def refuse_elsewhere(ctx:click.Context, where:str, options:dict)->None:
+    if where=='slurm': refuse_unused(ctx, ('jobs', 'isolate', 'report'), 'nothing with --on slurm')
+    else: refuse_unused(ctx, tuple(options), 'only with --on slurm')
+
 # %% ../../../nbs/lab/35_sweeping.ipynb #88e60765
 @click.command()
 @click.argument('file', metavar='FILE')
@@ -73,6 +86,7 @@ def sweep(ctx, file, pairs, dry_run, jobs, isolate, report, where, **options):
     from decodelab.lab.points import read_sweep, sweep_file
     from decodelab.lab.runner import experiment_in, notebook_of
     from decodelab.lab.sweeps import planned, prepare, preview
+    refuse_elsewhere(ctx, where, options)
     path = sweep_file(file)
     spec = read_sweep(path)
     over = from_pairs(experiment_in(notebook_of(spec.notebook)).parameters, pairs)
@@ -105,6 +119,8 @@ def resume(ctx, name, silent, jobs, isolate, report, where, **options):
     from decodelab.lab.cli import ended as told
     from decodelab.lab.runner import resume as again
     from decodelab.lab.sweeps import is_sweep
+    if not is_sweep(name): refuse_unused(ctx, ('jobs', 'isolate', 'report', 'where', *options), 'only for a sweep')
+    refuse_elsewhere(ctx, where, options)
     if is_sweep(name): ctx.exit(resume_sweep(name, jobs, isolate, report, where, options))
     told(again(find_run(name), not silent))
 
