@@ -1,5 +1,5 @@
 "What tests of sweeps share: small notebooks that are experiments, sweeps of them, runs by what they were given."
-import json, os, subprocess
+import json, os, signal, subprocess
 from pathlib import Path
 from conftest import BIN, ROOT
 
@@ -30,8 +30,9 @@ def environment(outputs, **more):
 
 def started(outputs, *args, **more):
     "A command that goes on."
+    def heard(): signal.signal(signal.SIGINT, signal.default_int_handler) # whoever started us may ignore it
     return subprocess.Popen([str(BIN/'decodelab'), *map(str, args)], cwd=ROOT, env=environment(outputs, **more),
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
 
 def ran(outputs, *args, code=0, **more):
     "A command that has ended."
