@@ -319,3 +319,13 @@ def test_an_option_that_changes_nothing_is_an_error(line, said):
     from decodelab.lab.cli import main
     out = CliRunner().invoke(main, line)
     assert out.exit_code and said in out.output
+
+def test_a_sweep_whose_record_is_broken_is_listed(tmp_path, monkeypatch):
+    from click.testing import CliRunner
+    from decodelab.lab.cli import main
+    monkeypatch.setenv('DECODELAB_OUTPUTS', str(tmp_path))
+    for name,text in (('a-1', '{'), ('b-2', '{}')):
+        (tmp_path/'sweeps'/name).mkdir(parents=True)
+        (tmp_path/'sweeps'/name/'sweep.json').write_text(text)
+    out = CliRunner().invoke(main, ['ls'])
+    assert out.exit_code==0 and all(f'{name}: its sweep.json is broken' in out.output for name in ('a-1', 'b-2'))

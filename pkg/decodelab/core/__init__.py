@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "end_of", "read_records", "Journal", "read_journal"],
     "locks": ["BEAT", "EXPIRES", "now", "machine_id", "began", "alive", "slurm_job", "identity", "in_words", "whoami",
         "file_clock", "silence", "restarted", "gone", "Owned", "Lock"],
-    "pages": ["embed", "digest_of", "policy", "filled_page"],
+    "pages": ["embed", "digest_of", "policy", "filled_page", "Framed"],
     "parameters": ["UNREADABLE", "MOST", "BadParameters", "Parameters", "param", "choices", "allowed", "unit_of",
         "Plain", "check_size", "why_unreadable", "read_yaml", "several", "explain", "read", "preset", "table"],
     "registry": ["Entry", "Registry"],

@@ -5,9 +5,10 @@
 # %% ../../../nbs/core/08_pages.ipynb #feb2e9b7
 from __future__ import annotations
 import base64, hashlib, html, json, re
+from dataclasses import dataclass
 
 # %% auto #0
-__all__ = ['embed', 'digest_of', 'policy', 'filled_page']
+__all__ = ['embed', 'digest_of', 'policy', 'filled_page', 'Framed']
 
 # %% ../../../nbs/core/08_pages.ipynb #4b68d4c7
 def embed(data:object)->str:
@@ -33,3 +34,16 @@ def filled_page(template:str, # HTML with %TITLE%, %POLICY% and, in a script of 
     "A page of its template."
     parts = dict(TITLE=html.escape(title), POLICY=policy(template), DATA=embed(data))
     return re.sub('%(TITLE|POLICY|DATA)%', lambda m: parts[m[1]], template)
+
+# %% ../../../nbs/core/08_pages.ipynb #48b42cf8
+@dataclass(frozen=True)
+class Framed:
+    "A page inside a notebook."
+    page: str
+    title: str
+    height: int # Pixels
+    def __repr__(self)->str: return f'Framed({len(self.page):,} characters of HTML)'
+    def _repr_html_(self)->str:
+        frame = f'sandbox="allow-scripts" title="{html.escape(self.title)}" width="100%" height="{self.height}"'
+        return (f'<iframe {frame} style="border:1px solid #8884;border-radius:8px" '
+                f'srcdoc="{html.escape(self.page)}"></iframe>')

@@ -109,6 +109,9 @@ def left_open(run:Run)->None:
 def after_save(model:dict, os_path:str, contents_manager:Any, **_)->None:
     "JupyterLab's hook: a saved notebook that names a finished run becomes its report; saving never fails for it."
     if model.get('type')!='notebook': return
-    try: run = adopt(Path(os_path))
-    except DecodelabError as e: contents_manager.log.debug('decodelab: %s', e)
-    else: contents_manager.log.info('decodelab: %s is the report of %s', os_path, run.folder.name)
+    named, path, log = None, Path(os_path), contents_manager.log
+    try:
+        named = run_in(read_notebook(path))
+        run = adopt(path)
+    except DecodelabError as e: (log.warning if named else log.debug)('decodelab: %s', e) # who ran it waits for it
+    else: log.info('decodelab: %s is the report of %s', os_path, run.folder.name)

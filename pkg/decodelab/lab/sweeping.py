@@ -146,5 +146,5 @@ def ls(n):
     outputs = load_settings().outputs
     rows = catalogue(outputs)
     click.echo(table_of(with_queue(rows[:n], outputs)))
-    for found,points in open_sweeps(rows, outputs):
+    for found,points in open_sweeps(rows, outputs, click.echo):
         click.echo(f'sweep {found.name}: {counted(with_queue(points, outputs))}')

@@ -6,7 +6,7 @@
 from __future__ import annotations
 import contextlib, statistics, time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -224,11 +224,15 @@ def find_sweep(name:str, outputs:Path|None=None)->Sweep:
     raise RunError(f'sweep {name!r}: none of that name among {len(sweeps)}{hint}')
 
 # %% ../../../nbs/lab/32_sweeps.ipynb #1d412d13
-def open_sweeps(rows:list[Row], outputs:Path)->Iterator[tuple[Sweep, list[Row]]]:
+def open_sweeps(rows:list[Row], outputs:Path,
+                broken:Callable[[RunError], None], # Told of each sweep whose record is broken
+               )->Iterator[tuple[Sweep, list[Row]]]:
     "Sweeps that are not done, with their points."
     for f in sorted(outputs.glob('sweeps/*/sweep.json')):
         try: sweep = Sweep(f.parent)
-        except RunError: continue # `show` and `resume` say so
+        except RunError as e:
+            broken(e)
+            continue
         points = states(sweep, rows)
         if any(row.status!='done' for row in points): yield sweep, points
 

@@ -15,8 +15,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "questions": ["NUMBER", "worked_sum", "sums", "Asked", "kind_of", "asked", "as_question", "from_file",
         "training_questions", "turns", "prompt_for", "as_number", "answer_in", "is_right"],
     "report": ["described", "parting", "worst", "caveats", "metrics"],
-    "tokens": ["ABOUT", "shown", "finite", "candidates", "told", "page_data", "page_of", "Framed", "farthest",
-        "written"],
+    "tokens": ["ABOUT", "shown", "finite", "candidates", "told", "page_data", "page_of", "farthest", "written"],
     "trials": ["TRAINABLE", "Records", "check_pair", "Trials", "trials_for", "record_of", "drafted", "stage_of",
         "records", "expected_seconds"],
 })

@@ -5,8 +5,6 @@
 # %% ../../../../nbs/optimal/study/07_tokens.ipynb #ce471674
 from __future__ import annotations
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
 from importlib.resources import files
 from math import isfinite
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any
 import numpy as np
 from ...backends.contract import Causal
 from ...core.files import write_atomic
-from ...core.pages import filled_page
+from ...core.pages import Framed, filled_page
 from ...core.runs import Run
 from ..model import OptimalSamplingModel, Prompt
 from ..output import SamplingOutput
@@ -22,7 +20,7 @@ from .arms import pair_for
 from .trials import Trials
 
 # %% auto #0
-__all__ = ['ABOUT', 'shown', 'finite', 'candidates', 'told', 'page_data', 'page_of', 'Framed', 'farthest', 'written']
+__all__ = ['ABOUT', 'shown', 'finite', 'candidates', 'told', 'page_data', 'page_of', 'farthest', 'written']
 
 # %% ../../../../nbs/optimal/study/07_tokens.ipynb #04a13b0f
 def shown(token:int, model:Causal)->str:
@@ -82,17 +80,6 @@ def page_of(data:Mapping[str, Any])->str:
     template = (files('decodelab.optimal.study')/'tokens.html').read_text(encoding='utf-8')
     return filled_page(template, data['title'], data)
 
-# %% ../../../../nbs/optimal/study/07_tokens.ipynb #f119035d
-@dataclass(frozen=True)
-class Framed:
-    "A page inside a notebook."
-    page: str
-    height: int = 560 # Pixels
-    def __repr__(self)->str: return f'Framed({len(self.page):,} characters of HTML)'
-    def _repr_html_(self)->str:
-        return (f'<iframe sandbox="allow-scripts" title="Tokens" width="100%" height="{self.height}" '
-                f'style="border:1px solid #8884;border-radius:8px" srcdoc="{escape(self.page)}"></iframe>')
-
 # %% ../../../../nbs/optimal/study/07_tokens.ipynb #ab9115e1
 def farthest(records:Sequence[dict])->str:
     "The question whose text is farthest from both models together."
@@ -110,4 +97,4 @@ def written(trials:Trials, run:Run, arm:str, id:str)->Framed:
                      temperature=p.temperature, seed=p.seed)
     page = page_of(data)
     write_atomic(Path(run.folder)/'tokens.html', page)
-    return Framed(page)
+    return Framed(page, 'Tokens', 560)

@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "learner_of", "curve_lines", "cost_elsewhere"],
     "mistakes": ["KINDS", "edges_of", "kind_of"],
     "order": ["shares", "written_when", "leftness", "together", "order_figure"],
-    "page": ["ABOUT", "told", "graph_data", "parted", "page_data", "page_of", "Framed", "written"],
+    "page": ["ABOUT", "told", "graph_data", "parted", "page_data", "page_of", "written"],
     "parameters": ["PUBLISHED", "PUBLISHED_BY", "StarGraphsParameters", "names_in", "tasks_of", "keys_in", "Trial",
         "keys_of", "trials_of", "published", "compositions"],
     "report": ["COLOURS", "LOOK", "Row", "mean_of", "row_of", "rows", "percent", "number", "chance", "accuracy_table",

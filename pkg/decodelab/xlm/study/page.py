@@ -5,19 +5,17 @@
 # %% ../../../../nbs/xlm/study/08_page.ipynb #38179e6e
 from __future__ import annotations
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from ...core.files import write_atomic
-from ...core.pages import filled_page
+from ...core.pages import Framed, filled_page
 from ...core.runs import Run
 from .drawing import graph_of, layout
 from .trials import Outcome
 
 # %% auto #0
-__all__ = ['ABOUT', 'told', 'graph_data', 'parted', 'page_data', 'page_of', 'Framed', 'written']
+__all__ = ['ABOUT', 'told', 'graph_data', 'parted', 'page_data', 'page_of', 'written']
 
 # %% ../../../../nbs/xlm/study/08_page.ipynb #fdc3b57c
 def told(record:Mapping[str, Any], label:str)->dict[str, Any]:
@@ -66,18 +64,8 @@ def page_of(data:Mapping[str, Any])->str:
     return filled_page(template, data['title'], data)
 
 # %% ../../../../nbs/xlm/study/08_page.ipynb #cced0dd2
-@dataclass(frozen=True)
-class Framed:
-    "A page inside a notebook."
-    page: str
-    height: int = 760 # Pixels
-    def __repr__(self)->str: return f'Framed({len(self.page):,} characters of HTML)'
-    def _repr_html_(self)->str:
-        return (f'<iframe sandbox="allow-scripts" title="A decoding" width="100%" height="{self.height}" '
-                f'style="border:1px solid #8884;border-radius:8px" srcdoc="{escape(self.page)}"></iframe>')
-
 def written(outcomes:Sequence[Outcome], run:Run, most:int=3)->Framed:
     "Write `decoding.html` into the run's folder."
     page = page_of(page_data(outcomes, most))
     write_atomic(Path(run.folder)/'decoding.html', page)
-    return Framed(page)
+    return Framed(page, 'A decoding', 760)
