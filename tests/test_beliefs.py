@@ -8,14 +8,17 @@ from decodelab.backends import Toy, load
 from decodelab.backends.contract import Sample
 from decodelab.core.errors import DecodelabError
 from decodelab.eig import (AnswerPosteriorEstimator, EIGParameters, ExpectedInformationGainCalculator, Frame,
-                           frame_for, normalise, same)
+                           expected_information_gain_reasoning, frame_for, normalise, same)
 from decodelab.eig.answers import Candidate, Support
 from decodelab.eig.languages import answer_language, language_named, language_of, written
+from decodelab.eig.parameters import EIGEvalParameters
 from decodelab.eig.posterior import only_way
 from decodelab.eig.samples import support_of
 from decodelab.evaluation.conformance import of
 from decodelab.lab.belief_bench import asked, compared, states_of
 from decodelab.schema import alternatives, compile
+from decodelab.schema.constraints import least_tokens
+from decodelab.schema.tokens import Vocabulary, tokens_of
 from decodelab.tasks.data import Question, load_questions, read_jsonl
 
 ROOT = Path(__file__).parent.parent
@@ -218,7 +221,10 @@ def test_only_one_way_of_a_number():
     ('nubmer', "'number'"), ('choise:A,B', "'choice'"), ('txt', "'text'"), ('regex:a*', 'not match the empty text'),
     ('regex:', 'empty'), ('choice', 'choice:A,B'), ('choice:', 'none empty'), ('words:0', 'words:3'),
     ('regex:(', 'regular'), ('json:/nowhere.json', 'nowhere.json'), ('yes-no', "'yes_no'"), ('Number', "'number'"),
-    ('number:3', 'number alone')])
+    ('number:3', "'number:3'; allowed: number alone"), ('text:3', "'text:3'"), ('regex:(', "'regex:('"),
+    ('choice:A,A', "'choice:A,A'; allowed: each choice once"), ('choice:A,B, A', 'twice or more: A.'),
+    ('words:red,red', 'each choice once'), ('choice:', "'choice:'"), ('words:two', 'how many words'),
+    ('words:2000', 'from 1 to 999'), ('words:3-2', "'words:3-2'")])
 def test_a_language_that_is_none_is_told(given, says):
     with pytest.raises(DecodelabError) as e: language_named(given)
     assert says in str(e.value)
@@ -226,6 +232,40 @@ def test_a_language_that_is_none_is_told(given, says):
 def test_a_choice_that_the_tokenizer_cannot_write():
     with pytest.raises(DecodelabError, match='no token has the byte'):
         AnswerPosteriorEstimator(Toy.random('ab.$'), Frame(cue='.', language=compile('choice:a,Z')))
+
+@pytest.mark.parametrize('name,least', [ # By hand: the student's tokens are bytes, other than the pairs of Toy below
+    ('regex:7{99}', 99), ('regex:[0-9]{30}', 30), ('regex:(ab|c)d{40,}', 41), ('choice:a,bc', 1), ('number', 1),
+    ('choice:' + 'a'*30 + ',' + 'b'*27, 27), ('regex:é{40}', 40)])
+def test_the_least_that_an_answer_takes(student, name, least):
+    assert least_tokens(compile(name), tokens_of(student)[0])==least
+
+def test_the_least_that_an_answer_takes_counts_longest_tokens_that_may_stand_in_one():
+    words = Vocabulary('m', [b'a', b'b', b'aaa', b'bbbbbb', b'.'], (4,), ())
+    assert least_tokens(compile('regex:a{9}'), words)==3
+    assert least_tokens(compile('regex:(a{9}|b{7})'), words)==2 # 7 characters in tokens of 6: a bound, here met
+    assert least_tokens(compile('choice:aaaab,bbbbbbbb'), words)==3 # aaa a b; bbbbbb b b
+
+@pytest.mark.parametrize('name', ['regex:7{99}', 'words:500-600', 'choice:' + 'x'*24])
+def test_answers_that_are_longer_than_an_answer_may_be_are_told_before_anything_runs(student, name):
+    "Where the answer and its end would take more than the frame's 24 tokens."
+    run = student.usage.run
+    with pytest.raises(DecodelabError, match=r'of at most 23 tokens.*answer_tokens=\d+ or more') as told:
+        expected_information_gain_reasoning(student, ['Q:1+1=?'], answer=name)
+    assert name[:30] in str(told.value) and student.usage.run==run
+    AnswerPosteriorEstimator(student, frame_for(student, language=compile('regex:7{99}'), answer_tokens=100))
+
+def test_the_seeds_function_takes_what_answers_may_be(student):
+    "In the dict, by name, and as a frame that says the same; never two of them."
+    eig, questions = dict(lambda_cost=.2, mc_samples=2, sample_length=8), ['Q:3+4*2=?']
+    ask = lambda given, **how: expected_information_gain_reasoning(student, questions, given, max_tokens=24, **how)[0]
+    shown = lambda thoughts: [(t.ids, t.answer, t.cost) for t in thoughts]
+    framed = shown(ask(eig, frame=frame_for(student, language=compile('choice:1,2'))))
+    assert shown(ask(eig | dict(answer='choice:1,2')))==framed==shown(ask(eig, answer='choice:1,2'))
+    assert shown(ask(EIGEvalParameters(**eig, answer='choice:1,2')))==framed and framed[0][1] in ('1', '2')
+    with pytest.raises(DecodelabError, match='a frame alone'): ask(eig, answer='number', frame=frame_for(student))
+    with pytest.raises(DecodelabError, match='frame_asked'): AnswerPosteriorEstimator(student, frame_for(student),
+                                                                                      dict(answer='number'))
+    with pytest.raises(DecodelabError, match="'answer'"): ask(eig | dict(anwser='number'))
 
 def test_answers_outside_the_language_are_named_with_their_lines(tmp_path):
     file = tmp_path/'q.jsonl'

@@ -50,7 +50,7 @@ class BadValue(DecodelabError, ValueError):
         listed = ', '.join(names[:LISTED])+(f' and {len(names)-LISTED:,} others' if len(names)>LISTED else '')
         text = f'{what}: got {given}; allowed: {listed if names else allowed}.'
         super().__init__(' '.join(filter(None, [text, close and f'Did you mean {close!r}?', hint])))
-        self.what, self.value, self.allowed, self.nearest = what, value, allowed, close
+        self.what, self.value, self.allowed, self.nearest, self.hint = what, value, allowed, close, hint
 
 # %% ../../../nbs/core/00_errors.ipynb #5f820929
 class MissingExtra(ModelError, ImportError):

@@ -12,14 +12,19 @@ import numpy as np
 from ..backends.contract import Backend, Ids
 from ..backends.shipped import ANSWER, CLOSE, OPEN
 from ..core.errors import BadValue
+from ..core.parameters import param, read
 from .languages import REFERENCE, answer_language
+from .parameters import Asked
+from ..schema.constraints import least_tokens
 from ..schema.languages import Language, compile
+from ..schema.tokens import tokens_of
 from ..tasks.data import Example, Question, read_examples
 
 # %% auto #0
 __all__ = ['DELIMITERS', 'SENTENCE', 'TRANSITIONS', 'STEPS', 'DOCUMENT', 'INSTRUCTION', 'Frame', 'Marks', 'mark', 'frame_for',
            'check_ids', 'check_frame', 'check_list', 'check_questions', 'check_states', 'prompt_ids', 'end_ids',
-           'token_texts', 'ending', 'step_fields', 'default_instruction', 'frame_of', 'check_room', 'described']
+           'token_texts', 'ending', 'step_fields', 'default_instruction', 'frame_of', 'frame_asked', 'check_budget',
+           'check_room', 'described']
 
 # %% ../../../nbs/eig/03_frames.ipynb #9c8d8975
 @dataclass(frozen=True)
@@ -204,14 +209,33 @@ def frame_of(backend:Backend, p, # Parameters with `instruction`, `examples`, `a
     check_room(backend, frame)
     return frame
 
+class _Alone(Asked):
+    "Questions that no data set holds."
+    data: str = param('', 'No data set.')
+
+def frame_asked(backend:Backend, **asked)->Frame: # `answer`, `cue`, `step`, `instruction`, `examples`, `delimiters`
+    "The frame that fits a model, with what is given otherwise: what `Asked` describes, by the names it has there."
+    return frame_of(backend, read(_Alone, dict(instruction='') | asked))
+
 def _after_question(instruction:str)->str: return f'\n\n{instruction.strip()}' if instruction.strip() else ''
 
 # %% ../../../nbs/eig/03_frames.ipynb #4fff2882
+def check_budget(backend:Backend, frame:Frame):
+    "A language whose shortest answer is longer than an answer may be is an error."
+    if frame.language is None or not backend.capabilities.full_distribution: return
+    room = frame.answer_tokens-1 # and the end
+    least = least_tokens(frame.language, tokens_of(backend)[0], room)
+    if least <= room: return
+    raise BadValue('answer language', frame.language.name, f'one with answers of at most {room} tokens',
+                   f'Every answer takes {least} tokens of {backend.name} or more; ask for shorter ones, or give a '
+                   f'frame with answer_tokens={least+1} or more.')
+
 def check_room(backend:Backend, frame:Frame):
     "A cue that says nothing or ends the text, and a prompt that leaves no room to think, are errors."
     if not frame.cue.strip(): raise BadValue('cue', frame.cue, 'a text after which the answer stands')
     if ends := set(backend.encode(frame.cue)) & set(backend.eos_ids):
         raise BadValue('cue', frame.cue, f'a text without {backend.decode([min(ends)])!r}, which ends the text')
+    check_budget(backend, frame)
     n, room = len(prompt_ids(backend, frame, '')), backend.max_length-frame.answer_tokens-8
     what = 'examples' if frame.examples else 'instruction'
     if n < room: return

@@ -31,6 +31,7 @@ def language_named(answer:str, # As `answer=` names it
     "The language that a parameter names."
     name = answer.strip().partition(':')[0]
     if answer.strip()==TEXT: return None
+    if name==TEXT: raise BadValue('language', answer, f'{TEXT} alone')
     if name not in NAMES and not re.search(r'[/\\.{}\[\]"]', name): raise BadValue('answer', answer, NAMES)
     return compile(answer.strip())
 

@@ -9,7 +9,7 @@ from ..core.errors import BadValue
 from ..core.parameters import Parameters, param, read
 
 # %% auto #0
-__all__ = ['EIGParameters', 'as_parameters', 'Asked', 'EIGEvalParameters']
+__all__ = ['HOW', 'EIGParameters', 'as_parameters', 'Asked', 'EIGEvalParameters']
 
 # %% ../../../nbs/eig/00_parameters.ipynb #f56ae926
 class EIGParameters(Parameters):
@@ -36,10 +36,15 @@ class EIGParameters(Parameters):
     length_normalise: bool = param(
         False, 'Divide log-probabilities of answers by their length; beliefs are then no proper probabilities.')
 
+HOW = 'frame=frame_asked(backend, answer="number", …).'
+
 def as_parameters(given:Any)->Parameters: # Theirs, or those of a rule that has the same fields
     "Parameters as they are, from a dict, or the defaults for `None`."
     if given is None: return EIGParameters()
-    if isinstance(given, dict): return read(EIGParameters, given)
+    if isinstance(given, dict):
+        framed = next((name for name in given if name in Asked.model_fields), None)
+        if framed: raise BadValue('parameter', framed, EIGParameters.model_fields, f'{framed} is of the frame: {HOW}')
+        return read(EIGParameters, given)
     if not isinstance(given, Parameters):
         raise BadValue('parameters', given, 'EIGParameters, a dict of some of them, or None for the defaults')
     return given

@@ -13,7 +13,7 @@ from fastcore.basics import patch
 from ..backends.contract import Backend, Ids, Sampling, Scored
 from ..core.errors import BadValue
 from .answers import Candidate, How, Rest, Support, classes, normalise
-from .frames import Frame, check_frame, check_states, end_ids
+from .frames import Frame, check_budget, check_frame, check_states, end_ids
 from .languages import few_texts
 from .parameters import EIGParameters, as_parameters
 from .samples import drawn
@@ -128,6 +128,7 @@ class AnswerPosteriorEstimator:
     def __init__(self, backend:Backend, frame:Frame, parameters:EIGParameters|dict|None=None,
                  normaliser:Callable=normalise, seed:int=0):
         check_frame(frame)
+        check_budget(backend, frame)
         self.backend, self.frame, self.normaliser = backend, frame, normaliser
         self.seed = Sampling(seed=seed).seed # which refuses what is no seed
         self.parameters:Any = as_parameters(parameters)

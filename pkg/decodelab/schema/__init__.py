@@ -4,7 +4,8 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "answering": ["Distribution", "alternatives", "Answer", "Unanswered", "answer"],
     "constraints": ["SPELLED", "COMPILED", "unforced", "executor", "Grammar", "GrammarMatcher", "only_token", "spelled",
-        "texts_of", "check_spelling", "check_beginning", "fault", "Described", "constrain"],
+        "texts_of", "check_spelling", "check_beginning", "cut_shortest", "least_tokens", "fault", "Described",
+        "constrain"],
     "documents": ["strict_json", "Document", "read", "bundled"],
     "exact_sampling": ["REMOVED", "Row", "row_of", "Node", "lower", "Tree", "rest_of", "Place", "run_nodes", "node_key",
         "arrivals", "Fan", "fan_of", "Draw", "mass_interval", "Hopeless", "Exact", "exact_batch", "exact", "Work",

@@ -8,7 +8,7 @@ import json, re
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from fastcore.basics import patch
@@ -16,12 +16,13 @@ from ..backends.contract import Causal, Ids, Sampler
 from ..core.errors import BadValue, ModelError
 from .finite import matcher
 from .languages import Language, compile
+from .patterns import may_hold, parse, shortest
 from .tokens import Vocabulary, beginnings, missing, sure_tokens, tokens_of
 if TYPE_CHECKING: from llguidance import LLExecutor, LLMatcher, LLTokenizer
 
 # %% auto #0
 __all__ = ['SPELLED', 'COMPILED', 'unforced', 'executor', 'Grammar', 'GrammarMatcher', 'only_token', 'spelled', 'texts_of',
-           'check_spelling', 'check_beginning', 'fault', 'Described', 'constrain']
+           'check_spelling', 'check_beginning', 'cut_shortest', 'least_tokens', 'fault', 'Described', 'constrain']
 
 # %% ../../../nbs/schema/07_constraints.ipynb #4071f724
 def unforced(lark:str)->str:
@@ -161,6 +162,30 @@ def check_beginning(grammar:Grammar)->None:
     need = state.compute_ff_bytes()[:1]
     byte = f'; it needs the byte {need[0]:#04x} ({need.decode(errors="replace")!r})' if need else ''
     raise ModelError(f'{grammar.words.name}: no token may begin a text of {grammar.name}{byte}')
+
+# %% ../../../nbs/schema/07_constraints.ipynb #77d5ccf2
+def cut_shortest(words:Vocabulary, text:str)->int:
+    "Fewest tokens that a text can be cut into; more than it has bytes where it cannot be."
+    data, fewest = text.encode(), [0]
+    for i in range(1, len(data)+1):
+        ends = range(max(0, i-words.longest), i)
+        fewest.append(min((fewest[j]+1 for j in ends if data[j:i] in words.ids), default=len(data)+1))
+    return fewest[-1]
+
+def least_tokens(language:Language, words:Vocabulary, enough:int=0)->int: # Looks no closer where `enough` do
+    "Tokens that every text of a language has, at least; 1 where that is not known."
+    described = json.loads(language.grammar)
+    if language.kind=='choices': return min(cut_shortest(words, text) for text in described['choices'])
+    if language.kind!='regex': return 1
+    tree = parse(described['regex'])
+    if (least := shortest(tree)) <= enough: return 1
+    fits = lru_cache(None)(lambda char: may_hold(tree, char))
+    held = (piece for piece in words.ids if all(map(fits, piece.decode(errors='ignore'))))
+    return -(-least//max(1, *map(_begun, held)))
+
+def _begun(piece:bytes)->int:
+    "Characters that begin in a token."
+    return sum(byte & 0xc0 != 0x80 for byte in piece)
 
 # %% ../../../nbs/schema/07_constraints.ipynb #0424b075
 def fault(language:Language, text:str)->str: # Empty when the text is of the language

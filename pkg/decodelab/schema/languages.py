@@ -79,20 +79,25 @@ def _json(document:Document, separators:str)->Language:
 # %% ../../../nbs/schema/05_languages.ipynb #3867feaa
 def of_choices(choices:list[str], name:str)->Language:
     "One of several texts."
-    every = list(dict.fromkeys(c.strip() for c in choices))
-    if not any(every) or '' in every:
-        raise BadValue(name, choices, 'one or more choices, none empty')
+    every = [c.strip() for c in choices]
+    if '' in every: raise BadValue('language', name, 'one or more choices, none empty, as choice:A,B')
+    if twice := [c for c in dict.fromkeys(every) if every.count(c) > 1]:
+        raise BadValue('language', name, 'each choice once', f'There twice or more: {", ".join(twice)}.')
     return Language(name, 'choices', _described(kind='choices', choices=every), f'start: T\nT: /{trie(every)}/')
+
+CAN_FOLLOW = 'a regex that a token mask can follow'
 
 def of_regex(regex:str, name:str='')->Language:
     "The texts that a regular expression matches as a whole."
+    name = name or f'regex:{regex}'
     try: expression = terminal(regex, in_json=False, search=False)
-    except Unsupported as e:
-        raise BadValue('regex', regex, 'what a token mask can follow', f'Here it cannot: {e}.') from e
-    if nothing(expression): raise BadValue('regex', regex, 'a regex that matches some text')
+    except Unsupported as e: raise BadValue('language', name, CAN_FOLLOW, f'Here it cannot: {e}.') from e
+    except BadValue as e: raise BadValue('language', name, e.allowed, e.hint) from e
+    if nothing(expression): raise BadValue('language', name, 'a regex that matches some text')
     lark = f'start: T\nT: {expression}'
-    if matcher(lark).is_accepting(): raise BadValue('regex', regex, 'a regex that does not match the empty text')
-    return Language(name or f'regex:{regex}', 'regex', _described(kind='regex', regex=regex), lark)
+    if matcher(lark).is_accepting():
+        raise BadValue('language', name, 'a regex that does not match the empty text')
+    return Language(name, 'regex', _described(kind='regex', regex=regex), lark)
 
 def of_lark(text:str)->Language:
     "A grammar in llguidance's Lark, or a file that holds one."
@@ -108,16 +113,17 @@ def of_lark(text:str)->Language:
     return Language('lark', 'lark', _described(kind='lark', lark=text), text)
 
 # %% ../../../nbs/schema/05_languages.ipynb #b684f3e7
+MOST = 999 # Words of an answer
 WORD = r"[\p{L}\p{N}]+(?:['’\-][\p{L}\p{N}]+)*" # A bare word: letters and digits, joined by apostrophes and hyphens
 
 def of_words(spec:str)->Language:
     "Up to so many bare words (`words:3`, `words:2-4`), or one of the words listed."
-    m = re.fullmatch(r'(?:(\d{1,3})-)?(\d{1,3})', spec.strip())
-    if not m and ',' in spec or re.fullmatch(r'\w+', spec) and not spec.isdigit():
-        return of_choices(spec.split(','), f'words:{spec}')
+    name, m = f'words:{spec}', re.fullmatch(r'(?:(\d{1,9})-)?(\d{1,9})', spec.strip(), re.ASCII)
+    if not m and ',' in spec: return of_choices(spec.split(','), name)
     low, high = (int(m[1] or 1), int(m[2])) if m else (0, 0)
-    if not 1<=low<=high:
-        raise BadValue('words', spec, 'how many (words:3, words:2-4), or the words themselves (words:red,blue)')
+    if not 1 <= low <= high <= MOST:
+        raise BadValue('language', name, f'how many words, from 1 to {MOST} (words:3, words:2-4), or two or '
+                       'more words to choose from (words:red,blue)')
     return of_regex(f'{WORD}(?: {WORD}){{{low-1},{high-1}}}', f'words:{spec}')
 
 INTEGER = '0|-?[1-9][0-9]{0,17}' # Neither minus zero nor zeros in front

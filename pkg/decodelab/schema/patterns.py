@@ -28,7 +28,7 @@ def point(c:int)->str:
     return chr(c) if chr(c).isalnum() and c<128 else f'\\x{c:02x}' if c<256 else f'\\u{{{c:x}}}'
 
 def has(chars:Chars, c:int)->bool:
-    "Is this code point (below 128) in the set?"
+    "Is this code point in the set? Of scripts: no."
     def carries(name:str)->bool: return unicodedata.category(chr(c)).startswith(name) if '=' not in name else False
     listed = any(carries(p[1:])!=True if p[0]=='^' else carries(p) for p in chars.properties)
     return (listed or any(a<=c<=b for a,b in chars.ranges))!=chars.negated
@@ -249,6 +249,18 @@ def size(node:Node)->int:
     "How many characters a pattern has when its counts are written out."
     inner = sum(map(size, node.parts)) if node.parts else 1
     return inner*max(node.low, node.high or 1) if node.kind=='rep' else inner
+
+def shortest(node:Node)->int:
+    "Characters of the shortest text, at least."
+    lengths = list(map(shortest, node.parts))
+    if node.kind=='set': return 1
+    if node.kind=='alt': return min(lengths)
+    return sum(lengths)*(node.low if node.kind=='rep' else 1)
+
+def may_hold(node:Node, char:str)->bool:
+    "Whether a character may stand in some text; said of a script's characters too, which nobody lists here."
+    if node.kind!='set': return any(may_hold(p, char) for p in node.parts)
+    return any('=' in p for p in node.chars.properties) or has(node.chars, ord(char))
 
 def body(node:Node, in_json:bool)->str:
     "A regex without anchors."

@@ -7,14 +7,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 import numpy as np
 from ...backends.contract import Backend, Ids
-from ...core.errors import ModelError
+from ...core.errors import BadValue, ModelError
 from ...core.parameters import Parameters
 from ..answers import normalise
-from ..frames import Frame, check_questions, frame_for
+from ..frames import Frame, check_questions, frame_asked, frame_for
 from ..gain import Decision, ExpectedInformationGainCalculator, Metrics, count, remember
-from ..parameters import EIGParameters, as_parameters
+from ..parameters import Asked, EIGParameters, as_parameters
 from ..posterior import Posterior
 from .learnt import rules
 from .probes import PROBERS, Look
@@ -181,9 +182,24 @@ EIG = 'expected_information_gain_reasoning'
 
 def expected_information_gain_reasoning(backend:Backend, questions:Sequence[str],
                                         parameters:EIGParameters|dict|None=None, seed:int=0,
-                                        frame:Frame|None=None, normaliser:Callable=normalise,
-                                        max_tokens:int=1024)->tuple[list[Thought],Metrics]:
+                                        frame:Frame|None=None, normaliser:Callable=normalise, max_tokens:int=1024,
+                                        **asked # `answer`, `cue`, `step`, …, which may stand in the dict too
+                                       )->tuple[list[Thought],Metrics]:
     "Reason about questions with the EIG rule; returns the thoughts and this call's `Metrics`."
     check_questions(backend, questions)
-    driver = Scaler(backend, EIG, as_parameters(parameters), frame, seed, normaliser)
+    common, asked = _parted(parameters, asked)
+    if asked and frame is not None:
+        raise BadValue(next(iter(asked)), next(iter(asked.values())), 'a frame alone, or none with it')
+    driver = Scaler(backend, EIG, common, frame_asked(backend, **asked) if asked else frame, seed, normaliser)
     return reason(backend, questions, driver, driver.forecaster, max_tokens), driver.metrics
+
+def _parted(given:Any, asked:dict)->tuple[Parameters,dict]:
+    "The EIG's own parameters, and those of how questions are put."
+    if isinstance(given, Asked):
+        return given, {k: getattr(given, k) for k in given.model_fields_set & {*Asked.model_fields}} | asked
+    if not isinstance(given, dict): return as_parameters(given), asked
+    known = [*EIGParameters.model_fields, *Asked.model_fields]
+    unknown = next((k for k in (*given, *asked) if k not in known), None)
+    if unknown: raise BadValue('parameter', unknown, known)
+    framed = {k: v for k,v in given.items() if k in Asked.model_fields}
+    return as_parameters({k: v for k,v in given.items() if k not in framed}), framed | asked
