@@ -11,7 +11,7 @@ from decodelab.optimal.study import distilling, fronts, gains, tokens
 from decodelab.optimal.study.arms import Arm, arms_of, fixed_at, linear, measured, pair_for, tempered
 from decodelab.optimal.study.parameters import OptimalSamplingParameters as P, methods, numbers
 from decodelab.optimal.study.questions import asked, is_right, prompt_for, sums, training_questions
-from decodelab.optimal.study.trials import Trials, check_pair, records
+from decodelab.optimal.study.trials import Trials, check_pair, expected_seconds, records, stage_of
 
 @pytest.fixture(scope='module')
 def pair(student): return OptimalSamplingModel(student, load('reference:teacher', device='cpu'))
@@ -195,6 +195,23 @@ def test_the_front_is_what_nothing_betters():
             for x,k in zip(rng.random(8) < rng.random(), [rng.random()]*8)])]
         worse = {a.arm for a in made for b in made if b.kl_theta[0] < a.kl_theta[0] and b.accuracy >= a.accuracy}
         assert set(fronts.on_front(made))=={r.arm for r in made}-worse
+
+def test_a_pilot_is_part_of_the_work(pair, tmp_path, monkeypatch):
+    "What it draws is kept: the same records as without it, no question drawn twice, its seconds with its stage."
+    p = P(n=5, chunk=5, methods='entropy', free=False, fixed='', linear='', temperatures='', max_tokens=12)
+    plain, piloted = (Trials(pair.theta, pair.t, asked(p), p) for _ in range(2))
+    runs = [Run.create('optimal_sampling', p.model_dump(), outputs=tmp_path/name) for name in 'ab']
+    drawn, draw = [], Trials.draw
+    def watched(self, arm, questions):
+        drawn.extend((arm.name, q.id) for q in questions)
+        return draw(self, arm, questions)
+    want = records(plain, runs[0], lambda what: None)
+    monkeypatch.setattr(Trials, 'draw', watched)
+    assert expected_seconds(piloted, runs[1]) > 0 and len(drawn)==4
+    assert runs[1].info['seconds'][stage_of(piloted.arms[0])] > 0
+    assert records(piloted, runs[1], lambda what: None)==want and len(drawn)==len(set(drawn))==5*len(piloted.arms)
+    assert expected_seconds(Trials(pair.theta, pair.t, asked(p), p), runs[1]) > 0
+    assert len(drawn)==5*len(piloted.arms) # A run that goes on has its seconds from before
 
 def test_a_killed_run_draws_nothing_twice(pair, tmp_path, monkeypatch):
     p = P(n=4, chunk=2, methods='entropy', free=False, fixed='', linear='', temperatures='', max_tokens=30)

@@ -146,3 +146,18 @@ def test_two_systems_and_the_printed_report(student):
     ra, rb = (quick.records(s)['arc'] for s in 'ab')
     d = quick.distances()['arc']
     assert change(ra, rb).paired.flips==0 and d.mean==0 and d.same_top==1
+
+def test_a_pilot_of_the_quick_benchmark_is_part_of_the_work(student, monkeypatch):
+    "The records are those without it, and no item is judged twice."
+    from decodelab.evaluation.quick import benchmark
+    p = QuickParameters(kinds='arc,gsm8k', n=6, max_tokens=12)
+    plain, piloted = (Quick(p, {'s': student}) for _ in range(2))
+    want, judged, judge = plain.records('s'), [], benchmark.judge
+    def watched(backend, items, *more):
+        judged.extend(i.id for i in items)
+        return judge(backend, items, *more)
+    monkeypatch.setattr(benchmark, 'judge', watched)
+    assert benchmark.expected_seconds(piloted) > 0 and len(judged)==8
+    found = piloted.records('s')
+    assert len(judged)==12 and {k: [r['picks'] for r in own] for k,own in found.items()}=={
+        k: [r['picks'] for r in own] for k,own in want.items()}

@@ -300,6 +300,22 @@ def test_schema_eval_separators_cost_the_answer(tmp_path, monkeypatch):
     assert rows['compact'].accuracy < .15 and rows['compact'].cost[0] > 10 > .2 > rows['constrain'].cost[0]
     assert rows['exact'].cost[0]==pytest.approx(rows['constrain'].cost[0], abs=.03)
 
+def test_a_pilot_of_schema_trials_is_part_of_the_work(tmp_path):
+    "In every mode the records are those without it, and no question is answered twice."
+    from decodelab.backends import load
+    from decodelab.core.runs import Run
+    from decodelab.evaluation.schema_trials import SchemaEvalParameters, Trials, expected_seconds, records, tasks_of
+    p = SchemaEvalParameters(n=4, samples=2, chunk=4, modes='unconstrained,constrain,exact,validate')
+    model = load(p.backend)
+    plain, piloted = (Trials(model, tasks_of(p), p) for _ in range(2))
+    runs = [Run.create('schema_eval', p.model_dump(), outputs=tmp_path/name) for name in 'ab']
+    want = records(plain, runs[0], lambda what: None)
+    assert expected_seconds(piloted, runs[1]) > 0 and len(piloted.kept)==2*3
+    assert [[r['text'] for r in own] for own in records(piloted, runs[1], lambda what: None).values()]==[
+        [r['text'] for r in own] for own in want.values()]
+    before = model.usage.decoded
+    assert expected_seconds(Trials(model, tasks_of(p), p), runs[1]) > 0 and model.usage.decoded==before
+
 BAD = [(dict(modes='constrain,exactly'), "Did you mean 'exact'"),
        (dict(data='extractions'), "Did you mean 'extraction'"),
        (dict(data='tests/work.py'), 'tests/work.py'), (dict(modes=','), 'modes'),

@@ -113,6 +113,7 @@ class Context:
     def __init__(self, name:str, pointer:Any, vocab_size:int, tokens:int):
         self.name, self.pointer, self.vocab_size, self.tokens = name, pointer, vocab_size, tokens
         self.memory, self.free = lc.llama_get_memory(pointer), list(range(SEQUENCES))[::-1]
+        self.filled: set[int] = set() # Sequences that may hold states: llama.cpp walks through its buffer to cut one
 
     def take(self, n:int)->list[int]:
         "Sequences for the caller; they are given back by `give`."
@@ -129,9 +130,13 @@ class Context:
         finally: self.give(sequences)
     def copy(self, source:int, target:int, start:int, stop:int):
         "Let `target` share the states of positions `start` to `stop`."
-        if stop > start: lc.llama_memory_seq_cp(self.memory, int(source), int(target), int(start), int(stop))
+        if stop <= start: return
+        self.filled.add(int(target))
+        lc.llama_memory_seq_cp(self.memory, int(source), int(target), int(start), int(stop))
     def cut(self, sequence:int, length:int=0):
         "Forget a sequence from a position on."
+        if sequence not in self.filled: return
+        if not length: self.filled.discard(sequence)
         lc.llama_memory_seq_rm(self.memory, int(sequence), int(length), -1)
 
 # %% ../../../nbs/backends/14_gguf_context.ipynb #86daf161
@@ -143,6 +148,7 @@ def run(self:Context, batch:Batch)->torch.Tensor: # [wanted, V]
     want = np.ascontiguousarray(batch.want, np.int8)
     at = labels.ctypes.data + 4*np.ascontiguousarray(batch.first, np.uint64)
     pointers = ctypes.cast(at.ctypes.data, ctypes.POINTER(ctypes.POINTER(ctypes.c_int32)))
+    self.filled.update(np.unique(labels).tolist())
     i32 = ctypes.c_int32
     status = lc.llama_decode(self.pointer, lc.llama_batch(
         len(tokens), _at(tokens, i32), None, _at(positions, i32), _at(count, i32), pointers, _at(want, ctypes.c_int8)))
@@ -172,6 +178,7 @@ def save(self:Context, sequence:int, start:int, stop:int)->np.ndarray: # Bytes
 def load(self:Context, state:np.ndarray, readers:Sequence[tuple[int, int]], start:int):
     "Put saved states back, shared by sequences, each up to a position."
     with self.taken(1) as (alone,):
+        self.filled.add(alone)
         if not lc.llama_state_seq_set_data(self.pointer, _at(state, ctypes.c_uint8), len(state), alone):
             raise ModelError(f'{self.name}: its context of {self.tokens} tokens has no room for a state that was kept')
         for sequence,stop in readers: self.copy(alone, sequence, start, stop)

@@ -38,7 +38,7 @@ class Group:
     stop: int
 
 # %% ../../../nbs/backends/15_gguf_memory.ipynb #3cccc37a
-GROUP = 24 # Leaves decoded together; two groups are alive at once
+GROUP = 48 # Leaves decoded together; two groups are alive at once
 
 def groups(leaves:np.ndarray, tokens:int)->Iterator[Group]:
     "Cut leaves into groups of at most `GROUP`, and of `tokens` nodes unless one leaf has more."

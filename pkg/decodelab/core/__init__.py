@@ -14,7 +14,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "registry": ["Entry", "Registry"],
     "runs": ["RUN_DIR", "MIN_FREE", "PACKAGES", "versions", "git_state", "processor", "machine", "Provenance",
         "run_key", "make_numbered", "new_folder", "Record", "Work", "Results", "first_files", "Run", "chunks",
-        "list_runs", "find_run"],
+        "left_behind", "list_runs", "find_run"],
     "settings": ["Settings", "find_root", "load_settings"],
     "tables": ["cell", "markdown_table"],
 })

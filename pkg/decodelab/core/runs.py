@@ -18,8 +18,8 @@ from .settings import load_settings
 
 # %% auto #0
 __all__ = ['RUN_DIR', 'MIN_FREE', 'PACKAGES', 'versions', 'git_state', 'processor', 'machine', 'Provenance', 'run_key',
-           'make_numbered', 'new_folder', 'Record', 'Work', 'Results', 'first_files', 'Run', 'chunks', 'list_runs',
-           'find_run']
+           'make_numbered', 'new_folder', 'Record', 'Work', 'Results', 'first_files', 'Run', 'chunks', 'left_behind',
+           'list_runs', 'find_run']
 
 # %% ../../../nbs/core/07_runs.ipynb #6fb65264
 RUN_DIR = 'DECODELAB_RUN_DIR' # Names the folder of the run that a notebook is part of
@@ -252,6 +252,11 @@ def chunks(run:Run, # The run whose samples.jsonl is written
             journal.append(name, [dict(r, stage=r.get('stage', stage)) for r in records])
         tell(len(part))
         yield journal.read(name)
+
+def left_behind(run:Run, stage:str, size:int, n:int)->int: # Of n
+    "Items of a stage that an earlier attempt has done."
+    done = {c for c in Journal(run.folder/'samples.jsonl').chunks if c.startswith(f'{stage}/')}
+    return min(n, size*len(done))
 
 # %% ../../../nbs/core/07_runs.ipynb #0876e0e9
 def list_runs(outputs:Path|None=None)->list[Run]:

@@ -13,6 +13,7 @@ from ..backends.contract import Backend, Finish, Ids, Sampling
 from ..backends.decoding import Stops, decode, job_for
 from .frames import Frame, check_frame, check_states
 from .parameters import EIGParameters, as_parameters
+from .posterior import Known
 
 # %% auto #0
 __all__ = ['Continuation', 'tokens_of', 'whole_characters', 'cut_steps', 'step_ends', 'MonteCarloForecaster']
@@ -80,8 +81,11 @@ def _counted(backend:Backend, frame:Frame, body:Ids, ended:bool, steps:int|None,
 # %% ../../../nbs/eig/07_forecast.ipynb #98efde9e
 class MonteCarloForecaster:
     "Draws continuations of the reasoning at many states at once."
-    def __init__(self, backend:Backend, frame:Frame, parameters:EIGParameters|dict|None=None, seed:int=0):
+    def __init__(self, backend:Backend, frame:Frame, parameters:EIGParameters|dict|None=None, seed:int=0,
+                 known:Known|None=None, # What others have drawn at the same states
+                ):
         check_frame(frame)
+        self.known = known
         self.backend, self.frame, self.parameters, self.seed = backend, frame, as_parameters(parameters), seed
         self.step_ends = tuple(filter(None, (frame.close, *frame.ends)))
 
@@ -95,6 +99,14 @@ class MonteCarloForecaster:
     def forecast(self, states:Sequence[Ids], n:int, first:int=0)->list[list[Continuation]]:
         "Samples `first` … `first+n-1` at each state."
         check_states(self.backend, states)
+        if self.known is None: return self._drawn(states, n, first)
+        known, upto = self.known.forecasts, max(first+n, self.parameters.mc_samples) # The next look asks for all
+        new = [s for s in dict.fromkeys(map(tuple, states)) if (s, upto-1) not in known]
+        for state,own in zip(new, self._drawn(new, upto, 0) if new else ()):
+            known.update({(state, k): forecast for k,forecast in enumerate(own)})
+        return [[known[tuple(s), k] for k in range(first, first+n)] for s in states]
+
+    def _drawn(self, states:Sequence[Ids], n:int, first:int)->list[list[Continuation]]:
         steps = self.parameters.lookahead
         stop = self.step_ends if steps==1 else tuple(filter(None, (self.frame.close,)))
         plans = [self._sampling(state, n=n, first=first, stop=stop, kind='forecast') for state in states]
@@ -116,12 +128,17 @@ def _longest(self:MonteCarloForecaster)->int:
 def step(self:MonteCarloForecaster, states:Sequence[Ids])->list[Continuation]:
     "The next step of each state: what the first forecast begins with."
     check_states(self.backend, states)
-    samples = self.backend.sample(states, [self._next(state) for state in states])
-    return [cut_steps(self.backend, self.frame, own[0].ids, own[0].finish) for own in samples]
+    known = self.known.steps if self.known else {}
+    new = [tuple(s) for s in states if tuple(s) not in known]
+    samples = iter(self.backend.sample(new, [self._next(state) for state in new]))
+    drawn = lambda own: cut_steps(self.backend, self.frame, own[0].ids, own[0].finish)
+    return [known.get(tuple(s)) or drawn(next(samples)) for s in states]
 
 @patch
-def first_step(self:MonteCarloForecaster, forecast:Continuation)->Continuation:
+def first_step(self:MonteCarloForecaster, forecast:Continuation,
+               state:Ids=())->Continuation: # It was drawn at; a step that is known there is taken
     "The first step of a forecast."
+    if self.known and tuple(state) in self.known.steps: return self.known.steps[tuple(state)]
     one = cut_steps(self.backend, self.frame, forecast.ids, 'stop', 1)
     whole = len(one.ids) >= self._longest() if self.frame.step_tokens else bool(step_ends(self.frame, one.text))
     last = len(one.ids)==len(forecast.ids) and not whole

@@ -16,7 +16,7 @@ from .answers import Candidate, Support, normalise
 from .frames import Frame
 from .forecast import Continuation, MonteCarloForecaster
 from .parameters import EIGParameters
-from .posterior import AnswerPosteriorEstimator, Posterior
+from .posterior import AnswerPosteriorEstimator, Known, Posterior
 from ..maths.information import entropy, kl, pool
 
 # %% auto #0
@@ -182,11 +182,12 @@ class ExpectedInformationGainCalculator:
     def __init__(self, backend:Backend, frame:Frame, parameters:EIGParameters=EIGParameters(), seed:int=0,
                  normaliser:Callable=normalise, clock:Callable=time.perf_counter,
                  metrics:Metrics|None=None, # A run's, to be added to; by default new ones, the newest from now on
+                 known:Known|None=None, # What others have found, and what is found now
                 ):
         self.backend, self.parameters, self.clock = backend, parameters, clock
         self.metrics = remember(Metrics()) if metrics is None else metrics
-        self.posteriors = AnswerPosteriorEstimator(backend, frame, parameters, normaliser, seed)
-        self.forecaster = MonteCarloForecaster(backend, frame, parameters, seed)
+        self.posteriors = AnswerPosteriorEstimator(backend, frame, parameters, normaliser, seed, known)
+        self.forecaster = MonteCarloForecaster(backend, frame, parameters, seed, known)
 
     def beliefs(self, states:Sequence[Ids], found:tuple|None=None)->tuple[dict[int,_Work],dict[int,Decision]]:
         "The belief at each state by its index, and a decision for each state where it failed."
@@ -268,8 +269,9 @@ def _decision(self:ExpectedInformationGainCalculator, w:_Work, cause:str='')->De
     "Go on where the gain is worth its cost; the first forecast begins with the next step."
     if not w.forecasts and not cause: return Decision(False, 'failed: mc', w.posterior, probe=w.probe)
     go = not cause and worth(w.gain, self.parameters.lambda_cost)
-    step = self.forecaster.first_step(w.forecasts[0]) if go else None
-    drawn = sum(f.drawn for f in w.forecasts) - (len(step.ids) if step else 0)
+    step = self.forecaster.first_step(w.forecasts[0], w.state) if go else None
+    ahead = len(step.ids) if step and w.forecasts[0].ids[:len(step.ids)]==step.ids else 0 # Else drawn by itself
+    drawn = sum(f.drawn for f in w.forecasts) - ahead
     return Decision(go, cause or ('gain' if go else 'no gain'), w.posterior, w.gain, step, w.probe, drawn)
 
 # %% ../../../nbs/eig/08_gain.ipynb #300354be

@@ -6,7 +6,7 @@
 from __future__ import annotations
 import re, time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 import numpy as np
 from fastcore.basics import patch
@@ -23,7 +23,7 @@ from ..schema.constraints import constrain
 
 # %% auto #0
 __all__ = ['OTHER', 'WALKS', 'LEAST', 'MOST', 'FEW', 'ALL', 'TOGETHER', 'WIDEST', 'NOTABLE', 'Posterior', 'belief', 'only_way',
-           'of_search', 'of_samples', 'AnswerPosteriorEstimator']
+           'of_search', 'of_samples', 'Known', 'AnswerPosteriorEstimator']
 
 # %% ../../../nbs/eig/06_posterior.ipynb #7670e280
 OTHER = '(other)'
@@ -120,13 +120,22 @@ def of_samples(support:Support, groups:dict[str,list[int]])->tuple[np.ndarray,Pa
 
 # %% ../../../nbs/eig/06_posterior.ipynb #9bb980c4
 WALKS = 2 # For each candidate
-LEAST, MOST = 16, 64 # Walks
+LEAST, MOST = 8, 64 # Walks; few where only a mean over forecasts is asked for
 FEW, ALL = 64, 4096 # Texts of a language that is searched to its end; prefixes that this may take
+
+@dataclass(frozen=True)
+class Known:
+    "What one look at a chunk of questions has found, for the next: of the same frame, parameters and seed."
+    supports: dict = field(default_factory=dict) # (state, width, settled) → support, tokens
+    forecasts: dict = field(default_factory=dict) # (state, number) → continuation
+    steps: dict = field(default_factory=dict) # State → the step that follows it
 
 class AnswerPosteriorEstimator:
     "Beliefs about the answer at many states at once."
     def __init__(self, backend:Backend, frame:Frame, parameters:EIGParameters|dict|None=None,
-                 normaliser:Callable=normalise, seed:int=0):
+                 normaliser:Callable=normalise, seed:int=0,
+                 known:Known|None=None, # What others have found at the same states
+                ):
         check_frame(frame)
         check_budget(backend, frame)
         self.backend, self.frame, self.normaliser = backend, frame, normaliser
@@ -135,6 +144,7 @@ class AnswerPosteriorEstimator:
         self.cue, self.ends = backend.encode(frame.cue), end_ids(backend, frame)
         self.constraint = constrain(backend, frame.language) if frame.language else None
         self.few = frame.language is not None and few_texts(frame.language, FEW)
+        self.known = known
 
     def candidates(self, states:Sequence[Ids], width:int|None=None, # Candidates asked for; `beam_size` by default
                    settled:float=SETTLED, # A search ends where so little of what was found is left to look at
@@ -143,8 +153,16 @@ class AnswerPosteriorEstimator:
         check_states(self.backend, states)
         if width is not None and width < 1: raise BadValue('width of the beams', width, 'at least 1')
         if not len(states): return [], np.zeros(0, int)
-        prefixes, width = [(*s, *self.cue) for s in states], width or self.parameters.beam_size
-        longest, ends = self.frame.answer_tokens, sorted(self.ends)
+        width = width or self.parameters.beam_size
+        if self.known is None: return self._found(states, width, settled)
+        keys, known = [(s, width, settled) for s in map(tuple, states)], self.known.supports
+        new = [key for key in dict.fromkeys(keys) if key not in known]
+        known.update(zip(new, zip(*self._found([state for state,*_ in new], width, settled))))
+        return [known[key][0] for key in keys], np.array([known[key][1] for key in keys], int)
+
+    def _found(self, states:Sequence[Ids], width:int, settled:float)->tuple[list[Support], np.ndarray]:
+        prefixes, longest, ends = [(*s, *self.cue) for s in states], self.frame.answer_tokens, sorted(self.ends)
+        if not states: return [], np.zeros(0, int)
         with self.backend.remembering():
             if self.constraint is None: found, cost = drawn(self.backend, prefixes, width, ends, longest, self.seed)
             else: found, cost = self._search(prefixes, width, settled)

@@ -6,7 +6,8 @@
 from __future__ import annotations
 import json, time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from ..backends.contract import Causal, Ids, Sample, Sampling
 from ..backends.shipped import ANSWER, CLOSE
 from ..core.errors import BadValue, DataError
 from ..core.parameters import Parameters, param
-from ..core.runs import Run, chunks
+from ..core.runs import Run, chunks, left_behind
 from ..schema.constraints import constrain
 from ..schema.exact_sampling import exact_batch
 from ..schema.extraction import extract
@@ -123,6 +124,7 @@ class Trials:
     model: Causal
     tasks: list[JsonTask]
     p: SchemaEvalParameters
+    kept: dict[tuple[str, str], list[dict]] = field(default_factory=dict) # The pilot's records by mode and question
     @cached_property
     def thinks(self)->bool: return ANSWER in self.model.template
     def ask(self, task:JsonTask)->Ids:
@@ -190,7 +192,21 @@ def record_of(mode:str, trials:Trials, task:JsonTask, number:int, sample:Sample,
 # %% ../../../nbs/evaluation/03_schema_trials.ipynb #bb939a37
 @patch
 def run(self:Trials, mode:str, tasks:Sequence[JsonTask])->list[dict]:
-    "Records of questions in a mode."
+    "Records of questions in a mode; those of the pilot are there already."
+    new = [t for t in tasks if (mode, t.id) not in self.kept]
+    found = self.by_task(mode, self.draw(mode, new) if new else []) | self.kept
+    return [r for t in tasks for r in found[mode, t.id]]
+
+@patch
+def by_task(self:Trials, mode:str, records:Sequence[dict])->dict[tuple[str, str], list[dict]]:
+    "Records of each question in a mode."
+    out: dict[tuple[str, str], list[dict]] = {}
+    for r in records: out.setdefault((mode, r['id']), []).append(r)
+    return out
+
+@patch
+def draw(self:Trials, mode:str, tasks:Sequence[JsonTask])->list[dict]:
+    "Records of questions that are answered now."
     prompts, plans = self.prompts(mode, tasks), [self.plan(mode, t) for t in tasks]
     if mode=='exact': return self.run_exactly(tasks, prompts, plans)
     found = self.model.sample(prompts, plans)
@@ -232,9 +248,15 @@ def reread(trials:Trials, task:JsonTask, r:dict)->dict:
     right = right_fields(verdict.value, task.answer) if verdict else 0.
     return r | dict(mode='validate', status=verdict.status, reason=verdict.reason, right=right)
 
-def expected_seconds(trials:Trials, pilot:int=2)->float:
-    "About so long, from a pilot on a few questions in every mode: larger batches are faster a question."
-    few, begun = trials.tasks[:pilot], time.perf_counter()
-    for mode in modes_of(trials.p.modes):
-        if mode!='validate': trials.run(mode, few)
-    return (time.perf_counter()-begun)/len(few)*len(trials.tasks)
+def expected_seconds(trials:Trials, run:Run|None=None, # Whose stages the pilot's seconds belong to
+                     pilot:int=2)->float:
+    "About so long, from a pilot in every mode, whose records are kept: larger batches are faster a question."
+    return sum(_expected(trials, run, mode, trials.tasks[:pilot]) for mode in modes_of(trials.p.modes)
+               if mode!='validate')
+
+def _expected(trials:Trials, run:Run|None, mode:str, few:Sequence[JsonTask])->float:
+    "A mode's seconds, by a pilot or by what a run has done of it."
+    begun, n = time.perf_counter(), len(trials.tasks)
+    if run and (done := left_behind(run, mode, trials.p.chunk, n)): return run.info['seconds'].get(mode, 0.)*n/done
+    with run.timed(mode) if run else nullcontext(): trials.kept |= trials.by_task(mode, trials.draw(mode, few))
+    return (time.perf_counter()-begun)*n/len(few)

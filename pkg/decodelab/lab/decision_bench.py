@@ -18,8 +18,8 @@ from ..eig.stopping.live import Scaler
 from ..eig.stopping.reasoning import Boundary, Thought, take
 
 # %% auto #0
-__all__ = ['LENGTHS', 'QUESTION', 'PASSES', 'ROOM', 'lines', 'thought_of', 'think_on', 'timed_passes', 'Decided', 'decided',
-           'one_decision', 'table_of', 'fitting', 'report_decisions']
+__all__ = ['LENGTHS', 'QUESTION', 'LONGEST', 'PASSES', 'lines', 'thought_of', 'step_tokens', 'think_on', 'timed_passes',
+           'Decided', 'decided', 'one_decision', 'table_of', 'fitting', 'report_decisions']
 
 # %% ../../../nbs/lab/15_decision_bench.ipynb #8639b431
 LENGTHS = (100, 500, 2000, 8000) # Tokens of reasoning
@@ -40,6 +40,12 @@ def thought_of(backend:Backend, frame:Frame, tokens:int)->tuple[Thought, Iterato
     thought = Thought(prompt, len(prompt), [Boundary(0, '')], room=1<<30)
     while len(thought.ids)-thought.prompt < tokens: think_on(backend, thought, next(steps))
     return thought, steps
+
+LONGEST = 'On day 1000 there come 13 more, which makes 10000 + 13 = 10013.\n' # Of the steps that are written here
+
+def step_tokens(backend:Backend)->int:
+    "Tokens of the longest step."
+    return len(backend.encode(LONGEST))
 
 def think_on(backend:Backend, thought:Thought, text:str)->int: # Its tokens
     "Add a step that nothing has run yet."
@@ -82,9 +88,10 @@ class Decided:
     def around(self)->float: return self.seconds-self.inside
 
 def decided(backend:Backend, frame:Frame, tokens:int, rounds:int)->Decided:
-    "Decide after a step that is new, several times, inside one block of remembering."
+    "Decide after a step that is new, several times, inside one block of remembering; the middle one at `tokens`."
     scaler = Scaler(backend, 'entropy_thresholding', frame=frame, threshold=0.)
-    thought, steps = thought_of(backend, frame, tokens)
+    before = (rounds//2+1)*step_tokens(backend)
+    thought, steps = thought_of(backend, frame, max(1, tokens-before))
     with backend.remembering():
         scaler.decide([thought]) # the whole thought is run here
         seen = [one_decision(backend, scaler, thought, next(steps)) for _ in range(rounds)]
@@ -108,12 +115,11 @@ def table_of(found:Sequence[Decided])->str:
              f'{d.passes:.0f}', f'{d.seconds/first.seconds:.2f}', f'{d.inside/first.inside:.2f}') for d in found]
     return markdown_table(head, rows)
 
-ROOM = 130 # Tokens of the steps that are decided after
-
-def fitting(backend:Backend, frame:Frame, lengths:Sequence[int])->list[int]:
-    "Lengths that the model holds, with room for what follows."
-    around = len(prompt_ids(backend, frame, QUESTION)) + frame.answer_tokens + ROOM
-    return [n for n in lengths if n+around < backend.max_length]
+def fitting(backend:Backend, frame:Frame, lengths:Sequence[int], rounds:int=3)->dict[int,int]:
+    "Lengths, each with what the model holds of it beside the prompt, the answer and the steps after the middle one."
+    around = len(prompt_ids(backend, frame, QUESTION)) + len(backend.encode(frame.cue)) + frame.answer_tokens
+    room = backend.max_length - around - (rounds-rounds//2)*step_tokens(backend)
+    return {n: min(n, room//10*10) for n in lengths}
 
 # %% ../../../nbs/lab/15_decision_bench.ipynb #8c942c18
 def report_decisions(backend:Backend, lengths:Sequence[int]=LENGTHS, rounds:int=3, answer:str='number')->Iterator[str]:
@@ -122,9 +128,11 @@ def report_decisions(backend:Backend, lengths:Sequence[int]=LENGTHS, rounds:int=
     from decodelab.eig.languages import language_named
     frame = frame_for(backend)
     if frame.language is None: frame = frame_for(backend, language=language_named(answer))
-    able = fitting(backend, frame, lengths)
-    for n in sorted({*lengths}-{*able}):
-        yield f'{backend.name}: {n:,} tokens and what follows are more than it holds ({backend.max_length:,})'
+    able = fitting(backend, frame, lengths, rounds)
+    for n in sorted(n for n,held in able.items() if held < n):
+        held = f'; {able[n]:,} are taken for them' if able[n] > 0 else ''
+        yield f'{backend.name}: {n:,} tokens and what follows are more than it holds ({backend.max_length:,}){held}'
     name = frame.language.name if frame.language else 'text'
     yield f'{backend.name}, answers of {name}: a decision of `entropy_thresholding`, median of {rounds}'
-    if able: yield table_of([decided(backend, frame, n, rounds) for n in able])
+    held = sorted({n for n in able.values() if n > 0})
+    if held: yield table_of([decided(backend, frame, n, rounds) for n in held])

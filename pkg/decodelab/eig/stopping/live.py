@@ -16,7 +16,7 @@ from ..answers import normalise
 from ..frames import Frame, check_questions, frame_asked, frame_for
 from ..gain import Decision, ExpectedInformationGainCalculator, Metrics, count, remember
 from ..parameters import Asked, EIGParameters, as_parameters
-from ..posterior import Posterior
+from ..posterior import Known, Posterior
 from .learnt import rules
 from .probes import PROBERS, Look
 from .reasoning import Thought, reason
@@ -73,6 +73,7 @@ class Scaler:
                  min_tokens:int=0, # No question stops before so many reasoning tokens
                  wait:str='Wait', # What replaces an end of thinking that comes before them
                  metrics:Metrics|None=None, # A run's, to be added to; by default new ones, the newest from now on
+                 known:Known|None=None, # What others have found, and what is found now
                  **parameters): # The rule's own
         self.backend, self.name, self.rule = backend, scale_func_name, rules[scale_func_name].item
         common = as_parameters(common)
@@ -81,7 +82,8 @@ class Scaler:
         self.forced, self.memories = forced or min_tokens > 0, {}
         self.metrics = remember(Metrics()) if metrics is None else metrics
         drawing, frame = common_parameters(scale_func_name, common, p), frame or frame_for(backend)
-        self.calculator = ExpectedInformationGainCalculator(backend, frame, drawing, seed, normaliser, clock, Metrics())
+        self.calculator = ExpectedInformationGainCalculator(backend, frame, drawing, seed, normaliser, clock, Metrics(),
+                                                            known)
         self.forecaster = self.calculator.forecaster
 
     def decide(self, thoughts:Sequence[Thought])->list[Decision]: return decide(self, thoughts)

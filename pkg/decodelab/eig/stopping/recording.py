@@ -13,7 +13,7 @@ from ..answers import Candidate, classes, normalise, same
 from ..frames import Frame, prompt_ids
 from ..gain import Decision, ExpectedInformationGainCalculator, Metrics, settled
 from ..parameters import EIGParameters
-from ..posterior import Posterior
+from ..posterior import Known, Posterior
 from .probes import next_tokens, trial_answers
 from .reasoning import SAID
 from .rules import Probe
@@ -30,10 +30,11 @@ _EVERYWHERE = -1. # λ that no gain is below
 
 def recorder(backend:Backend, frame:Frame, parameters:EIGParameters, seed:int=0,
              everywhere:bool=False, # Record the gain at every boundary that is not sure
+             known:Known|None=None, # What was found in the same chunk before
             )->ExpectedInformationGainCalculator:
     "A calculator for `trace`: all its forecasts are drawn, and its decisions are no run's."
     p = parameters.model_copy(update=dict(lambda_cost=_EVERYWHERE if everywhere else FLOOR, adaptive=False))
-    return ExpectedInformationGainCalculator(backend, frame, p, seed, metrics=Metrics())
+    return ExpectedInformationGainCalculator(backend, frame, p, seed, metrics=Metrics(), known=known)
 
 # %% ../../../../nbs/eig/stopping/05_recording.ipynb #6244bffd
 def trace(calculator:ExpectedInformationGainCalculator, # From `recorder`; with `gains` its λ is at most `FLOOR`

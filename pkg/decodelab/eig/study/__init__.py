@@ -21,6 +21,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "savings", "apart", "finite", "share_right", "population", "summary", "done", "plane_figure", "mark_compared",
         "steps_figure", "calibration_figure", "case", "worst", "best", "verdict", "population_table", "pick",
         "caveats"],
-    "stages": ["SetUp", "stage", "counted", "left_behind", "describe"],
+    "stages": ["SetUp", "stage", "counted", "steps_of", "describe"],
     "traces": ["RULES", "with_threshold", "replay", "replays"],
 })

@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from fastcore.basics import patch
-from ...backends.contract import Backend
-from ...core.files import Journal
-from ...core.runs import Run, chunks
+from ...backends.contract import Backend, Ids
+from ...core.runs import Run, chunks, left_behind
+from ..forecast import Continuation
 from ..frames import Frame, described, frame_of
 from ..gain import GOES, Decision, Metrics, count, remember
 from ..parameters import EIGEvalParameters, EIGParameters
+from ..posterior import Known
 from .outlook import Outlook
 from ..stopping.live import EIG, Scaler
 from ..stopping.reasoning import reason, record
@@ -20,7 +21,7 @@ from ..stopping.recording import recorder, trace
 from ...tasks.data import Question
 
 # %% auto #0
-__all__ = ['SetUp', 'stage', 'counted', 'left_behind', 'describe']
+__all__ = ['SetUp', 'stage', 'counted', 'steps_of', 'describe']
 
 # %% ../../../../nbs/eig/study/05_stages.ipynb #2c0c8c9b
 class SetUp:
@@ -39,16 +40,18 @@ class SetUp:
         return [record(q, t) for q,t in zip(questions, thoughts)]
 
     def look(self, thoughts:Sequence[dict], tell:Callable|None=None,
-             everywhere:bool=False, gains:bool=True)->list[dict]:
+             everywhere:bool=False, gains:bool=True, known:Known|None=None)->list[dict]:
         "Traces of records of full reasoning; `tell` is told how many are done."
-        recording = recorder(self.backend, self.frame, self.parameters, self.p.seed, everywhere)
+        recording = recorder(self.backend, self.frame, self.parameters, self.p.seed, everywhere, known)
         return trace(recording, thoughts, gains=gains, tell=tell)
 
     def run_live(self, questions:Sequence[Question], tell:Callable|None=None,
                  lengths:Sequence[int]=(), # Tokens of full reasoning, by which `tell` counts thoughts that go on
+                 known:Known|None=None, # Its steps are taken
                 )->list[dict]:
         "Records of reasoning under the EIG rule at λ; `tell` is told how many are done."
-        driver = Scaler(self.backend, EIG, self.parameters, self.frame, self.p.seed, metrics=Metrics())
+        driver = Scaler(self.backend, EIG, self.parameters, self.frame, self.p.seed, metrics=Metrics(),
+                        known=known)
         longest = max(lengths, default=self.p.max_tokens) or 1
         def watch(live, decisions):
             tell(len(questions)-len(live)+sum(min(1., t.boundaries[-1].tokens/longest) for t in live))
@@ -82,11 +85,6 @@ def full(self:SetUp, run:Run, progress:Callable|None=None)->list[dict]:
     self.outlook.think(mean(lambda r: r['tokens'][-1]), mean(lambda r: len(r['tokens'])))
     return full
 
-def left_behind(run:Run, name:str, chunk:int, n:int)->int:
-    "Questions that an earlier attempt has done."
-    done = {c for c in Journal(run.folder/'samples.jsonl').chunks if c.startswith(f'{name}/')}
-    return min(n, chunk*len(done))
-
 # %% ../../../../nbs/eig/study/05_stages.ipynb #4cddb70b
 @patch
 def looks(self:SetUp, run:Run, full:list[dict], live:Callable|None=None, trace:Callable|None=None,
@@ -104,16 +102,28 @@ def looks(self:SetUp, run:Run, full:list[dict], live:Callable|None=None, trace:C
     return traces, lived
 
 # %% ../../../../nbs/eig/study/05_stages.ipynb #591a47dc
+def steps_of(backend:Backend, thoughts:Sequence[dict])->dict[Ids,Continuation]:
+    "Of each state on the way of records of full reasoning, the step that follows."
+    out: dict[Ids,Continuation] = {}
+    for t in thoughts:
+        prompt, ids, ends = tuple(t['prompt']), tuple(t['ids']), t['tokens']
+        inside = t['asked'] < len(ends) # Thinking ended inside the last step, else after it
+        for i,(a,b) in enumerate(zip(ends, ends[1:]), 2):
+            out[(*prompt, *ids[:a])] = Continuation(ids[a:b], t['steps'][i-1], inside and i==len(ends), b-a)
+        if t['closed'] and not inside: out[(*prompt, *ids)] = Continuation((), '', True, 0)
+    return out
+
 @patch
 def _looked(self:SetUp, run:Run, tells:Sequence[Callable], pairs:Sequence[tuple[int,Question,dict]],
             tell:Callable|None=None)->list[dict]:
     "Live records and traces of one chunk."
     (before, *_), questions, full = zip(*pairs)
     live, trace = (lambda done, tell=tell: tell(before+done, len(self.questions)) for tell in tells)
+    known = Known(steps=steps_of(self.backend, full))
     with self.backend.remembering():
-        with run.timed('live'): lived = self.run_live(questions, live, [r['tokens'][-1] for r in full])
+        with run.timed('live'): lived = self.run_live(questions, live, [r['tokens'][-1] for r in full], known)
         live(len(pairs))
-        with run.timed('trace'): traces = self.look(full, trace)
+        with run.timed('trace'): traces = self.look(full, trace, known=known)
     trace(len(pairs))
     return [dict(r, stage='live') for r in lived] + [dict(r, stage='trace') for r in traces]
 

@@ -2,10 +2,10 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
-    "benchmark": ["STRICT", "NUMBER", "INVALID", "IGNORED", "QuickParameters", "encoder", "pairs", "requests",
+    "benchmark": ["STRICT", "NUMBER", "INVALID", "IGNORED", "PILOT", "QuickParameters", "encoder", "pairs", "requests",
         "check_likelihoods", "check_room", "judge_choices", "choice_record", "margin", "extract", "plain",
         "judge_generated", "generated_record", "judge", "baselines", "Score", "score", "Change", "change", "Distance",
-        "divergence", "distance", "nodes", "Quick", "seconds", "pilot", "expected_seconds"],
+        "divergence", "distance", "nodes", "Quick", "pilot", "expected_seconds"],
     "computed": ["Draft", "SUBJECTS", "SYMBOLS", "ELEMENTS", "MASS", "MOLECULES", "PLANETS", "COMPARED", "FORMULAS",
         "WORLDS", "TRUTH", "CAPITALS", "BONES", "PLURAL", "NEAR", "STRAIGHT", "DIAGONAL", "STEPS", "KEPT", "subject",
         "around", "others", "collect", "ever_new", "prime", "which_is_prime", "throws", "tosses", "measured", "clock",

@@ -22,10 +22,10 @@ from .questions import KINDS, Item, kinds_of, load_items
 from ...maths.statistics import Paired, detectable, mcnemar, paired, wilson
 
 # %% auto #0
-__all__ = ['STRICT', 'NUMBER', 'INVALID', 'IGNORED', 'QuickParameters', 'encoder', 'pairs', 'requests', 'check_likelihoods',
-           'check_room', 'judge_choices', 'choice_record', 'margin', 'extract', 'plain', 'judge_generated',
-           'generated_record', 'judge', 'baselines', 'Score', 'score', 'Change', 'change', 'Distance', 'divergence',
-           'distance', 'nodes', 'Quick', 'seconds', 'pilot', 'expected_seconds']
+__all__ = ['STRICT', 'NUMBER', 'INVALID', 'IGNORED', 'PILOT', 'QuickParameters', 'encoder', 'pairs', 'requests',
+           'check_likelihoods', 'check_room', 'judge_choices', 'choice_record', 'margin', 'extract', 'plain',
+           'judge_generated', 'generated_record', 'judge', 'baselines', 'Score', 'score', 'Change', 'change',
+           'Distance', 'divergence', 'distance', 'nodes', 'Quick', 'pilot', 'expected_seconds']
 
 # %% ../../../../nbs/evaluation/quick/06_benchmark.ipynb #18c89555
 class QuickParameters(Parameters):
@@ -254,6 +254,7 @@ class Quick:
         self.asked = {s: {k: requests(b, items, p.max_tokens) for k,items in self.items.items()}
                       for s,b in self.systems.items()}
         self.nodes = {s: sum(map(nodes, asked.values())) for s,asked in self.asked.items()}
+        self.kept: dict[tuple[str, str], list[dict]] = {} # Of the pilot: records of the first items of a kind
         self.given = {s: sum(bool(pair.given) for pairs in asked.values() for pair in pairs)
                       for s,asked in self.asked.items()} # prompts that gave way to an answer
 
@@ -261,11 +262,17 @@ class Quick:
         "Records of every kind; in a run each kind is one chunk of the journal, so a killed one goes on where it was."
         out, done, total = {}, 0, sum(map(len, self.items.values()))
         for k,items in self.items.items():
-            work = lambda xs: judge(self.systems[system], xs, self.p.max_tokens, self.asked[system][k])
+            work = lambda xs: self.judged(system, k, xs)
             out[k] = work(items) if run is None else next(chunks(run, f'{system}/{k}', items, work, len(items)))
             done += len(items)
             if progress: progress(done, total)
         return out
+
+    def judged(self, system:str, kind:str, items:Sequence[Item])->list[dict]:
+        "Records of a kind's items, the pilot's among them."
+        kept, asked, b = self.kept.get((system, kind), []), self.asked[system][kind], self.systems[system]
+        gone = len(requests(b, items[:len(kept)], self.p.max_tokens))
+        return kept + (judge(b, items[len(kept):], self.p.max_tokens, asked[gone:]) if len(kept) < len(items) else [])
 
     def distances(self)->dict[str,Distance|str]:
         "From the first system to the second, kind by kind."
@@ -274,24 +281,17 @@ class Quick:
         return {k: distance(first, second, asked[k], again[k]) for k in self.kinds}
 
 # %% ../../../../nbs/evaluation/quick/06_benchmark.ipynb #ec8a7fb1
-def seconds(work:Callable[[],object])->float:
-    "What it takes."
-    start = time.perf_counter()
-    work()
-    return time.perf_counter()-start
+PILOT = 4 # Items of a kind that are judged first
 
-# %% ../../../../nbs/evaluation/quick/06_benchmark.ipynb #e844d01a
-def pilot(backend:Causal, items:Sequence[Item], asked:Sequence[Pair], max_tokens:int)->float:
-    "At most about so many seconds for all items of one kind."
-    few = items[:4]
-    first = requests(backend, few)
-    more = nodes(asked)/nodes(first)
-    if few[0].choices: return seconds(lambda: judge(backend, few, asked=first))*more
-    one, nine = (seconds(lambda: judge(backend, few, n, first)) for n in (1, 9)) # tokens generated
-    return one*more + max(0, nine-one)/8*max_tokens*len(items)/len(few)
+def pilot(quick:Quick, system:str, kind:str)->float:
+    "At most about so many seconds for all items of one kind; the records of the first few are kept."
+    items, asked, begun = quick.items[kind], quick.asked[system][kind], time.perf_counter()
+    first = requests(quick.systems[system], items[:PILOT], quick.p.max_tokens)
+    quick.kept[system, kind] = judge(quick.systems[system], items[:PILOT], quick.p.max_tokens, first)
+    more = nodes(asked)/nodes(first) if items[0].choices else len(items)/len(items[:PILOT])
+    return (time.perf_counter()-begun)*more
 
 # %% ../../../../nbs/evaluation/quick/06_benchmark.ipynb #fc9e1006
 def expected_seconds(quick:Quick)->float:
     "At most about so long for all that a benchmark has to do."
-    return sum(pilot(b, items, quick.asked[s][k], quick.p.max_tokens)
-               for s,b in quick.systems.items() for k,items in quick.items.items())
+    return sum(pilot(quick, s, k) for s in quick.systems for k in quick.items)

@@ -4,15 +4,17 @@
 
 # %% ../../../../nbs/optimal/study/03_trials.ipynb #3e1b412e
 from __future__ import annotations
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 from fastcore.basics import patch
 from ...backends.contract import Causal, Ids, Sampling
 from ...backends.loading import check, load
 from ...core.errors import BadValue
-from ...core.runs import Run, chunks
+from ...core.runs import Run, chunks, left_behind
 from ..loading import same_weights
 from ..output import SamplingOutput
 from .arms import Arm, arms_of, pair_for
@@ -51,6 +53,7 @@ class Trials:
     t: Causal
     asked: Asked
     p: OptimalSamplingParameters
+    kept: dict[tuple[str, str], dict] = field(default_factory=dict) # Records of the pilot by arm and question
     @cached_property
     def arms(self)->list[Arm]: return arms_of(self.p)
     def prompts(self, questions:Sequence[Question])->tuple[list[Ids], list[Ids]]:
@@ -85,7 +88,14 @@ def record_of(arm:Arm, q:Question, i:int, out:SamplingOutput, right:bool)->dict[
 # %% ../../../../nbs/optimal/study/03_trials.ipynb #7b6b2efc
 @patch
 def run(self:Trials, arm:Arm, questions:Sequence[Question])->list[dict]:
-    "Records of questions that are answered one way."
+    "Records of questions that are answered one way; those of the pilot are there already."
+    new = [q for q in questions if (arm.name, q.id) not in self.kept]
+    drawn = {(arm.name, r['id']): r for r in (self.draw(arm, new) if new else [])}
+    return [(self.kept | drawn)[arm.name, q.id] for q in questions]
+
+@patch
+def draw(self:Trials, arm:Arm, questions:Sequence[Question])->list[dict]:
+    "Records of questions that are answered now."
     prompts, prompts_t = self.prompts(questions)
     p, pair = self.p, pair_for(self.theta, self.t, arm)
     out = pair.generate(prompts, prompts_t, p.max_tokens, p.temperature, seed=p.seed, draft_tokens=drafted(pair, p))
@@ -129,10 +139,14 @@ def records(trials:Trials, run:Run, progress:Callable[[str], Callable])->dict[st
     return out
 
 # %% ../../../../nbs/optimal/study/03_trials.ipynb #7c739114
-def expected_seconds(trials:Trials, pilot:int=4)->float:
-    "About so long for the draws, from a pilot of one arm."
-    import time
-    few, begun = trials.asked.questions[:pilot], time.perf_counter()
-    trials.run(trials.arms[0], few)
-    spent = time.perf_counter()-begun
-    return spent*(len(trials.arms)+1)*max(1., len(trials.asked.questions)/len(few)/8)
+def expected_seconds(trials:Trials, run:Run|None=None, # Whose stage the pilot's seconds belong to
+                     pilot:int=4)->float:
+    "About so long for the draws, from a pilot of one arm, whose records are kept, or from what a run has done of it."
+    arm, questions = trials.arms[0], trials.asked.questions
+    stage, n = stage_of(arm), min(pilot, len(questions))
+    if run and (done := left_behind(run, stage, trials.p.chunk, len(questions))):
+        return run.info['seconds'].get(stage, 0.)*(len(trials.arms)+1)*len(questions)/done
+    begun = time.perf_counter()
+    with run.timed(stage) if run else nullcontext():
+        trials.kept |= {(arm.name, r['id']): r for r in trials.draw(arm, questions[:n])}
+    return (time.perf_counter()-begun)*(len(trials.arms)+1)*max(1., len(questions)/n/8)
