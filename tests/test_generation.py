@@ -368,8 +368,9 @@ def files(tmp_path_factory):
     (folder/'no.txt').write_text('Solve it.')
     (folder/'odd.txt').write_text('{{ question }} {{ solutoin }}')
     (folder/'syntax.txt').write_text('\n{{ question }')
-    texts = dict(zero='{{ 1/0 }}', attribute='{{ question.foo }}', filter='{{ question|nosuch }}', call='{{ question() }}',
-                 include='{% include "x" %}', unsafe='{{ question.__class__.x }}', long='{{ range(10**9)|list }}')
+    texts = dict(zero='{{ 1/0 }}', attribute='{{ question.foo }}', filter='{{ question|nosuch }}',
+                 call='{{ question() }}', include='{% include "x" %}', unsafe='{{ question.__class__.x }}',
+                 long='{{ range(10**9)|list }}')
     for name,t in texts.items(): (folder/f'{name}.txt').write_text('{{ question }}'+t)
     (folder/'nothing.txt').write_text('{% if not question %}{{ question }}{% endif %}')
     return folder

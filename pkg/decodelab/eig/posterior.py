@@ -118,11 +118,12 @@ def of_samples(support:Support, groups:dict[str,list[int]])->tuple[np.ndarray,Pa
     h = float(np.clip(horvitz_thompson(seen[seen > 0], max(ended, 1)), low, high))
     return p, Partly(whole, h, low, high, float(np.std(surprise)/max(ended-1, 1)**.5) if ended else 0.)
 
-# %% ../../../nbs/eig/06_posterior.ipynb #9bb980c4
+# %% ../../../nbs/eig/06_posterior.ipynb #95647512
 WALKS = 2 # For each candidate
 LEAST, MOST = 8, 64 # Walks; few where only a mean over forecasts is asked for
 FEW, ALL = 64, 4096 # Texts of a language that is searched to its end; prefixes that this may take
 
+# %% ../../../nbs/eig/06_posterior.ipynb #c6b6526d
 @dataclass(frozen=True)
 class Known:
     "What one look at a chunk of questions has found, for the next: of the same frame, parameters and seed."
@@ -130,6 +131,7 @@ class Known:
     forecasts: dict = field(default_factory=dict) # (state, number) → continuation
     steps: dict = field(default_factory=dict) # State → the step that follows it
 
+# %% ../../../nbs/eig/06_posterior.ipynb #9bb980c4
 class AnswerPosteriorEstimator:
     "Beliefs about the answer at many states at once."
     def __init__(self, backend:Backend, frame:Frame, parameters:EIGParameters|dict|None=None,
@@ -160,13 +162,16 @@ class AnswerPosteriorEstimator:
         known.update(zip(new, zip(*self._found([state for state,*_ in new], width, settled))))
         return [known[key][0] for key in keys], np.array([known[key][1] for key in keys], int)
 
-    def _found(self, states:Sequence[Ids], width:int, settled:float)->tuple[list[Support], np.ndarray]:
-        prefixes, longest, ends = [(*s, *self.cue) for s in states], self.frame.answer_tokens, sorted(self.ends)
-        if not states: return [], np.zeros(0, int)
-        with self.backend.remembering():
-            if self.constraint is None: found, cost = drawn(self.backend, prefixes, width, ends, longest, self.seed)
-            else: found, cost = self._search(prefixes, width, settled)
-        return found, cost + len(self.cue)
+# %% ../../../nbs/eig/06_posterior.ipynb #774db077
+@patch
+def _found(self:AnswerPosteriorEstimator, states:Sequence[Ids], width:int, settled:float,
+          )->tuple[list[Support], np.ndarray]:
+    prefixes, longest, ends = [(*s, *self.cue) for s in states], self.frame.answer_tokens, sorted(self.ends)
+    if not states: return [], np.zeros(0, int)
+    with self.backend.remembering():
+        if self.constraint is None: found, cost = drawn(self.backend, prefixes, width, ends, longest, self.seed)
+        else: found, cost = self._search(prefixes, width, settled)
+    return found, cost + len(self.cue)
 
 # %% ../../../nbs/eig/06_posterior.ipynb #68723db4
 TOGETHER = 1<<24 # Tokens that may follow somewhere, of all trees that are grown together

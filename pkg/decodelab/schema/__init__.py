@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "extraction": ["extract"],
     "field_logprobs": ["fields"],
     "languages": ["Language", "compile"],
+    "patterns": ["shortest", "may_hold"],
     "pictures": ["STYLE", "HARD", "Token", "shown", "tokens_of", "shade", "tip", "token_html", "key_html", "Page",
         "document", "shaded", "positions_figure", "field_rows"],
     "pricing": ["complete", "log_weights", "weights", "effective", "Mean", "weighted_mean", "Span", "spans", "key_of",

@@ -9,7 +9,7 @@ from functools import lru_cache
 from ..core.errors import BadValue
 
 # %% auto #0
-__all__ = []
+__all__ = ['shortest', 'may_hold']
 
 # %% ../../../nbs/schema/01_patterns.ipynb #ce88429a
 ESCAPES = {**{c: f'u{c:04x}' for c in (*range(32), 127)}, 8: 'b', 9: 't', 10: 'n', 12: 'f', 13: 'r', 34: '"', 92: '\\'}
@@ -250,18 +250,6 @@ def size(node:Node)->int:
     inner = sum(map(size, node.parts)) if node.parts else 1
     return inner*max(node.low, node.high or 1) if node.kind=='rep' else inner
 
-def shortest(node:Node)->int:
-    "Characters of the shortest text, at least."
-    lengths = list(map(shortest, node.parts))
-    if node.kind=='set': return 1
-    if node.kind=='alt': return min(lengths)
-    return sum(lengths)*(node.low if node.kind=='rep' else 1)
-
-def may_hold(node:Node, char:str)->bool:
-    "Whether a character may stand in some text; said of a script's characters too, which nobody lists here."
-    if node.kind!='set': return any(may_hold(p, char) for p in node.parts)
-    return any('=' in p for p in node.chars.properties) or has(node.chars, ord(char))
-
 def body(node:Node, in_json:bool)->str:
     "A regex without anchors."
     if node.kind=='set': return (quoted if in_json else bracket)(node.chars)
@@ -284,6 +272,19 @@ def flat(node:Node)->Iterator[tuple[Node, ...]]:
             for inner in flat(part): yield from flat(Node('cat', (*parts[:i], *inner, *parts[i+1:])))
             return
     yield parts
+
+# %% ../../../nbs/schema/01_patterns.ipynb #db5bffea
+def shortest(node:Node)->int:
+    "Characters of the shortest text, at least."
+    lengths = list(map(shortest, node.parts))
+    if node.kind=='set': return 1
+    if node.kind=='alt': return min(lengths)
+    return sum(lengths)*(node.low if node.kind=='rep' else 1)
+
+def may_hold(node:Node, char:str)->bool:
+    "Whether a character may stand in some text; said of a script's characters too, which nobody lists here."
+    if node.kind!='set': return any(may_hold(p, char) for p in node.parts)
+    return any('=' in p for p in node.chars.properties) or has(node.chars, ord(char))
 
 # %% ../../../nbs/schema/01_patterns.ipynb #4441bab9
 def branch(parts:tuple[Node, ...], in_json:bool, search:bool)->str:
