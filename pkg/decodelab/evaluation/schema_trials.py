@@ -251,8 +251,8 @@ def reread(trials:Trials, task:JsonTask, r:dict)->dict:
 def expected_seconds(trials:Trials, run:Run|None=None, # Whose stages the pilot's seconds belong to
                      pilot:int=2)->float:
     "About so long, from a pilot in every mode, whose records are kept: larger batches are faster a question."
-    return sum(_expected(trials, run, mode, trials.tasks[:pilot]) for mode in modes_of(trials.p.modes)
-               if mode!='validate')
+    few = trials.tasks[:min(pilot, trials.p.chunk)]
+    return sum(_expected(trials, run, mode, few) for mode in modes_of(trials.p.modes) if mode!='validate')
 
 def _expected(trials:Trials, run:Run|None, mode:str, few:Sequence[JsonTask])->float:
     "A mode's seconds, by a pilot or by what a run has done of it."

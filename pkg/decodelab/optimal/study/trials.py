@@ -143,7 +143,7 @@ def expected_seconds(trials:Trials, run:Run|None=None, # Whose stage the pilot's
                      pilot:int=4)->float:
     "About so long for the draws, from a pilot of one arm, whose records are kept, or from what a run has done of it."
     arm, questions = trials.arms[0], trials.asked.questions
-    stage, n = stage_of(arm), min(pilot, len(questions))
+    stage, n = stage_of(arm), min(pilot, trials.p.chunk, len(questions))
     if run and (done := left_behind(run, stage, trials.p.chunk, len(questions))):
         return run.info['seconds'].get(stage, 0.)*(len(trials.arms)+1)*len(questions)/done
     begun = time.perf_counter()
