@@ -120,7 +120,7 @@ def of_samples(support:Support, groups:dict[str,list[int]])->tuple[np.ndarray,Pa
 
 # %% ../../../nbs/eig/06_posterior.ipynb #95647512
 WALKS = 2 # For each candidate
-LEAST, MOST = 8, 64 # Walks; few where only a mean over forecasts is asked for
+LEAST, MOST = 16, 64 # Walks; half as few after forecasts, over which a mean is taken
 FEW, ALL = 64, 4096 # Texts of a language that is searched to its end; prefixes that this may take
 
 # %% ../../../nbs/eig/06_posterior.ipynb #c6b6526d
@@ -183,12 +183,13 @@ def _search(self:AnswerPosteriorEstimator, prefixes:Sequence[Ids], width:int, se
     ends, longest = np.array(sorted(self.ends)), self.frame.answer_tokens
     most, supports, costs = PREFIXES*self.parameters.beam_size, [], []
     budget = ALL if self.few else PREFIXES*width
+    least = LEAST if width >= self.parameters.beam_size else LEAST//2
     first = Tree(prefixes[0], self.constraint, ends, longest)
     size = max(1, TOGETHER//(min(budget, PREFIXES*width)*first.breadth(self.backend.vocab_size)))
     for i in range(0, len(prefixes), size):
         trees = [Tree(p, self.constraint, ends, longest) for p in prefixes[i:i+size]]
         grow(self.backend, trees, budget, max(8, min(width, 32)), settled)
-        rests, walked = walk(self.backend, trees, min(MOST, max(LEAST, WALKS*width)), self.seed)
+        rests, walked = walk(self.backend, trees, min(MOST, max(least, WALKS*width)), self.seed)
         for tree,rest in zip(trees, rests):
             how = 'search' if rest.walks else 'exact'
             supports.append(Support(tuple(tree.candidates(self.backend.decode)), how, rest, tree.price(most)))
