@@ -39,7 +39,7 @@ CASES = {
     'misspelt delimiters': (['-p', 'delimiters', 'thnk'], ['think delimiters', "'think'"]),
     'an instruction longer than the model': (['-p', 'instruction', 'think '*2000], ['instruction: got', 'fewer than']),
     'misspelt answer language': (['-p', 'answer', 'numbr'], ['answer: got', "'number'"]),
-    'an answer that may be empty': (['-p', 'answer', 'regex:[0-9]*'], ['regex: got', 'the empty text']),
+    'an answer that may be empty': (['-p', 'answer', 'regex:[0-9]*'], ["got 'regex:[0-9]*'", 'the empty text']),
     'no regular expression': (['-p', 'answer', 'regex:(['], ['got', 'regular expression']),
     'no choices': (['-p', 'answer', 'choice:'], ['choice', 'none empty']),
     'a missing schema': (['-p', 'answer', 'json:nowhere.json'], ['nowhere.json', 'a file that exists']),
