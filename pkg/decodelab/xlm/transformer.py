@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from ..core.errors import BadValue
 
 # %% auto #0
-__all__ = ['ACTIVATIONS', 'ADDED', 'rotary', 'turn', 'visible', 'Cache', 'Attention', 'Modulation', 'Layer', 'TimeEmbedding',
-           'check_sizes', 'first_weights', 'Transformer']
+__all__ = ['ACTIVATIONS', 'ADDED', 'rotary', 'turn', 'visible', 'Cache', 'Attention', 'Modulation', 'Layer', 'sides',
+           'Neighbours', 'TimeEmbedding', 'check_sizes', 'first_weights', 'Transformer']
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #219b87dd
 def rotary(positions:Tensor, # [B, L]
@@ -144,6 +144,25 @@ class Layer(nn.Module):
         x = torch.addcmul(x[:,start:], 1+gate, self.drop(seen))
         return torch.addcmul(x, 1+gate2, self.drop(self.mlp(torch.addcmul(shift2, second(x), 1+scale2))))
 
+# %% ../../../nbs/xlm/20_transformer.ipynb #dee0b9ad
+def sides(x:Tensor, # [B, L, d]
+          mask:Tensor|None=None, # [B, L] True where a token is, or [B, L, L] whom each sees; all where `None`
+         )->Tensor: # [B, L, 2d]
+    "What stands left and right of each; zeros where nothing does, or nothing that it may see."
+    left, right = F.pad(x[:,:-1], (0, 0, 1, 0)), F.pad(x[:,1:], (0, 0, 0, 1))
+    if mask is None: return torch.cat([left, right], -1)
+    before, after = (mask[:,:-1], mask[:,1:]) if mask.dim()==2 else (mask.diagonal(-1, 1, 2), mask.diagonal(1, 1, 2))
+    seen = F.pad(before.to(x.dtype), (1, 0)), F.pad(after.to(x.dtype), (0, 1))
+    return torch.cat([left*seen[0][...,None], right*seen[1][...,None]], -1)
+
+class Neighbours(nn.Module):
+    "A linear map of what stands beside each token."
+    def __init__(self, d_model:int):
+        super().__init__()
+        self.map = nn.Linear(2*d_model, d_model, bias=False)
+
+    def forward(self, x:Tensor, mask:Tensor|None)->Tensor: return self.map(sides(x, mask)) # [B, L, d]
+
 # %% ../../../nbs/xlm/20_transformer.ipynb #1bce96d5
 class TimeEmbedding(nn.Module):
     "A time in [0, 1] as a vector: sines and cosines of many rates, then two linear maps."
@@ -182,13 +201,16 @@ class Transformer(nn.Module):
     def __init__(self, num_embeddings:int, d_model:int=128, num_layers:int=4, nhead:int=4,
                  dim_feedforward:int|None=None, dropout:float=0., activation:str='relu', layer_norm_eps:float=1e-5,
                  rotary_emb_dim:int|None=None, causal:bool=False, d_cond:int|None=None,
-                 max_positions:int|None=None): # Learned positions beside rotary ones, for texts of a fixed layout
+                 max_positions:int|None=None, # Learned positions beside rotary ones, for texts of a fixed layout
+                 neighbours:bool=False): # Whether each token sees those beside it from the start
         super().__init__()
         self.rotary_dim = rotary_emb_dim or d_model//max(nhead, 1)
         check_sizes(d_model, nhead, self.rotary_dim, activation)
+        if neighbours and causal: raise BadValue('neighbours', True, 'False where a network is causal')
         self.causal, self.heads = causal, (nhead, d_model//nhead)
         self.embed, self.drop = nn.Embedding(num_embeddings, d_model), nn.Dropout(dropout)
         self.embed_positions = nn.Embedding(max_positions, d_model) if max_positions else None
+        self.neighbours = Neighbours(d_model) if neighbours else None
         self.time = TimeEmbedding(d_cond) if d_cond else None
         sizes = (d_model, nhead, dim_feedforward or 4*d_model, dropout, activation, layer_norm_eps, d_cond)
         self.layers = nn.ModuleList(Layer(*sizes) for _ in range(num_layers))
@@ -205,7 +227,11 @@ def hidden(self:Transformer, input_ids:Tensor, attention_mask:Tensor|None=None, 
     before = cache.length if cache is not None else 0
     if positions is None: positions = torch.arange(before, before+L, device=input_ids.device).expand(B, L)
     mask = visible(attention_mask, L, before+L, self.causal, input_ids.device)
-    x, turns = self.drop(self.embedded(input_ids, positions, before+L)), rotary(positions, self.rotary_dim)
+    x, turns = self.embedded(input_ids, positions, before+L), rotary(positions, self.rotary_dim)
+    if self.neighbours is not None:
+        if cache is not None: raise BadValue('neighbours', True, 'False where a key/value cache is used')
+        x = x + self.neighbours(self.embed(input_ids), attention_mask)
+    x = self.drop(x)
     condition = self.time(t) if self.time is not None and t is not None else None
     last = len(self.layers)-1 # in which nothing is worked out that nobody asks for
     for i,layer in enumerate(self.layers):
