@@ -36,7 +36,8 @@ def test_texts_in_one_row_do_not_see_each_other():
 def test_where_rows_are_read_in_parts_it_is_refused():
     with pytest.raises(BadValue, match='neighbours'): Transformer(20, 16, 2, 2, causal=True, neighbours=True)
     model = net()
-    with pytest.raises(BadValue, match='neighbours'): model(torch.zeros(1, 2, dtype=torch.long), cache=model.new_cache(4))
+    ids = torch.zeros(1, 2, dtype=torch.long)
+    with pytest.raises(BadValue, match='neighbours'): model(ids, cache=model.new_cache(4))
 
 @pytest.mark.parametrize('model', ['arlm', 'mlm', 'mdlm', 'ilm', 'flexmdm'])
 def test_every_core_model_has_a_tiny_network(model):
