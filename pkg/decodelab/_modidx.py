@@ -8501,6 +8501,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                            'decodelab/xlm/study/learners.py'),
                                               'decodelab.xlm.study.learners.models_in': ( 'xlm/study/learners.html#models_in',
                                                                                           'decodelab/xlm/study/learners.py'),
+                                              'decodelab.xlm.study.learners.network_of': ( 'xlm/study/learners.html#network_of',
+                                                                                           'decodelab/xlm/study/learners.py'),
                                               'decodelab.xlm.study.learners.trial_in': ( 'xlm/study/learners.html#trial_in',
                                                                                          'decodelab/xlm/study/learners.py'),
                                               'decodelab.xlm.study.learners.weights_in': ( 'xlm/study/learners.html#weights_in',
