@@ -3,6 +3,7 @@ import pytest, torch
 from decodelab.core.errors import BadValue
 from decodelab.xlm.composition import composed_or_why
 from decodelab.xlm.rows import places, same_text
+from decodelab.xlm.study.learners import network_of
 from decodelab.xlm.study.training import prepared
 from decodelab.xlm.transformer import Transformer, sides
 
@@ -44,3 +45,9 @@ def test_every_core_model_has_a_tiny_network(model):
     cfg = composed_or_why([f'experiment=star_medium_{model}', f'model=tiny_{model}'], prepared())
     assert (cfg.model.d_model, cfg.model.num_layers, cfg.model.max_positions) == (64, 3, 48)
     assert cfg.model.get('neighbours', False)==(model!='arlm')
+
+@pytest.mark.parametrize('keys,said', [
+    (['model=tiny_ilm'], '3 × 64, neighbours'), (['model.d_model=32'], '4 × 32'),
+    (['model.neighbours=true'], '4 × 128, neighbours')])
+def test_a_report_says_what_a_network_is_made_of(keys, said):
+    assert network_of(composed_or_why(['experiment=star_easy_ilm', *keys], prepared()))==said
