@@ -90,10 +90,11 @@ def order_table(made:Sequence[Row])->str:
 
 def cost_table(outcomes:Sequence[Outcome])->str:
     "What learning and answering took."
-    head = ('task', 'model', 'layers × width', 'weights', 'updates', 'graphs seen', 'CPU seconds of learning', 'seconds an answer')
-    return markdown_table(head, [(o.trial.task, o.label, o.cost.get('network') or '–', *(number(o.cost.get(k)) for k in (
-        'parameters', 'steps', 'examples', 'cpu_seconds')), f'{o.seconds/max(len(o.records), 1):.4f}')
-        for o in outcomes])
+    head = ('task', 'model', 'layers × width', 'weights', 'updates', 'graphs seen', 'CPU seconds of learning',
+            'seconds an answer')
+    return markdown_table(head, [(o.trial.task, o.label, o.cost.get('network') or '–',
+                                  *(number(o.cost.get(k)) for k in ('parameters', 'steps', 'examples', 'cpu_seconds')),
+                                  f'{o.seconds/max(len(o.records), 1):.4f}') for o in outcomes])
 
 # %% ../../../../nbs/xlm/study/07_report.ipynb #77902b65
 def data_table(tasks:Sequence[str], seed:int=42)->str:
