@@ -81,13 +81,14 @@ def device_for(cfg:DictConfig)->Any: # torch.device
     there = torch.accelerator.current_accelerator(check_available=True)
     return torch.device('cpu') if there is None or cfg.trainer.accelerator=='cpu' else there
 
-# %% ../../../../nbs/xlm/study/04_learners.ipynb #289b97f8
+# %% ../../../../nbs/xlm/study/04_learners.ipynb #03f6d021
 def network_of(cfg:DictConfig)->str:
     "What a network is made of, as far as its configuration says it by the usual names."
     layers, width = (OmegaConf.select(cfg, f'model.{key}') for key in ('num_layers', 'd_model'))
     if layers is None or width is None: return '–'
     return f'{layers} × {width}' + (', neighbours' if OmegaConf.select(cfg, 'model.neighbours') else '')
 
+# %% ../../../../nbs/xlm/study/04_learners.ipynb #289b97f8
 def learner_of(folder:Path)->Learner:
     "A model from its folder."
     place = weights_in(folder)
@@ -105,7 +106,8 @@ def learner_of(folder:Path)->Learner:
     data.setup('predict')
     harness.to(device_for(cfg))
     cost = read_cost(folder) if (folder/COST).is_file() else cost_elsewhere(folder, cfg, found or {})
-    return Learner(trial, harness.eval(), asked, folder, dict(parameters=weights_count(harness), network=network_of(cfg)) | cost)
+    size = dict(parameters=weights_count(harness), network=network_of(cfg))
+    return Learner(trial, harness.eval(), asked, folder, size | cost)
 
 # %% ../../../../nbs/xlm/study/04_learners.ipynb #d5014d5b
 def curve_lines(folder:Path)->list[dict[str, float]]:
