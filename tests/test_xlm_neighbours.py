@@ -34,17 +34,32 @@ def test_texts_in_one_row_do_not_see_each_other():
     for text in (slice(0, 4), slice(4, 6), slice(6, 8)):
         assert torch.allclose(said[:,text], model(ids[:,text]), atol=1e-5)
 
-def test_where_rows_are_read_in_parts_it_is_refused():
-    with pytest.raises(BadValue, match='neighbours'): Transformer(20, 16, 2, 2, causal=True, neighbours=True)
-    model = net()
-    ids = torch.zeros(1, 2, dtype=torch.long)
+@torch.no_grad()
+def test_a_causal_network_sees_the_left_alone_and_reads_on_behind_a_cache():
+    ids, model = torch.randint(20, (2, 9)), net(causal=True)
+    other = ids.clone()
+    other[:,5] = (ids[:,5]+1) % 20
+    whole = model(ids)
+    assert torch.equal(model(other)[:,:5], whole[:,:5]) and not torch.allclose(model(other)[:,6], whole[:,6])
+    pad = torch.nn.functional.pad
+    for before in (0, 3):
+        padded, mask = pad(ids, (before, 0)), pad(torch.ones_like(ids), (before, 0))
+        cache, parts, at, positions = model.new_cache(12), [], 0, places(mask)
+        for block in padded.split([4+before, 1, 1, 3], 1):
+            seen, at = slice(at, at+block.shape[1]), at+block.shape[1]
+            parts.append(model(block, mask[:,:at], positions[:,seen], cache))
+            cache.keep(block.shape[1])
+        assert torch.allclose(torch.cat(parts, 1)[:,before:], whole, atol=1e-5)
+
+def test_a_net_that_reads_both_ways_has_no_cache_for_it():
+    model, ids = net(), torch.zeros(1, 2, dtype=torch.long)
     with pytest.raises(BadValue, match='neighbours'): model(ids, cache=model.new_cache(4))
 
 @pytest.mark.parametrize('model', ['arlm', 'mlm', 'mdlm', 'ilm', 'flexmdm'])
 def test_every_core_model_has_a_tiny_network(model):
     cfg = composed_or_why([f'experiment=star_medium_{model}', f'model=tiny_{model}'], prepared())
     assert (cfg.model.d_model, cfg.model.num_layers, cfg.model.max_positions) == (64, 3, 48)
-    assert cfg.model.get('neighbours', False)==(model!='arlm')
+    assert cfg.model.neighbours
 
 @pytest.mark.parametrize('keys,said', [
     (['model=tiny_ilm'], '3 × 64, neighbours'), (['model.d_model=32'], '4 × 32'),

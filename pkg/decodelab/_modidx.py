@@ -8753,6 +8753,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                      'decodelab/xlm/transformer.py'),
                                            'decodelab.xlm.transformer.Neighbours.__init__': ( 'xlm/transformer.html#neighbours.__init__',
                                                                                               'decodelab/xlm/transformer.py'),
+                                           'decodelab.xlm.transformer.Neighbours.behind': ( 'xlm/transformer.html#neighbours.behind',
+                                                                                            'decodelab/xlm/transformer.py'),
                                            'decodelab.xlm.transformer.Neighbours.forward': ( 'xlm/transformer.html#neighbours.forward',
                                                                                              'decodelab/xlm/transformer.py'),
                                            'decodelab.xlm.transformer.TimeEmbedding': ( 'xlm/transformer.html#timeembedding',

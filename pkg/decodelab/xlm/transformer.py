@@ -57,6 +57,8 @@ class Cache:
     def __init__(self, layers:int, tokens:int): # Layers of the net; tokens to have room for
         self.layers, self.tokens, self.length = layers, tokens, 0
         self.store: Tensor|None = None # [layers, 2, B, heads, tokens, D], made by the first pass in its type
+        self.read: Tensor|None = None # [B, L, d] vectors of the last pass, where tokens see those beside them
+        self.tail: Tensor|None = None # [B, 1, d] the last that is kept of them
 
     def join(self, layer:int, k:Tensor, v:Tensor)->tuple[Tensor, Tensor]:
         "Write new keys and values [B, heads, L, D] behind what is kept; gives all of them."
@@ -70,11 +72,13 @@ class Cache:
     def keep(self, tokens:int)->None:
         "Keep the tokens of the last pass."
         self.length += tokens
+        if self.read is not None and tokens: self.tail = self.read[:,tokens-1:tokens]
 
     def rows(self, rows:Tensor)->Cache:
         "What some rows have read, to be looked at."
         out = Cache(self.layers, self.tokens)
         out.store, out.length = self.store if self.store is None else self.store[:,:,rows], self.length
+        out.tail = self.tail if self.tail is None else self.tail[rows]
         return out
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #9a8f2703
@@ -156,12 +160,22 @@ def sides(x:Tensor, # [B, L, d]
     return torch.cat([left*seen[0][...,None], right*seen[1][...,None]], -1)
 
 class Neighbours(nn.Module):
-    "A linear map of what stands beside each token."
-    def __init__(self, d_model:int):
+    "A linear map of what stands beside each token; of what stands left of it, in a causal network."
+    def __init__(self, d_model:int, causal:bool=False):
         super().__init__()
-        self.map = nn.Linear(2*d_model, d_model, bias=False)
+        self.map, self.causal = nn.Linear((1 if causal else 2)*d_model, d_model, bias=False), causal
 
-    def forward(self, x:Tensor, mask:Tensor|None)->Tensor: return self.map(sides(x, mask)) # [B, L, d]
+    def forward(self, x:Tensor, mask:Tensor|None, cache:Cache|None=None)->Tensor: # [B, L, d]
+        if cache is not None: return self.behind(x, mask, cache)
+        both = sides(x, mask)
+        return self.map(both[...,:x.shape[-1]] if self.causal else both)
+
+    def behind(self, x:Tensor, mask:Tensor|None, cache:Cache)->Tensor:
+        "Behind what a cache holds, whose last token stands left of the first."
+        if not self.causal: raise BadValue('neighbours', True, 'False where a net that reads both ways has a cache')
+        cache.read, first = x, cache.tail is not None
+        whole = torch.cat([cache.tail, x], 1) if first else x
+        return self(whole, None if mask is None else mask[:,-whole.shape[1]:])[:,int(first):]
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #1bce96d5
 class TimeEmbedding(nn.Module):
@@ -206,11 +220,10 @@ class Transformer(nn.Module):
         super().__init__()
         self.rotary_dim = rotary_emb_dim or d_model//max(nhead, 1)
         check_sizes(d_model, nhead, self.rotary_dim, activation)
-        if neighbours and causal: raise BadValue('neighbours', True, 'False where a network is causal')
         self.causal, self.heads = causal, (nhead, d_model//nhead)
         self.embed, self.drop = nn.Embedding(num_embeddings, d_model), nn.Dropout(dropout)
         self.embed_positions = nn.Embedding(max_positions, d_model) if max_positions else None
-        self.neighbours = Neighbours(d_model) if neighbours else None
+        self.neighbours = Neighbours(d_model, causal) if neighbours else None
         self.time = TimeEmbedding(d_cond) if d_cond else None
         sizes = (d_model, nhead, dim_feedforward or 4*d_model, dropout, activation, layer_norm_eps, d_cond)
         self.layers = nn.ModuleList(Layer(*sizes) for _ in range(num_layers))
@@ -228,9 +241,7 @@ def hidden(self:Transformer, input_ids:Tensor, attention_mask:Tensor|None=None, 
     if positions is None: positions = torch.arange(before, before+L, device=input_ids.device).expand(B, L)
     mask = visible(attention_mask, L, before+L, self.causal, input_ids.device)
     x, turns = self.embedded(input_ids, positions, before+L), rotary(positions, self.rotary_dim)
-    if self.neighbours is not None:
-        if cache is not None: raise BadValue('neighbours', True, 'False where a key/value cache is used')
-        x = x + self.neighbours(self.embed(input_ids), attention_mask)
+    if self.neighbours is not None: x = x + self.neighbours(self.embed(input_ids), attention_mask, cache)
     x = self.drop(x)
     condition = self.time(t) if self.time is not None and t is not None else None
     last = len(self.layers)-1 # in which nothing is worked out that nobody asks for
