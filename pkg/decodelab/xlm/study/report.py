@@ -259,9 +259,9 @@ def caveats(p:StarGraphsParameters, made:Sequence[Row])->str:
                          + ', '.join(f'{r.label} on {r.task}' for r in short) + '): its accuracy says nothing of '
                          'planning. A larger budget does.')
     beside = list(dict.fromkeys(r.label for r in made if 'neighbours' in (r.network or '')))
-    if beside: out.append(f'{", ".join(beside)}: with *neighbours*, a convolution over three tokens behind the '
-                          'embedding, which the published networks do not have. It makes edges easy to read, not '
-                          'paths easy to plan.')
+    if beside: out.append(f'{", ".join(beside)}: with *neighbours*, a convolution over the tokens beside each, '
+                          'behind the embedding, which the published networks do not have. It makes edges easy to '
+                          'read, not paths easy to plan.')
     out += ['Losses of different models are not comparable: cross-entropy, bounds and insertion costs are different '
             'sums.', 'Training graphs are drawn without end, so nothing is learnt by heart; the published models saw '
             '50,000 graphs again and again.', 'Order is the order of the predictor that was used, the most confident '
