@@ -249,7 +249,7 @@ def caveats(p:StarGraphsParameters, made:Sequence[Row])->str:
     "Limits of what was found."
     least = min(r.n for r in made)
     known = [r for r in made if r.published is not None]
-    short = [r for r in made if r.accuracy < chance(r.task)]
+    short = [r for r in made if r.high < chance(r.task)]
     out = [f'Intervals are over {least:,} test graphs and more, not over seeds of training: another seed is another '
            f'model. {least:,} graphs show a difference of {100*detectable(least, .5):.1f} points where half of the '
            'answers flip.']
