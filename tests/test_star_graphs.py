@@ -63,6 +63,7 @@ def made(tmp_path_factory):
 def test_every_record_says_when_its_tokens_were_written(made):
     for o in made[2]:
         assert [r['id'] for r in o.records]==list(range(10)) and o.cost['steps']==6 and o.cost['examples']==48
+        assert o.cost['network']=='1 × 16'
         for r in o.records:
             assert r['order'] is not None and len(r['order'])==len(r['text'].split())
             assert min(r['order'], default=0) >= 0

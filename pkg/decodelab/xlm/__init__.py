@@ -82,7 +82,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "GPT2TokenizerFast", "TokenizerMixin", "bracketed", "SimpleSpaceTokenizer", "with_special_tokens",
         "load_auto_tokenizer"],
     "transformer": ["ACTIVATIONS", "ADDED", "rotary", "turn", "visible", "Cache", "Attention", "Modulation", "Layer",
-        "TimeEmbedding", "check_sizes", "first_weights", "Transformer"],
+        "sides", "Neighbours", "TimeEmbedding", "check_sizes", "first_weights", "Transformer"],
     "unmasking": ["Denoiser", "ORDERS", "Score", "Filled", "begun", "ancestral", "Table", "by_top", "by_margin",
         "by_entropy", "by_drawn", "by_chance", "by_place", "left_after", "Plan", "best_first", "chosen",
         "by_confidence"],

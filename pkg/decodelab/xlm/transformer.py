@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from ..core.errors import BadValue
 
 # %% auto #0
-__all__ = ['ACTIVATIONS', 'ADDED', 'rotary', 'turn', 'visible', 'Cache', 'Attention', 'Modulation', 'Layer', 'TimeEmbedding',
-           'check_sizes', 'first_weights', 'Transformer']
+__all__ = ['ACTIVATIONS', 'ADDED', 'rotary', 'turn', 'visible', 'Cache', 'Attention', 'Modulation', 'Layer', 'sides',
+           'Neighbours', 'TimeEmbedding', 'check_sizes', 'first_weights', 'Transformer']
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #219b87dd
 def rotary(positions:Tensor, # [B, L]
@@ -57,6 +57,8 @@ class Cache:
     def __init__(self, layers:int, tokens:int): # Layers of the net; tokens to have room for
         self.layers, self.tokens, self.length = layers, tokens, 0
         self.store: Tensor|None = None # [layers, 2, B, heads, tokens, D], made by the first pass in its type
+        self.read: Tensor|None = None # [B, L, d] vectors of the last pass, where tokens see those beside them
+        self.tail: Tensor|None = None # [B, 1, d] the last that is kept of them
 
     def join(self, layer:int, k:Tensor, v:Tensor)->tuple[Tensor, Tensor]:
         "Write new keys and values [B, heads, L, D] behind what is kept; gives all of them."
@@ -70,11 +72,13 @@ class Cache:
     def keep(self, tokens:int)->None:
         "Keep the tokens of the last pass."
         self.length += tokens
+        if self.read is not None and tokens: self.tail = self.read[:,tokens-1:tokens]
 
     def rows(self, rows:Tensor)->Cache:
         "What some rows have read, to be looked at."
         out = Cache(self.layers, self.tokens)
         out.store, out.length = self.store if self.store is None else self.store[:,:,rows], self.length
+        out.tail = self.tail if self.tail is None else self.tail[rows]
         return out
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #9a8f2703
@@ -144,6 +148,35 @@ class Layer(nn.Module):
         x = torch.addcmul(x[:,start:], 1+gate, self.drop(seen))
         return torch.addcmul(x, 1+gate2, self.drop(self.mlp(torch.addcmul(shift2, second(x), 1+scale2))))
 
+# %% ../../../nbs/xlm/20_transformer.ipynb #dee0b9ad
+def sides(x:Tensor, # [B, L, d]
+          mask:Tensor|None=None, # [B, L] True where a token is, or [B, L, L] whom each sees; all where `None`
+         )->Tensor: # [B, L, 2d]
+    "What stands left and right of each; zeros where nothing does, or nothing that it may see."
+    left, right = F.pad(x[:,:-1], (0, 0, 1, 0)), F.pad(x[:,1:], (0, 0, 0, 1))
+    if mask is None: return torch.cat([left, right], -1)
+    before, after = (mask[:,:-1], mask[:,1:]) if mask.dim()==2 else (mask.diagonal(-1, 1, 2), mask.diagonal(1, 1, 2))
+    seen = F.pad(before.to(x.dtype), (1, 0)), F.pad(after.to(x.dtype), (0, 1))
+    return torch.cat([left*seen[0][...,None], right*seen[1][...,None]], -1)
+
+class Neighbours(nn.Module):
+    "A linear map of what stands beside each token; of what stands left of it, in a causal network."
+    def __init__(self, d_model:int, causal:bool=False):
+        super().__init__()
+        self.map, self.causal = nn.Linear((1 if causal else 2)*d_model, d_model, bias=False), causal
+
+    def forward(self, x:Tensor, mask:Tensor|None, cache:Cache|None=None)->Tensor: # [B, L, d]
+        if cache is not None: return self.behind(x, mask, cache)
+        both = sides(x, mask)
+        return self.map(both[...,:x.shape[-1]] if self.causal else both)
+
+    def behind(self, x:Tensor, mask:Tensor|None, cache:Cache)->Tensor:
+        "Behind what a cache holds, whose last token stands left of the first."
+        if not self.causal: raise BadValue('neighbours', True, 'False where a net that reads both ways has a cache')
+        cache.read, first = x, cache.tail is not None
+        whole = torch.cat([cache.tail, x], 1) if first else x
+        return self(whole, None if mask is None else mask[:,-whole.shape[1]:])[:,int(first):]
+
 # %% ../../../nbs/xlm/20_transformer.ipynb #1bce96d5
 class TimeEmbedding(nn.Module):
     "A time in [0, 1] as a vector: sines and cosines of many rates, then two linear maps."
@@ -182,13 +215,15 @@ class Transformer(nn.Module):
     def __init__(self, num_embeddings:int, d_model:int=128, num_layers:int=4, nhead:int=4,
                  dim_feedforward:int|None=None, dropout:float=0., activation:str='relu', layer_norm_eps:float=1e-5,
                  rotary_emb_dim:int|None=None, causal:bool=False, d_cond:int|None=None,
-                 max_positions:int|None=None): # Learned positions beside rotary ones, for texts of a fixed layout
+                 max_positions:int|None=None, # Learned positions beside rotary ones, for texts of a fixed layout
+                 neighbours:bool=False): # Whether each token sees those beside it from the start
         super().__init__()
         self.rotary_dim = rotary_emb_dim or d_model//max(nhead, 1)
         check_sizes(d_model, nhead, self.rotary_dim, activation)
         self.causal, self.heads = causal, (nhead, d_model//nhead)
         self.embed, self.drop = nn.Embedding(num_embeddings, d_model), nn.Dropout(dropout)
         self.embed_positions = nn.Embedding(max_positions, d_model) if max_positions else None
+        self.neighbours = Neighbours(d_model, causal) if neighbours else None
         self.time = TimeEmbedding(d_cond) if d_cond else None
         sizes = (d_model, nhead, dim_feedforward or 4*d_model, dropout, activation, layer_norm_eps, d_cond)
         self.layers = nn.ModuleList(Layer(*sizes) for _ in range(num_layers))
@@ -205,7 +240,9 @@ def hidden(self:Transformer, input_ids:Tensor, attention_mask:Tensor|None=None, 
     before = cache.length if cache is not None else 0
     if positions is None: positions = torch.arange(before, before+L, device=input_ids.device).expand(B, L)
     mask = visible(attention_mask, L, before+L, self.causal, input_ids.device)
-    x, turns = self.drop(self.embedded(input_ids, positions, before+L)), rotary(positions, self.rotary_dim)
+    x, turns = self.embedded(input_ids, positions, before+L), rotary(positions, self.rotary_dim)
+    if self.neighbours is not None: x = x + self.neighbours(self.embed(input_ids), attention_mask, cache)
+    x = self.drop(x)
     condition = self.time(t) if self.time is not None and t is not None else None
     last = len(self.layers)-1 # in which nothing is worked out that nobody asks for
     for i,layer in enumerate(self.layers):

@@ -4,7 +4,7 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "drawing": ["graph_of", "neighbours", "ray", "layout", "on_circle", "graph_figure"],
     "learners": ["weights_in", "models_in", "folders_of", "Learner", "trial_in", "graphs_to_answer", "device_for",
-        "learner_of", "curve_lines", "cost_elsewhere"],
+        "network_of", "learner_of", "curve_lines", "cost_elsewhere"],
     "mistakes": ["KINDS", "edges_of", "kind_of"],
     "order": ["shares", "written_when", "leftness", "together", "order_figure"],
     "page": ["ABOUT", "told", "graph_data", "parted", "page_data", "page_of", "written"],

@@ -19,8 +19,8 @@ from .training import COST, MODEL, read_cost, weights_count
 from ..weights import WEIGHTS, package_of, read_checkpoint, read_shared, read_weights
 
 # %% auto #0
-__all__ = ['weights_in', 'models_in', 'folders_of', 'Learner', 'trial_in', 'graphs_to_answer', 'device_for', 'learner_of',
-           'curve_lines', 'cost_elsewhere']
+__all__ = ['weights_in', 'models_in', 'folders_of', 'Learner', 'trial_in', 'graphs_to_answer', 'device_for', 'network_of',
+           'learner_of', 'curve_lines', 'cost_elsewhere']
 
 # %% ../../../../nbs/xlm/study/04_learners.ipynb #d3c30380
 def weights_in(folder:Path)->Path|None:
@@ -81,6 +81,13 @@ def device_for(cfg:DictConfig)->Any: # torch.device
     there = torch.accelerator.current_accelerator(check_available=True)
     return torch.device('cpu') if there is None or cfg.trainer.accelerator=='cpu' else there
 
+# %% ../../../../nbs/xlm/study/04_learners.ipynb #03f6d021
+def network_of(cfg:DictConfig)->str:
+    "What a network is made of, as far as its configuration says it by the usual names."
+    layers, width = (OmegaConf.select(cfg, f'model.{key}') for key in ('num_layers', 'd_model'))
+    if layers is None or width is None: return '–'
+    return f'{layers} × {width}' + (', neighbours' if OmegaConf.select(cfg, 'model.neighbours') else '')
+
 # %% ../../../../nbs/xlm/study/04_learners.ipynb #289b97f8
 def learner_of(folder:Path)->Learner:
     "A model from its folder."
@@ -99,7 +106,8 @@ def learner_of(folder:Path)->Learner:
     data.setup('predict')
     harness.to(device_for(cfg))
     cost = read_cost(folder) if (folder/COST).is_file() else cost_elsewhere(folder, cfg, found or {})
-    return Learner(trial, harness.eval(), asked, folder, dict(parameters=weights_count(harness)) | cost)
+    size = dict(parameters=weights_count(harness), network=network_of(cfg))
+    return Learner(trial, harness.eval(), asked, folder, size | cost)
 
 # %% ../../../../nbs/xlm/study/04_learners.ipynb #d5014d5b
 def curve_lines(folder:Path)->list[dict[str, float]]:

@@ -44,6 +44,7 @@ class Row:
     steps: int|None
     examples: int|None
     parameters: int|None
+    network: str|None = None
 
 # %% ../../../../nbs/xlm/study/07_report.ipynb #ba7c5d03
 def mean_of(values:Sequence[float])->float|None: return float(np.mean(values)) if values else None
@@ -59,7 +60,7 @@ def row_of(o:Outcome)->Row:
                sum(r['exact']!=r['valid'] for r in o.records), {kind: kinds[kind] for kind in KINDS if kinds[kind]},
                published(o.trial.model, o.trial.task), mean_of([leftness(x) for x in orders]),
                mean_of([together(x) for x in orders]), mean_of(calls),
-               *(o.cost.get(k) for k in ('steps', 'examples', 'parameters')))
+               *(o.cost.get(k) for k in ('steps', 'examples', 'parameters', 'network')))
 
 def rows(outcomes:Sequence[Outcome])->list[Row]: return [row_of(o) for o in outcomes]
 
@@ -89,10 +90,11 @@ def order_table(made:Sequence[Row])->str:
 
 def cost_table(outcomes:Sequence[Outcome])->str:
     "What learning and answering took."
-    head = ('task', 'model', 'weights', 'updates', 'graphs seen', 'CPU seconds of learning', 'seconds an answer')
-    return markdown_table(head, [(o.trial.task, o.label, *(number(o.cost.get(k)) for k in (
-        'parameters', 'steps', 'examples', 'cpu_seconds')), f'{o.seconds/max(len(o.records), 1):.4f}')
-        for o in outcomes])
+    head = ('task', 'model', 'layers × width', 'weights', 'updates', 'graphs seen', 'CPU seconds of learning',
+            'seconds an answer')
+    return markdown_table(head, [(o.trial.task, o.label, o.cost.get('network') or '–',
+                                  *(number(o.cost.get(k)) for k in ('parameters', 'steps', 'examples', 'cpu_seconds')),
+                                  f'{o.seconds/max(len(o.records), 1):.4f}') for o in outcomes])
 
 # %% ../../../../nbs/xlm/study/07_report.ipynb #77902b65
 def data_table(tasks:Sequence[str], seed:int=42)->str:
@@ -247,7 +249,7 @@ def caveats(p:StarGraphsParameters, made:Sequence[Row])->str:
     "Limits of what was found."
     least = min(r.n for r in made)
     known = [r for r in made if r.published is not None]
-    short = [r for r in made if r.accuracy < chance(r.task)]
+    short = [r for r in made if r.high < chance(r.task)]
     out = [f'Intervals are over {least:,} test graphs and more, not over seeds of training: another seed is another '
            f'model. {least:,} graphs show a difference of {100*detectable(least, .5):.1f} points where half of the '
            'answers flip.']
@@ -256,6 +258,10 @@ def caveats(p:StarGraphsParameters, made:Sequence[Row])->str:
     if short: out.append('Below a random arm, a model has not learnt to read the graph yet ('
                          + ', '.join(f'{r.label} on {r.task}' for r in short) + '): its accuracy says nothing of '
                          'planning. A larger budget does.')
+    beside = list(dict.fromkeys(r.label for r in made if 'neighbours' in (r.network or '')))
+    if beside: out.append(f'{", ".join(beside)}: with *neighbours*, a convolution over the tokens beside each, '
+                          'behind the embedding, which the published networks do not have. It makes edges easy to '
+                          'read, not paths easy to plan.')
     out += ['Losses of different models are not comparable: cross-entropy, bounds and insertion costs are different '
             'sums.', 'Training graphs are drawn without end, so nothing is learnt by heart; the published models saw '
             '50,000 graphs again and again.', 'Order is the order of the predictor that was used, the most confident '
