@@ -110,7 +110,7 @@ def check_groups(overrides:Sequence[str], found:Sequence[Found])->None:
                         for f in (folder/group.lstrip('+')).glob('*.yaml')} if group.lstrip('+').isidentifier() else ())
         if names and value.lower() in ('null', 'none', ''):
             none = group in ('experiment', 'debug', 'hub') # by default
-            raise BadValue(group, value, names, 'Without a word there is none.' if none else f'To leave it out: ~{group}')
+            raise BadValue(group, value, names, 'Say nothing for none.' if none else f'To leave it out: ~{group}')
 
 # %% ../../../nbs/xlm/14_composition.ipynb #cd7e6c21
 def wrong_key(key:str, keys:Sequence[str])->DecodelabError:

@@ -54,8 +54,8 @@ def build(node:Any, **kwargs:Any)->Any:
 WHOLE = {'seed': 0, 'per_device_batch_size': 1, 'per_device_val_batch_size': 1, 'global_batch_size': 1, 'block_size': 1,
          'input_block_size': 0, 'num_dataloader_workers': 0, 'trainer.max_steps': -1, 'trainer.num_nodes': 1}
 
-REAL = {'optimizer.lr': 0, 'optimizer.weight_decay': 0, 'trainer.gradient_clip_val': 0, 'lr_scheduler.num_warmup_steps': 0,
-        'lr_scheduler.fraction_warmup_steps': 0}
+REAL = {'optimizer.lr': 0, 'optimizer.weight_decay': 0, 'trainer.gradient_clip_val': 0,
+        'lr_scheduler.num_warmup_steps': 0, 'lr_scheduler.fraction_warmup_steps': 0}
 
 FLAGS = ('resume_from_checkpoint', 'strict_model_only_load', 'compile', 'print_batches', 'test_after_train')
 
@@ -295,7 +295,8 @@ def evaluate(cfg:DictConfig)->int:
     split = str(OmegaConf.select(cfg, 'eval.split', default='test'))
     if split not in ('test', 'validation', 'val'): raise BadValue('eval.split', split, ['test', 'validation'])
     data, harness, trainer = loaded(cfg, 'eval')
-    with of_the_trainer(): (trainer.test if split=='test' else trainer.validate)(harness, datamodule=data, verbose=False)
+    run = trainer.test if split=='test' else trainer.validate
+    with of_the_trainer(): run(harness, datamodule=data, verbose=False)
     report(cfg, f'eval_{split}', figures_of(trainer))
     return 0
 
@@ -319,7 +320,7 @@ def prompts_of(cfg:DictConfig)->list[str]|None:
     if given is None: return None
     if isinstance(given, str): return [given]
     if not isinstance(given, ListConfig) or not given or not all(isinstance(p, str|int|float) for p in given):
-        raise BadValue('generation.prompts', given, 'one text or a list of texts, e.g. \'+generation.prompts=["1 2 3"]\'')
+        raise BadValue('generation.prompts', given, 'a text or a list of texts, e.g. \'+generation.prompts=["1 2 3"]\'')
     return [str(p) for p in given]
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #1dd338f8

@@ -221,7 +221,8 @@ class DDitFinalLayerForClassification(nn.Module):
         super().__init__()
         self.norm_final, self.dropout = LayerNormAndScale(d_model, layer_norm_eps), dropout
         self.mlp = nn.Sequential(nn.Linear(d_model, 2*d_model), nn.Tanh(), nn.Linear(2*d_model, d_model))
-        self.linear, self.adaLN_modulation = nn.Linear(d_model, out_dims, bias=use_bias), AdaLNModulations(d_cond, d_model, 3)
+        self.linear = nn.Linear(d_model, out_dims, bias=use_bias)
+        self.adaLN_modulation = AdaLNModulations(d_cond, d_model, 3)
     def forward(self, x:Tensor, c:Tensor)->Tensor:
         shift, scale, gate = self.adaLN_modulation(c)
         more = self.mlp(AdaLNModulations.ada_ln_modulate(self.norm_final(x), shift, scale))
@@ -255,6 +256,6 @@ class RateHead(nn.Module):
         if self.has_cond and c is not None: y = AdaLNModulations.ada_ln_modulate(y, *self.adaLN_modulation(c.float()))
         y = self.proj2(self.act(self.proj1(y)) if self.use_mlp else y)
         if self.head_type=='discretized': out = y.softmax(-1) @ self.bin_centers
-        else: out = self.fn(y).squeeze(-1)
-        if self.head_type=='continuous' and self.scalar_fn!='identity': out = out*(self.max_val-self.min_val)+self.min_val
+        elif self.scalar_fn=='identity': out = y.squeeze(-1)
+        else: out = self.fn(y).squeeze(-1)*(self.max_val-self.min_val)+self.min_val
         return out.to(x.dtype)

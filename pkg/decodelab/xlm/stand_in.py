@@ -68,9 +68,8 @@ class Borrowed(ModuleType):
             if hasattr(module, name): return getattr(module, name)
             known += [n for n in dir(module) if not n.startswith('_')]
         close = nearest(name, known)
-        text = f'{self.__name__} of decodelab has no {name!r}' + (
-            f'. Did you mean {close!r}?' if close else
-            f': it answers for the part of xlm-core that models import{rest(f"{self.__name__}.{name}".partition(".")[2])}')
+        told = f': it answers for the part of xlm-core that models import{rest(self.__name__.partition(".")[2])}'
+        text = f'{self.__name__} of decodelab has no {name!r}' + (f'. Did you mean {close!r}?' if close else told)
         if in_import() and f'{self.__name__}.{name}' not in sys.modules: raise NotAnswered(text, name=self.__name__)
         raise AttributeError(text)
 

@@ -75,7 +75,8 @@ def identity_of(cfg:Any)->Identity:
     "Of a configuration."
     plain = unresolved_container(OmegaConf.create(cfg))
     network, loss = plain.get('model') or {}, plain.get('loss') or {}
-    return Identity(str((plain.get('tags') or {}).get('model_type', 'unnamed')), defined_at(network.get('_target_', '')),
+    return Identity(str((plain.get('tags') or {}).get('model_type', 'unnamed')),
+                    defined_at(network.get('_target_', '')),
                     package_of(defined_at(loss['_target_'])) if loss.get('_target_') else '',
                     {k: v for k,v in network.items() if k != '_target_' and '${' not in str(v)})
 

@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "Recorded", "Decodelab", "DecodelabHF", "DecodelabVLLM", "DecodelabGGUF", "DecodelabMLX"],
     "agreement": ["ON_PURPOSE", "local_tasks", "answers", "parts", "apart", "Difference", "responses", "metrics",
         "compare", "difference", "by_hand"],
-    "command": ["TAKES_JSON", "ADDED", "model_named", "model_options", "check_name", "readable", "as_object",
+    "command": ["TAKES_JSON", "ADDED", "model_options", "check_name", "model_named", "readable", "as_object",
         "yaml_folders", "evaluate", "report", "main"],
     "documents": ["STATUSES", "Written", "field_of", "text_of", "said", "response", "looked_for", "mark_for",
         "own_mark", "thinks", "Writer", "read_off", "unfinished", "exactly", "check_exact", "Validity", "share",

@@ -14,21 +14,8 @@ from .names import HELD, METRICS, MODELS, register
 from .takeover import as_dict, through_ours
 
 # %% auto #0
-__all__ = ['TAKES_JSON', 'ADDED', 'model_named', 'model_options', 'check_name', 'readable', 'as_object', 'yaml_folders',
+__all__ = ['TAKES_JSON', 'ADDED', 'model_options', 'check_name', 'model_named', 'readable', 'as_object', 'yaml_folders',
            'evaluate', 'report', 'main']
-
-# %% ../../../../nbs/evaluation/lmeval/11_command.ipynb #e8ed1f55
-def model_named(arguments:Sequence[str], # Of the command
-               )->str|None: # `runtime:model`; `None` where it is not plain
-    "The model of ours that a command line names."
-    given = model_options(arguments)
-    if given is None: return None
-    values = dict(part.partition('=')[::2] for text in given.model_args for part in text.split(','))
-    if given.model not in MODELS: return None
-    if given.model=='decodelab': return values.get('backend')
-    runtime = 'hf' if given.model in HELD else given.model.rpartition('-')[2]
-    names = [values[k] for k in ('pretrained', 'model', 'model_path', 'checkpoint') if k in values]
-    return f'{runtime}:{names[0]}' if len(names)==1 else None
 
 # %% ../../../../nbs/evaluation/lmeval/11_command.ipynb #147b293f
 def model_options(arguments:Sequence[str])->argparse.Namespace|None: # `None` where lm-eval will refuse them
@@ -45,6 +32,19 @@ def check_name(arguments:Sequence[str])->None:
     given = model_options(arguments)
     if given and given.model and given.model not in model_registry:
         raise BadValue('--model', given.model, sorted(model_registry), f'Of decodelab: {", ".join(MODELS)}.')
+
+# %% ../../../../nbs/evaluation/lmeval/11_command.ipynb #e8ed1f55
+def model_named(arguments:Sequence[str], # Of the command
+               )->str|None: # `runtime:model`; `None` where it is not plain
+    "The model of ours that a command line names."
+    given = model_options(arguments)
+    if given is None: return None
+    values = dict(part.partition('=')[::2] for text in given.model_args for part in text.split(','))
+    if given.model not in MODELS: return None
+    if given.model=='decodelab': return values.get('backend')
+    runtime = 'hf' if given.model in HELD else given.model.rpartition('-')[2]
+    names = [values[k] for k in ('pretrained', 'model', 'model_path', 'checkpoint') if k in values]
+    return f'{runtime}:{names[0]}' if len(names)==1 else None
 
 # %% ../../../../nbs/evaluation/lmeval/11_command.ipynb #67ca1158
 TAKES_JSON = ('--model_args', '-a', '--gen_kwargs')
