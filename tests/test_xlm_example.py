@@ -36,8 +36,8 @@ def test_it_learns_a_batch_by_heart(root, tmp_path):
     env = dict(XLM_MODELS_PATH=str(root/'examples'), PYTHONDONTWRITEBYTECODE='1', OMP_NUM_THREADS='1')
     main = 'from decodelab.xlm.commands import main; main()'
     small = ['trainer_strategy=cpu', 'model.d_model=64', 'model.num_layers=2']
-    said = run(['-c', main, 'job_type=train', 'job_name=heart', 'experiment=star_mini_did', 'debug=overfit', *small],
-               tmp_path, **env)
+    said = run(['-c', main, 'job_type=train', 'job_name=heart', 'experiment=star_mini_did', 'debug=overfit',
+                *small, 'lr_scheduler.name=inverse_sqrt', '+lr_scheduler.timescale=60'], tmp_path, **env)
     assert 'PASS: the batch is learnt by heart' in said
 
 def test_it_uses_the_names_of_xlm_and_nothing_else(root):
