@@ -31,6 +31,15 @@ def test_it_trains_in_the_mini_setting_and_writes(root, tmp_path):
     said = run([*command, 'job_type=generate', '+generation.prompts=["0 1 0 2 1 2"]'], tmp_path, **env)
     assert '1 lines' in said
 
+def test_it_learns_a_batch_by_heart(root, tmp_path):
+    "`debug=overfit`, as its README offers; on the smaller graphs and with a smaller network, which takes a third."
+    env = dict(XLM_MODELS_PATH=str(root/'examples'), PYTHONDONTWRITEBYTECODE='1', OMP_NUM_THREADS='1')
+    main = 'from decodelab.xlm.commands import main; main()'
+    small = ['trainer_strategy=cpu', 'model.d_model=64', 'model.num_layers=2']
+    said = run(['-c', main, 'job_type=train', 'job_name=heart', 'experiment=star_mini_did', 'debug=overfit',
+                *small, 'lr_scheduler.name=inverse_sqrt', '+lr_scheduler.timescale=60'], tmp_path, **env)
+    assert 'PASS: the batch is learnt by heart' in said
+
 def test_it_uses_the_names_of_xlm_and_nothing_else(root):
     used = {line.split()[1].split('.')[0] for f in (root/'examples'/'did'/'did').glob('*.py')
             for line in f.read_text().splitlines() if line.startswith('from ') and not line.startswith('from .')}

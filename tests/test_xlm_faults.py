@@ -1,5 +1,5 @@
 "What goes wrong around a run of an external model: the disk, a kill from outside, words that are no override."
-import os, resource, signal, subprocess, sys, time
+import os, re, resource, signal, subprocess, sys, time
 from contextlib import contextmanager
 
 import pytest
@@ -74,7 +74,8 @@ def test_a_bad_batch_that_cannot_be_kept_is_still_told(tmp_path):
 
 def test_weights_are_written_whole_or_not_at_all(tmp_path):
     from decodelab.xlm.harness import Harness
-    holder = type('Holder', (), dict(extract_model_weights=lambda self: dict(w=torch.zeros(999))))()
+    holder = type("Holder", (), dict(extract_model_weights=lambda self: dict(w=torch.zeros(999)),
+                                     note=lambda self: {}))()
     for name in ('w.pt', 'w.safetensors'):
         with files_of_at_most(100), pytest.raises(RunError, match=f'{name}: cannot be written'):
             Harness.save_model_weights(holder, tmp_path/name)
@@ -118,3 +119,237 @@ def test_a_model_that_cannot_be_sent_is_still_there(tmp_path, monkeypatch):
     def refuse(*args, **kwargs): raise HfHubHTTPError.__bases__[0]('Name or service not known')
     monkeypatch.setattr(HfApi, 'create_repo', refuse)
     with pytest.raises(RunError, match='a/b: not sent: Name or service.* lies in '): push_shared(tmp_path, 'a/b')
+
+# What is typed wrong: told before data are read, with the value, what is allowed and the nearest name
+
+CFG = ['paths.run_dir=x', 'paths.work_dir=x', *(o for o in RUN if not o.startswith('callbacks.'))]
+
+def check(*overrides):
+    from decodelab.xlm.composition import composed_or_why, ready
+    from decodelab.xlm.discovery import discover
+    from decodelab.xlm.jobs import checked
+    ready(found := discover())
+    checked(composed_or_why([*CFG, *overrides], found), 'loss', 'optimizer')
+
+VALUES = {
+    'optimizer.lr=fast': "optimizer.lr: got 'fast'; allowed: a number", 'optimizer.lr=-1': 'optimizer.lr: got -1',
+    'optimizer.lr=null': 'optimizer.lr: got None', 'optimizer.weight_decay=-.1': 'optimizer.weight_decay: got -0.1',
+    'predictor.max_steps=abc': "predictor.max_steps: got 'abc'; allowed: a whole number",
+    'model.d_model=abc': "model.d_model: got 'abc'; allowed: a whole number",
+    'model.num_layers=1.5': 'num_layers: got 1.5',
+    'model.dropout=big': "model.dropout: got 'big'; allowed: a number",
+    'callbacks.ema.decay=x': "callbacks.ema.decay: got 'x'",
+    'trainer.limit_val_batches=x': "trainer.limit_val_batches: got 'x'", 'compile=maybe': "compile: got 'maybe'",
+    'per_device_batch_size=3': 'global_batch_size: got 8; allowed: a multiple of 3',
+    'trainer.devices=abc': "trainer.devices: got 'abc'; allowed: auto, -1 .all., how many",
+    'lr_scheduler.num_warmup_steps=x': "num_warmup_steps: got 'x'", 'model=null': 'To leave it out: ~model',
+    'callbacks=null': "callbacks: got 'null'; allowed: .*default.* To leave it out: ~callbacks",
+    'optimizer=null': 'no optimizer',
+    'predictor=null': 'predictor: got nothing, and it reads prediction', 'loss=null': 'no loss',
+    'trainer=null': 'no trainer',
+    'monitored_metric=val/los': "monitored_metric: got 'val/los'.*Did you mean 'val/lm/accumulated_loss'",
+    'callbacks.checkpoint_monitor.monitor=val/x': 'callbacks.checkpoint_monitor.monitor: got',
+    '+trainer.max_step=3': "Did you mean 'trainer.max_steps'",
+    '+predictor.max_step=3': "Did you mean 'predictor.max_steps'",
+    '++predictor.max_step=3': "key of predictor: got 'max_step'.*Did you mean 'max_steps'",
+    '+loss.bloc=2': "'loss.block'",
+    '+model.foo=1': "key of model: got 'foo'; allowed: .*d_model",
+    '+global_batchsize=4': "Did you mean 'global_batch_size'",
+    '+generaton.prompts=[a]': "Did you mean 'generation'", '+eval.splt=test': "Did you mean 'eval.split'",
+    '+datamodule.dataset_managers.train.lm.dataloader_kwarg.x=1': 'lm.dataloader_kwargs'}
+
+@pytest.mark.parametrize('override', VALUES)
+def test_what_is_typed_wrong_is_one_sentence(override):
+    with pytest.raises(DecodelabError, match=VALUES[override]) as e: check(override)
+    assert '\n' not in str(e.value)
+
+@pytest.mark.parametrize('override', ['+mine=1', '+callbacks.curve._target_=xlm_parts.Curve', '~callbacks', '~loggers',
+                                      'trainer.devices=auto', '+trainer.benchmark=true', '++max_step=1',
+                                      'trainer.max_steps=-1',
+                                      'predictor.max_steps=4', 'model.max_positions=64', '+hub_checkpoint_path=x'])
+def test_what_may_be_typed_passes(override): check(override)
+
+def test_an_optimizers_own_refusal_is_one_sentence(folder, capsys):
+    assert command(asked('betas', folder, '+optimizer.betas=[2,3]'))==2
+    assert 'optimizer: torch.optim.AdamW says: Invalid beta' in capsys.readouterr().err
+
+def test_what_lightning_refuses_is_one_sentence_and_what_breaks_in_a_model_is_not(folder, capsys):
+    from decodelab.xlm.jobs import of_the_trainer
+    assert command(asked('interval', folder, 'trainer.val_check_interval=100000',
+                         'trainer.check_val_every_n_epoch=1'))==2
+    assert 'trainer: `val_check_interval`' in capsys.readouterr().err
+    with pytest.raises(ValueError, match='own'), of_the_trainer(): raise ValueError('own')
+
+# Whose weights
+
+@pytest.fixture(scope='module')
+def another(folder):
+    "A run of a model with the same names and shapes, in the folder that the default name would have."
+    status = command([o.replace('mdlm', 'mlm') for o in asked('another', folder, 'trainer.max_steps=4')])
+    assert status==0
+    return folder/'logs'/'another'/'checkpoints'/'last.ckpt'
+
+BOTH = (r'of another model: it holds mlm_seq2seq \(decodelab.*MLMModel\), and this configuration builds mdlm_seq2seq '
+        r'\(.*MDLMModel\)')
+
+def said(capsys):
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith('xlm: ')]
+    assert len(lines)==1
+    return lines[0]
+
+def test_another_models_checkpoint_is_no_silent_answer(folder, whole, another, capsys):
+    for job,key in (('eval', 'eval'), ('generate', 'generation'), ('extract_checkpoint', 'post_training')):
+        name = 'checkpoint_path' if job=='extract_checkpoint' else 'ckpt_path'
+        more = [f'job_type={job}', f'+{key}.{name}={another}', *([f'+{key}.output_dir=out'] if job != 'eval' else [])]
+        assert command(asked('whole', folder, *more))==2
+        assert re.search(BOTH, said(capsys))
+    assert command(asked('whole', folder, 'resume_from_checkpoint=false', f'model_only_checkpoint_path={another}'))==2
+    assert re.search(BOTH, said(capsys))
+
+def test_weights_of_other_sizes_are_told_with_the_settings_that_differ(folder, whole, capsys):
+    ckpt = folder/'logs'/'whole'/'checkpoints'/'last.ckpt'
+    assert command(asked('wide', folder, 'job_type=eval', f'+eval.ckpt_path={ckpt}', 'model.d_model=48'))==2
+    assert re.search(r'last.ckpt, a mdlm_seq2seq, does not fit this mdlm_seq2seq \(model.d_model=32 there and 48 here.*'
+                     r'is \[\d+, 32\] there and \[\d+, 48\] here', said(capsys))
+
+def test_a_run_does_not_go_on_from_another_models_checkpoint(folder, whole, another, capsys):
+    for more,why in ((['job_name=another'], BOTH), (['model.d_model=48', 'job_name=whole'], r'model\.d_model=32 there'),
+                     (['optimizer._target_=torch.optim.SGD', 'job_name=whole'], 'was trained by torch.optim.AdamW')):
+        assert command([*RUN, *more])==2
+        text = said(capsys)
+        assert re.search(why, text) and 'give another job_name=' in text and 'resume_from_checkpoint=false' in text
+
+def test_a_run_that_begins_anew_is_the_newest(folder, another):
+    "Its checkpoints stand where those of the run before stood: the next command goes on from them."
+    run = [*RUN, 'job_name=anew', 'resume_from_checkpoint=false']
+    assert command([*run, 'trainer.max_steps=8'])==0 and command([*run, 'trainer.max_steps=4'])==0
+    there = folder/'logs'/'anew'/'checkpoints'
+    assert read_checkpoint(there/'last.ckpt')['global_step']==4 and not list(there.glob('last-*'))
+
+def test_files_of_weights_say_whose_they_are(folder, whole, another, caplog):
+    from decodelab.xlm.composition import composed, ready
+    from decodelab.xlm.discovery import discover
+    from decodelab.xlm.jobs import data_of, harness_of, load_weights
+    ready(discover())
+    harness = {}
+    for name in ('mdlm', 'mlm'):
+        cfg = composed([o.replace('mdlm', name) for o in CFG])
+        harness[name] = harness_of(cfg, data_of(cfg))
+    for file in ('w.safetensors', 'w.pt'): harness['mlm'].save_model_weights(folder/file)
+    harness['mlm'].save_shared(folder/'shared')
+    for place in ('w.safetensors', 'w.pt', 'shared'):
+        load_weights(harness['mlm'], folder/place)
+        with pytest.raises(ModelError, match=BOTH): load_weights(harness['mdlm'], folder/place)
+        harness['mdlm'].load_model_weights(folder/place, strict=False) # on purpose
+    bare = {k: v for k,v in harness['mlm'].extract_model_weights().items() if 'embed' in k}
+    with pytest.raises(ModelError, match='names are missing there'): harness['mdlm'].fill(bare)
+    harness['mdlm'].fill(bare, strict=False)
+    assert 'only what fits is taken' in caplog.text
+
+JUNK = {'empty': b'', 'text': b'hello\n', 'binary': bytes(range(256)), 'cut': b'PK\x03\x04' + b'\0'*60,
+        'pickle': b'\x80\x04N.',
+        'code': b'cos\nsystem\n(S"true"\ntR.'}
+
+@pytest.mark.parametrize('ending', ['ckpt', 'pt', 'safetensors'])
+@pytest.mark.parametrize('kind', JUNK)
+def test_junk_is_no_checkpoint(kind, ending, tmp_path):
+    from decodelab.xlm.weights import read_weights
+    path = tmp_path/f'{kind}.{ending}'
+    path.write_bytes(JUNK[kind])
+    with pytest.raises(DecodelabError, match=path.name): read_weights(path)
+
+@pytest.mark.parametrize('held', [{}, {'state_dict': {}}, {'epoch': 3}, {'state_dict': 3}, {'a': 'b'}, [1], 3])
+def test_a_file_without_weights_is_no_checkpoint(held, tmp_path):
+    from decodelab.xlm.weights import read_weights
+    torch.save(held, tmp_path/'odd.ckpt')
+    with pytest.raises(DecodelabError, match='odd.ckpt holds'): read_weights(tmp_path/'odd.ckpt')
+
+def test_a_shared_folder_that_is_spoiled_is_one_sentence(tmp_path):
+    from decodelab.xlm.weights import read_shared
+    (tmp_path/'model.safetensors').write_bytes(b'')
+    for config,card,why in (('a: [', '{}', 'config.yaml is no configuration'), ('- 1', '{}', 'describes no model'),
+                            ('model: {a: 1}', '{', 'code.json is no card'), ('model: {a: 1}', '[]',
+                                                                             'code.json is no card')):
+        (tmp_path/'config.yaml').write_text(config)
+        (tmp_path/'code.json').write_text(card)
+        with pytest.raises(DecodelabError, match=why): read_shared(tmp_path)
+
+def test_the_hash_of_code_is_of_the_whole_package(tmp_path, monkeypatch):
+    from omegaconf import OmegaConf
+    from decodelab.xlm.weights import code_of
+    inner = tmp_path/'hashed_m'/'inner'
+    inner.mkdir(parents=True)
+    for f in (inner.parent/'__init__.py', inner/'__init__.py'): f.write_text('class Net: pass\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    now = lambda: code_of(OmegaConf.create(dict(model=dict(_target_='hashed_m.Net'))))['hashed_m']
+    seen = [now()]
+    for name,text in (('a.py', 'x = 1\n'), ('a.py', 'x = 2\n'), ('b.yaml', 'x: 1\n'), ('c.yml', 'x: 1\n')):
+        (inner/name).write_text(text)
+        seen.append(now())
+    (inner/'c.yml').rename(inner/'d.yml')
+    assert len({*seen, now()})==6
+    last = now()
+    for extra in ('__pycache__/a.cpython-311.py', 'notes.txt', '.hidden/x.py'):
+        (inner/extra).parent.mkdir(exist_ok=True)
+        (inner/extra).write_text('x')
+        assert now()==last
+
+# Generation, tasks, other commands
+
+PROMPTS = {'+generation.prompts=[]': 'generation.prompts: got', '+generation.prompts={a: 1}': 'generation.prompts: got',
+           '+generation.prompts=["1 x 2"]': "word: got 'x'"}
+
+@pytest.mark.parametrize('override', PROMPTS)
+def test_prompts_that_cannot_be(override, folder, whole, capsys):
+    assert command(asked('whole', folder, 'job_type=generate', override))==2
+    assert PROMPTS[override] in said(capsys)
+
+def test_one_prompt_needs_no_list(folder, whole, capsys):
+    assert command(asked('whole', folder, 'job_type=generate', '+generation.prompts="0 1 0 2 1 2"'))==0
+    assert '1 lines' in capsys.readouterr().out
+
+@pytest.mark.parametrize('prompt', ['', 'abc', '1 2 3', ' '.join('0'*17), ' '.join(['1']*16),
+                                    ' '.join(['9']+['0']*15), '-1 '*16])
+def test_no_puzzle_is_no_wrong_answer(prompt):
+    from decodelab.tasks.sudoku import judge_sudoku
+    with pytest.raises(DecodelabError, match='puzzle: got'): judge_sudoku(prompt, '1 2 3 4')
+
+SCAFFOLDS = {('m', '--dry-rum'): "Did you mean '--dry-run'", ('m', 'n'): 'unrecognized arguments: n',
+             ('m', '-x'): "got '-x'",
+             ('--outputdir=x', 'm'): "Did you mean '--output-dir'", (): 'required: name',
+             ('m', '--from'): 'expected one argument'}
+
+@pytest.mark.parametrize('words', SCAFFOLDS)
+def test_a_scaffolds_options_name_the_nearest(words, tmp_path, monkeypatch):
+    from decodelab.xlm.scaffold import write_scaffold
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DecodelabError, match=re.escape(SCAFFOLDS[words])): write_scaffold(list(words))
+    assert not list(tmp_path.iterdir())
+
+def test_a_model_of_lm_evals_command_names_the_nearest(monkeypatch, capsys):
+    pytest.importorskip('lm_eval')
+    from decodelab.evaluation.lmeval.command import main
+    monkeypatch.setattr(sys, 'argv', ['decodelab-eval', 'run', '--model', 'xlmm', '--tasks', 'none'])
+    with pytest.raises(SystemExit): main()
+    assert "--model: got 'xlmm'" in (told := capsys.readouterr().err) and "Did you mean 'xlm'" in told
+
+def test_a_mistyped_checkpoint_is_told():
+    pytest.importorskip('lm_eval')
+    from decodelab.evaluation.lmeval.external import ExternalLM
+    with pytest.raises(DecodelabError, match="got 'chekpoint'.*Did you mean 'checkpoint'"): ExternalLM(chekpoint='x')
+
+COMMANDS = {'xlm': ('decodelab.xlm.commands', ['help']), 'xlm list': ('decodelab.xlm.commands', ['list']),
+            'xlm-scaffold': ('decodelab.xlm.scaffold', ['m', '--dry-run']), 'decodelab': ('decodelab.lab.cli',
+                                                                                          ['params', 'eig_eval']),
+            'decodelab-eval': ('decodelab.evaluation.lmeval.command', ['--help'])}
+
+@pytest.mark.parametrize('name', COMMANDS)
+def test_a_reader_that_stops_reading_ends_a_command_quietly(name, tmp_path):
+    module, words = COMMANDS[name]
+    if 'lmeval' in module: pytest.importorskip('lm_eval')
+    code = f'import sys; sys.argv = [{name!r}, *{words!r}]; from {module} import main; main()'
+    p = subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code], stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, cwd=tmp_path)
+    p.stdout.close()
+    told = p.stderr.read().decode()
+    assert p.wait() in (1, 141) and told=='', told

@@ -16,13 +16,16 @@ IMPORTED = {
     'xlm.metrics': 'MetricWrapper ExactMatch TokenAccuracy', 'xlm.noise': 'NoiseSchedule DummyNoiseSchedule',
     'xlm.log_predictions': 'LogPredictions TokensHook', 'xlm.model': 'Model', 'xlm.utils.rank_zero': 'RankedLogger',
     'xlm.utils.nn': 'pad_truncate_list sample_from_top_k sample_from_top_p sample_from_logits sample_categorical '
-                    'masked_mean masked_sum select_random_indices',
+                    'masked_mean masked_sum select_random_indices add_gumbel_noise add_exp_1_noise dtype no_grad '
+                    'get_autocast_dtype',
     'xlm.utils.text': 'remove_trailing_pads', 'xlm.utils.imports': 'get_function',
     'xlm.utils.rich_utils': 'print_config_tree',
     'xlm.modules.rotary_transformer': 'RotaryEmbedding RotaryTransformerLayer RotaryTransformerLayerList '
                                       'RotaryTransformerFinalLayer RotaryTransformerFinalLayerForClassification',
     'xlm.modules.ddit_simple': 'DDiTLayer DDiTLayerList DDitFinalLayer RotaryEmbedding TimestepEmbedder',
-    'xlm.modules.position': 'RotaryEmbedding'}
+    'xlm.modules.ddit_simple_v2': 'DDiTLayer DDiTLayerList DDitFinalLayer DDitFinalLayerWithoutNormalization '
+                                  'DDitFinalLayerForClassification LayerNormAndScale AdaLNModulations LabelEmbedder',
+    'xlm.modules.regression': 'RateHead', 'xlm.modules.position': 'RotaryEmbedding'}
 
 def fresh(code, *paths, cwd=None):
     "Run in a process of its own."
@@ -41,6 +44,25 @@ def test_a_name_that_is_not_there_says_so():
     p = fresh('import xlm.harness\nxlm.harness.Harnes')
     assert "has no 'Harnes'. Did you mean 'Harness'?" in p.stderr
     assert 'ModuleNotFoundError' in fresh('import xlm.no_such').stderr
+
+ABSENT = {'from xlm.backbones.dream.modeling_dream import DreamModelCore': 'here use the networks of decodelab.xlm',
+          'import xlm.modules.encoder': 'here use xlm.modules.rotary_transformer',
+          'from xlm.commands.lightning_train import train': 'here use decodelab.xlm.jobs',
+          'from xlm.tasks.tinygsm import x': 'decodelab.xlm.sources.add_source',
+          'from xlm.utils.nn import add_gumble_noise': "Did you mean 'add_gumbel_noise'",
+          'from xlm.utils.nn import nothing_like_it': 'pip install xlm-core',
+          'from xlm import zzz': 'pip install xlm-core',
+          'from xlm.modules.ddit_simpl import DDiTLayer': "Did you mean 'xlm.modules.ddit_simple'"}
+
+def test_what_is_not_answered_for_says_what_to_use():
+    code = 'for line in LINES:\n    try: exec(line)\n    except ImportError as e: print(e)\n    else: print("!", line)'
+    p = fresh(f'LINES = {list(ABSENT)!r}\n{code}')
+    told = p.stdout.splitlines()
+    assert len(told)==len(ABSENT), p.stderr
+    for line,(code,wanted) in zip(told, ABSENT.items()): assert wanted in line, (code, line)
+    more = ('import xlm.utils.nn as m; assert not hasattr(m, "zzz") and getattr(m, "zzz", 3)==3; '
+            'import xlm; from xlm import flags, utils, harness; assert flags is xlm.flags')
+    assert (p := fresh(more)).returncode==0, p.stderr
 
 def test_a_real_xlm_core_wins(tmp_path, root):
     "Beside `xlm.py` as pip would put it, and in another folder."

@@ -4,12 +4,13 @@
 
 # %% ../../../nbs/core/00_errors.ipynb #2f927316
 from __future__ import annotations
-import difflib, importlib.util
-from collections.abc import Iterable
+import difflib, importlib.util, os, sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 # %% auto #0
-__all__ = ['SHOWN', 'LISTED', 'DecodelabError', 'DataError', 'ModelError', 'RunError', 'nearest', 'BadValue', 'MissingExtra',
-           'needs']
+__all__ = ['SHOWN', 'LISTED', 'UNREAD', 'DecodelabError', 'DataError', 'ModelError', 'RunError', 'nearest', 'BadValue',
+           'MissingExtra', 'needs', 'unread', 'for_a_reader']
 
 # %% ../../../nbs/core/00_errors.ipynb #3dfd5431
 class DecodelabError(Exception):
@@ -66,3 +67,19 @@ def needs(package:str, # As imported, e.g. `mlx.core`
     try: found = importlib.util.find_spec(package)
     except ModuleNotFoundError: found = None # the package around it is missing
     if found is None: raise MissingExtra(package, extra)
+
+# %% ../../../nbs/core/00_errors.ipynb #aba2cd04
+UNREAD = 141
+
+def unread()->int: # Exit status
+    "Nobody reads any more: what is still in the buffer goes nowhere."
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return UNREAD
+
+@contextmanager
+def for_a_reader()->Iterator[None]:
+    "A command whose reader may stop reading."
+    try:
+        try: yield
+        finally: sys.stdout.flush() # not at the interpreter's end, where nobody could say what happens
+    except BrokenPipeError: sys.exit(unread())

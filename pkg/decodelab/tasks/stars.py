@@ -17,8 +17,8 @@ from ..core.files import digest, json_lines, read_text, to_json, write_atomic
 # %% auto #0
 __all__ = ['STARS', 'CHUNK', 'SIZES', 'SPLITS', 'StarTask', 'star_task', 'Graphs', 'joined', 'arms', 'shown', 'draw_graphs',
            'prompt_of', 'answer_of', 'examples', 'is_path', 'numbers_in', 'judge_text', 'rows_as_bytes', 'flat',
-           'graph_keys', 'shape_keys', 'Avoid', 'drawn_apart', 'fresh', 'StarData', 'check_draw', 'star_data',
-           'as_lines', 'star_card', 'save_stars', 'read_stars']
+           'graph_keys', 'shape_keys', 'Avoid', 'drawn_apart', 'fresh', 'StarData', 'check_draw', 'kept_apart',
+           'star_data', 'as_lines', 'star_card', 'save_stars', 'read_stars']
 
 # %% ../../../nbs/tasks/05_stars.ipynb #6c2e5746
 @dataclass(frozen=True)
@@ -220,15 +220,16 @@ class StarData:
     train: Graphs
     validation: Graphs
     test: Graphs
-    drawn_again: dict[str,int] # Training graphs that were among the others: the same, and up to relabelling
+    drawn_again: dict[str,int] # Training graphs that others had: the same, up to relabelling; of validation, in all
 
     @cached_property
     def avoid(self)->Avoid: return Avoid.of(self.validation, self.test)
 
     def overlap(self)->dict[str,int]:
-        "Training graphs that validation or test have too: 0 and 0, or the data are worth nothing."
-        same, alike = self.avoid.clash(self.train)
-        return dict(same=int(same.sum()), up_to_relabelling=int(alike.sum()))
+        "Graphs of a split that another has too: 0 and 0, or the data are worth nothing."
+        pairs = (self.avoid.clash(self.train), Avoid.of(self.test).clash(self.validation))
+        same, alike = (sum(int(found[i].sum()) for found in pairs) for i in (0, 1))
+        return dict(same=same, up_to_relabelling=alike)
 
 # %% ../../../nbs/tasks/05_stars.ipynb #1bcc2b95
 SIZES = dict(train=50_000, validation=100, test=5_000)
@@ -239,18 +240,29 @@ def check_draw(seed:int, sizes:Mapping[str,int])->None:
     for name,value in dict(sizes, seed=seed).items():
         if not isinstance(value, int) or value < 0: raise BadValue(name, value, 'a whole number, at least 0')
 
+def kept_apart(task:StarTask, graphs:Graphs, test:Graphs, rng:np.random.Generator)->tuple[Graphs, int]:
+    "Validation graphs, those that are in test drawn anew; and how many those were. The others stay as they are."
+    avoid, edges, paths, again = Avoid.of(test), graphs.edges.copy(), graphs.paths.copy(), 0
+    for _ in range(100):
+        bad = np.logical_or(*avoid.clash(Graphs(edges, paths)))
+        if not bad.any(): return Graphs(edges, paths), again
+        new, again = draw_graphs(task, int(bad.sum()), rng), again+int(bad.sum())
+        edges[bad], paths[bad] = new.edges, new.paths
+    raise BadValue('vertices', task.vertices, 'more: every graph of this task is in test already')
+
 def star_data(task:StarTask|str, seed:int=42, sizes:Mapping[str,int]=SIZES)->StarData:
-    "The splits of a task: test and validation first, then training graphs that are in neither."
+    "The splits of a task: test first, validation apart from it, then training graphs that are in neither."
     task = star_task(task) if isinstance(task, str) else task
     check_draw(seed, sizes)
     rng = np.random.default_rng([seed, 0])
     test, validation = (draw_graphs(task, sizes[split], rng) for split in ('test', 'validation'))
+    validation, redrawn = kept_apart(task, validation, test, np.random.default_rng([seed, 2]))
     avoid, parts, again, chunk, have = Avoid.of(validation, test), [], np.zeros(2, int), 0, 0
     while have < sizes['train']:
         graphs, same, alike = drawn_apart(task, np.random.default_rng([seed, 1, chunk]), avoid)
         parts, again, chunk, have = [*parts, graphs], again+[same, alike], chunk+1, have+len(graphs)
     train = joined(parts)[:sizes['train']] if parts else validation[:0]
-    counts = dict(same=int(again[0]), up_to_relabelling=int(again[1]))
+    counts = dict(same=int(again[0]), up_to_relabelling=int(again[1]), validation=redrawn)
     return StarData(task, seed, train, validation, test, counts)
 
 # %% ../../../nbs/tasks/05_stars.ipynb #8f2ad568

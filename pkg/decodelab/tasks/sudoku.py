@@ -140,7 +140,10 @@ def sudoku_example(puzzle:Puzzle)->dict[str, str]:
     return dict(prompt=' '.join(map(str, puzzle.puzzle)), target=' '.join(map(str, puzzle.answer)))
 
 def judge_sudoku(prompt:str, text:str)->bool:
-    "Whether a text solves the puzzle of a prompt."
-    words = text.split()
+    "Whether a text solves the puzzle of a prompt; a prompt that is no puzzle is an error."
+    words, asked = text.split(), prompt.split()
+    given = [int(w) for w in asked] if asked and all(w.isascii() and w.isdigit() for w in asked) else []
+    if len(given) not in (16, 81, 256) or not consistent(given):
+        raise BadValue('puzzle', prompt, '16, 81 or 256 digits, 0 where none is given, none twice in a unit')
     if not all(w.isascii() and w.isdigit() and len(w) < 3 and str(int(w))==w for w in words): return False
-    return is_solution([int(w) for w in prompt.split()], [int(w) for w in words])
+    return is_solution(given, [int(w) for w in words])

@@ -108,7 +108,7 @@ def on_load_checkpoint(self:EMACallback, trainer:Any, pl_module:Any, checkpoint:
 class ThinningCheckpoint(ModelCheckpoint):
     "Checkpoints every n steps of which every `keep_multiple`-th stays; the newest is `last.ckpt`."
     def __init__(self, *args:Any, keep_multiple:int=1, **kwargs:Any):
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **{'enable_version_counter': False} | kwargs) # a run that begins anew is the newest
         self.keep_multiple, self.newest = keep_multiple, ''
 
     def _save_checkpoint(self, trainer:Any, filepath:str)->None:

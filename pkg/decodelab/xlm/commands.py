@@ -8,7 +8,7 @@ import errno, os, shutil, sys, textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from ..core.errors import BadValue, DecodelabError, ModelError, nearest, needs
+from ..core.errors import BadValue, DecodelabError, ModelError, for_a_reader, nearest, needs, unread
 from .discovery import HERE, Found, commands_of, discover, groups_of, listing, make_importable
 
 BUILT_IN = ('train', 'eval', 'generate', 'prepare_data', 'extract_checkpoint', 'push_to_hub', 'name',
@@ -118,11 +118,17 @@ def told(e:OSError, cfg:Any)->str:
             f'checkpoint in {cfg.checkpointing_dir}')
 
 def outcome(cfg:Any, found:Sequence[Found])->int: # Exit status
-    "Errors that a user can mend become a sentence; others keep their traceback."
-    try: return run(cfg, found)
-    except DecodelabError as e: print(f'xlm: {e}', file=sys.stderr)
+    "Errors that a user can mend become a sentence; others keep their traceback, and all under HYDRA_FULL_ERROR=1."
+    from decodelab.xlm.jobs import in_a_sentence
+    whole = os.environ.get('HYDRA_FULL_ERROR')=='1'
+    try:
+        with in_a_sentence(): return run(cfg, found)
+    except DecodelabError as e:
+        if whole: raise
+        print(f'xlm: {e}', file=sys.stderr)
+    except BrokenPipeError: return unread()
     except OSError as e:
-        if e.errno is None: raise
+        if e.errno is None or whole: raise
         print(f'xlm: {told(e, cfg)}', file=sys.stderr)
     return 2
 
@@ -193,9 +199,10 @@ def command(arguments:Sequence[str])->int: # Exit status
 # %% ../../../nbs/xlm/30_commands.ipynb #41c085d3
 def main(arguments:Sequence[str]|None=None)->None:
     "The console script."
-    try: status = command(sys.argv[1:] if arguments is None else arguments)
-    except DecodelabError as e:
-        print(f'xlm: {e}', file=sys.stderr)
-        status = 2
-    except KeyboardInterrupt: status = 130
-    sys.exit(status)
+    with for_a_reader():
+        try: status = command(sys.argv[1:] if arguments is None else arguments)
+        except DecodelabError as e:
+            print(f'xlm: {e}', file=sys.stderr)
+            status = 2
+        except KeyboardInterrupt: status = 130
+        sys.exit(status)

@@ -4,10 +4,10 @@
 
 # %% ../../../nbs/xlm/14_composition.ipynb #bc0a360f
 from __future__ import annotations
-import importlib, re
-from collections.abc import Iterator, Sequence
+import difflib, importlib, inspect, re, types
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Optional, Union, get_args, get_origin
 from hydra import compose, initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
@@ -21,9 +21,11 @@ from .discovery import HERE, Found
 from .resolvers import as_written, register_resolvers
 
 # %% auto #0
-__all__ = ['CONFIGS', 'ModelSearchPath', 'ready', 'composed', 'problems_of', 'keys_of', 'nearest_key', 'without_key',
-           'missing_config', 'wrong_override', 'wrong_key', 'composed_or_why', 'located', 'targets', 'check_targets',
-           'check_chosen', 'cause_of']
+__all__ = ['CONFIGS', 'ADDABLE', 'CLOSE', 'NUMBERS', 'ModelSearchPath', 'ready', 'composed', 'problems_of', 'keys_of',
+           'nearest_key', 'without_key', 'missing_config', 'wrong_override', 'check_groups', 'wrong_key',
+           'composed_or_why', 'check_added', 'located', 'targets', 'check_targets', 'check_chosen', 'arguments_of',
+           'kind_of', 'parameters_of', 'leaves', 'text_fits', 'number_wanted', 'settings', 'check_settings', 'cause_of',
+           'resolved', 'unresolvable', 'why_not_built', 'refusal']
 
 # %% ../../../nbs/xlm/14_composition.ipynb #fe50661c
 CONFIGS = HERE/'configs'
@@ -66,6 +68,7 @@ def keys_of(node:Any, prefix:str='')->Iterator[str]:
 # %% ../../../nbs/xlm/14_composition.ipynb #acc145f0
 def nearest_key(key:str, keys:Sequence[str])->str|None:
     "The key that was probably meant: by the whole, else by its last part."
+    keys = [k for k in keys if not key.startswith(f'{k}.')] # what it stands in is there, and not meant
     last = {k.rsplit('.', 1)[-1]: k for k in reversed(keys)}
     return nearest(key, keys) or last.get(nearest(key.rsplit('.', 1)[-1], last) or '')
 
@@ -99,6 +102,16 @@ def wrong_override(e:ConfigCompositionException, overrides:Sequence[str])->Decod
     keys = list(keys_of(composed(without_key(overrides, key))))
     return wrong_key(key, [*keys, *('experiment', 'debug', 'datamodule', 'model', 'model_type')])
 
+# %% ../../../nbs/xlm/14_composition.ipynb #2ebcc1b0
+def check_groups(overrides:Sequence[str], found:Sequence[Found])->None:
+    "`group=null` leaves nothing out in Hydra: `~group` does."
+    for group,_,value in (o.partition('=') for o in overrides):
+        names = sorted({f.stem for folder in (CONFIGS, *(c for m in found for c in m.configs))
+                        for f in (folder/group.lstrip('+')).glob('*.yaml')} if group.lstrip('+').isidentifier() else ())
+        if names and value.lower() in ('null', 'none', ''):
+            none = group in ('experiment', 'debug', 'hub') # by default
+            raise BadValue(group, value, names, 'Say nothing for none.' if none else f'To leave it out: ~{group}')
+
 # %% ../../../nbs/xlm/14_composition.ipynb #cd7e6c21
 def wrong_key(key:str, keys:Sequence[str])->DecodelabError:
     close = nearest_key(key, keys)
@@ -111,12 +124,34 @@ def wrong_key(key:str, keys:Sequence[str])->DecodelabError:
 # %% ../../../nbs/xlm/14_composition.ipynb #358a8492
 def composed_or_why(overrides:Sequence[str], found:Sequence[Found]=())->DictConfig:
     "The configuration, or one sentence that says which key or name is wrong."
-    try: return composed(overrides)
+    check_groups(overrides, found)
+    try: cfg = composed(overrides)
     except MissingConfigException as e: raise missing_config(e, found) from e
     except ConfigCompositionException as e: raise wrong_override(e, overrides) from e
     except (HydraException, OmegaConfBaseException) as e:
         raise ModelError(f'the configuration: {str(e).splitlines()[0]}') from e
     except OSError as e: raise ModelError(f'the configuration: {e}') from e
+    check_added(cfg, overrides)
+    return cfg
+
+# %% ../../../nbs/xlm/14_composition.ipynb #4e613670
+ADDABLE = ('eval', 'generation', 'post_training', 'hub', 'hub_checkpoint_path', 'predictor_json_out') # Read where given
+CLOSE = .8 # How alike two names are (difflib's ratio) of which one is a slip of the other
+
+def check_added(cfg:DictConfig, overrides:Sequence[str])->None:
+    "`+key=value` whose key, or a part of it, is a slip of one that is there."
+    new = [o for o in overrides if o.startswith('+') and not o.startswith('++')]
+    added = [o[1:].partition('=')[0].split('.') for o in new]
+    for names,depth in ((names, d) for names in added for d in range(len(names))):
+        node = OmegaConf.select(cfg, '.'.join(names[:depth])) if depth else cfg
+        if not isinstance(node, DictConfig) or {'/', '@'} & set(names[depth]): continue
+        beside = {k[depth] for k in added if len(k) > depth and k[:depth]==names[:depth]}
+        there = [*({*map(str, node)} - beside), *(() if depth else ADDABLE)]
+        close = difflib.get_close_matches(names[depth], there, 1, CLOSE) if names[depth] not in there else []
+        key, meant = ('.'.join([*names[:depth], name]) for name in (names[depth], *(close or [''])))
+        if close and OmegaConf.select(composed([o for o in overrides if o not in new]), key) is None:
+            raise ModelError(f'no key {key!r}. Did you mean {meant!r}? Who means a new key of so near a name adds '
+                             f'it with ++{".".join(names)}=…')
 
 # %% ../../../nbs/xlm/14_composition.ipynb #15c41e6b
 def located(target:str)->Any: # A class, a function, a method
@@ -166,11 +201,108 @@ def check_chosen(cfg:DictConfig, names:Sequence[str]=('datamodule', 'model'))->N
         missing = sorted(OmegaConf.missing_keys(cfg))
     if missing: raise ModelError(f'no value for {", ".join(missing)}: the configuration has ??? there')
 
-# %% ../../../nbs/xlm/14_composition.ipynb #cd87aeab
-def cause_of(e:InstantiationException)->Exception:
-    "The error of ours inside Hydra's, if there is one."
+# %% ../../../nbs/xlm/14_composition.ipynb #a872216a
+def arguments_of(target:Any)->dict[str, Any]: # Name → annotation; `inspect.Parameter.empty` where there is none
+    "What a class or a function takes; what it hands on is looked for in its bases."
+    found: dict[str, Any] = {}
+    for cls in getattr(target, '__mro__', (target,)):
+        function = vars(cls).get('__init__') if isinstance(cls, type) else cls
+        if function is None or getattr(cls, '_is_protocol', False): continue
+        parameters = parameters_of(function)
+        for p in parameters:
+            if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name!='self': found.setdefault(p.name, kind_of(p))
+        if all(p.kind is not p.VAR_KEYWORD for p in parameters): return found
+    return found | {'**': None} # anything else is taken too
+
+def kind_of(p:inspect.Parameter)->Any:
+    "Its annotation; `None` may be given where it is the default."
+    return Optional[p.annotation] if p.default is None and isinstance(p.annotation, type) else p.annotation
+
+# %% ../../../nbs/xlm/14_composition.ipynb #4426f388
+def parameters_of(function:Any)->list[inspect.Parameter]:
+    "With annotations as what they name, where they can be read."
+    try: return list(inspect.signature(function, eval_str=True).parameters.values())
+    except (NameError, TypeError, ValueError, AttributeError, SyntaxError): pass # names for a checker alone
+    try: return [p.replace(annotation=p.empty) for p in inspect.signature(function).parameters.values()]
+    except (TypeError, ValueError): return [inspect.Parameter('all', inspect.Parameter.VAR_KEYWORD)] # of C
+
+# %% ../../../nbs/xlm/14_composition.ipynb #cbbd2aaf
+NUMBERS = {int: 'a whole number', float: 'a number', bool: 'true or false'}
+
+def leaves(annotation:Any)->set[Any]:
+    "The types of a union."
+    if get_origin(annotation) not in (Union, types.UnionType): return {annotation}
+    return {leaf for part in get_args(annotation) for leaf in leaves(part)}
+
+# %% ../../../nbs/xlm/14_composition.ipynb #60053784
+def text_fits(kind:Any)->bool:
+    "Whether a text may be of a type."
+    cls = get_origin(kind) or kind
+    if cls in (Any, object, inspect.Parameter.empty, Literal) or not isinstance(cls, type): return True
+    return getattr(cls, '_is_protocol', False) or issubclass(str, cls)
+
+# %% ../../../nbs/xlm/14_composition.ipynb #038b7b12
+def number_wanted(annotation:Any, value:Any)->str|None: # What is allowed; `None` where the value may be right
+    "A text for a number, a fraction for a whole one, or nothing where something must be."
+    kinds = leaves(annotation)
+    wanted = [NUMBERS[k] for k in (float, int, bool) if k in kinds]
+    if not wanted or any(map(text_fits, kinds)): return None
+    fraction = isinstance(value, float) and not value.is_integer() and kinds <= {int, type(None)}
+    nothing = value is None and type(None) not in kinds
+    return wanted[0] if isinstance(value, str) and '${' not in value or fraction or nothing else None
+
+# %% ../../../nbs/xlm/14_composition.ipynb #3fc41e37
+def settings(node:Any, key:str='')->Iterator[tuple[str, str, dict[str, Any]]]: # Key, target, settings
+    "Every part of a configuration."
+    if isinstance(node, dict):
+        if isinstance(node.get('_target_'), str): yield key, node['_target_'], node
+        for k,v in node.items(): yield from settings(v, f'{key}.{k}' if key else str(k))
+    elif isinstance(node, list):
+        for i,v in enumerate(node): yield from settings(v, f'{key}[{i}]')
+
+# %% ../../../nbs/xlm/14_composition.ipynb #ebb06055
+def check_settings(plain:Mapping[str, Any])->None: # A configuration with its values
+    "What no part can take."
+    for key,target,given in settings(dict(plain)):
+        if '???' in target or '${' in target: continue
+        takes = arguments_of(located(target))
+        for name,value in given.items():
+            if name.startswith('_') and name.endswith('_'): continue
+            if name not in takes and '**' not in takes:
+                raise BadValue(f'key of {key}', name, takes)
+            if (allowed := number_wanted(takes.get(name, inspect.Parameter.empty), value)) and value != '???':
+                raise BadValue(f'{key}.{name}', value, allowed)
+
+# %% ../../../nbs/xlm/14_composition.ipynb #70ae4e34
+def cause_of(e:Exception)->Exception:
+    "The error of ours inside Hydra's or OmegaConf's, if there is one."
     inner: BaseException|None = e
     while inner is not None:
         if isinstance(inner, DecodelabError): return inner
-        inner = inner.__cause__
+        inner = inner.__cause__ or (inner.__context__ if isinstance(inner, OmegaConfBaseException) else None)
     return e
+
+def resolved(cfg:DictConfig)->dict[str, Any]:
+    "All values, but for the parts of a run; one that cannot be worked out is told by its key."
+    try:
+        with as_written(): return OmegaConf.to_container(cfg, resolve=True) # type: ignore[return-value]
+    except OmegaConfBaseException as e: raise unresolvable(e) from e
+
+def unresolvable(e:OmegaConfBaseException)->Exception:
+    inner, key = cause_of(e), getattr(e, 'full_key', None)
+    return ModelError(f'{key or "the configuration"}: {str(e).splitlines()[0]}') if inner is e else inner
+
+# %% ../../../nbs/xlm/14_composition.ipynb #4bdb16ea
+def why_not_built(e:InstantiationException)->Exception:
+    "Arguments that a target refuses become a sentence; what broke inside of it keeps its traceback."
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+    inner, cause, text = cause_of(e), e.__cause__, str(e)
+    if inner is not e or not isinstance(cause, TypeError|ValueError|MisconfigurationException): return inner
+    key, target = (m[1] if (m := re.search(p, text)) else '' for p in (r'full_key: (\S+)', r"target '([^']*)'"))
+    return ModelError(refusal(key or target, located(target) if target else None, cause))
+
+def refusal(key:str, target:Any, e:Exception)->str:
+    "What a target says of its arguments, with the nearest of those that it takes."
+    m = re.search(r"unexpected keyword argument '(\w+)'", str(e))
+    if m is None or target is None: return f'{key}: {str(e).splitlines()[0]}'
+    return str(BadValue(f'key of {key}', m[1], [n for n in arguments_of(target) if n != '**']))

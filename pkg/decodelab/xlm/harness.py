@@ -211,7 +211,8 @@ def optimizer_of(node:DictConfig, model:Any, precision:Any=None)->torch.optim.Op
     "The optimizer that is described; torch's own as one kernel for all weights, where nobody has chosen otherwise."
     takes = inspect.signature(get_object(node._target_)).parameters
     fused = 'fused' in takes and not any(node.get(k) is not None for k in HOW) and precision!='16-mixed'
-    optimizer = instantiate(node, _partial_=True)(parameter_groups(model), **({'fused': True} if fused else {}))
+    try: optimizer = instantiate(node, _partial_=True)(parameter_groups(model), **({'fused': True} if fused else {}))
+    except (TypeError, ValueError) as e: raise ModelError(f'optimizer: {node._target_} says: {e}') from e
     if fused: optimizer._step_supports_amp_scaling = False # nothing is scaled, so Lightning may clip
     return optimizer
 

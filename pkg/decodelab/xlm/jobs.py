@@ -4,63 +4,117 @@
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #aca88e46
 from __future__ import annotations
-import ctypes, json, logging, sys
-from collections.abc import Callable, Mapping
+import ctypes, difflib, json, logging, math, sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from ..core.errors import BadValue, DataError, ModelError
 from ..core.files import to_json, write_atomic
 from . import flags
 from .callbacks import Overfit
-from .composition import cause_of, check_chosen, check_targets, located
-from .harness import Harness, unresolved_container
+from .composition import (check_chosen, check_settings, check_targets, located, resolved, unresolvable,
+                                       why_not_built)
+from .harness import Harness
 from .loaders import set_seed
 from .resolvers import provide
-from .weights import push_shared, read_checkpoint, read_shared, read_weights
+from .weights import model_weights, push_shared, read_checkpoint, read_shared, read_weights
 
 # %% auto #0
-__all__ = ['log', 'WHOLE', 'MALLOPT', 'CHECKPOINTS', 'SECTIONS', 'JOBS', 'build', 'check_numbers', 'checked', 'data_of',
-           'harness_of', 'listed', 'trainer_of', 'folder_of', 'figures_of', 'report', 'newest_checkpoint',
-           'keep_freed_memory', 'train', 'asked', 'check_sections', 'weights_for', 'load_weights', 'without_training',
-           'loaded', 'evaluate', 'output_of', 'free_output', 'generate', 'write_texts', 'prepare_data',
-           'extract_checkpoint', 'push_to_hub', 'show_name', 'print_predictor_params']
+__all__ = ['log', 'WHOLE', 'REAL', 'FLAGS', 'MALLOPT', 'CHECKPOINTS', 'SECTIONS', 'JOBS', 'in_a_sentence', 'build',
+           'check_numbers', 'figures_logged', 'check_monitored', 'check_readers', 'checked', 'data_of', 'harness_of',
+           'listed', 'trainer_of', 'raised_in', 'of_the_trainer', 'folder_of', 'figures_of', 'report',
+           'newest_checkpoint', 'keep_freed_memory', 'check_resumable', 'begun', 'train', 'asked', 'check_sections',
+           'weights_for', 'load_weights', 'without_training', 'loaded', 'evaluate', 'output_of', 'free_output',
+           'prompts_of', 'generate', 'write_texts', 'prepare_data', 'extract_checkpoint', 'push_to_hub', 'show_name',
+           'print_predictor_params']
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #968b6510
 log = logging.getLogger(__name__)
 
-# %% ../../../nbs/xlm/16_jobs.ipynb #457c9063
+# %% ../../../nbs/xlm/16_jobs.ipynb #4ade1250
+@contextmanager
+def in_a_sentence()->Iterator[None]:
+    "What cannot be built of a configuration, without the errors of Hydra and OmegaConf around it."
+    try: yield
+    except InstantiationException as e: raise why_not_built(e) from e
+    except OmegaConfBaseException as e: raise unresolvable(e) from e
+
 def build(node:Any, **kwargs:Any)->Any:
     "What a configuration describes; an error of ours comes without Hydra's around it."
-    try: return instantiate(node, **kwargs)
-    except InstantiationException as e:
-        inner = cause_of(e)
-        if inner is e: raise
-        raise inner from e
+    with in_a_sentence(): return instantiate(node, **kwargs)
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #d605c2e4
 WHOLE = {'seed': 0, 'per_device_batch_size': 1, 'per_device_val_batch_size': 1, 'global_batch_size': 1, 'block_size': 1,
          'input_block_size': 0, 'num_dataloader_workers': 0, 'trainer.max_steps': -1, 'trainer.num_nodes': 1}
 
+REAL = {'optimizer.lr': 0, 'optimizer.weight_decay': 0, 'trainer.gradient_clip_val': 0,
+        'lr_scheduler.num_warmup_steps': 0, 'lr_scheduler.fraction_warmup_steps': 0}
+
+FLAGS = ('resume_from_checkpoint', 'strict_model_only_load', 'compile', 'print_batches', 'test_after_train')
+
 def check_numbers(cfg:DictConfig)->None:
-    "Sizes are whole numbers."
-    for key,least in WHOLE.items():
-        value = OmegaConf.select(cfg, key)
-        if value is not None and (type(value) is not int or value < least):
-            raise BadValue(key, value, f'a whole number, at least {least}')
+    "Sizes are whole numbers, rates are none below zero, flags are true or false."
+    given = {key: value for key in (*WHOLE, *REAL, *FLAGS) if (value := OmegaConf.select(cfg, key)) is not None}
+    for key,value in given.items():
+        if key in FLAGS and type(value) is not bool: raise BadValue(key, value, 'true or false')
+        if key in WHOLE and (type(value) is not int or value < WHOLE[key]):
+            raise BadValue(key, value, f'a whole number, at least {WHOLE[key]}')
+        if key in REAL and (type(value) not in (int, float) or not REAL[key] <= value < math.inf):
+            raise BadValue(key, value, f'a number, at least {REAL[key]}')
+
+# %% ../../../nbs/xlm/16_jobs.ipynb #9060e4d3
+def figures_logged(plain:Mapping[str, Any])->set[str]:
+    "Names that a harness of ours logs."
+    names = {'train/loss', 'train/gradient_norm', *(plain['lightning_module'].get('log') or {})}
+    for group in ('reported_metrics', 'diagnostic_metrics'):
+        for loaders in filter(None, (plain.get(group) or {}).values()):
+            metrics = [(k, m) for ms in loaders.values() for k,m in (ms or {}).items() if m]
+            names |= {f'{m.get("prefix", "")}/{m.get("name", k)}' for k,m in metrics}
+    return names
+
+def check_monitored(plain:Mapping[str, Any])->None:
+    "Checkpoints and schedules follow a figure that there is; a harness of one's own may log others."
+    followed = {f'callbacks.{k}.monitor': v.get('monitor') for k,v in (plain.get('callbacks') or {}).items() if v}
+    known = figures_logged(plain)
+    for key,name in (followed | {'monitored_metric': plain.get('monitored_metric')}).items():
+        if name is None or name in known or located(plain['lightning_module']['_target_']) is not Harness: continue
+        if key=='monitored_metric' and name not in followed.values(): continue # nobody follows it
+        error = BadValue('monitored_metric' if name==plain.get('monitored_metric') else key, name, sorted(known))
+        beside = difflib.get_close_matches(name, [k for k in known if k.split('/')[0]==name.split('/')[0]], 1, 0.)
+        raise error if error.nearest or not beside else ModelError(f'{error} Did you mean {beside[0]!r}?')
+
+# %% ../../../nbs/xlm/16_jobs.ipynb #04a169d9
+def check_readers(plain:Mapping[str, Any])->None:
+    "Every data set has somebody to read it."
+    named = {name for ms in (plain['datamodule'].get('dataset_managers') or {}).values()
+             for name,m in (ms or {}).items() if m}
+    for part,read in (('predictor', [n for n in named if 'prediction' in n]),
+                      ('loss', [n for n in named if 'prediction' not in n])):
+        if read and not plain.get(part):
+            raise ModelError(f'{part}: got nothing, and it reads {", ".join(sorted(read))}: choose model_type=…, '
+                             'or leave these data sets out of datamodule.dataset_managers')
+
+# %% ../../../nbs/xlm/16_jobs.ipynb #afc31b70
+def checked(cfg:DictConfig, *parts:str)->None: # Further parts that the job needs
+    "Everything that can be known before work begins."
+    with in_a_sentence():
+        check_numbers(cfg)
+        check_sections(cfg)
+        check_targets(cfg)
+        check_settings(OmegaConf.to_container(cfg, resolve=False)) # before sums are made of them
+        check_chosen(cfg, ('datamodule', 'model', 'trainer', *parts))
+    check_settings(plain := resolved(cfg))
+    check_readers(plain)
+    if 'optimizer' in parts: check_monitored(plain)
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #f2c90b06
-def checked(cfg:DictConfig)->None:
-    "Everything that can be known before work begins."
-    check_numbers(cfg)
-    check_sections(cfg)
-    check_chosen(cfg)
-    check_targets(cfg)
-
 def data_of(cfg:DictConfig)->Any: # Data module
     "Tokenizer, noise and data, under the run's seed and flags."
     flags.set_flags(cfg.get('global_flags'))
@@ -76,13 +130,13 @@ def data_of(cfg:DictConfig)->Any: # Data module
 def harness_of(cfg:DictConfig, data:Any)->Harness:
     "The module that the configuration names."
     settings = {k: v for k,v in OmegaConf.to_container(cfg.lightning_module, resolve=False).items() if k != '_target_'}
-    try: return located(cfg.lightning_module._target_)(cfg, tokenizer=data.tokenizer, datamodule=data, **settings)
-    except InstantiationException as e: raise cause_of(e) from e
+    with in_a_sentence():
+        return located(cfg.lightning_module._target_)(cfg, tokenizer=data.tokenizer, datamodule=data, **settings)
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #bdf522eb
 def listed(node:Any)->list[Any]:
     "Callbacks or loggers: the values of a mapping; settings of one that is not chosen are no callback."
-    return [build(v) for v in (node or {}).values() if v is not None and '_target_' in v]
+    return [build(v) for v in (node or {}).values() if isinstance(v, Mapping | DictConfig) and '_target_' in v]
 
 def trainer_of(cfg:DictConfig, **kwargs:Any)->Any:
     "Lightning's trainer with the run's callbacks and loggers."
@@ -90,6 +144,21 @@ def trainer_of(cfg:DictConfig, **kwargs:Any)->Any:
     made = build(cfg.trainer, _partial_=True, _convert_='all')
     try: return made(**{'callbacks': callbacks, 'logger': loggers or False} | kwargs)
     except (TypeError, ValueError, MisconfigurationException) as e: raise ModelError(f'trainer: {e}') from e
+
+# %% ../../../nbs/xlm/16_jobs.ipynb #2f165155
+def raised_in(e:BaseException)->str:
+    "The module of the line that raised."
+    at = e.__traceback__
+    while at is not None and at.tb_next is not None: at = at.tb_next
+    return '' if at is None else str(at.tb_frame.f_globals.get('__name__', ''))
+
+@contextmanager
+def of_the_trainer()->Iterator[None]:
+    "What Lightning itself refuses is a sentence; what breaks in a model keeps its traceback."
+    try: yield
+    except (MisconfigurationException, ValueError, TypeError) as e:
+        if not raised_in(e).startswith(('lightning.', 'lightning_utilities.')): raise
+        raise ModelError(f'trainer: {str(e).strip().splitlines()[0]}') from e
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #427885ae
 def folder_of(cfg:DictConfig)->Path:
@@ -123,27 +192,47 @@ def keep_freed_memory()->bool: # Whether the C library can
     mallopt = getattr(ctypes.CDLL(None), 'mallopt', None) if sys.platform=='linux' else None
     return mallopt is not None and all(mallopt(option, value) for option,value in MALLOPT)
 
+# %% ../../../nbs/xlm/16_jobs.ipynb #1242f0a5
+def check_resumable(harness:Harness, ckpt:Path, found:Mapping[str, Any])->None:
+    "A run goes on with its own model and its own optimizer."
+    cfg, theirs = harness.config, (found.get('hyper_parameters') or {}).get('cfg') or {}
+    was, now = (OmegaConf.select(OmegaConf.create(c), 'optimizer._target_') for c in (theirs, cfg))
+    try:
+        harness.check_weights(model_weights(found, ckpt), True, ckpt)
+        if was and was != now: raise ModelError(f'{ckpt} was trained by {was}, and optimizer._target_ is {now}')
+    except ModelError as e:
+        raise ModelError(f'job_name={cfg.get("job_name")} would go on from an earlier run in {ckpt.parent}. {e}. '
+                         'To start anew, give another job_name=…, or resume_from_checkpoint=false, which writes over '
+                         'its checkpoints') from e
+
+# %% ../../../nbs/xlm/16_jobs.ipynb #3bfdd0b7
+def begun(cfg:DictConfig, harness:Harness)->Path|None: # The checkpoint to go on from
+    "The harness with the weights that it begins with."
+    ckpt, given = newest_checkpoint(cfg), cfg.get('model_only_checkpoint_path')
+    if ckpt:
+        check_resumable(harness, ckpt, found := read_checkpoint(ckpt))
+        print(f'goes on from {ckpt} at step {found.get("global_step", 0):,}')
+    elif given: harness.fill(read_weights(given), bool(cfg.get('strict_model_only_load', True)), given)
+    return ckpt
+
 # %% ../../../nbs/xlm/16_jobs.ipynb #9ec9335b
 def train(cfg:DictConfig)->int: # 0; 1 where `debug=overfit` fails
     "Fits, then tests."
-    checked(cfg)
+    checked(cfg, 'loss', 'optimizer')
     torch.set_float32_matmul_precision('high')
     keep_freed_memory()
     data = data_of(cfg)
-    harness, trainer, ckpt = harness_of(cfg, data), trainer_of(cfg), newest_checkpoint(cfg)
-    if ckpt: print(f'goes on from {ckpt} at step {read_checkpoint(ckpt).get("global_step", 0):,}')
-    elif cfg.get('model_only_checkpoint_path'):
-        harness.fill(read_weights(cfg.model_only_checkpoint_path), cfg.get('strict_model_only_load', True),
-                     cfg.model_only_checkpoint_path)
-    write_atomic(folder_of(cfg)/'config.yaml', OmegaConf.to_yaml(OmegaConf.create(unresolved_container(cfg))))
-    trainer.fit(harness, datamodule=data, ckpt_path=ckpt)
+    harness = harness_of(cfg, data)
+    trainer, ckpt = trainer_of(cfg), begun(cfg, harness)
+    write_atomic(folder_of(cfg)/'config.yaml', OmegaConf.to_yaml(OmegaConf.create(resolved(cfg))))
+    with of_the_trainer(): trainer.fit(harness, datamodule=data, ckpt_path=ckpt)
     if trainer.interrupted: raise KeyboardInterrupt
     report(cfg, 'train', {'step': trainer.global_step, **figures_of(trainer)})
     if (judge := next((c for c in trainer.callbacks if isinstance(c, Overfit)), None)):
         print(judge.verdict())
         return 0 if judge.passed else 1
     if cfg.get('test_after_train', True) and data.dataset_managers['test']:
-        trainer.test(harness, datamodule=data, verbose=False)
+        with of_the_trainer(): trainer.test(harness, datamodule=data, verbose=False)
         report(cfg, 'test', figures_of(trainer))
     return 0
 
@@ -206,7 +295,8 @@ def evaluate(cfg:DictConfig)->int:
     split = str(OmegaConf.select(cfg, 'eval.split', default='test'))
     if split not in ('test', 'validation', 'val'): raise BadValue('eval.split', split, ['test', 'validation'])
     data, harness, trainer = loaded(cfg, 'eval')
-    (trainer.test if split=='test' else trainer.validate)(harness, datamodule=data, verbose=False)
+    run = trainer.test if split=='test' else trainer.validate
+    with of_the_trainer(): run(harness, datamodule=data, verbose=False)
     report(cfg, f'eval_{split}', figures_of(trainer))
     return 0
 
@@ -223,18 +313,27 @@ def free_output(path:Path|None)->None:
     if path is not None and path.exists():
         raise BadValue('generation.output_dir', str(path), 'a file that is not there yet')
 
+# %% ../../../nbs/xlm/16_jobs.ipynb #a3806c12
+def prompts_of(cfg:DictConfig)->list[str]|None:
+    "The prompts that were given, at least one; `None` where there are none in the configuration."
+    given = OmegaConf.select(cfg, 'generation.prompts')
+    if given is None: return None
+    if isinstance(given, str): return [given]
+    if not isinstance(given, ListConfig) or not given or not all(isinstance(p, str|int|float) for p in given):
+        raise BadValue('generation.prompts', given, 'a text or a list of texts, e.g. \'+generation.prompts=["1 2 3"]\'')
+    return [str(p) for p in given]
+
 # %% ../../../nbs/xlm/16_jobs.ipynb #1dd338f8
 def generate(cfg:DictConfig)->int:
     "Writes what the predictor makes of every prediction loader of `predict`, or of `+generation.prompts=[…]`."
-    path = output_of(cfg)
+    path, prompts = output_of(cfg), prompts_of(cfg)
     free_output(path)
     data, harness, trainer = loaded(cfg, 'generation')
-    if (prompts := OmegaConf.select(cfg, 'generation.prompts')) is not None:
-        return write_texts(harness, list(prompts), path or folder_of(cfg)/'predictions.jsonl')
+    if prompts: return write_texts(harness, prompts, path or folder_of(cfg)/'predictions.jsonl')
     if not data.dataset_managers['predict']:
         raise ModelError('nothing to generate from: datamodule.dataset_managers.predict is empty')
     if path is not None: harness.get_predictions_file_path = lambda *args, **kwargs: path
-    trainer.predict(harness, datamodule=data, return_predictions=False)
+    with of_the_trainer(): trainer.predict(harness, datamodule=data, return_predictions=False)
     for f in [path] if path else sorted(harness.predictions_dir.rglob('*.jsonl')):
         print(f'written to {f}: {sum(1 for _ in f.open())} lines')
     return 0
@@ -243,7 +342,7 @@ def generate(cfg:DictConfig)->int:
 def write_texts(harness:Harness, prompts:list[str], path:Path)->int:
     "Texts for prompts, with no data set."
     harness.eval()
-    with torch.inference_mode(): texts = harness.predictor.generate([str(p) for p in prompts])
+    with torch.inference_mode(): texts = harness.predictor.generate(prompts)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, ''.join(to_json(dict(prompt=p, text=t))+'\n' for p,t in zip(prompts, texts)))
     for p,t in zip(prompts, texts): print(f'{p} → {t}')
@@ -253,7 +352,9 @@ def write_texts(harness:Harness, prompts:list[str], path:Path)->int:
 # %% ../../../nbs/xlm/16_jobs.ipynb #310809fc
 def prepare_data(cfg:DictConfig)->int:
     "Fetches or makes every data set, and counts its rows."
+    check_chosen(cfg, ('datamodule',))
     check_targets(cfg)
+    check_settings(resolved(cfg))
     data = data_of(cfg)
     data.prepare_data()
     for stage in ('fit', 'validate', 'test', 'predict'): data.setup(stage)
@@ -266,7 +367,7 @@ def prepare_data(cfg:DictConfig)->int:
 # %% ../../../nbs/xlm/16_jobs.ipynb #4692c040
 def extract_checkpoint(cfg:DictConfig)->int:
     "Weights of a checkpoint (their average, unless `post_training.apply_ema=false`), alone or as a shared folder."
-    check_sections(cfg)
+    checked(cfg)
     given = asked(cfg, 'post_training', 'checkpoint_path', 'ckpt_path')
     target = asked(cfg, 'post_training', 'model_state_dict_path')
     folder = asked(cfg, 'post_training', 'output_dir')
@@ -284,7 +385,7 @@ def extract_checkpoint(cfg:DictConfig)->int:
 # %% ../../../nbs/xlm/16_jobs.ipynb #33bceb38
 def push_to_hub(cfg:DictConfig)->int:
     "A shared folder of the weights, sent to `+hub.repo_id=…`."
-    check_sections(cfg)
+    checked(cfg)
     repo = OmegaConf.select(cfg, 'hub.repo_id')
     if not repo: raise ModelError('no repository: give +hub.repo_id=owner/name')
     given = asked(cfg, 'hub', 'checkpoint_path') or asked(cfg, 'none', 'hub_checkpoint_path',
@@ -300,14 +401,14 @@ def push_to_hub(cfg:DictConfig)->int:
 # %% ../../../nbs/xlm/16_jobs.ipynb #0854b542
 def show_name(cfg:DictConfig)->int:
     "The configuration and the name of the job."
-    print(OmegaConf.to_yaml(OmegaConf.create(unresolved_container(cfg))))
+    print(OmegaConf.to_yaml(OmegaConf.create(resolved(cfg))))
     print(f'job_name: {cfg.job_name}')
     return 0
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #1f8d493e
 def print_predictor_params(cfg:DictConfig)->int:
     "The predictor's settings as JSON, to the terminal or to `+predictor_json_out=FILE`."
-    text = json.dumps(unresolved_container(cfg).get('predictor') or {})
+    text = json.dumps(resolved(cfg).get('predictor') or {})
     out = OmegaConf.select(cfg, 'predictor_json_out')
     print(text) if out is None else write_atomic(Path(str(out)), text+'\n')
     return 0

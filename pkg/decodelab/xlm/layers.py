@@ -19,10 +19,11 @@ def activation_of(name:str)->nn.Module:
     return ACTIVATIONS[name]()
 
 # %% auto #0
-__all__ = ['ACTIVATIONS', 'activation_of', 'RotaryEmbedding', 'TimestepEmbedder', 'attention_bias', 'RotaryAttention',
+__all__ = ['ACTIVATIONS', 'POSITIVE', 'activation_of', 'RotaryEmbedding', 'TimestepEmbedder', 'attention_bias', 'RotaryAttention',
            'RotaryTransformerLayer', 'LayerList', 'RotaryTransformerLayerList', 'RotaryTransformerFinalLayer',
            'RotaryTransformerFinalLayerForClassification', 'LayerNormAndScale', 'AdaLNModulations', 'DDiTLayer',
-           'DDiTLayerList', 'DDitFinalLayer']
+           'DDiTLayerList', 'DDitFinalLayer', 'DDitFinalLayerWithoutNormalization', 'DDitFinalLayerForClassification',
+           'RateHead']
 
 # %% ../../../nbs/xlm/17_layers.ipynb #786b24ac
 class RotaryEmbedding(nn.Module):
@@ -194,12 +195,67 @@ class DDiTLayerList(LayerList): "Of steered layers."
 # %% ../../../nbs/xlm/17_layers.ipynb #e4bf5e0f
 class DDitFinalLayer(nn.Module):
     "From features to logits, steered; every token is equally likely at first."
-    def __init__(self, d_model:int, out_dims:int, d_cond:int, layer_norm_eps:float=1e-5):
+    def __init__(self, d_model:int, out_dims:int, d_cond:int, layer_norm_eps:float=1e-5, use_bias:bool=False):
         super().__init__()
         self.norm_final = LayerNormAndScale(d_model, layer_norm_eps)
-        self.linear = nn.Linear(d_model, out_dims, bias=False)
+        self.linear = nn.Linear(d_model, out_dims, bias=use_bias)
         self.adaLN_modulation = AdaLNModulations(d_cond, d_model, 2)
         nn.init.zeros_(self.linear.weight)
     def forward(self, x:Tensor, c:Tensor)->Tensor:
         shift, scale = self.adaLN_modulation(c)
         return self.linear(AdaLNModulations.ada_ln_modulate(self.norm_final(x), shift, scale))
+
+# %% ../../../nbs/xlm/17_layers.ipynb #9c80bee9
+class DDitFinalLayerWithoutNormalization(nn.Module):
+    "From features to logits, which begin at zero."
+    def __init__(self, d_model:int, out_dims:int):
+        super().__init__()
+        self.linear = nn.Linear(d_model, out_dims, bias=False)
+        nn.init.zeros_(self.linear.weight)
+    def forward(self, x:Tensor, c:Tensor|None=None)->Tensor: return self.linear(x)
+
+class DDitFinalLayerForClassification(nn.Module):
+    "From features to the scores of classes, through one more network, steered."
+    def __init__(self, d_model:int, out_dims:int, d_cond:int, dropout:float=.1, layer_norm_eps:float=1e-5,
+                 use_bias:bool=False):
+        super().__init__()
+        self.norm_final, self.dropout = LayerNormAndScale(d_model, layer_norm_eps), dropout
+        self.mlp = nn.Sequential(nn.Linear(d_model, 2*d_model), nn.Tanh(), nn.Linear(2*d_model, d_model))
+        self.linear = nn.Linear(d_model, out_dims, bias=use_bias)
+        self.adaLN_modulation = AdaLNModulations(d_cond, d_model, 3)
+    def forward(self, x:Tensor, c:Tensor)->Tensor:
+        shift, scale, gate = self.adaLN_modulation(c)
+        more = self.mlp(AdaLNModulations.ada_ln_modulate(self.norm_final(x), shift, scale))
+        return self.linear(x + gate*F.dropout(more, self.dropout, self.training))
+
+# %% ../../../nbs/xlm/17_layers.ipynb #0be752f7
+POSITIVE = {'softplus': nn.Softplus, 'exp': lambda beta: torch.exp, 'sigmoid': lambda beta: nn.Sigmoid(),
+            'identity': lambda beta: nn.Identity()}
+
+class RateHead(nn.Module):
+    "From features to one number a token: a positive function of a linear one, or the mean over bins."
+    def __init__(self, d_model:int, head_type:str='continuous', scalar_fn:str='softplus', softplus_beta:float=1.,
+                 init_bias:float|None=-4., num_bins:int=100, min_val:float=0., max_val:float=1., use_mlp:bool=True,
+                 cond_dim:int|None=None):
+        super().__init__()
+        if head_type not in ('continuous', 'discretized'):
+            raise BadValue('head_type', head_type, ['continuous', 'discretized'])
+        if scalar_fn not in POSITIVE: raise BadValue('scalar_fn', scalar_fn, POSITIVE)
+        self.head_type, self.scalar_fn, self.min_val, self.max_val = head_type, scalar_fn, min_val, max_val
+        self.norm = LayerNormAndScale(d_model)
+        if cond_dim is not None: self.adaLN_modulation = AdaLNModulations(cond_dim, d_model, 2)
+        self.has_cond, self.use_mlp, self.act = cond_dim is not None, use_mlp, nn.GELU()
+        if use_mlp: self.proj1 = nn.Linear(d_model, d_model)
+        self.proj2 = nn.Linear(d_model, num_bins if head_type=='discretized' else 1)
+        self.fn = POSITIVE[scalar_fn](softplus_beta)
+        if head_type=='discretized': self.register_buffer('bin_centers', torch.linspace(min_val, max_val, num_bins))
+        elif scalar_fn=='softplus' and init_bias is not None: nn.init.constant_(self.proj2.bias, init_bias)
+
+    def forward(self, x:Tensor, c:Tensor|None=None)->Tensor: # [..., d_model] → [...], in float32 inside
+        y = self.norm(x.float())
+        if self.has_cond and c is not None: y = AdaLNModulations.ada_ln_modulate(y, *self.adaLN_modulation(c.float()))
+        y = self.proj2(self.act(self.proj1(y)) if self.use_mlp else y)
+        if self.head_type=='discretized': out = y.softmax(-1) @ self.bin_centers
+        elif self.scalar_fn=='identity': out = y.squeeze(-1)
+        else: out = self.fn(y).squeeze(-1)*(self.max_val-self.min_val)+self.min_val
+        return out.to(x.dtype)

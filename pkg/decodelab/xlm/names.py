@@ -6,6 +6,7 @@
 from __future__ import annotations
 import functools, logging, math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 import torch
@@ -14,9 +15,10 @@ from torch import Tensor
 from ..core.errors import BadValue
 
 # %% auto #0
-__all__ = ['Model', 'RankedLogger', 'warn_once', 'masked_sum', 'masked_mean', 'tiny_value_of_dtype', 'exponential_race',
-           'get_mask_from_sequence_lengths', 'select_random_indices', 'remove_trailing_pads',
-           'remove_trailing_pads_show_the_count', 'PositionalEncoding', 'LabelEmbedder', 'print_config_tree']
+__all__ = ['TYPES', 'Model', 'RankedLogger', 'warn_once', 'masked_sum', 'masked_mean', 'tiny_value_of_dtype', 'exponential_race',
+           'get_mask_from_sequence_lengths', 'add_gumbel_noise', 'add_exp_1_noise', 'dtype', 'get_autocast_dtype',
+           'no_grad', 'select_random_indices', 'remove_trailing_pads', 'remove_trailing_pads_show_the_count',
+           'PositionalEncoding', 'LabelEmbedder', 'print_config_tree']
 
 # %% ../../../nbs/xlm/18_names.ipynb #cd93a762
 class Model:
@@ -65,6 +67,38 @@ def exponential_race(logits:Tensor)->Tensor: # float64
 def get_mask_from_sequence_lengths(sequence_lengths:Tensor, max_length:int)->Tensor: # bool [batch, max_length]
     "True for as many places of each row as it is long."
     return torch.arange(max_length, device=sequence_lengths.device) < sequence_lengths[:,None]
+
+# %% ../../../nbs/xlm/18_names.ipynb #b450d6e7
+def add_gumbel_noise(logits:Tensor, temperature:float=1., noise_scale:float=1.)->Tensor: # float64, as logits
+    "The argmax is a draw from softmax(logits/temperature), the k highest are k draws without replacement."
+    if not temperature > 0: raise BadValue('temperature', temperature, 'above 0')
+    scaled = logits.double()/temperature
+    return scaled + noise_scale*(exponential_race(scaled)-scaled)
+
+def add_exp_1_noise(probs:Tensor, temperature:float=1.)->Tensor: # float64, as probs
+    "The same for probabilities, which need not sum to 1: p^(1/temperature) over an exponential."
+    if not temperature > 0: raise BadValue('temperature', temperature, 'above 0')
+    if (probs < 0).any(): raise BadValue('probs', float(probs.min()), 'none below 0')
+    waited = -torch.log1p(-torch.rand(probs.shape, dtype=torch.float64, device=probs.device))
+    return probs.double()**(1/temperature)/waited.clamp_min(1e-300)
+
+# %% ../../../nbs/xlm/18_names.ipynb #009872a7
+TYPES = {str(t).removeprefix('torch.'): t for t in (torch.float32, torch.float64, torch.float16, torch.bfloat16)}
+
+def dtype(name:str)->torch.dtype:
+    "A floating point type by its name."
+    if name not in TYPES: raise BadValue('dtype', name, TYPES)
+    return TYPES[name]
+
+def get_autocast_dtype()->torch.dtype:
+    "What mixed precision computes in here: bfloat16, or float16 on a GPU that has none."
+    gpu = torch.cuda.is_available()
+    return torch.float16 if gpu and not torch.cuda.is_bf16_supported(including_emulation=False) else torch.bfloat16
+
+@contextmanager
+def no_grad(no_grad_:bool=True)->Iterator[None]:
+    "Without gradients, where it says so."
+    with torch.set_grad_enabled(torch.is_grad_enabled() and not no_grad_): yield
 
 # %% ../../../nbs/xlm/18_names.ipynb #a8e2e035
 def select_random_indices(inp_shape:Sequence[int], # [batch, length]

@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/xlm/32_reopening.ipynb #922615f9
 from __future__ import annotations
-import inspect, sys
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from fastcore.basics import patch
 from omegaconf import DictConfig, OmegaConf
 from ..core.errors import BadValue, DataError, ModelError, needs
 from ..core.files import digest
-from .composition import located, ready
+from .composition import arguments_of, located, ready
 from .discovery import PACKAGES, ModelFinder, discover, make_importable
 from .harness import Harness, lacking
 from .jobs import build, data_of, harness_of
@@ -60,19 +60,12 @@ def configuration_at(path:Path)->DictConfig:
     if 'cfg' not in found: raise DataError(f'{path} holds no configuration; a checkpoint of `xlm` does')
     return OmegaConf.create(found['cfg'])
 
-# %% ../../../nbs/xlm/32_reopening.ipynb #496a743c
-HELD = ('self', 'tokenizer', 'model', 'noise_schedule') # What the harness gives
+# %% ../../../nbs/xlm/32_reopening.ipynb #d26956a6
+HELD = ('tokenizer', 'model', 'noise_schedule') # What the harness gives
 
 def settings_of(target:Any)->list[str]:
-    "Names that a predictor's class takes; those that it hands on are looked for in its bases."
-    names: list[str] = []
-    for cls in getattr(target, '__mro__', (target,)):
-        function = vars(cls).get('__init__') if isinstance(cls, type) else cls
-        if function is None or getattr(cls, '_is_protocol', False): continue
-        parameters = inspect.signature(function).parameters.values()
-        names += [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-        if all(p.kind is not p.VAR_KEYWORD for p in parameters): break
-    return [n for n in dict.fromkeys(names) if n not in HELD]
+    "Names that a predictor's class takes."
+    return [n for n in arguments_of(target) if n not in (*HELD, '**')]
 
 # %% ../../../nbs/xlm/32_reopening.ipynb #dddac82e
 @dataclass(eq=False)

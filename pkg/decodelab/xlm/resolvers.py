@@ -13,7 +13,7 @@ from ..core.errors import BadValue
 
 # %% auto #0
 __all__ = ['BINARY', 'UNARY', 'COMPARE', 'CALLS', 'LARGEST', 'PLAIN', 'LATER', 'power', 'value', 'safe_eval', 'devices',
-           'grad_accum', 'cpus', 'unresolved', 'register_resolvers', 'part_of', 'provide', 'as_written']
+           'count_of', 'grad_accum', 'cpus', 'unresolved', 'register_resolvers', 'part_of', 'provide', 'as_written']
 
 # %% ../../../nbs/xlm/09_resolvers.ipynb #33010656
 BINARY = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
@@ -66,10 +66,22 @@ def devices()->int:
     import torch
     return max(1, torch.accelerator.device_count()) if torch.accelerator.is_available() else 1
 
+# %% ../../../nbs/xlm/09_resolvers.ipynb #f6d39697
+def count_of(given:Any)->int:
+    "How many devices are named: by their number, or one by one."
+    named = given.split(',') if isinstance(given, str) and ',' in given else given
+    if not isinstance(named, str|int|float): return len(named)
+    if isinstance(named, float) or not str(named).isdigit():
+        raise BadValue('trainer.devices', given, 'auto, -1 (all), how many, or a list of their numbers')
+    return int(named)
+
 # %% ../../../nbs/xlm/09_resolvers.ipynb #13eb5cdb
 def grad_accum(global_batch:int, per_device:int, n:Any=1, nodes:int=1)->int: # Batches that one step takes
     "How many batches of each device make one of the run's."
-    n = devices() if n in ('auto', None, -1, '-1', 0) else len(n) if isinstance(n, list) else int(n)
+    n = devices() if n in ('auto', None, -1, '-1', 0) else count_of(n)
+    for name,size in (('global_batch_size', global_batch), ('per_device_batch_size', per_device),
+                      ('trainer.num_nodes', nodes)):
+        if type(size) is not int or size < 1: raise BadValue(name, size, 'a whole number, at least 1')
     if global_batch % (per_device*n*nodes):
         raise BadValue('global_batch_size', global_batch, f'a multiple of {per_device*n*nodes} '
                        f'(per_device_batch_size {per_device} × devices {n} × nodes {nodes})')

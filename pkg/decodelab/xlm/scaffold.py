@@ -8,7 +8,8 @@ import argparse, builtins, importlib.util, json, keyword, os, re, sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from ..core.errors import BadValue, DataError, DecodelabError, RunError
+from typing import Any, NoReturn
+from ..core.errors import BadValue, DataError, DecodelabError, RunError, for_a_reader
 from ..core.files import read_text, write_atomic
 from .discovery import CORE, HERE, LISTING, core_models, discover, read_listing
 
@@ -17,7 +18,7 @@ NAME = re.compile(r'[a-z][a-z0-9_]*')
 
 # %% auto #0
 __all__ = ['TEMPLATE', 'NAME', 'check_name', 'check_free', 'camel', 'Plan', 'filled', 'from_template', 'renamed', 'own_code',
-           'from_core', 'core_place', 'planned', 'listing_entry', 'check_writable', 'written', 'reader',
+           'from_core', 'core_place', 'planned', 'listing_entry', 'check_writable', 'written', 'Reader', 'reader',
            'write_scaffold', 'tell', 'main']
 
 # %% ../../../nbs/xlm/31_scaffold.ipynb #6d735e49
@@ -138,9 +139,25 @@ def written(plan:Plan, path:Path|None)->list[Path]: # What was written, in order
         made.append(write_atomic(plan.root/f, content))
     return made + ([write_atomic(path, text)] if path else [])
 
+# %% ../../../nbs/xlm/31_scaffold.ipynb #0c4ad2c3
+class Reader(argparse.ArgumentParser):
+    "Its errors are ours; of an option that is not there they name the nearest."
+    given: Sequence[str] = ()
+
+    def parse_args(self, args:Any=None, namespace:Any=None)->Any:
+        self.given = [*(sys.argv[1:] if args is None else args)]
+        options = [o for a in self._actions for o in a.option_strings]
+        for word in self.given: # before a missing NAME is told
+            if word.startswith('-') and (option := word.partition('=')[0]) not in options:
+                raise BadValue('option', option, options)
+        return super().parse_args(args, namespace)
+
+    def error(self, message:str)->NoReturn:
+        raise BadValue('arguments', ' '.join(self.given), 'NAME and options', f'{message}; --help tells them.')
+
 # %% ../../../nbs/xlm/31_scaffold.ipynb #4ae913c5
-def reader()->argparse.ArgumentParser:
-    p = argparse.ArgumentParser('xlm-scaffold', description='A new model for xlm that trains at once.')
+def reader()->Reader:
+    p = Reader('xlm-scaffold', description='A new model for xlm that trains at once.', allow_abbrev=False)
     p.add_argument('name', help='lower-case letters, digits, underscores, e.g. my_awesome_model')
     p.add_argument('--from', dest='begin', metavar='MODEL',
                    help=f'begin with a copy of a core model: {", ".join(CORE)}')
@@ -174,8 +191,9 @@ def tell(paths:Sequence[Path], what:str)->int:
 
 def main()->None:
     "The console script."
-    try: status = write_scaffold()
-    except DecodelabError as e:
-        print(f'xlm-scaffold: {e}', file=sys.stderr)
-        status = 2
-    sys.exit(status)
+    with for_a_reader():
+        try: status = write_scaffold()
+        except DecodelabError as e:
+            print(f'xlm-scaffold: {e}', file=sys.stderr)
+            status = 2
+        sys.exit(status)

@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/xlm/19_stand_in.ipynb #67cfcabb
 from __future__ import annotations
-import importlib, sys
+import importlib, opcode, sys
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +12,8 @@ from typing import Any
 from ..core.errors import nearest
 
 # %% auto #0
-__all__ = ['HERE', 'NAMES', 'PACKAGES_OF', 'Borrowed', 'absent', 'Stand', 'real_xlm', 'stand_in_for_xlm']
+__all__ = ['HERE', 'NAMES', 'PACKAGES_OF', 'INSTEAD', 'rest', 'NotAnswered', 'in_import', 'Borrowed', 'absent', 'Stand',
+           'real_xlm', 'stand_in_for_xlm']
 
 # %% ../../../nbs/xlm/19_stand_in.ipynb #eb468b42
 HERE = 'decodelab.xlm'
@@ -27,10 +28,36 @@ NAMES: dict[str, tuple[str, ...]] = { # Module of xLM → modules here that hold
     'utils.speed_monitor_callback': ('callbacks',), 'utils.checkpoint_with_thinning': ('callbacks',),
     'utils.on_exception_checkpoint': ('callbacks',), 'external_models': ('discovery',), 'tasks.star': ('sources',),
     'modules.rotary_transformer': ('layers',), 'modules.position': ('layers', 'names'),
-    'modules.ddit_simple': ('layers', 'names'), 'modules.gpt2_transformer': ('gpt2',)}
+    'modules.ddit_simple': ('layers', 'names'), 'modules.ddit_simple_v2': ('layers', 'names'),
+    'modules.regression': ('layers',), 'modules.gpt2_transformer': ('gpt2',)}
 PACKAGES_OF = {'': None} | {n.rpartition('.')[0]: None for n in NAMES if '.' in n}
 
+# %% ../../../nbs/xlm/19_stand_in.ipynb #efcbefeb
+INSTEAD = { # Part of xLM, and all below it → what does that here
+    'backbones': 'the networks of decodelab.xlm (xlm.modules.rotary_transformer, ddit_simple, gpt2_transformer)',
+    'modules.encoder': 'xlm.modules.rotary_transformer', 'commands.scaffold_model': 'xlm-scaffold',
+    'commands.push_to_hub': 'xlm job_type=push_to_hub', 'commands': 'decodelab.xlm.jobs, or the command xlm',
+    'generative_perplexity': 'decodelab-eval --model xlm', 'tasks.sudoku': 'decodelab.tasks.sudoku',
+    'tasks': 'rows of your own by decodelab.xlm.sources.add_source, or datasets.full_name of the Hub',
+    'utils.seed': 'decodelab.xlm.loaders.set_seed', 'utils.debug': 'decodelab.xlm.flags.set_flags',
+    'utils.model_loading': 'decodelab.xlm.reopening.reopen', 'utils.hf_hub': 'decodelab.xlm.weights.push_shared',
+    **dict.fromkeys(('utils.model_state_dict', 'utils.checkpoint_paths', 'utils.consolidate_model_checkpoint',
+                     'utils.saving_utils'), 'decodelab.xlm.weights')}
+
+def rest(name:str)->str: # Of a sentence
+    "What to use for a part that is not here."
+    part = next((p for p in INSTEAD if name==p or name.startswith(f'{p}.')), None)
+    return (f'; here use {INSTEAD[part]}' if part else '') + '; for xlm-core itself: pip install xlm-core'
+
 # %% ../../../nbs/xlm/19_stand_in.ipynb #52f1323a
+class NotAnswered(ImportError):
+    "A name of xlm-core that is not answered for here."
+
+def in_import()->bool:
+    "Whether the caller's caller runs `from … import …`, which tells nothing of an `AttributeError` but the name."
+    frame = sys._getframe(2)
+    return opcode.opname[frame.f_code.co_code[frame.f_lasti]]=='IMPORT_FROM'
+
 class Borrowed(ModuleType):
     "A module whose names lie in others."
     def __getattr__(self, name:str)->Any:
@@ -41,16 +68,19 @@ class Borrowed(ModuleType):
             if hasattr(module, name): return getattr(module, name)
             known += [n for n in dir(module) if not n.startswith('_')]
         close = nearest(name, known)
-        raise AttributeError(f'{self.__name__} of decodelab has no {name!r}'
-                             + (f'. Did you mean {close!r}?' if close else
-                             ': it has the part of xlm-core that models import; for the rest, pip install xlm-core'))
+        told = f': it answers for the part of xlm-core that models import{rest(self.__name__.partition(".")[2])}'
+        text = f'{self.__name__} of decodelab has no {name!r}' + (f'. Did you mean {close!r}?' if close else told)
+        if in_import() and f'{self.__name__}.{name}' not in sys.modules: raise NotAnswered(text, name=self.__name__)
+        raise AttributeError(text)
 
 # %% ../../../nbs/xlm/19_stand_in.ipynb #b24e7064
 def absent(name:str)->str:
     "Why there is no such module."
-    close = nearest(name, [f'xlm.{n}' for n in NAMES])
-    return f"No module named {name!r}: decodelab's xlm has the part of xlm-core that models import" + (
-        f'. Did you mean {close!r}?' if close else '; for the rest, pip install xlm-core')
+    known = [f'xlm.{n}' for n in NAMES]
+    told = rest(name.partition('.')[2])
+    close = nearest(name, known) if 'here use' not in told else None
+    return (f"No module named {name!r}: decodelab's xlm answers for the part of xlm-core that models import"
+            + (f'. Did you mean {close!r}?' if close else told))
 
 # %% ../../../nbs/xlm/19_stand_in.ipynb #93822e3c
 class Stand:
@@ -73,9 +103,8 @@ class Stand:
 def real_xlm(beside:Path|None=None)->ModuleSpec|None: # Its spec
     "xlm-core, if it is installed somewhere else than in `beside`."
     places = [p for p in sys.path if beside is None or Path(p or '.').resolve() != beside.resolve()]
-    spec = PathFinder.find_spec('xlm', places)
-    found = spec is not None and spec.origin is not None and Path(spec.origin).name=='__init__.py'
-    return spec if found else None
+    found = (PathFinder.find_spec('xlm', [place]) for place in places) # one by one: another `xlm.py` hides nothing
+    return next((s for s in found if s and s.origin and Path(s.origin).name=='__init__.py'), None)
 
 # %% ../../../nbs/xlm/19_stand_in.ipynb #b5c6534a
 def stand_in_for_xlm(anyway:bool=False)->bool: # Whether `xlm` is now ours

@@ -5,34 +5,41 @@
 # %% ../../../nbs/xlm/15_weights.ipynb #64b76320
 from __future__ import annotations
 import hashlib, importlib.util, io, json, logging, pickle
+from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from fastcore.basics import patch
-import torch
+import torch, yaml
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from ..core.errors import BadValue, DataError, ModelError, RunError
 from ..core.files import read_text, write_atomic
 from .callbacks import Averages, restore_averages, trained
-from .composition import targets
+from .composition import located, targets
 from .harness import Harness, unresolved_container
 
 # %% auto #0
-__all__ = ['log', 'WEIGHTS', 'CONFIG', 'CARD', 'read_checkpoint', 'others', 'model_weights', 'read_weights', 'package_of',
-           'code_of', 'read_shared', 'push_shared']
+__all__ = ['log', 'WEIGHTS', 'CONFIG', 'CARD', 'BROKEN', 'ELSEWHERE', 'read_checkpoint', 'others', 'Identity', 'defined_at',
+           'identity_of', 'Weights', 'of', 'noted', 'model_weights', 'read_weights', 'differences', 'package_of',
+           'files_of', 'code_of', 'read_config', 'read_card', 'read_shared', 'push_shared']
 
 # %% ../../../nbs/xlm/15_weights.ipynb #254e571c
 log = logging.getLogger(__name__)
 WEIGHTS, CONFIG, CARD = 'model.safetensors', 'config.yaml', 'code.json'
 
 # %% ../../../nbs/xlm/15_weights.ipynb #00de8d98
+BROKEN = (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, LookupError, AttributeError, TypeError,
+          ImportError, OverflowError, AssertionError, MemoryError) # What bytes that are no checkpoint make torch raise
+
 def read_checkpoint(path:Path|str)->dict[str, Any]:
     "A checkpoint; a file that is cut off or no checkpoint is an error that says so. No code in it is run."
     path = Path(path)
     if not path.is_file(): raise DataError(f'{path}: no such checkpoint' + others(path))
     try: found = torch.load(path, map_location='cpu', weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as e:
-        why = str(e).splitlines()[0][:120]
+    except BROKEN as e:
+        why = next(iter(str(e).splitlines()), type(e).__name__)[:120]
         raise DataError(f'{path} is no readable checkpoint ({why}): delete it{others(path)}') from e
     if not isinstance(found, dict): raise DataError(f'{path} holds {type(found).__name__}, not a checkpoint')
     return found
@@ -43,34 +50,114 @@ def others(path:Path)->str:
     beside = sorted(p.name for p in path.parent.glob('*.ckpt') if p != path) if path.parent.is_dir() else []
     return f', or go on from another one in {path.parent}: {", ".join(beside[:8])}' if beside else ''
 
-def model_weights(found:Mapping[str, Any])->dict[str, torch.Tensor]:
-    "The network's own weights, from a checkpoint or from a file of weights."
-    if 'state_dict' not in found: return dict(found)
-    return {k.removeprefix('model.'): v for k,v in found['state_dict'].items() if k.startswith('model.')}
+# %% ../../../nbs/xlm/15_weights.ipynb #5e5c7566
+@dataclass(frozen=True)
+class Identity:
+    "Of which model weights are."
+    model_type: str # As its configuration is tagged
+    network: str # The class, where it is defined
+    package: str # Of its loss: it says what the outputs mean; empty where there is none
+    settings: Mapping[str, Any] # Of the network
 
-# %% ../../../nbs/xlm/15_weights.ipynb #43cee26e
-def read_weights(path:Path|str)->dict[str, torch.Tensor]:
+    def __str__(self)->str: return f'{self.model_type} ({self.network})'
+    def same(self, other:Identity)->bool:
+        "Whether weights of the one mean the same in the other."
+        return self.network==other.network and (not (self.package and other.package) or self.package==other.package)
+
+# %% ../../../nbs/xlm/15_weights.ipynb #88c5f625
+def defined_at(target:str)->str:
+    "The full name of what a target names: a name of `xlm` and ours are one."
+    try: found = located(target)
+    except ModelError: return target # its package may be gone
+    return f'{getattr(found, "__module__", "")}.{getattr(found, "__qualname__", target)}'
+
+def identity_of(cfg:Any)->Identity:
+    "Of a configuration."
+    plain = unresolved_container(OmegaConf.create(cfg))
+    network, loss = plain.get('model') or {}, plain.get('loss') or {}
+    return Identity(str((plain.get('tags') or {}).get('model_type', 'unnamed')),
+                    defined_at(network.get('_target_', '')),
+                    package_of(defined_at(loss['_target_'])) if loss.get('_target_') else '',
+                    {k: v for k,v in network.items() if k != '_target_' and '${' not in str(v)})
+
+# %% ../../../nbs/xlm/15_weights.ipynb #88aa3d08
+class Weights(OrderedDict):
+    "Tensors by name, and whose they are, where that is known."
+    identity: Identity|None = None
+
+def of(weights:Mapping[str, torch.Tensor], identity:Identity|None)->Weights:
+    out = Weights(weights)
+    out.identity = identity
+    return out
+
+def noted(text:str|None)->Identity|None:
+    "What stands beside weights in a file."
+    try: return Identity(**json.loads(text)) if text else None
+    except (ValueError, TypeError): return None # somebody else's
+
+# %% ../../../nbs/xlm/15_weights.ipynb #af9fcd1a
+def model_weights(found:Mapping[str, Any], where:object='the checkpoint')->Weights:
+    "The network's own weights, from a checkpoint or from a file of weights."
+    own = found.get('state_dict', found)
+    if not isinstance(own, Mapping) or not all(isinstance(v, torch.Tensor) for v in own.values()) or not own:
+        raise DataError(f'{where} holds no weights: {", ".join(map(str, list(found)[:8])) or "nothing"}')
+    if own is found: return of(found, noted((getattr(found, '_metadata', None) or {}).get('decodelab')))
+    cfg = (found.get('hyper_parameters') or {}).get('cfg')
+    return of({k.removeprefix('model.'): v for k,v in own.items() if k.startswith('model.')},
+              identity_of(cfg) if cfg else None)
+
+# %% ../../../nbs/xlm/15_weights.ipynb #025713d9
+def read_weights(path:Path|str)->Weights:
     "Weights from `.safetensors`, a checkpoint, or torch's own format."
     path = Path(path)
     if path.is_dir(): path = path/WEIGHTS
-    if path.suffix != '.safetensors': return model_weights(read_checkpoint(path))
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    if path.suffix != '.safetensors': return model_weights(read_checkpoint(path), path)
+    from safetensors import SafetensorError, safe_open
     if not path.is_file(): raise DataError(f'{path}: no such file')
-    try: return load_file(path)
+    try:
+        with safe_open(path, 'pt') as f: # type: ignore[no-untyped-call]
+            weights, told = {k: f.get_tensor(k) for k in f.keys()}, noted((f.metadata() or {}).get('decodelab'))
     except SafetensorError as e: raise DataError(f'{path} is no readable safetensors file ({e})') from e
+    beside = path.parent/CONFIG
+    if told is None and path.name==WEIGHTS and beside.is_file(): told = identity_of(read_config(beside))
+    return of(weights, told)
 
-# %% ../../../nbs/xlm/15_weights.ipynb #66116390
+# %% ../../../nbs/xlm/15_weights.ipynb #8d48a132
+def differences(own:Mapping[str, Any], there:Mapping[str, Any])->str:
+    "Settings of networks that are not the same."
+    found = [f'{k}={there[k]} there and {own[k]} here' for k in own if k in there and own[k]!=there[k]]
+    return f' (model.{", model.".join(found)})' if found else ''
+
+@patch
+def misfits(self:Harness, weights:Mapping[str, torch.Tensor])->tuple[list[str], list[str]]: # Shapes, names
+    "What does not fit into the network."
+    own = self.model.state_dict()
+    shapes = [f'{k} is {list(v.shape)} there and {list(own[k].shape)} here' for k,v in weights.items()
+              if k in own and own[k].shape != v.shape]
+    missing, unknown = [k for k in own if k not in weights], [k for k in weights if k not in own]
+    more = [f'{len(shapes)-2} other shapes'] if len(shapes) > 3 else []
+    return [*shapes[:3-len(more)], *more], [f'{len(k)} of {len(n)} names are {what}, e.g. {k[0]}' for k,n,what in (
+        (missing, own, 'missing there'), (unknown, weights, 'unknown here')) if k]
+
+# %% ../../../nbs/xlm/15_weights.ipynb #c92fc285
+@patch
+def check_weights(self:Harness, weights:Mapping[str, torch.Tensor], strict:bool=True, where:object='the weights')->None:
+    "Weights of another model, or of other sizes, are an error that names both."
+    theirs, mine = getattr(weights, 'identity', None), identity_of(self.config)
+    if strict and theirs and not theirs.same(mine):
+        raise ModelError(f'{where} is of another model: it holds {theirs}, and this configuration builds {mine}. '
+                         'Give the experiment that it was trained with, or weights of this model')
+    shapes, names = self.misfits(weights)
+    if shapes or (strict and names) or not set(weights) & set(self.model.state_dict()):
+        who = f', a {theirs.model_type}' if theirs else ''
+        raise ModelError(f'{where}{who}, does not fit this {mine.model_type}'
+                         f'{differences(mine.settings, theirs.settings) if theirs else ""}: {"; ".join(shapes+names)}')
+    if names: log.warning('%s: only what fits is taken: %s', where, '; '.join(names))
+
 @patch
 def fill(self:Harness, weights:Mapping[str, torch.Tensor], strict:bool=True, where:object='the weights')->None:
     "Loads weights into the network; what does not fit is named."
-    own = self.model.state_dict()
-    shapes = [f'{k} is {list(own[k].shape)} here and {list(v.shape)} there' for k,v in weights.items()
-              if k in own and own[k].shape != v.shape]
-    missing, unknown = [k for k in own if k not in weights], [k for k in weights if k not in own]
-    wrong = shapes + ([f'{len(missing)} are missing, e.g. {missing[0]}'] if missing else []) \
-        + ([f'{len(unknown)} are unknown, e.g. {unknown[0]}'] if unknown else [])
-    if wrong and (strict or shapes): raise ModelError(f'{where} do not fit this model: {"; ".join(wrong[:4])}')
+    self.check_weights(weights, strict, where)
     self.model.load_state_dict(dict(weights), strict=False)
 
 # %% ../../../nbs/xlm/15_weights.ipynb #4dc1d899
@@ -80,6 +167,10 @@ def load_model_weights(self:Harness, path:Path|str, strict:bool=True)->None: sel
 @patch
 def extract_model_weights(self:Harness)->dict[str, torch.Tensor]:
     return {k: v.detach().cpu().contiguous().clone() for k,v in self.model.state_dict().items()}
+
+@patch
+def note(self:Harness)->dict[str, str]: # What a file of weights says beside them
+    return {'format': 'pt', 'decodelab': json.dumps(asdict(identity_of(self.config)), sort_keys=True)}
 
 # %% ../../../nbs/xlm/15_weights.ipynb #0fcfa80a
 @patch
@@ -91,17 +182,18 @@ def save_model_weights(self:Harness, path:Path|str, overwrite:bool=False)->None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix=='.safetensors':
         from safetensors.torch import save
-        write_atomic(path, save(self.extract_model_weights()))
+        write_atomic(path, save(self.extract_model_weights(), metadata=self.note()))
         return
-    whole = io.BytesIO()
-    torch.save(self.extract_model_weights(), whole)
+    whole, weights = io.BytesIO(), OrderedDict(self.extract_model_weights())
+    weights._metadata = self.note() # type: ignore[attr-defined] # where torch's own `state_dict` notes its version
+    torch.save(weights, whole)
     write_atomic(path, whole.getvalue())
 
 # %% ../../../nbs/xlm/15_weights.ipynb #77f4e561
 @patch
 def restore(self:Harness, found:Mapping[str, Any], apply_ema:bool=True, where:object='the checkpoint')->None:
     "The weights of a checkpoint; their average, where it has one."
-    self.fill(model_weights(found), where=where)
+    self.fill(model_weights(found, where), where=where)
     if not apply_ema or 'ema' not in found: return
     averages = Averages(trained(self), 0.)
     restore_averages(averages, found['ema'])
@@ -127,18 +219,28 @@ def package_of(target:str)->str:
     names = target.split('.')
     return '.'.join(names[:4]) if target.startswith('decodelab.xlm.models.') else names[0]
 
+# %% ../../../nbs/xlm/15_weights.ipynb #a426d7fc
+ELSEWHERE = {'__pycache__', 'models', 'study', 'template'} # Of this package: hashed on its own, or of no part in a run
+
+def files_of(root:Path, left:frozenset[str]|set[str]=frozenset({'__pycache__'}))->list[Path]:
+    "Python and YAML below a folder, sorted by path."
+    found = (f for kind in ('*.py', '*.yaml', '*.yml') for f in root.rglob(kind))
+    parts = ((f.relative_to(root).parts, f) for f in found if f.is_file())
+    return [f for names,f in sorted(parts) if not any(n in left or n.startswith('.') for n in names)]
+
 # %% ../../../nbs/xlm/15_weights.ipynb #47632e8f
-def code_of(cfg:DictConfig)->dict[str, str]: # Package → hash of its Python files
+def code_of(cfg:DictConfig)->dict[str, str]: # Package → hash of its Python and YAML files
     "The code that network, loss and predictor come from."
     plain = {k: unresolved_container(cfg).get(k) for k in ('model', 'loss', 'predictor', 'lightning_module')}
     packages = sorted({package_of(t) for _,t in targets(plain)} - {'torch', 'lightning', 'transformers'})
     found = {}
     for name in packages:
-        spec = importlib.util.find_spec('decodelab.xlm' if name in ('decodelab', 'xlm') else name)
+        ours = name in ('decodelab', 'xlm')
+        spec = importlib.util.find_spec('decodelab.xlm' if ours else name)
         if spec is None or not spec.submodule_search_locations: continue
-        root = Path(list(spec.submodule_search_locations)[0])
-        hashed = hashlib.sha256()
-        for f in sorted(root.glob('*.py')): hashed.update(f.name.encode()+b'\0'+f.read_bytes()+b'\0')
+        root, hashed = Path(list(spec.submodule_search_locations)[0]), hashlib.sha256()
+        for f in files_of(root, ELSEWHERE if ours else {'__pycache__'}):
+            hashed.update(f.relative_to(root).as_posix().encode()+b'\0'+f.read_bytes()+b'\0')
         found[name] = hashed.hexdigest()
     return found
 
@@ -151,10 +253,27 @@ def save_shared(self:Harness, folder:Path|str)->Path: # The folder
         raise BadValue('folder', str(folder), 'a folder that is empty or not there yet')
     folder.mkdir(parents=True, exist_ok=True)
     from safetensors.torch import save
-    write_atomic(folder/WEIGHTS, save(self.extract_model_weights(), metadata={'format': 'pt'}))
+    write_atomic(folder/WEIGHTS, save(self.extract_model_weights(), metadata=self.note()))
     write_atomic(folder/CONFIG, OmegaConf.to_yaml(OmegaConf.create(unresolved_container(self.config))))
-    write_atomic(folder/CARD, json.dumps(dict(format=1, code=code_of(self.config)), indent=1)+'\n')
+    write_atomic(folder/CARD, json.dumps(dict(format=2, code=code_of(self.config)), indent=1)+'\n')
     return folder
+
+# %% ../../../nbs/xlm/15_weights.ipynb #f563eafa
+def read_config(path:Path)->DictConfig:
+    "The configuration beside weights."
+    try: found = OmegaConf.create(read_text(path))
+    except (yaml.YAMLError, OmegaConfBaseException) as e:
+        raise DataError(f'{path} is no configuration: {str(e).splitlines()[0]}') from e
+    if not isinstance(found, DictConfig) or not found.get('model'): raise DataError(f'{path} describes no model')
+    return found
+
+def read_card(path:Path)->dict[str, Any]:
+    "Its format, and the hash of each package."
+    try: found = json.loads(read_text(path))
+    except ValueError as e: raise DataError(f'{path} is no card of a shared model: {e}') from e
+    if not isinstance(found, dict) or not isinstance(found.get('code'), dict):
+        raise DataError(f'{path} is no card of a shared model: it says nothing of its code')
+    return {'format': 1} | found
 
 # %% ../../../nbs/xlm/15_weights.ipynb #0b10cd0b
 def read_shared(folder:Path|str)->DictConfig: # The configuration
@@ -162,12 +281,12 @@ def read_shared(folder:Path|str)->DictConfig: # The configuration
     folder = Path(folder)
     for name in (WEIGHTS, CONFIG, CARD):
         if not (folder/name).is_file(): raise DataError(f'{folder} is no shared model: {name} is missing')
-    cfg, card = OmegaConf.create(read_text(folder/CONFIG)), json.loads(read_text(folder/CARD))
+    cfg, card = read_config(folder/CONFIG), read_card(folder/CARD)
     now = code_of(cfg)
     for package,was in card['code'].items():
         if package not in now:
             raise ModelError(f'{folder} needs the package {package!r}: install it, or list it in xlm_models.json')
-        if now[package] != was:
+        if now[package] != was and card['format'] > 1: # before, only the files at the top were hashed
             log.warning('%s: the code of %s is not the code that it was trained with', folder, package)
     return cfg
 

@@ -8,23 +8,37 @@ import argparse, json, sys
 from collections.abc import Sequence
 from pathlib import Path
 from ...backends.loading import check
-from ...core.errors import DataError, DecodelabError, needs
+from ...core.errors import BadValue, DataError, DecodelabError, for_a_reader, needs
 from .holding import tasks_from
 from .names import HELD, METRICS, MODELS, register
 from .takeover import as_dict, through_ours
 
 # %% auto #0
-__all__ = ['TAKES_JSON', 'ADDED', 'model_named', 'readable', 'as_object', 'yaml_folders', 'evaluate', 'report', 'main']
+__all__ = ['TAKES_JSON', 'ADDED', 'model_options', 'check_name', 'model_named', 'readable', 'as_object', 'yaml_folders',
+           'evaluate', 'report', 'main']
+
+# %% ../../../../nbs/evaluation/lmeval/11_command.ipynb #147b293f
+def model_options(arguments:Sequence[str])->argparse.Namespace|None: # `None` where lm-eval will refuse them
+    "What a command line says of a model."
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument('--model', '-M', default='')
+    parser.add_argument('--model_args', '-a', nargs='*', default=[])
+    try: return parser.parse_known_args(list(arguments))[0]
+    except argparse.ArgumentError: return None
+
+def check_name(arguments:Sequence[str])->None:
+    "A model that nobody has is told before tasks are read; needs `register`."
+    from lm_eval.api.registry import model_registry
+    given = model_options(arguments)
+    if given and given.model and given.model not in model_registry:
+        raise BadValue('--model', given.model, sorted(model_registry), f'Of decodelab: {", ".join(MODELS)}.')
 
 # %% ../../../../nbs/evaluation/lmeval/11_command.ipynb #e8ed1f55
 def model_named(arguments:Sequence[str], # Of the command
                )->str|None: # `runtime:model`; `None` where it is not plain
     "The model of ours that a command line names."
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument('--model', '-M', default='')
-    parser.add_argument('--model_args', '-a', nargs='*', default=[])
-    try: given, _ = parser.parse_known_args(list(arguments))
-    except argparse.ArgumentError: return None
+    given = model_options(arguments)
+    if given is None: return None
     values = dict(part.partition('=')[::2] for text in given.model_args for part in text.split(','))
     if given.model not in MODELS: return None
     if given.model=='decodelab': return values.get('backend')
@@ -82,6 +96,7 @@ def evaluate():
     sys.argv[1:] = readable(sys.argv[1:])
     from lm_eval.__main__ import cli_evaluate
     register()
+    check_name(sys.argv[1:])
     try:
         with tasks_from(yaml_folders(sys.argv[1:])), through_ours() as done: cli_evaluate()
     except ValueError as e:
@@ -104,10 +119,11 @@ def report(done:Sequence[dict])->None:
 # %% ../../../../nbs/evaluation/lmeval/11_command.ipynb #76d90a4f
 def main():
     "Run lm-eval with our models registered."
-    try: evaluate()
-    except DecodelabError as e:
-        print(f'decodelab-eval: {e}', file=sys.stderr)
-        sys.exit(2)
+    with for_a_reader():
+        try: evaluate()
+        except DecodelabError as e:
+            print(f'decodelab-eval: {e}', file=sys.stderr)
+            sys.exit(2)
 
 # %% ../../../../nbs/evaluation/lmeval/11_command.ipynb #43331959
 if __name__=='__main__': main()

@@ -32,6 +32,9 @@ def parts(given:Mapping[str, Any])->tuple[dict, dict]: # Of the adapter, of the 
 
 def model_of(checkpoint:Any, device:str|None, given:Mapping[str, Any])->External:
     "The model itself, or the one that is found at a path."
+    if checkpoint is None and given:
+        raise BadValue('model argument of xlm', next(iter(given)), ['checkpoint', *ADAPTERS, *OWN],
+                       'checkpoint=… says where the model is; settings of its predictor may stand beside it.')
     if checkpoint is None: raise BadValue('checkpoint', None, 'a checkpoint, a folder of a run, or a shared folder')
     if not isinstance(checkpoint, str):
         if given: raise BadValue('model argument of xlm', next(iter(given)), 'nothing beside a model that is loaded')
