@@ -47,7 +47,7 @@ lab: setup
 
 # Every published report that ran in under ten minutes, again: does each metric agree?
 verify: setup
-	@$(BIN)/decodelab verify --all --within 600
+	@$(BIN)/decodelab verify --all --within 600 --record
 
 # Optional: notebooks are merged cell by cell, and cleaned before a commit. Without .venv, git does what it always did.
 hooks: setup

@@ -62,11 +62,15 @@ def stop(folder:Path):
                 with contextlib.suppress(ProcessLookupError): os.kill(pid, sig)
             time.sleep(.1)
 
+class Environment(dict):
+    "What commands need in theirs; `daemons` are those of the cluster."
+
 class Daemons:
     "The cluster's processes."
     def __init__(self, folder:Path):
         self.folder, self.started = folder, {}
-        self.env = dict(SLURM_CONF=str(folder/'slurm.conf'), PATH=PATH)
+        self.env = Environment(SLURM_CONF=str(folder/'slurm.conf'), PATH=PATH)
+        self.env.daemons = self
 
     def ask(self, *command:str)->list[str]:
         "Words that a command says."

@@ -98,7 +98,7 @@ def test_different_data_are_refused_with_the_reason(tmp_path):
     assert '20 in common, 20 only in' in said and 'is interrupted: decodelab resume' in said
     assert 'no samples' in refusal(run, made(tmp_path, 3, {}, []))
     assert 'no stage in common' in refusal(run, made(tmp_path, 4, {}, rows(base, stage='else')))
-    assert 'at least two' in refusal(run, run)
+    assert 'does not differ from itself' in refusal(run, run)
     truth = [dict(r, truth='7') for r in rows(base)]
     assert 'ask something else' in refusal(run, made(tmp_path, 5, {}, truth))
     broken = made(tmp_path, 6, {}, rows(base))

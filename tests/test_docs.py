@@ -97,9 +97,13 @@ def saved(root, report, rule, against):
     less, whole = [1-a/b for a,b in zip(mine, other)], sum(mine)/sum(other)
     return 1-whole, min(less), max(less)
 
+def told(root):
+    "What the front page and the page of results say."
+    return (root/'README.md').read_text() + (root/'nbs'/'measured.md').read_text()
+
 def test_readme_numbers_are_those_of_the_published_reports(root):
     "Every number in the README's table stands in the metrics of the published run that it cites."
-    text, m = (root/'README.md').read_text(), metrics_of(root, 'eig_eval')
+    text, m = told(root), metrics_of(root, 'eig_eval')
     everybody = m['population']['all']
     for key in ('reasoning_against_budget', 'reasoning_against_entropy', 'total_against_entropy'):
         for v in (everybody[key]['eig'], everybody[key]['other']): assert f'{v:.1f}' in text, (key, v)
@@ -112,7 +116,7 @@ PUBLISHED = [('eig_compare', 'amortised, hidden state'), ('eig_compare_long', 'a
 
 @pytest.mark.parametrize('report,rule', PUBLISHED)
 def test_readme_comparisons_are_those_of_the_published_reports(root, report, rule):
-    text = (root/'README.md').read_text()
+    text = told(root)
     mine, budget = means(root, report, rule, 'fixed budget', ('tokens', 'other'))
     _, entropy = means(root, report, rule, 'entropy', ('tokens', 'other'))
     for v in (mine, budget, entropy): assert f'{v:.1f}' in text, v
@@ -122,7 +126,7 @@ def test_readme_comparisons_are_those_of_the_published_reports(root, report, rul
 def in_words(share): return f'{share*100:.0f} % less' if share >= 0 else f'{-share*100:.0f} % more'
 
 def test_readme_equal_accuracy_is_that_of_the_published_reports(root):
-    text = (root/'README.md').read_text()
+    text = told(root)
     _, low, high = saved(root, 'eig_compare', 'amortised, hidden state', 'fixed budget')
     assert f'{low*100:.0f}–{high*100:.0f} % less than the budget at equal accuracy' in text
     of = {(r, a): in_words(saved(root, 'eig_compare_long', f'amortised, {r}', a)[0])
@@ -138,7 +142,7 @@ def test_rules_of_the_front_page_are_at_equal_accuracy(root):
         assert abs(np.mean([c['accuracy']-c['other_accuracy'] for c in cs])) < .02, name
 
 def test_readme_says_what_eig_saves_and_what_it_pays(root):
-    text, p = (root/'README.md').read_text(), metrics_of(root, 'eig_eval')['population']
+    text, p = told(root), metrics_of(root, 'eig_eval')['population']
     budget, entropy = (p['all'][f'reasoning_against_{other}']['saved']*100 for other in ('budget', 'entropy'))
     assert f'EIG thinks {budget:.0f} % less than a budget and {entropy:.0f} % less than an entropy threshold' in text
     alone, paid = p['answerable']['reasoning_against_entropy']['saved']*100, p['all']['total_against_entropy']
@@ -146,7 +150,7 @@ def test_readme_says_what_eig_saves_and_what_it_pays(root):
     assert f'{paid["eig"]:.0f} tokens in all against the threshold\'s {paid["other"]:.0f}' in text
 
 def test_readme_states_what_the_small_real_model_showed(root):
-    text, m = (root/'README.md').read_text(), metrics_of(root, 'eig_eval_smollm2')
+    text, m = told(root), metrics_of(root, 'eig_eval_smollm2')
     b, d = m['beliefs'], m['decisions']
     assert f'on {m["n"]} word problems answers {m["live"]["accuracy"]:.2f} right' in text
     for x in (f'{b["coverage"]*100:.0f} %', f'{b["explored"]*100:.0f} %', f'{b["entropy"]:.1f} nats on average, lies '
@@ -154,7 +158,7 @@ def test_readme_states_what_the_small_real_model_showed(root):
         assert x in text, x
 
 def test_readme_states_what_sums_showed(root):
-    text, m = (root/'README.md').read_text(), metrics_of(root, 'eig_eval_smollm2_sums')
+    text, m = told(root), metrics_of(root, 'eig_eval_smollm2_sums')
     a, b = m['population']['all']['accuracy'], m['beliefs']
     live = m['live']['accuracy']
     assert (f'answers {a["none"]:.2f} right without thinking, {a["full"]:.2f} with all of it and {live:.2f} where '
@@ -163,7 +167,7 @@ def test_readme_states_what_sums_showed(root):
 def test_readme_states_what_a_reasoning_model_costs(root):
     from decodelab.eig.parameters import EIGEvalParameters
     from decodelab.eig.study.outlook import expected_tokens
-    text, tokens = (root/'README.md').read_text(), expected_tokens(EIGEvalParameters(), 2000, 50)
+    text, tokens = told(root), expected_tokens(EIGEvalParameters(), 2000, 50)
     for x in (sum(tokens.values()), tokens['live'], tokens['trace']): assert f'{x:,.0f}' in text, x
     assert f'{200*sum(tokens.values())/1e6:.1f} million' in text
 
@@ -172,7 +176,7 @@ def test_readme_pictures_are_there(root):
     for picture in re.findall(r'\]\((nbs/[^)]+)\)', text): assert (root/picture).exists(), picture
 
 def test_readme_states_what_schemas_cost_in_the_published_runs(root):
-    text = (root/'README.md').read_text()
+    text = told(root)
     student, smol = metrics_of(root, 'schema_eval'), metrics_of(root, 'schema_eval_smollm2')
     free, held, compact = student['unconstrained'], student['constrain'], student['compact']
     assert f'valid {free["valid"]:.3f} of the time'.replace(' 0.', ' .') in text and held['valid']==1
@@ -185,7 +189,7 @@ def test_readme_states_what_schemas_cost_in_the_published_runs(root):
     assert f'in {smol["exact"]["tries"]:.1f} tries a document; {smol["constrain"]["cost"][0]:.1f} nats' in text
 
 def test_readme_states_what_is_between_two_models_in_the_published_run(root):
-    text, m = (root/'README.md').read_text(), metrics_of(root, 'optimal_sampling')
+    text, m = told(root), metrics_of(root, 'optimal_sampling')
     taught = m['distillation']
     rivals = [m['arms'][name] for name in ('linear 0.75', 'student at T = 0.8')] # which may not be left out
     mixed, cooled = (f'{r["kl_theta"][0]:.2f}'.removeprefix('0') for r in rivals)

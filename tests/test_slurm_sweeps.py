@@ -94,3 +94,18 @@ def test_killed_requeued_told_to_stop_out_of_time(slurm, tmp_path):
     assert [[(r['status'], r['attempts'], r['folder']) for r in after[i]] for i in range(3)]==[
         [('done', 2, before[i][0]['folder'])] for i in range(3)], logs(outputs)
     for r in after.values(): assert (r[0]['folder']/'samples.jsonl').read_text().count('id')==4
+
+def test_the_daemon_of_the_node_is_killed(slurm, tmp_path):
+    "kill -9 of slurmd: the task under it goes on or comes back, and is done once a new one runs; nothing is doubled."
+    outputs, file, daemons = tmp_path/'runs', sweep_of(tmp_path, SLOW, seeds=1), slurm.daemons
+    ran(outputs, 'sweep', file, '--on', 'slurm', '--time', 8, **slurm)
+    until(lambda: first_items(outputs, 1))
+    daemons.started['slurmd'].kill()
+    daemons.started['slurmd'].wait(20)
+    assert ' running ' in ran(outputs, 'ls', **slurm) # its lock says so, whatever Slurm knows
+    daemons.start('slurmd', '-D', '-f', slurm['SLURM_CONF'])
+    (outputs/'go_on').touch()
+    ended(slurm)
+    (r,), = runs(outputs).values()
+    assert r['status']=='done' and (r['folder']/'samples.jsonl').read_text().count('id')==4, logs(outputs)
+    assert '1 points, 1 done' in ran(outputs, 'sweep', file)

@@ -29,8 +29,11 @@ class RunError(DecodelabError):
 def nearest(name:object, # What was given
             allowed:Iterable[str], # What may be given
            )->str|None: # The closest allowed name, or `None` when none is close
-    "The allowed name that was probably meant (difflib ratio of at least 0.6)."
-    return next(iter(difflib.get_close_matches(str(name), list(allowed), n=1)), None)
+    "The allowed name that was probably meant (difflib ratio of at least 0.6; case, `-` and `_` are the same)."
+    known = {_folded(each): each for each in reversed(list(allowed))} # the first of several wins
+    return next((known[found] for found in difflib.get_close_matches(_folded(str(name)), list(known), n=1)), None)
+
+def _folded(name:str)->str: return name.lower().replace('-', '_')
 
 # %% ../../../nbs/core/00_errors.ipynb #37d96dbb
 SHOWN, LISTED = 240, 40 # Characters of a value, and names, that a sentence holds

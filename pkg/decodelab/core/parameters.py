@@ -4,7 +4,6 @@
 
 # %% ../../../nbs/core/04_parameters.ipynb #c431d3d0
 from __future__ import annotations
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
@@ -17,8 +16,9 @@ from .files import read_text
 from .tables import markdown_table
 
 # %% auto #0
-__all__ = ['UNREADABLE', 'MOST', 'BadParameters', 'Parameters', 'param', 'choices', 'allowed', 'unit_of', 'Plain', 'check_size',
-           'why_unreadable', 'read_yaml', 'several', 'explain', 'read', 'preset', 'table']
+__all__ = ['UNREADABLE', 'MOST', 'BadParameters', 'Parameters', 'param', 'choices', 'members', 'kind_in_words', 'allowed',
+           'unit_of', 'Plain', 'check_size', 'why_unreadable', 'read_yaml', 'several', 'explain', 'read', 'preset',
+           'table']
 
 # %% ../../../nbs/core/04_parameters.ipynb #65193fe6
 class BadParameters(DecodelabError, ValueError):
@@ -51,12 +51,24 @@ def choices(annotation:Any)->list:
     if get_origin(annotation) is Literal: return list(get_args(annotation))
     return [c for a in get_args(annotation) for c in choices(a)]
 
+def members(annotation:Any)->tuple:
+    "The types of a union; of another type itself."
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+
+_IN_WORDS = {str: 'text', tuple: 'list', list: 'list', dict: 'names with values', Any: 'anything'}
+
+def kind_in_words(kind:Any)->str:
+    "A type as who writes a value would name it."
+    outer, inner = get_origin(kind) or kind, [k for k in get_args(kind) if k not in (Any, ...)]
+    name = _IN_WORDS.get(outer, getattr(outer, '__name__', str(outer)))
+    return f'{name} of {" or ".join(map(kind_in_words, members(inner[0])))}' if name=='list' and inner else name
+
 _BOUNDS = dict(ge='at least', gt='more than', le='at most', lt='less than')
 
 def allowed(field:FieldInfo)->str:
     "What a field allows, in words: its range, choices or type."
-    kinds = get_args(field.annotation) or (field.annotation,)
-    plain = [k.__name__ for k in kinds if hasattr(k, '__name__') and k is not type(None) and not choices(k)]
+    kinds = members(field.annotation)
+    plain = [kind_in_words(k) for k in kinds if k is not type(None) and not choices(k)]
     names = [*plain, *(repr(c) for c in choices(field.annotation)), *(['none'] if type(None) in kinds else [])]
     limits = [(words, getattr(m, name)) for name,words in _BOUNDS.items() for m in field.metadata if hasattr(m, name)]
     return ', '.join([' or '.join(names), *(f'{words} {limit}' for words,limit in limits)])
@@ -75,9 +87,11 @@ class Plain(yaml.SafeLoader):
         for first,found in yaml.SafeLoader.yaml_implicit_resolvers.items()}
     def construct_mapping(self, node:Any, deep:bool=False)->dict:
         "A name that is given twice is an error: who reads the file cannot know which one counts."
-        names = [key.value for key,_ in node.value if isinstance(key, yaml.ScalarNode) and key.value!='<<']
-        twice = [name for name,n in Counter(names).items() if n > 1]
-        if twice: raise yaml.constructor.ConstructorError(None, None, f'{twice[0]} is given twice', node.start_mark)
+        seen: set[str] = set()
+        for key in (key for key,_ in node.value if isinstance(key, yaml.ScalarNode) and key.value!='<<'):
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f'{key.value} is given twice', key.start_mark)
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 UNREADABLE = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) # By odd tags, depths
@@ -161,6 +175,7 @@ def preset(folder:Path, # Folder of YAML presets, e.g. `params/eig`
 # %% ../../../nbs/core/04_parameters.ipynb #2614ce9a
 def table(model:type[Parameters], names:list|None=None)->str:
     "Markdown table of a model: name, default, allowed, unit, meaning."
-    rows = [(f'`{name}`', repr(f.default), allowed(f), unit_of(f), f.description or '')
+    def default(f): return 'must be given' if f.is_required() else repr(f.default)
+    rows = [(f'`{name}`', default(f), allowed(f), unit_of(f), f.description or '')
             for name,f in model.model_fields.items() if names is None or name in names]
     return markdown_table(('parameter', 'default', 'allowed', 'unit', 'meaning'), rows)

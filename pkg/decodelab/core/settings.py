@@ -13,7 +13,7 @@ from .errors import BadValue, DataError
 from .files import read_text
 
 # %% auto #0
-__all__ = ['Settings', 'find_root', 'load_settings']
+__all__ = ['DEVICES', 'Settings', 'find_root', 'in_laboratory', 'check_device', 'load_settings']
 
 # %% ../../../nbs/core/03_settings.ipynb #e7485e98
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ def find_root(start:Path|None=None)->Path:
         if file.is_file() and '[decodelab]' in read_text(file): return folder
     return start
 
+def in_laboratory(start:Path|None=None)->bool:
+    "Whether a folder is a laboratory, or lies in one."
+    file = find_root(start)/'settings.ini'
+    return file.is_file() and '[decodelab]' in read_text(file)
+
 # %% ../../../nbs/core/03_settings.ipynb #a7bb96db
 def _given(file:Path)->dict[str,str]:
     "What the file sets."
@@ -53,6 +58,14 @@ def _given(file:Path)->dict[str,str]:
     return dict(ini['decodelab']) if ini.has_section('decodelab') else {}
 
 _KINDS: dict[str,Callable[[str],Any]] = dict(Path=lambda value: Path(value).expanduser(), str=str, float=float, int=int)
+
+DEVICES = ('auto', 'cpu', 'cuda', 'mps', 'xpu', 'hpu', 'npu', 'xla') # `:1` may follow, but for `auto`
+
+def check_device(name:str)->None:
+    "Whether a device is one that could be; whether this machine has it is seen where a model is loaded."
+    kind, _, number = name.partition(':')
+    if kind not in DEVICES or (':' in name and (kind=='auto' or not number.isdecimal())):
+        raise BadValue('setting device', name, DEVICES, 'A number may follow, as in cuda:1.')
 
 def _convert(name:str, value:str, kind:str)->Any:
     try: return _KINDS[kind](value)
@@ -70,4 +83,5 @@ def load_settings(start:Path|None=None, # Where to look from; the working direct
         if name not in kinds: raise BadValue(f'setting in {root/"settings.ini"}', name, sorted(kinds))
     given |= {name: value for name in kinds if (value := env.get(f'DECODELAB_{name.upper()}'))}
     values = {name: _convert(name, value, kinds[name]) for name,value in given.items()}
+    check_device(values.get('device', Settings.device))
     return Settings(root=root, **{**values, 'outputs': root/values.get('outputs', Settings.outputs)})

@@ -12,7 +12,7 @@ from typing import Any
 from ..core.errors import RunError
 from ..core.files import to_json, write_atomic
 from ..core.locks import Lock
-from ..core.runs import Run
+from ..core.runs import Run, when_named
 from ..core.settings import load_settings
 from .runner import headline
 
@@ -111,7 +111,7 @@ def catalogue(outputs:Path|None=None)->list[Row]:
         rows[place] = before if same else [now, asdict(row_of(folder))]
     if rows!=known: _keep(outputs, rows)
     found = [Row(**row) for _,row in rows.values()]
-    return sorted(found, key=lambda row: row.name, reverse=True)
+    return sorted(found, key=lambda row: (row.started or when_named(row.name), row.name), reverse=True)
 
 # %% ../../../nbs/lab/16_catalogue.ipynb #31f99bf1
 def _keep(outputs:Path, rows:dict)->None: # who may only read, or has a full disk, does without

@@ -4,22 +4,24 @@
 
 # %% ../../../nbs/lab/09_cli.ipynb #f25bae4c
 from __future__ import annotations
-import importlib
+import importlib, os
 from pathlib import Path
 import click
-from ..core.errors import BadValue, DecodelabError, nearest, needs
+from ..core.errors import BadValue, DecodelabError, RunError, nearest, needs
+from ..core.settings import in_laboratory
 from ..evaluation.lmeval.names import HELD
 
 # %% auto #0
-__all__ = ['Group', 'main', 'values', 'ended', 'run', 'show', 'watch', 'publish', 'params', 'schema_arguments', 'checked',
-           'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked', 'generate_data', 'merge_data',
-           'export_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema', 'bench_belief',
-           'bench_decision', 'bench_quick']
+__all__ = ['Group', 'check_inside', 'main', 'values', 'ended', 'run', 'show', 'watch', 'publish', 'params', 'schema_arguments',
+           'checked', 'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked', 'generate_data',
+           'merge_data', 'export_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema',
+           'bench_belief', 'bench_decision', 'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
     "A user's errors are one line on standard error and exit status 2."
     later = {} # Modules of commands by name
+    inside = () # Commands that make sense in a laboratory only
     def invoke(self, ctx):
         "Run a command."
         try: return super().invoke(ctx)
@@ -29,8 +31,12 @@ class Group(click.Group):
 
     def get_command(self, ctx, name):
         "A command, also one whose module is imported only when it is asked for."
-        if name not in self.later: return super().get_command(ctx, name)
-        return getattr(importlib.import_module(f'decodelab.lab.{self.later[name]}'), name)
+        if name not in self.later: found = super().get_command(ctx, name)
+        else: found = getattr(importlib.import_module(f'decodelab.lab.{self.later[name]}'), name)
+        if found and ctx.resilient_parsing: # a shell asks what may follow
+            from decodelab.lab.completing import attach
+            attach(found)
+        return found
 
     def list_commands(self, ctx):
         "All names."
@@ -40,7 +46,15 @@ class Group(click.Group):
         "The command that was typed."
         close = args and self.get_command(ctx, args[0]) is None and nearest(args[0], self.list_commands(ctx))
         if close: ctx.fail(f'No such command {args[0]!r}. Did you mean {close!r}?')
+        if args and args[0] in self.inside and not {'-h', '--help'} & {*args} and not ctx.resilient_parsing:
+            check_inside()
         return super().resolve_command(ctx, args)
+
+def check_inside()->None:
+    "A command that looks at a laboratory's runs says so where there is none."
+    if 'DECODELAB_OUTPUTS' in os.environ or in_laboratory(): return
+    raise RunError(f'{Path.cwd()}: no laboratory here, nor in a folder around it (no settings.ini that says '
+                   '[decodelab]). To make one: decodelab new my-lab; cd my-lab')
 
 @click.group(cls=Group, context_settings=dict(help_option_names=['-h', '--help']))
 @click.version_option(package_name='decodelab')
@@ -50,6 +64,7 @@ def main():
 main.later = dict.fromkeys(('sweep', 'resume', 'ls'), 'sweeping')
 main.later |= dict.fromkeys(('new', 'doctor', 'completion', 'docs'), 'house')
 main.later |= dict.fromkeys(('compare', 'view', 'verify', 'adopt'), 'examining')
+main.inside = ('run', 'sweep', 'resume', 'ls', 'show', 'compare', 'view', 'watch', 'publish', 'verify', 'adopt', 'docs')
 
 # %% ../../../nbs/lab/09_cli.ipynb #3799c932
 def values(pairs:tuple, # Of names and texts
@@ -118,11 +133,14 @@ def publish(name, title):
 @main.command()
 @click.argument('experiment')
 def params(experiment):
-    "Show the parameters of an experiment, or what lm-eval's model `schema_constrained` takes about a schema."
+    "Show the parameters of an experiment, the keys of a `sweep`'s file, or what `schema_constrained` of lm-eval takes."
     from decodelab.core.parameters import table
     from decodelab.lab.experiments import experiment as known
     from decodelab.lab.runner import experiment_in, notebook_of
     if experiment in HELD: return click.echo(table(schema_arguments()))
+    if experiment=='sweep':
+        from decodelab.lab.points import SweepSpec
+        return click.echo(table(SweepSpec))
     exp = experiment_in(notebook_of(experiment)) if experiment.endswith('.ipynb') else known(experiment)
     click.echo(table(exp.parameters))
 
@@ -256,7 +274,7 @@ def export_data(place, out, form, right, cut):
 @main.group(cls=Group)
 def bench():
     "Measure side by side, in one run."
-bench.later = dict(xlm='xlm_bench')
+bench.later = dict(xlm='xlm_bench', sweep='sweep_bench')
 
 def _round(what, text):
     @bench.command(what, help=text)

@@ -4,6 +4,7 @@
 
 # %% ../../../nbs/lab/21_compare.ipynb #7927443c
 from __future__ import annotations
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,7 +17,7 @@ from ..maths.statistics import DRAWS, Paired, difference_bounds, mcnemar, mean_b
 
 # %% auto #0
 __all__ = ['MANY', 'VALUES', 'ROUNDING', 'Outcomes', 'ABSENT', 'counted_means', 'bounds_of_many', 'flips_of_many', 'paired_many',
-           'stage_name', 'Side', 'side', 'asked', 'hash_of', 'why_different', 'in_common', 'numbers_of',
+           'in_order', 'stage_name', 'Side', 'side', 'asked', 'hash_of', 'why_different', 'in_common', 'numbers_of',
            'outcomes_of_both', 'settled', 'Mean', 'mean_of', 'Measured', 'holm', 'measured', 'differing', 'made_with',
            'interval_beside', 'reported', 'Pair', 'Comparison', 'together', 'compare_runs', 'corrected']
 
@@ -64,6 +65,10 @@ def paired_many(x:np.ndarray, y:np.ndarray, # [n] each, outcomes on the same ite
     return Paired(float(d.mean()), low, high, p, len(d), int((d!=0).sum()))
 
 # %% ../../../nbs/lab/21_compare.ipynb #5ead05d5
+def in_order(name:str)->list[tuple[bool, int, str]]:
+    "What sorts names with numbers in them as a person does: budget-8 before budget-16."
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r'(\d+)', name)]
+
 def stage_name(stage:str, params:dict[str, Any])->str:
     "A stage's name in which the value of a text parameter is the parameter."
     for name,value in sorted(params.items(), key=lambda item: -len(str(item[1]))):
@@ -120,11 +125,12 @@ def why_different(a:Side, b:Side)->str:
     mine, theirs = a.stages(), b.stages()
     shared = set(mine) & set(theirs)
     if not shared: return f'they have no stage in common: {_some(mine)} against {_some(theirs)}.'
-    for stage in sorted(shared):
+    for stage in sorted(shared, key=in_order):
         if mine[stage]!=theirs[stage]: return _why_items(a, b, stage, mine[stage], theirs[stage])
     return _why_asked(asked(a, shared), asked(b, shared))
 
-def _some(names:Any)->str: return ', '.join(list(map(repr, sorted(names)))[:4]) + (' …' if len(names) > 4 else '')
+def _some(names:Any)->str:
+    return ', '.join(map(repr, sorted(names, key=in_order)[:4])) + (' …' if len(names) > 4 else '')
 
 # %% ../../../nbs/lab/21_compare.ipynb #4dbadba5
 def _why_items(a:Side, b:Side, stage:str, mine:set, theirs:set)->str:
@@ -225,7 +231,8 @@ def holm(p:Sequence[float])->np.ndarray: # Corrected, in the same order
 # %% ../../../nbs/lab/21_compare.ipynb #050dc9c6
 def measured(outcomes:Outcomes, level:float=.95, tests:int|None=None)->list[Measured]:
     "Every metric that differs on some item, with its test; p values are not corrected yet."
-    found = [(key, rows, *np.array([row[1:] for row in rows]).T) for key,rows in sorted(outcomes.items())]
+    ordered = sorted(outcomes.items(), key=lambda pair: [in_order(name) for name in pair[0]])
+    found = [(key, rows, *np.array([row[1:] for row in rows]).T) for key,rows in ordered]
     found = [(key, rows, x, y) for key,rows,x,y in found if (x!=y).any()]
     each = 1-(1-level)/max(1, tests or len(found))
     return [_measured(key, rows, x, y, each) for key,rows,x,y in found]
@@ -319,7 +326,10 @@ def compare_runs(runs:Sequence[ReadRun|Run], # The first is what the others are 
                  common:bool=False, # Compare the items that are the same, and leave out the rest
                 )->Comparison:
     "Runs of the same data, item by item."
-    if len({run.folder.resolve() for run in runs}) < 2: raise BadValue('runs to compare', len(runs), 'at least two')
+    if len(runs) < 2: raise BadValue('runs to compare', len(runs), 'at least two')
+    places = [run.folder.resolve() for run in runs]
+    if twice := next((p for i,p in enumerate(places) if p in places[:i]), None):
+        raise BadValue('runs to compare', f'{twice.name} twice', 'different runs: one does not differ from itself')
     first, *others = sides = [side(run) for run in runs]
     bases = [together(first, other, common) for other in others]
     seen = [outcomes_of_both(a, b) for a,b,_ in bases]
@@ -338,7 +348,8 @@ def _others(sides:Sequence[Side])->list[dict[str, list[Any]]]:
 def _pair(a:Side, b:Side, left:int, outcomes:Outcomes, tests:int)->Pair:
     metrics = measured(outcomes, tests=tests)
     found = {(m.stage, m.name) for m in metrics}
-    return Pair(a, b, metrics, [' '.join(key) for key in sorted(outcomes) if key not in found], left)
+    equal = sorted((' '.join(key) for key in outcomes if key not in found), key=in_order)
+    return Pair(a, b, metrics, equal, left)
 
 def corrected(pairs:list[Pair])->list[Pair]:
     "Pairs whose p values count all tests of all pairs."

@@ -18,8 +18,8 @@ from ..maths.statistics import p_text
 
 # %% auto #0
 __all__ = ['REPORTED', 'MADE', 'number', 'ranged', 'letter', 'columns_of', 'heads_of', 'said_of_data', 'metric_row',
-           'same_everywhere', 'differing_shown', 'comparison_text', 'html_table', 'forest', 'output_of',
-           'comparison_body', 'comparison_page', 'write_comparison']
+           'same_everywhere', 'reported_title', 'differing_shown', 'comparison_text', 'html_table', 'forest',
+           'output_of', 'comparison_body', 'comparison_page', 'write_comparison']
 
 # %% ../../../nbs/lab/22_compare_page.ipynb #5fdefe2d
 def number(x:Any, sign:bool=False)->str:
@@ -81,6 +81,10 @@ def same_everywhere(pair:Pair, shown:int=6)->str:
 
 REPORTED = 'Numbers of metrics.json that differ'
 
+def reported_title(found:Comparison)->str:
+    "Numbers of a run's own are over all of its items, also where fewer are compared."
+    return REPORTED + (', over all items of each run' if any(pair.left_out for pair in found.pairs) else '')
+
 def differing_shown(found:Comparison)->dict[str, list[Any]]:
     "Numbers of metrics.json that differ in the digits that are shown."
     return {name: values for name,values in found.reports.items() if len(set(map(_value, values))) > 1}
@@ -113,7 +117,7 @@ def comparison_text(found:Comparison)->str:
         lines += _metrics_section(pair, a, b, found.tests)
         flips = [line for m in pair.metrics if m.flips for line in _flips_section(m, a, b)]
         lines += ['', f'items that flipped from {a} to {b}', *flips] if flips else []
-    lines += _differing('numbers of metrics.json that differ', differing_shown(found))
+    lines += _differing(reported_title(found).lower(), differing_shown(found))
     return '\n'.join(lines + _differing('seconds', found.seconds))
 
 # %% ../../../nbs/lab/22_compare_page.ipynb #a6c8e53d
@@ -186,7 +190,7 @@ def comparison_body(found:Comparison)->str:
     parts += [_pair_html(pair, letter(0), letter(i+1), found.tests) for i,pair in enumerate(found.pairs)]
     note = (f'Intervals of differences and corrected p values hold for all {found.tests} tests together (Bonferroni, '
             'Holm); * marks a difference that stands. p: exact McNemar for yes or no, a sign-flip test for numbers.')
-    parts += [f'<p class="soft">{note}</p>', _differing_html(REPORTED, differing_shown(found))]
+    parts += [f'<p class="soft">{note}</p>', _differing_html(reported_title(found), differing_shown(found))]
     return ''.join(parts) + _differing_html('Seconds', found.seconds) + _differing_html('Made with', found.making)
 
 @patch

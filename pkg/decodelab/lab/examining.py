@@ -34,15 +34,16 @@ def view(out):
     click.echo(write_view(here=out))
 
 # %% ../../../nbs/lab/37_examining.ipynb #e62233b6
-def _verified(names):
+def _verified(names, keep):
     "Run reports again, one after the other; how many do not agree, or cannot be run."
-    from decodelab.lab.publishing import report_path, verified_text, verify as again
+    from decodelab.lab.publishing import record, report_path, verified_text, verify as again
     wrong = 0
     for name in names:
         try:
             found = again(report_path(str(name)))
             wrong += not found.agrees
             click.echo(verified_text(found))
+            if keep: click.echo(record(found))
         except DecodelabError as e:
             wrong += 1
             click.echo(f'decodelab: {e}', err=True)
@@ -53,13 +54,17 @@ def _verified(names):
 @click.argument('reports', nargs=-1, metavar='REPORT…')
 @click.option('--all', 'every', is_flag=True, help='All published reports that took no longer than --within.')
 @click.option('--within', default=600, show_default=True, type=click.IntRange(1), help='Seconds, with --all.')
-def verify(reports, every, within):
+@click.option('--record', 'keep', is_flag=True, help='Keep what came out in nbs/reports/verified.json, for the site.')
+@click.pass_context
+def verify(ctx, reports, every, within, keep):
     "Run published reports again in a temporary folder, and hold every metric to the published one."
     from decodelab.lab.publishing import verifiable
+    from decodelab.lab.sweeping import refuse_unused
+    if not every: refuse_unused(ctx, ('within',), 'only with --all')
     if bool(reports)==every: raise BadValue('reports', ' '.join(reports), 'names of published reports, or --all')
     chosen, left = verifiable(within) if every else (list(reports), [])
     for path,why in left: click.echo(f'{path.stem}: left out: {why}')
-    if wrong := _verified(chosen): raise SystemExit(f'{wrong} of {len(chosen)} do not agree')
+    if wrong := _verified(chosen, keep): raise SystemExit(f'{wrong} of {len(chosen)} do not agree')
 
 @click.command()
 @click.argument('notebook', type=click.Path(path_type=Path))

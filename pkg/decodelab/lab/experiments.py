@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/lab/00_experiments.ipynb #223f2488
 from __future__ import annotations
-import ast, importlib, os, sys, warnings
+import ast, importlib, os, re, sys, warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,10 +22,10 @@ from ..tasks.data import load_questions, read_examples
 # %% auto #0
 __all__ = ['EXPERIMENTS', 'WORDS', 'defined', 'imported', 'Experiment', 'contents', 'check_backend', 'check_asking',
            'check_in_tokens', 'check_questions', 'check_comparison', 'check_quick', 'check_schemas', 'check_over',
-           'check_between', 'check_stars', 'read_notebook', 'cells_hash', 'experiment_of', 'notebook_hash', 'check_own',
-           'cell_of', 'written', 'experiment_from', 'own_notebooks', 'experiment', 'value_of', 'takes_text_only',
-           'typed', 'from_pairs', 'edited', 'resolve', 'named_file', 'data_of', 'start', 'quiet_errors', 'taken_up',
-           'begin', 'end']
+           'check_between', 'check_stars', 'read_notebook', 'cells_hash', 'experiment_of', 'notebook_hash',
+           'check_file', 'check_own', 'cell_of', 'written', 'experiment_from', 'own_claims', 'own_notebooks',
+           'experiment', 'the_one', 'why_not', 'value_of', 'takes_text_only', 'typed', 'given_twice', 'from_pairs',
+           'edited', 'resolve', 'named_file', 'data_of', 'start', 'quiet_errors', 'taken_up', 'begin', 'end']
 
 # %% ../../../nbs/lab/00_experiments.ipynb #2f6ef9c2
 @cache
@@ -68,7 +68,9 @@ class Experiment:
     @property
     def parameters(self)->type[Parameters]:
         "The parameter model."
-        found = defined(self.model, self.code) if self.code else imported(self.model, self.notebook)
+        try: found = defined(self.model, self.code) if self.code else imported(self.model, self.notebook)
+        except RunError as e:
+            raise RunError(f'notebook {self.notebook}: {e}' if self.notebook else str(e)) from None
         if isinstance(found, type) and issubclass(found, Parameters): return found
         raise RunError(f'experiment {self.name}: {self.model} is not a Parameters model')
 
@@ -201,8 +203,14 @@ EXPERIMENTS = {e.name: e for e in (
 
 
 # %% ../../../nbs/lab/00_experiments.ipynb #35785e5f
+def check_file(data:object)->None:
+    "The parameter `data` of an experiment of one's own: what looks like a file is one."
+    if not isinstance(data, str) or not data or len(data) > 1000 or not re.search(r'\.[A-Za-z]\w{1,7}$', data): return
+    if not Path(data).expanduser().exists(): raise BadValue('data', data, 'a file that is there')
+
 def check_own(p:Parameters)->dict:
     "As the model's own `check` says, else the fingerprint of its `backend`; both where it has them."
+    check_file(getattr(p, 'data', None))
     spec = getattr(p, 'backend', None)
     models = {spec: check_backend(spec)} if isinstance(spec, str) else {}
     return models | ((p.check() or {}) if hasattr(p, 'check') else {})
@@ -238,33 +246,57 @@ def experiment_from(nb:dict, # A notebook
     "The experiment that a notebook is."
     name, said = experiment_of(nb), nb['metadata'].get('decodelab', {})
     model = said.get('parameters')
-    if name in EXPERIMENTS and not model: return replace(EXPERIMENTS[name], cell=written(nb))
+    if name in EXPERIMENTS and not model:
+        try: return replace(EXPERIMENTS[name], cell=written(nb))
+        except RunError as e: raise RunError(f'notebook {path or name}: {e}') from None
     if name is None: raise RunError(f'notebook {path or "without a file"}: not an experiment; papermill runs it')
     if not isinstance(model, str):
         raise RunError(f'notebook {path or name}: metadata.decodelab.parameters must name the parameter model: '
                        'a class in one of its cells, or module:class')
-    code = '' if ':' in model else cell_of(nb, model)
-    return Experiment(name, model, said.get('presets', name), check_own, code, path, written(nb))
+    try:
+        code = '' if ':' in model else cell_of(nb, model)
+        return Experiment(name, model, said.get('presets', name), check_own, code, path, written(nb))
+    except RunError as e: raise RunError(f'notebook {path or name}: {e}') from None
 
-def own_notebooks(root:Path|None=None)->dict[str,Path]:
-    "Experiments of one's own in a laboratory's nbs/, by name."
-    found: dict[str,Path] = {}
+def own_claims(root:Path|None=None)->dict[str,list[Path]]:
+    "Notebooks in a laboratory's nbs/ that say they are an experiment of one's own, by its name."
+    found: dict[str,list[Path]] = {}
     for path in sorted(((root or find_root())/'nbs').glob('*.ipynb')):
         with suppress(DecodelabError): # what cannot be read hides nothing else
             nb = read_notebook(path)
             name, model = experiment_of(nb), nb['metadata'].get('decodelab', {}).get('parameters')
-            if name and model and (name not in found or name==path.stem): found[name] = path
+            if name and model: found.setdefault(name, []).append(path)
     return found
+
+def own_notebooks(root:Path|None=None)->dict[str,Path]:
+    "Experiments of one's own in a laboratory's nbs/, by name; of copies the one that is named like it."
+    return {name: next((p for p in paths if p.stem==name), paths[0]) for name,paths in own_claims(root).items()}
 
 # %% ../../../nbs/lab/00_experiments.ipynb #5daac170
 def experiment(name:str, # Of this package or of this laboratory
                root:Path|None=None, # The laboratory's folder
               )->Experiment:
     "An experiment by name."
-    own = own_notebooks(root)
-    if name in own: return experiment_from(read_notebook(own[name]), own[name])
-    if name not in EXPERIMENTS: raise BadValue('experiment', name, sorted({*EXPERIMENTS, *own}))
-    return EXPERIMENTS[name]
+    claims = own_claims(root)
+    if name in claims: return experiment_from(read_notebook(path := the_one(name, claims[name])), path)
+    if name in EXPERIMENTS: return EXPERIMENTS[name]
+    why_not((root or find_root())/'nbs'/f'{name}.ipynb')
+    raise BadValue('experiment', name, sorted({*EXPERIMENTS, *claims}))
+
+def the_one(name:str, paths:list[Path])->Path:
+    "The notebook of an experiment; copies of which none is named like it are an error."
+    if len(paths)==1: return paths[0]
+    if found := next((p for p in paths if p.stem==name), None): return found
+    raise RunError(f'experiment {name}: several notebooks say that they are it: {", ".join(map(str, paths))}; '
+                   'give the file of one, or another name as metadata.decodelab.experiment of the copies')
+
+def why_not(path:Path)->None:
+    "A notebook that is there and is no experiment of its name is an error that says why."
+    if not path.is_file(): return
+    said = experiment_of(read_notebook(path))
+    if said is None: raise RunError(f'notebook {path}: not an experiment; papermill runs it')
+    raise RunError(f'notebook {path}: says that it is the experiment {said!r} (metadata.decodelab.experiment), as a '
+                   f'copy does; change that to {path.stem!r}, or give the file: decodelab run {path}')
 
 # %% ../../../nbs/lab/00_experiments.ipynb #e8137ecc
 WORDS = {'True': True, 'False': False, 'None': None}
@@ -289,9 +321,16 @@ def typed(text:str, # What a person typed
     value, optional = value_of(text), NoneType in get_args(annotation)
     return text if takes_text_only(annotation) and not (value is None and optional) else value
 
+def given_twice(pairs:Iterable[tuple[str, str]])->Iterator[tuple[str, list[str]]]:
+    "Names that are given more than once, with different texts."
+    found: dict[str, list[str]] = {}
+    for name,text in pairs: found.setdefault(name, []).append(text)
+    yield from ((name, texts) for name,texts in found.items() if len(set(texts)) > 1)
+
 def from_pairs(model:type[Parameters], pairs:Iterable[tuple[str, str]])->dict[str, Any]:
-    "Parameters by name from pairs of texts, the last of a name winning."
-    fields = model.model_fields
+    "Parameters by name from pairs of texts; a name that is given twice is an error."
+    fields, pairs = model.model_fields, list(pairs)
+    for name,values in given_twice(pairs): raise BadValue(name, ' and '.join(values), 'one value: it was given twice')
     return {name: typed(text, fields[name].annotation) if name in fields else value_of(text) for name,text in pairs}
 
 # %% ../../../nbs/lab/00_experiments.ipynb #ca9ead17

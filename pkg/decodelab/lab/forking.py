@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/lab/18_forking.ipynb #6e22a61b
 from __future__ import annotations
-import atexit, importlib, json, os, re, signal, subprocess, sys, tempfile, time, warnings
+import atexit, gc, importlib, json, os, re, signal, subprocess, sys, tempfile, time, warnings
 from pathlib import Path
 from typing import Any
 from jupyter_client.manager import AsyncKernelManager
@@ -27,6 +27,7 @@ def learn(names:list[str])->int:
             if name in sys.modules or LEFT.match(name): continue
             try: importlib.import_module(name)
             except Exception: continue # a guess: the kernel that needs it imports it, or says why not
+    gc.freeze() # no kernel looks through, and so copies, what is there for good
     return len(sys.modules)-before
 
 def threads()->int:
@@ -72,6 +73,7 @@ def _ended(pid:int, codes:dict[int,int])->int|None:
 # %% ../../../nbs/lab/18_forking.ipynb #769c50c7
 def serve()->None:
     "Answer requests until there are no more."
+    gc.disable()
     learn([*FIRST])
     asks, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), 'w')
     os.dup2(2, 1) # what modules print is no answer
@@ -81,6 +83,7 @@ def serve()->None:
         if ask['do']=='fork':
             if not (pid := os.fork()):
                 asks.close()
+                gc.enable()
                 return become_kernel(ask)
             answer = dict(pid=pid)
         elif ask['do']=='learn': answer = dict(learnt=learn(ask['names']), threads=threads())
@@ -171,4 +174,6 @@ def manager_of(zygote:Zygote)->type[AsyncKernelManager]:
     return Manager
 
 # %% ../../../nbs/lab/18_forking.ipynb #08707c38
-if __name__=='__main__': serve()
+if __name__=='__main__':
+    serve()
+    os._exit(0) # nothing is left to say, and much to take down

@@ -4,12 +4,14 @@
 
 # %% ../../../nbs/lab/05_plugin.ipynb #6191859d
 from __future__ import annotations
-import os, traceback
+import asyncio, os, time, traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-import click
-from jupyter_core.utils import run_sync
+from queue import Empty
+import click, zmq
+from jupyter_core.utils import ensure_async, ensure_event_loop, run_sync
+from nbclient.exceptions import DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.iorw import papermill_io
@@ -19,12 +21,12 @@ from ..core.files import write_atomic
 from ..core.parameters import read_yaml
 from ..core.runs import RUN_DIR, Run
 from .experiments import Experiment, cells_hash, experiment_from, experiment_of, from_pairs
-from .experiments import read_notebook, start
+from .experiments import given_twice, read_notebook, start
 from .waiting import TimeOut, Waiting, heading, told
 
 # %% auto #0
-__all__ = ['TARGET', 'InputError', 'Client', 'conduct', 'new_run', 'recorded', 'close', 'Engine', 'RunHandler', 'experiment_at',
-           'complete', 'listen']
+__all__ = ['TARGET', 'InputError', 'abandoned', 'listening', 'Client', 'conduct', 'new_run', 'recorded', 'close', 'Engine',
+           'RunHandler', 'experiment_at', 'complete', 'listen']
 
 # %% ../../../nbs/lab/05_plugin.ipynb #512a038b
 class InputError(click.ClickException):
@@ -36,6 +38,36 @@ def _as_input_error()->Iterator[None]:
     try: yield
     except DecodelabError as e: raise InputError(str(e)) from None
 
+# %% ../../../nbs/lab/05_plugin.ipynb #ae72b039
+async def _got(channel, seconds:float, right)->dict|None:
+    "The first message of a kind; `None` when none comes in time."
+    until = time.monotonic()+seconds
+    while (left := until-time.monotonic()) > 0:
+        try: message = await channel.get_msg(timeout=left)
+        except Empty: return None
+        if right(message): return message
+    return None
+
+def abandoned(loop:asyncio.AbstractEventLoop)->None:
+    "End what waits for a kernel that is broken off; nobody will ask for its outcome."
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks: task.cancel()
+    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+
+async def listening(kc, # Client of a kernel that begins
+                    km, # Its manager
+                    seconds:float, # To wait at most
+                   )->None:
+    "Wait until a kernel answers and its broadcasts come through."
+    until = time.monotonic()+seconds
+    while time.monotonic() < until:
+        asked = kc.kernel_info()
+        def idle(m): return m['parent_header'].get('msg_id')==asked and m['content'].get('execution_state')=='idle'
+        reply = await _got(kc.shell_channel, 1., lambda m: m['msg_type']=='kernel_info_reply')
+        if reply and await _got(kc.iopub_channel, .1, idle): return kc._handle_kernel_info_reply(reply)
+        if not await ensure_async(km.is_alive()): raise DeadKernelError('the kernel died before it answered')
+    raise RuntimeError(f'the kernel did not answer in {seconds:g} seconds')
+
 # %% ../../../nbs/lab/05_plugin.ipynb #90fe0221
 class Client(PapermillNotebookClient):
     "Papermill's client that passes on what a kernel tells of its progress."
@@ -46,17 +78,33 @@ class Client(PapermillNotebookClient):
         if self.waiting and (numbers := told(msg)): self.waiting.tell(**numbers)
         return super().process_message(msg, *args, **kwargs)
 
+    async def async_start_new_kernel_client(self):
+        "Talk to the kernel as soon as it listens."
+        self.km.context.setsockopt(zmq.RECONNECT_IVL, 10) # milliseconds; it begins to listen while one knocks
+        self.kc = self.km.client()
+        self.kc.start_channels()
+        try: await listening(self.kc, self.km, self.startup_timeout)
+        except Exception:
+            await self._async_cleanup_kernel()
+            raise
+        self.kc.allow_stdin = False
+        return self.kc
+    start_new_kernel_client = run_sync(async_start_new_kernel_client)
+
     def execute(self, **kwargs):
         "Execute all cells in a kernel of their own, and let it leave."
         self.reset_execution_trackers()
         with self.setup_kernel(**kwargs):
             self.log.info(f'Executing notebook with kernel: {self.kernel_name}')
-            self.papermill_execute_cells()
+            try: self.papermill_execute_cells()
+            except KeyboardInterrupt:
+                abandoned(ensure_event_loop())
+                raise
             reply = self.wait_for_reply(self.kc.kernel_info())
             self.nb.metadata['language_info'] = reply['content']['language_info']
             self.set_widgets_metadata()
             run_sync(self.km.request_shutdown)()
-            run_sync(self.km.finish_shutdown)()
+            run_sync(self.km.finish_shutdown)(pollinterval=.01)
         return self.nb
 
 # %% ../../../nbs/lab/05_plugin.ipynb #0533f2ea
@@ -175,7 +223,9 @@ def complete(params:dict, # Parsed arguments of papermill's command, changed in 
         for file in params['parameters_file']:
             if '://' not in file: read_yaml(Path(file))
         pairs = params['parameters']
-        values, texts = from_pairs(exp.parameters, pairs), dict(pairs)
+        for name,several in given_twice(pairs): # papermill's own rule
+            click.echo(f'{name}: given as {" and ".join(several)}; the last one counts', err=True)
+        values, texts = from_pairs(exp.parameters, dict(pairs).items()), dict(pairs)
     text = tuple((k, texts[k]) for k,v in values.items() if isinstance(v, str))
     params['parameters'] = tuple((k, texts[k]) for k,v in values.items() if not isinstance(v, str))
     params['parameters_raw'] = text + tuple(params['parameters_raw'])

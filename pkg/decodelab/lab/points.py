@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/lab/17_points.ipynb #f3b3262b
 from __future__ import annotations
-import itertools
+import itertools, math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +16,8 @@ from ..core.settings import find_root
 from .experiments import Experiment, data_of, resolve
 
 # %% auto #0
-__all__ = ['SHOWN', 'SweepSpec', 'sweep_file', 'read_sweep', 'seeds_of', 'axes', 'check_once', 'expand', 'Point', 'swept',
-           'label', 'checked_points', 'check_point']
+__all__ = ['MOST', 'SHOWN', 'SweepSpec', 'sweep_file', 'read_sweep', 'repeated', 'seeds_of', 'axes', 'check_once', 'expand',
+           'Point', 'swept', 'label', 'checked_points', 'check_point']
 
 # %% ../../../nbs/lab/17_points.ipynb #3ee2ec5e
 class SweepSpec(Parameters):
@@ -50,10 +50,17 @@ def read_sweep(path:Path)->SweepSpec:
 # %% ../../../nbs/lab/17_points.ipynb #f157ec79
 def _values(part:str, name:str, values:tuple)->tuple:
     if not values: raise BadValue(f'{part}.{name}', [], 'at least one value')
-    for i,value in enumerate(values):
-        if value in values[:i] and any(type(value) is type(v) and value==v for v in values[:i]):
-            raise BadValue(f'{part}.{name}', value, 'each value once')
+    if (twice := repeated(values)) is not None: raise BadValue(f'{part}.{name}', values[twice], 'each value once')
     return values
+
+def repeated(values:Iterable)->int|None:
+    "Where a value stands for the second time; 1 and 1.0 and true are different."
+    seen: set[str] = set()
+    for i,value in enumerate(values):
+        text = repr(sorted(value.items(), key=lambda item: item[0]) if isinstance(value, dict) else value)
+        if text in seen: return i
+        seen.add(text)
+    return None
 
 # %% ../../../nbs/lab/17_points.ipynb #c2496936
 def _zipped(columns:Mapping[str,tuple])->list[dict[str,Any]]:
@@ -63,9 +70,12 @@ def _zipped(columns:Mapping[str,tuple])->list[dict[str,Any]]:
         raise BadValue('zip', said, 'as many values for each parameter')
     return [dict(zip(columns, row)) for row in zip(*columns.values())]
 
+MOST = 10_000 # Points of a sweep
+
 def seeds_of(spec:SweepSpec)->tuple[int,...]:
     "The seeds of a sweep; a number counts them."
     if isinstance(spec.seeds, tuple): return spec.seeds
+    if spec.seeds > MOST: raise BadValue('seeds', spec.seeds, f'at most {MOST:,}')
     if spec.seeds < 1: raise BadValue('seeds', spec.seeds, 'a number of 1 or more, or a list of seeds')
     return tuple(range(spec.seeds))
 
@@ -76,6 +86,8 @@ def axes(spec:SweepSpec)->dict[str, list[dict[str,Any]]]:
     out = dict(presets=[dict(preset=name) for name in presets], list=[*spec.list], zip=_zipped(spec.zip))
     out |= {f'grid.{name}': [{name: v} for v in _values('grid', name, vs)] for name,vs in spec.grid.items()}
     out |= dict(seeds=[dict(seed=s) for s in _values('seeds', 'seed', seeds_of(spec))] if seeds_of(spec) else [])
+    for part in ('list', 'zip'):
+        if (twice := repeated(out[part])) is not None: raise BadValue(part, out[part][twice], 'each point once')
     if spec.zip and not out['zip']: raise BadValue('zip', dict(spec.zip), 'at least one value for each parameter')
     return {part: choices for part,choices in out.items() if choices}
 
@@ -95,6 +107,7 @@ def expand(spec:SweepSpec, # What the file says
     "The points of a sweep, in the order of its file, seeds within."
     parts, over = axes(spec), dict(over or {})
     check_once(spec, parts)
+    if (n := math.prod(map(len, parts.values()))) > MOST: raise BadValue('points', n, f'at most {MOST:,} in a sweep')
     rows = [dict(spec.params) | {k: v for choice in chosen for k,v in choice.items()} | over
             for chosen in itertools.product(*parts.values())]
     unique: list[dict[str,Any]] = []

@@ -20,10 +20,11 @@ from .experiments import cells_hash, read_notebook
 from .runs import flat, is_number
 
 # %% auto #0
-__all__ = ['COMMON', 'TIMINGS', 'DEFAULT', 'PROVENANCE', 'ABOUT', 'scrubbed', 'known_places', 'without_places', 'Tolerance',
-           'tolerance_of', 'allowed', 'provenance', 'provenance_cell', 'told_of', 'report_name', 'publish',
-           'read_report', 'Checked', 'check_metric', 'check_metrics', 'reports_folder', 'report_path', 'run_named_in',
-           'read_published', 'seconds_of', 'sources_of', 'Verified', 'verify', 'verified_text', 'verifiable']
+__all__ = ['COMMON', 'TIMINGS', 'DEFAULT', 'PROVENANCE', 'ABOUT', 'RECORD', 'VERDICTS', 'scrubbed', 'known_places',
+           'without_places', 'Tolerance', 'tolerance_of', 'allowed', 'provenance', 'provenance_cell', 'told_of',
+           'report_name', 'publish', 'read_report', 'Checked', 'check_metric', 'check_metrics', 'reports_folder',
+           'report_path', 'run_named_in', 'read_published', 'seconds_of', 'sources_of', 'Verified', 'verify',
+           'verified_text', 'outcome', 'record', 'verified_table', 'verifiable']
 
 # %% ../../../nbs/lab/24_publishing.ipynb #3de9117a
 _ROOTS = ('home Users root work tmp private var mnt media data scratch opt usr srv gpfs lustre nfs cluster project '
@@ -339,6 +340,33 @@ def verified_text(found:Verified, shown:int=40)->str:
     more += [f'  ({i+1}) {reason}' for i,reason in enumerate(why)]
     note = ['  the experiment has changed since: the notebook in the report was run'] if found.changed else []
     return '\n'.join([head, *note, *lines, *more, '  agrees' if found.agrees else '  DOES NOT AGREE'])
+
+# %% ../../../nbs/lab/24_publishing.ipynb #de9d8791
+RECORD = 'verified.json' # In the folder of published reports
+VERDICTS = ('same', 'within', 'differs', 'missing', 'not compared')
+
+def outcome(found:Verified)->dict[str, Any]:
+    "A verification as it is kept."
+    from decodelab.core.runs import machine, versions
+    box, packages = machine(), versions()
+    return dict(run=found.run, seconds=round(found.seconds), changed=found.changed, agrees=found.agrees,
+                processor=f'{box["processor"]}, {box["cpus"]} cpus',
+                versions={name: packages[name] for name in ('decodelab', 'python', 'torch') if name in packages},
+                counts={v: sum(c.verdict==v for c in found.checks) for v in VERDICTS})
+
+def record(found:Verified, root:Path|None=None)->Path:
+    "Keep a verification, in place of an earlier one of the same report."
+    path = reports_folder(root)/RECORD
+    known = json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
+    return write_atomic(path, to_json(known | {found.name: outcome(found)}, 2)+'\n')
+
+def verified_table(kept:dict[str, Any])->str:
+    "What was kept, a row a report."
+    def said(counts): return 'to the digit' if not counts['within']+counts['differs']+counts['missing'] else (
+        'within tolerance' if not counts['differs']+counts['missing'] else 'no')
+    rows = [(f'[{name}](../reports/{name}.ipynb)', said(k['counts']), *(str(k['counts'][v]) for v in VERDICTS),
+             f'{k["seconds"]:,} s', k['processor']) for name,k in sorted(kept.items())]
+    return markdown_table(('report', 'agrees', *VERDICTS, 'took', 'on'), rows)
 
 # %% ../../../nbs/lab/24_publishing.ipynb #d9ecfc76
 def verifiable(within:float=600, # Seconds that the published run took at most

@@ -17,7 +17,7 @@ def readme(index:Path)->str:
     import nbformat
     cells = nbformat.read(index, 4).cells
     text = '\n\n'.join(c.source.strip() for c in cells if c.cell_type=='markdown')
-    for folder in ('images', 'reports'): text = text.replace(f']({folder}/', f'](nbs/{folder}/')
+    for place in ('images/', 'reports/', 'howto/', 'measured.md'): text = text.replace(f']({place}', f'](nbs/{place}')
     return text + '\n'
 
 def main():

@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/lab/28_registry_pages.ipynb #90332ec5
 from __future__ import annotations
-import ast
+import ast, json
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,8 +14,8 @@ from .experiments import EXPERIMENTS, experiment, own_notebooks
 from .symbols import field_notes, symbols_in
 
 # %% auto #0
-__all__ = ['page_of', 'parameters_of', 'experiments_page', 'rules_page', 'alphas_page', 'languages_page', 'claims',
-           'backends_page', 'lmeval_page', 'external_page', 'commands_page', 'pages']
+__all__ = ['page_of', 'parameters_of', 'experiments_page', 'verified_page', 'sweeps_page', 'rules_page', 'alphas_page',
+           'languages_page', 'claims', 'backends_page', 'lmeval_page', 'external_page', 'commands_page', 'pages']
 
 # %% ../../../nbs/lab/28_registry_pages.ipynb #a16d1031
 def page_of(title:str, promise:str, *parts:str)->str:
@@ -40,6 +40,23 @@ def experiments_page(root:Path)->str:
     return page_of('Parameters of experiments', promise, *parts)
 
 # %% ../../../nbs/lab/28_registry_pages.ipynb #53eb1ca4
+def verified_page(root:Path)->str:
+    "Which published reports agree when they are run again; empty where nobody has looked."
+    from decodelab.lab.publishing import RECORD, verified_table
+    path = root/'nbs'/'reports'/RECORD
+    if not path.exists(): return ''
+    return page_of('Reports that were run again', 'Which metrics came out the same, and which within their tolerance.',
+                   verified_table(json.loads(path.read_text(encoding='utf-8'))),
+                   '`decodelab verify --all --record` writes this anew. Tolerances stand, each with its reason, in the '
+                   'metrics of each report; timings are not compared.')
+
+def sweeps_page()->str:
+    "What a sweep's file may say."
+    from decodelab.lab.points import SweepSpec
+    example = 'notebook: eig_eval\nparams: {n: 128}\ngrid: {lambda_cost: [0.01, 0.03, 0.1]}\nseeds: 3'
+    return page_of('Files of sweeps', 'What `decodelab sweep FILE` reads: a YAML file, here or in `params/sweeps/`.',
+                   f'```yaml\n{example}\n```', table(SweepSpec))
+
 def rules_page()->str:
     "Every registered stopping rule, with its parameters and where it comes from."
     from decodelab.eig.parameters import EIGParameters
@@ -144,7 +161,7 @@ def commands_page()->str:
 # %% ../../../nbs/lab/28_registry_pages.ipynb #bbe7edd7
 def pages(root:Path)->dict[str,str]:
     "All reference pages by name."
-    makers = dict(parameters=lambda: experiments_page(root), rules=rules_page, alphas=alphas_page,
+    makers = dict(parameters=lambda: experiments_page(root), sweeps=sweeps_page, rules=rules_page, alphas=alphas_page,
                   languages=languages_page, runtimes=backends_page, lmeval=lmeval_page, external=external_page,
-                  commands=commands_page)
-    return {name: make() for name,make in makers.items()}
+                  commands=commands_page, verified=lambda: verified_page(root))
+    return {name: text for name,make in makers.items() if (text := make())}

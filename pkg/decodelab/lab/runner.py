@@ -118,19 +118,19 @@ def listing(runs:list[Run])->str:
 # %% ../../../nbs/lab/06_runner.ipynb #c99d73b3
 def code_of(info:dict)->str:
     "Commit and version that a run was made with."
-    git, version = info['git'], info['versions'].get('decodelab')
+    git, version = info.get('git') or {}, (info.get('versions') or {}).get('decodelab', 'unknown')
     return f'{git.get("commit", "no git")[:10]}{" (dirty)" if git.get("dirty") else ""}, decodelab {version}'
 
 def facts_of(run:Run)->dict[str, str]:
     "What a run says of itself, by name."
-    info = run.info
+    info, box = run.info, run.info.get('machine') or {}
     return dict(
         status=run.status + (f' ({info["error"]})' if info.get('error') else ''),
-        started=f'{info["started"]}, attempt {info["attempts"]}',
-        seconds=str(info['seconds']),
+        started=f'{info.get("started", "not yet")}, attempt {info.get("attempts", 1)}',
+        seconds=str(info.get('seconds', {})),
         code=code_of(info),
-        machine=f'{info["machine"]["processor"]}, {info["machine"]["cpus"]} cpus',
-        models=', '.join(f'{k} {v[:8]}' for k,v in info['models'].items()),
+        machine=f'{box.get("processor", "unknown")}, {box.get("cpus", "?")} cpus',
+        models=', '.join(f'{k} {v[:8]}' for k,v in (info.get('models') or {}).items()),
         result=headline(run) or 'none')
 
 def details(run:Run)->str:

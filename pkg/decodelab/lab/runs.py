@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from ..core.errors import RunError
 from ..core.files import digest, read_journal, to_json
-from ..core.runs import Run, find_run
+from ..core.runs import Run, find_run, when_named
 from ..core.settings import load_settings
 
 # %% auto #0
@@ -88,7 +88,8 @@ def read_runs(outputs:Path|None=None, # The laboratory's runs by default
     "All runs, newest first."
     place = Path(outputs or load_settings().outputs)
     found = [f.parent for f in place.glob(f'{experiment or "*"}/*/run.json')]
-    return [read_run(folder) for folder in sorted(found, key=lambda f: f.name, reverse=True)]
+    def begun(r): return str(r.info.get('started') or when_named(r.folder.name)), r.folder.name
+    return sorted(map(read_run, found), key=begun, reverse=True)
 
 # %% ../../../nbs/lab/20_runs.ipynb #c52642ba
 def flat(value:Any, # Anything JSON-like

@@ -112,8 +112,8 @@ def floor_pages(source:Path, folder:Path)->Path|None:
 
 # %% ../../../nbs/lab/29_site.ipynb #ec4e98e3
 FLOORS = ('core', 'maths', 'tasks', 'backends', 'schema', 'eig', 'optimal', 'xlm', 'reference', 'evaluation', 'lab')
-GROUPS = (('How to', 'howto/*.md'), ('Experiments', '*.ipynb'), ('Reports', 'reports/*.ipynb'),
-          ('Reference', 'registry/*.md'))
+GROUPS = (('Results', 'measured.md'), ('How to', 'howto/*.md'), ('Experiments', '*.ipynb'),
+          ('Reports', 'reports/*.ipynb'), ('Reference', 'registry/*.md'))
 
 def ordered(folder:Path)->tuple:
     "Floors from the ground up, other folders after them."

@@ -81,7 +81,11 @@ def refuse_elsewhere(ctx:click.Context, where:str, options:dict)->None:
 @cluster_options
 @click.pass_context
 def sweep(ctx, file, pairs, dry_run, jobs, isolate, report, where, **options):
-    "Run every point that FILE asks for: a YAML file, or the name of one in params/sweeps."
+    """Run every point that FILE asks for: a YAML file, or the name of one in params/sweeps.
+
+    Its keys: notebook; presets, params (the same for all), grid (every combination), zip (side by side), list
+    (points written out), seeds (a number or a list), time_limit (seconds of a point). decodelab params sweep says more.
+    """
     from decodelab.lab.experiments import from_pairs
     from decodelab.lab.points import read_sweep, sweep_file
     from decodelab.lab.runner import experiment_in, notebook_of

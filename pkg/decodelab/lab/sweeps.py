@@ -78,9 +78,15 @@ def by_key(rows:Iterable[Row], outputs:Path)->dict[str,Row]:
 @contextlib.contextmanager
 def planning(outputs:Path, patience:float=120.)->Iterator[None]:
     "One process at a time decides which folder is which point."
-    outputs.mkdir(parents=True, exist_ok=True)
     lock, until = Lock(outputs/'.planning'), time.monotonic()+patience
-    while not lock.take():
+    def taken()->bool:
+        try:
+            outputs.mkdir(parents=True, exist_ok=True)
+            return lock.take()
+        except OSError as e:
+            raise RunError(f'{outputs}: folders of runs cannot be made there: {e.strerror}; '
+                           'set DECODELAB_OUTPUTS to a folder you may write') from None
+    while not taken():
         if time.monotonic() > until: raise RunError(f'{outputs}: another process makes folders there ({lock.owner()})')
         time.sleep(.1)
     try: yield

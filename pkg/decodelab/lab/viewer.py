@@ -152,7 +152,7 @@ def chunked(samples:Sequence[dict])->Iterator[tuple[int, int, str]]:
     if part: yield start, len(part), f'[{",".join(part)}]'
 
 # %% ../../../nbs/lab/23_viewer.ipynb #588f76d5
-FORMAT = '2' # Of the data files: others are written anew
+FORMAT = '3' # Of the data files: others are written anew
 
 def place_of(run:ReadRun)->str:
     "A run's folder among the data: letters that every file system takes."
@@ -208,14 +208,16 @@ def accuracies(numbers:dict[str, Any])->str:
 
 def about(run:ReadRun, samples:int, data:str)->dict[str, Any]:
     "A run's line in the table of all runs."
+    from decodelab.lab.catalogue import first_line
     from decodelab.lab.runner import code_of, headline
     info = run.info
     code = code_of(info) if info.get('git') is not None and info.get('versions') is not None else ''
     numbers = {k: v for k,v in flat(run.metrics) if isinstance(v, (bool, int, float)) and k.count('.') < 3}
+    said = headline(run) or accuracies(numbers)
     return dict(id=run.name, at=place_of(run), experiment=str(info.get('experiment', run.folder.parent.name)),
                 folder=run.folder.name, status=run.status, problem=run.problem, started=info.get('started', ''),
                 seconds=run.seconds, given=info.get('given') or {}, params=run.params, samples=samples, data=data,
-                metrics=dict(list(numbers.items())[:80]), result=headline(run) or accuracies(numbers), code=code)
+                metrics=dict(list(numbers.items())[:80]), result=said or first_line(info.get('error', '')), code=code)
 
 # %% ../../../nbs/lab/23_viewer.ipynb #4146b0a6
 def write_run(run:ReadRun, here:Path)->dict[str, Any]:

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 # %% auto #0
 __all__ = ['TAKES_DEVICE', 'named', 'place', 'opened', 'check_batch_size', 'check_counts', 'fitting', 'Processes', 'end_mark',
-           'Loaded', 'both', 'Described', 'Tokens', 'Paired', 'Chats']
+           'Loaded', 'both', 'Named', 'Tokens', 'Paired', 'Chats']
 
 # %% ../../../../nbs/evaluation/lmeval/06_model.ipynb #408ffae9
 def named(runtime:str|None, # Of `decodelab-RUNTIME`
@@ -178,10 +178,10 @@ def both(arguments:dict, more:dict|None)->dict:
     return {k: v for k,v in (more or {}).items() if v is not None} | arguments
 
 # %% ../../../../nbs/evaluation/lmeval/06_model.ipynb #02550dc1
-class Described(Loaded):
+class Named(Loaded):
     "What lm-eval asks about tokens and names."
     @classmethod
-    def create_from_arg_obj(cls, arg_dict:dict, additional_config:dict|None=None)->Described:
+    def create_from_arg_obj(cls, arg_dict:dict, additional_config:dict|None=None)->Named:
         "From the command's arguments; lm-eval names the results' folder by one of three, at random if it finds none."
         lm = cls(**both(arg_dict, additional_config))
         if not arg_dict.keys() & {'pretrained', 'model', 'path'}: arg_dict['path'] = lm.model.name
@@ -197,7 +197,7 @@ class Described(Loaded):
         return (getattr(self.tokenizer, 'name_or_path', '') or self.model.fingerprint()).replace('/', '__')
 
 # %% ../../../../nbs/evaluation/lmeval/06_model.ipynb #c64be792
-class Tokens(Described):
+class Tokens(Named):
     "Between text and tokens."
     @property
     def start(self)->Ids:

@@ -1,0 +1,192 @@
+"What newcomers type wrong, rename, copy or break: told in one sentence, before anything starts."
+import pytest
+from click.testing import CliRunner
+from clock import seconds
+from decodelab.core import BadValue, RunError, read
+from decodelab.core.errors import nearest
+from decodelab.core.parameters import DataError, Parameters, allowed, param, read_yaml, table
+from decodelab.core.runs import Provenance, Run, find_run, list_runs
+from decodelab.core.settings import in_laboratory, load_settings
+from decodelab.lab.catalogue import catalogue
+from decodelab.lab.cli import main
+from decodelab.lab.experiments import experiment, from_pairs
+from decodelab.lab.laboratory import new_experiment
+from decodelab.lab.points import SweepSpec, expand
+
+MADE = Provenance(dict(versions={}, git={}, machine={}), 'a==1\n')
+def said(*args): return CliRunner().invoke(main, list(map(str, args)))
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    "A laboratory with one experiment of its own; nothing is told where runs go but by its settings."
+    (tmp_path/'nbs').mkdir()
+    (tmp_path/'settings.ini').write_text('[decodelab]\n')
+    new_experiment('my_study', tmp_path)
+    monkeypatch.delenv('DECODELAB_OUTPUTS', raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+def a_run(outputs, began, i=0):
+    run = Run.create('demo', dict(i=i), outputs=outputs, made=MADE, status='done')
+    run.update(started=began)
+    return run
+
+# --- which run is the last, and which one is meant ---
+def test_the_last_run_is_the_newest_whatever_folders_are_called(tmp_path):
+    old, new = (a_run(tmp_path, f'2026-01-0{d}T00:00:00+00:00', d) for d in (1, 2))
+    old.folder.rename(old.folder.with_name('zz-renamed'))
+    assert find_run('last', tmp_path).folder==new.folder
+    assert [r.params['i'] for r in list_runs(tmp_path)]==[2, 1]
+    assert [row.started[:10] for row in catalogue(tmp_path)]==['2026-01-02', '2026-01-01']
+
+def test_of_two_runs_in_one_second_the_later_is_last(tmp_path):
+    made = [a_run(tmp_path, '2026-01-01T00:00:00+00:00', i) for i in range(12)]
+    assert find_run('last', tmp_path).folder==made[-1].folder
+
+@pytest.mark.parametrize('text', ['{"status": "do', '[]', None])
+def test_a_broken_record_is_told_alike_by_all(lab, text):
+    good, bad = (a_run(lab/'outputs', f'2026-01-0{d}T00:00:00+00:00', d) for d in (1, 2))
+    if text is None: (bad.folder/'run.json').unlink()
+    else: (bad.folder/'run.json').write_text(text)
+    why = 'it has no run.json' if text is None else 'its run.json is broken'
+    for args in (('show', bad.folder.name), ('compare', good.folder.name, bad.folder.name), ('show', bad.folder),
+                 ('resume', bad.folder.name), ('publish', bad.folder.name)):
+        found = said(*args)
+        assert found.exit_code==2 and why in found.output and 'Did you mean' not in found.output, (args, found.output)
+    assert good.folder.name in said('show', 'last').output
+
+# --- notebooks ---
+def copied(lab, name, change=lambda text: text):
+    (lab/'nbs'/f'{name}.ipynb').write_text(change((lab/'nbs'/'my_study.ipynb').read_text()))
+
+def test_a_copied_notebook_is_not_lost(lab):
+    copied(lab, 'other')
+    assert experiment('my_study').notebook.name=='my_study.ipynb'
+    with pytest.raises(RunError, match='says that it is the experiment .my_study.*as a copy does'): experiment('other')
+    copied(lab, 'third')
+    (lab/'nbs'/'my_study.ipynb').unlink()
+    with pytest.raises(RunError, match='several notebooks say that they are it: .*other.ipynb.*third.ipynb'):
+        experiment('my_study')
+
+def test_a_broken_notebook_is_named(lab):
+    (lab/'nbs'/'torn.ipynb').write_text('{"cells": [')
+    with pytest.raises(RunError, match='torn.ipynb: not a notebook'): experiment('torn')
+    copied(lab, 'wrong', lambda text: text.replace('my_study', 'wrong').replace('seed = 0', 'seed = = 0'))
+    for args in (('params', 'wrong'), ('run', 'wrong')):
+        found = said(*args)
+        assert found.exit_code==2 and 'wrong.ipynb: parameters cell: ' in found.output, found.output
+    copied(lab, 'model', lambda text: text.replace('my_study', 'model').replace('param(32,', 'param(32;'))
+    assert 'model.ipynb: ' in said('params', 'model').output and said('params', 'model').exit_code==2
+
+def test_data_that_are_not_there_are_told_before_a_run_is_made(lab):
+    for data in ('missing.jsonl', 'data/none.jsonl', '~/none.csv'):
+        found = said('run', 'my_study', '-p', 'data', data)
+        assert found.exit_code==2 and data.split('/')[-1] in found.output and not (lab/'outputs').exists(), found.output
+
+# --- what is typed twice, or wrong ---
+def test_a_parameter_given_twice_is_an_error():
+    class Some(Parameters): n: int = param(1, 'N.')
+    assert from_pairs(Some, [('n', '2'), ('n', '2')])==dict(n=2)
+    with pytest.raises(BadValue, match='n: got .2 and 3.*given twice'): from_pairs(Some, [('n', '2'), ('n', '3')])
+
+def test_points_that_repeat_and_sweeps_that_never_end():
+    def spec(**said): return read(SweepSpec, dict(notebook='eig_eval') | said)
+    for part in (dict(list=[dict(a=1), dict(a=1)]), dict(zip=dict(a=[1, 1], b=[2, 2]))):
+        with pytest.raises(BadValue, match='each point once'): expand(spec(**part))
+    with pytest.raises(BadValue, match='each value once'): expand(spec(grid=dict(a=[[1], [1]])))
+    assert len(expand(spec(list=[dict(a=1), dict(a=1.), dict(a=True)])))==3
+    def refused(**said):
+        with pytest.raises(BadValue, match='at most 10,000'): expand(spec(**said))
+    assert seconds(lambda: refused(seeds=1_000_000_000), enough=.5) < .5
+    assert seconds(lambda: refused(grid={c: list(range(100)) for c in 'abcd'}), enough=.5) < .5
+    assert seconds(lambda: expand(spec(grid=dict(a=list(range(10_000))))), enough=2) < 2
+
+@pytest.mark.parametrize('typed,meant', [('GRID', 'grid'), ('time-limit', 'time_limit'), ('Preset', 'presets'),
+                                         ('qq', None)])
+def test_the_nearest_name_is_found_whatever_its_case(typed, meant):
+    assert nearest(typed, list(SweepSpec.model_fields))==meant
+
+def test_a_name_given_twice_in_yaml_is_told_with_its_line(tmp_path):
+    (tmp_path/'a.yaml').write_text('n: 1\nseed: 2\n\ngrid:\n  a: [1]\n  b: [2]\n  a: [3]\n')
+    with pytest.raises(DataError, match='a is given twice, line 7'): read_yaml(tmp_path/'a.yaml')
+
+def test_what_is_allowed_is_said_without_names_of_types():
+    fields = SweepSpec.model_fields
+    assert [allowed(fields[name]) for name in ('presets', 'seeds', 'grid', 'list')]==[
+        'text or list of text', 'int or list of int', 'names with values', 'list of names with values']
+    assert 'Undefined' not in table(SweepSpec) and 'must be given' in table(SweepSpec)
+
+@pytest.mark.parametrize('device,right', [('cuad', False), ('cuda:x', False), ('auto:1', False), ('CPU', False),
+                                          ('cpu', True), ('cuda:1', True), ('mps', True)])
+def test_a_device_that_is_none(device, right):
+    if right: assert load_settings(env=dict(DECODELAB_DEVICE=device)).device==device
+    else:
+        with pytest.raises(BadValue, match='setting device'): load_settings(env=dict(DECODELAB_DEVICE=device))
+
+# --- where one stands ---
+@pytest.mark.parametrize('words', ['ls', 'show last', 'run eig_eval', 'sweep lambda', 'resume last', 'compare a b',
+                                   'view', 'publish last', 'verify --all', 'docs'])
+def test_outside_a_laboratory(tmp_path, monkeypatch, words):
+    monkeypatch.delenv('DECODELAB_OUTPUTS', raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert not in_laboratory()
+    found = said(*words.split())
+    assert found.exit_code==2 and 'no laboratory here' in found.output and 'decodelab new' in found.output
+    assert not list(tmp_path.iterdir()) and said(words.split()[0], '--help').exit_code==0
+
+def test_where_no_folder_can_be_made(tmp_path, monkeypatch, root):
+    (tmp_path/'file').write_text('')
+    monkeypatch.setenv('DECODELAB_OUTPUTS', str(tmp_path/'file'/'runs'))
+    monkeypatch.chdir(root)
+    found = said('sweep', 'lambda')
+    assert found.exit_code==2 and 'cannot be made there' in found.output and 'DECODELAB_OUTPUTS' in found.output
+
+# --- what commands say ---
+def test_one_run_against_itself(lab):
+    run = a_run(lab/'outputs', '2026-01-01T00:00:00+00:00')
+    found = said('compare', 'last', 'last')
+    assert found.exit_code==2 and f'{run.folder.name} twice' in found.output
+    assert 'does not differ from itself' in found.output
+
+def test_verify_refuses_what_would_change_nothing(root, monkeypatch):
+    monkeypatch.chdir(root)
+    found = said('verify', 'eig_eval', '--within', 5)
+    assert found.exit_code==2 and 'only with --all' in found.output
+
+def test_keys_of_sweeps_stand_in_help_and_table():
+    for name in SweepSpec.model_fields:
+        assert name in said('sweep', '--help').output and f'`{name}`' in said('params', 'sweep').output
+
+def test_stages_are_in_order_of_their_numbers():
+    from decodelab.lab.compare import in_order
+    names = ['budget-8', 'budget-16', 'budget-0', 'a2b10', 'a2b9']
+    assert sorted(names, key=in_order)==['a2b9', 'a2b10', 'budget-0', 'budget-8', 'budget-16']
+
+def test_the_page_of_runs_says_why_one_failed(tmp_path):
+    from decodelab.lab.runs import read_run
+    from decodelab.lab.viewer import about
+    run = Run.create('demo', {}, outputs=tmp_path, made=MADE, status='failed', error='ValueError: odd\nmore')
+    assert about(read_run(run.folder), 0, '')['result']=='ValueError: odd'
+
+# --- completion ---
+def completed(monkeypatch, capsys, line):
+    words = line.split(' ')
+    env = dict(COMP_WORDS=line, COMP_CWORD=str(len(words)-1), _DECODELAB_COMPLETE='bash_complete')
+    for name,value in env.items(): monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit): main(prog_name='decodelab')
+    return [row.partition(',')[2] for row in capsys.readouterr().out.split()]
+
+def test_a_shell_completes_what_the_laboratory_knows(lab, monkeypatch, capsys):
+    run = a_run(lab/'outputs', '2026-01-01T00:00:00+00:00')
+    for folder,name in (('params/sweeps', 'lambda.yaml'), ('nbs/reports', 'mine.ipynb'),
+                        ('params/my_study', 'quick.yaml')):
+        (lab/folder).mkdir(parents=True)
+        (lab/folder/name).write_text('notebook: my_study')
+    def offered(line): return completed(monkeypatch, capsys, line)
+    assert offered('decodelab run my')==['my_study'] and 'eig_eval' in offered('decodelab params ')
+    assert offered('decodelab show ')==['last', run.folder.name]==offered('decodelab compare ')
+    assert offered('decodelab verify ')==['mine'] and offered('decodelab sweep la')==['lambda']
+    assert offered('decodelab run my_study -p bu')==['budgets']
+    assert offered('decodelab sweep lambda -p n 3 -p bu')==['budgets']
+    assert offered('decodelab run my_study -p preset ')==['quick']
+    assert offered('decodelab run no_such -p ')==[]
