@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "margins", "Partly", "partly_known", "lumped"],
     "paths": ["BUDGETS", "Paths", "paths_of", "carried_back", "stops", "left_with", "hindsight", "Budgets",
         "budgets_of", "gain_of_budgets", "best_budget"],
+    "risk": ["p_values", "Certified", "certify", "questions_needed"],
     "statistics": ["DRAWS", "outcomes_of", "check_within", "check_count", "wilson", "smallest_p", "fewest", "mcnemar",
         "sign_flip", "bootstrap_means", "mean_bounds", "mean_interval", "difference_bounds", "Paired", "paired",
         "p_text", "detectable", "calibration"],
