@@ -17,7 +17,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "FEWEST", "costs_for", "falling", "goes", "worth_of", "Inputs", "inputs_of", "Folded", "folded", "solution",
         "products_of", "floor_gains", "Mix", "mix_of", "gains_by", "whole", "realised", "fitted_weights", "cross_worth",
         "smooth", "chosen_mix", "tried_mixes", "Chosen", "ahead", "best_rate", "cross_worth_open", "Worth", "fit_worth",
-        "chosen_for"],
+        "chosen_for", "honest"],
     "sure": ["ROUNDING", "Span", "span_of", "weights_between", "running", "sides", "bounded_tokens", "clear_tokens",
         "sure_tokens"],
     "tilt": ["alpha_methods", "STEP", "LEFT", "SAME", "MOST", "Curve", "PLACES", "NUMBERS", "AT_ONCE", "SMALL",

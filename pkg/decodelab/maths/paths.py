@@ -110,12 +110,13 @@ def budgets_of(paths:Paths, most:int=BUDGETS)->Budgets:
 
 # %% ../../../nbs/maths/05_paths.ipynb #7db4a399
 def gain_of_budgets(b:Budgets, costs:np.ndarray)->np.ndarray: # [budgets, costs]
-    "What the best later budget brings over stopping at each one, on the paths that have not ended there."
+    "What the best later budget brings over stopping at each one; below zero from the best budget on."
     worth = b.value.mean(0)[:,None] - b.spent.mean(0)[:,None]*costs
     later = np.maximum.accumulate(worth[::-1])[::-1]
-    gain = later[1:]-worth[:-1]
-    share = np.maximum(b.running.mean(0), 1/max(1, len(b.running)))[:-1,None]
-    return np.vstack([gain/share, np.full((1, len(costs)), -1.)]) # after the last there is none
+    share = np.maximum(b.running.mean(0), 1/max(1, len(b.running)))[:-1,None] # of the paths that have not ended there
+    gain = np.vstack([(later[1:]-worth[:-1])/share, np.full((1, len(costs)), -1.)]) # after the last there is none
+    passed = np.arange(len(gain))[:,None] >= worth.argmax(0)
+    return np.where(passed, np.minimum(gain, -1e-12), gain)
 
 def best_budget(b:Budgets, cost:float)->int:
     "Number of the budget that is worth most; the smallest of equals."

@@ -5,7 +5,7 @@
 # %% ../../../nbs/maths/06_stopping.ipynb #5682b983
 from __future__ import annotations
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 import numpy as np
@@ -18,7 +18,7 @@ __all__ = ['COSTS', 'KNOTS', 'FOLDS', 'ROUNDS', 'PENALTIES', 'SHARES', 'HORIZONS
            'falling', 'goes', 'worth_of', 'Inputs', 'inputs_of', 'Folded', 'folded', 'solution', 'products_of',
            'floor_gains', 'Mix', 'mix_of', 'gains_by', 'whole', 'realised', 'fitted_weights', 'cross_worth', 'smooth',
            'chosen_mix', 'tried_mixes', 'Chosen', 'ahead', 'best_rate', 'cross_worth_open', 'Worth', 'fit_worth',
-           'chosen_for']
+           'chosen_for', 'honest']
 
 # %% ../../../nbs/maths/06_stopping.ipynb #9db0e64e
 COSTS = 16
@@ -101,6 +101,7 @@ class Folded:
     costs: np.ndarray
     budgets: Budgets
     place: np.ndarray # [rows] the budget that each boundary has reached
+    floors: dict[tuple[int,...],np.ndarray] = field(default_factory=dict) # Of folds: what budgets say at all boundaries
 
     @cached_property
     def grams(self)->np.ndarray: # [folds, p, p]
@@ -137,7 +138,10 @@ def products_of(f:Folded, y:np.ndarray)->np.ndarray: # y [rows, targets] → [fo
 # %% ../../../nbs/maths/06_stopping.ipynb #7b47dfde
 def floor_gains(f:Folded, used:Sequence[int], rows:np.ndarray)->np.ndarray: # [rows, costs]
     "What budgets say at some boundaries, by the paths of some folds."
-    return gain_of_budgets(f.budgets.among(np.isin(f.side, used)), f.costs)[f.place[rows]]
+    key = tuple(used)
+    if key not in f.floors:
+        f.floors[key] = gain_of_budgets(f.budgets.among(np.isin(f.side, used)), f.costs)[f.place]
+    return f.floors[key][rows]
 
 @dataclass(frozen=True)
 class Mix:
@@ -154,8 +158,8 @@ def gains_by(f:Folded, used:Sequence[int], weights:np.ndarray, rows:np.ndarray, 
     floor = floor_gains(f, used, rows)
     return mix.share*(f.terms[rows]@weights) + (1-mix.share)*floor if mix.share.any() else floor
 
-# %% ../../../nbs/maths/06_stopping.ipynb #b57e74e9
-ROUNDS = 8
+# %% ../../../nbs/maths/06_stopping.ipynb #8d962f9e
+ROUNDS = 6
 
 def whole(f:Folded, go:np.ndarray)->np.ndarray: # [rows, costs] → [n, T, costs]
     "Decisions at all boundaries."
@@ -181,8 +185,8 @@ def fitted_weights(f:Folded, used:Sequence[int], mix:Mix, rounds:int=ROUNDS)->np
         if (go!=before).mean() < 1e-4: break
     return solution(f, used, products, mix.penalty)
 
-# %% ../../../nbs/maths/06_stopping.ipynb #1adaa6a3
-PENALTIES = (1., 10., 30., 100., 1000., 10_000.)
+# %% ../../../nbs/maths/06_stopping.ipynb #ecd4085e
+PENALTIES = (1., 10., 100., 1000., 10_000.)
 SHARES = (1., .5)
 
 def cross_worth(f:Folded, mix:Mix)->np.ndarray: # [n, costs]
@@ -307,9 +311,20 @@ def chosen_for(f:Folded, form:Form, features:int)->Chosen:
     floor = cross_worth(f, none)
     if not features: return Chosen(none, floor, floor)
     if form=='open': return _chosen_open(f, floor, {p: cross_worth_open(f, p) for p in PENALTIES})
-    mix = chosen_mix(floor, tried_mixes(f))
-    chosen = Chosen(mix, cross_worth(f, mix), floor)
-    return chosen if chosen.gain > chosen.error else Chosen(none, floor, floor)
+    tried = tried_mixes(f)
+    if not honest(floor, tried): return Chosen(none, floor, floor)
+    mix = chosen_mix(floor, tried)
+    return Chosen(mix, cross_worth(f, mix), floor)
+
+def honest(floor:np.ndarray, tried:Mapping[tuple[float,float],np.ndarray])->bool:
+    "Whether mixes chosen on one half of the paths beat budgets on the other by a standard error."
+    half, gain = np.arange(len(floor)) % 2, np.zeros(len(floor))
+    for side in (0, 1):
+        own = half==side
+        mix = chosen_mix(floor[own], {name: worth[own] for name,worth in tried.items()})
+        for k,(share,penalty) in enumerate(zip(mix.share, mix.penalty)):
+            if share: gain[~own] += tried[float(share), float(penalty)][~own,k]-floor[~own,k]
+    return bool(gain.mean() > max(gain.std(ddof=1)/np.sqrt(len(gain)), 1e-12))
 
 def _chosen_open(f:Folded, floor:np.ndarray, tried:Mapping[float,np.ndarray])->Chosen:
     "The penalty that is worth most, if that beats budgets by a standard error: ν has no prices to choose by."

@@ -95,6 +95,8 @@ class FittedGain:
     def __call__(self, s:State)->float: return predicted(self, s)
     def terms(self, x:np.ndarray, words:Sequence[str]|str)->np.ndarray: return terms(self, x, words)
     @property
+    def figures(self)->dict: return dict(r2=self.r2, rows=self.rows, questions=self.questions)
+    @property
     def said(self)->str:
         return f'explains {self.r2:.0%} of the variance of the drops on questions left out'
     def save(self, path:Path): write_atomic(Path(path), to_json(asdict(self))+'\n')
@@ -149,6 +151,8 @@ class FittedValue:
     @cached_property
     def worth(self)->Worth: return _worth(self)
     def __call__(self, s:State)->float: return priced(self, s)
+    @property
+    def figures(self)->dict: return dict(gain=self.gain, error=self.error, rows=self.rows, questions=self.questions)
     @property
     def said(self)->str: return _said(self)
     def save(self, path:Path): write_atomic(Path(path), to_json(asdict(self))+'\n')
