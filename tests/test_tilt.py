@@ -1,4 +1,5 @@
 "The family between two models: α against bisection and fifty digits, on pairs from nearly equal to nearly disjoint."
+import os, subprocess, sys
 import math
 import mpmath, numpy as np, pytest, torch
 from decodelab.core.errors import BadValue, ModelError
@@ -193,3 +194,22 @@ def test_bad_rows_are_one_clear_error():
                        (dict(fixed_alpha=-.1), 'fixed_alpha'), (dict(target_top_p=0.), 'target_top_p'),
                        (dict(target_top_k=3), 'constraint_to_target'), (dict(alpha_max=1.1), 'alpha_max')):
         with pytest.raises(BadValue, match=name): Tilt(**wrong)
+
+IDLE = '''
+import time, torch
+from decodelab.maths.tilt import q_star
+torch.set_num_threads(2)
+rows = torch.randn(2, 16, 49_152).log_softmax(-1)
+q_star(*rows)
+time.sleep(.2) # torch's own threads fall asleep
+q_star(*rows)
+began = time.process_time()
+time.sleep(.1)
+print(time.process_time()-began)
+'''
+
+def test_no_thread_goes_on_spinning():
+    "NumPy's BLAS lets its threads spin after a long product: the passes that follow would share the processor with them."
+    env = os.environ | dict(OMP_NUM_THREADS='2', OPENBLAS_NUM_THREADS='2')
+    out = subprocess.run([sys.executable, '-c', IDLE], capture_output=True, text=True, check=True, env=env)
+    assert float(out.stdout) < .03

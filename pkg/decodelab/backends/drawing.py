@@ -6,7 +6,6 @@
 from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
@@ -224,11 +223,8 @@ def draw(logp:torch.Tensor, # [B, V]
         return torch.from_numpy(draw_short(logp.detach().numpy(), u, plan.temperature))
     known = plan.temperature==1 and plan.top_p < 1 and not plan.top_k
     some = sure_nuclei(logp, plan.top_p) if known else [None]*len(logp)
-    rows, one = logp.detach().numpy(), partial(draw_row, plan=plan)
-    hard = sum(s is None for s in some) if rows.shape[1] > SMALL else 0
-    if (threads := min(torch.get_num_threads(), hard)) < 2:
-        return torch.tensor(list(map(one, rows, u, some)), dtype=torch.long)
-    with ThreadPoolExecutor(threads) as pool: return torch.tensor(list(pool.map(one, rows, u, some)), dtype=torch.long)
+    rows = logp.detach().numpy()
+    return torch.tensor(list(map(partial(draw_row, plan=plan), rows, u, some)), dtype=torch.long)
 
 # %% ../../../nbs/backends/03_drawing.ipynb #3f8e19f2
 class DeadEnd(ModelError):
@@ -348,12 +344,8 @@ def draw_under(logp:torch.Tensor, u:np.ndarray, plans:Sequence[Sampling],
                packed:Sequence[bytes] # The masks of the rows
               )->list[Drawn]:
     "The same under masks."
-    import torch
     if logp.device.type!='cpu': return draw_there(logp, u, plans, packed)
-    rows = logp.detach().numpy()
-    threads = min(torch.get_num_threads(), len(rows)) if rows.shape[1] > SMALL else 1
-    if threads < 2: return list(map(draw_held, rows, packed, u, plans))
-    with ThreadPoolExecutor(threads) as pool: return list(pool.map(draw_held, rows, packed, u, plans))
+    return list(map(draw_held, logp.detach().numpy(), packed, u, plans))
 
 def draw_there(logp:torch.Tensor, u:np.ndarray, plans:Sequence[Sampling], packed:Sequence[bytes])->list[Drawn]:
     "The same where the rows are."

@@ -77,7 +77,7 @@ def host(*rows:Any)->list[np.ndarray]:
 def dot(room:Room, a:Rows, b:Rows)->Any: # [B]
     "Sums of products of rows."
     if room.xp is not np: return room.xp.linalg.vecdot(a, b)
-    return np.vecdot(a, b) if hasattr(np, 'vecdot') else np.einsum('ij,ij->i', a, b) # NumPy 2 has it
+    return np.einsum('ij,ij->i', a, b) # not BLAS: its threads go on spinning, and the next pass takes twice as long
 
 def exponential(room:Room, x:Rows, out:Rows)->Rows:
     "e^x; torch's where NumPy's lacks the instructions."

@@ -16,7 +16,7 @@ from .common import (Pair, Room, Rows, Sums, dot, host, log_z_of, moments, pair,
 if TYPE_CHECKING: import torch
 
 # %% auto #0
-__all__ = ['alpha_methods', 'STEP', 'LEFT', 'SAME', 'MOST', 'Curve', 'PLACES', 'NUMBERS', 'AT_ONCE', 'SMALL', 'Wanted', 'Solved',
+__all__ = ['alpha_methods', 'STEP', 'LEFT', 'SAME', 'MOST', 'Curve', 'PLACES', 'NUMBERS', 'AT_ONCE', 'FEW', 'Wanted', 'Solved',
            'clipped', 'unequal', 'root', 'pulls', 'kl_symmetry', 'sample_size_ratio', 'ess_balance', 'entropies',
            'share', 'entropy_ratio', 'reverse_kl_symmetry', 'fixed', 'promising', 'highest', 'summit',
            'greatest_entropy', 'Tilt', 'teacher_support', 'Tilted', 'told', 'sizes', 'tilted', 'q_star', 'joined',
@@ -275,8 +275,8 @@ def tilted(p:Pair, solved:Solved, fixed:bool, log_q:torch.Tensor)->Tilted:
     return Tilted(log_q, torch.from_numpy(np.array(numbers, np.float64)))
 
 # %% ../../../nbs/maths/03_tilt.ipynb #ebe2a171
-AT_ONCE = 1<<16 # Numbers of one piece of rows on a CPU: its float64 copies stay in the cache
-SMALL = 1<<14 # Tokens up to which a piece is not worth another thread
+AT_ONCE = 1<<17 # Numbers of one piece of rows on a CPU: its float64 copies stay in the cache
+FEW = 4 # Pieces up to which another thread waits longer for Python than it computes
 
 def q_star(theta:torch.Tensor, # [B, V] logits or log-probabilities of the student
          t:torch.Tensor, # [B, V] of the teacher
@@ -289,7 +289,7 @@ def q_star(theta:torch.Tensor, # [B, V] logits or log-probabilities of the stude
     cpu, (rows, width) = theta.device.type=='cpu', theta.shape
     step = max(1, (AT_ONCE if cpu else 256*AT_ONCE)//width)
     out, starts = theta.new_empty(theta.shape, dtype=torch.float64), list(range(0, rows, step))
-    threads = min(torch.get_num_threads(), len(starts)) if cpu and width > SMALL else 1
+    threads = min(torch.get_num_threads(), len(starts)//FEW) if cpu else 1
     def some(mine:list[int])->list[Tilted]:
         room = Room(theta, min(step, rows))
         return [tilt_rows(theta[i:i+step], t[i:i+step], how, temperature or 1., room, out[i:i+step]) for i in mine]
