@@ -1,4 +1,4 @@
-"The value of going on: against exact optimal stopping, in traps for thresholds, without features, with noise; its risk."
+"The value of going on: against exact optimal stopping, in traps for thresholds, with noise; its risk."
 import json
 from dataclasses import replace
 import numpy as np, pytest
@@ -15,7 +15,7 @@ from decodelab.eig.stopping.replay import replay_rule
 from decodelab.eig.stopping.valuing import fit_value, losses_of, states_of
 from decodelab.maths.paths import best_budget, budgets_of, left_with, paths_of
 from decodelab.maths.risk import certify, questions_needed
-from decodelab.maths.stopping import costs_for, fit_worth
+from decodelab.maths.stopping import fit_worth
 from decodelab.tasks.data import load_questions
 
 # A chain whose best policy is known: stages, and how sure one is; steps of two lengths
@@ -227,7 +227,8 @@ def test_bad_inputs_are_one_clear_error(student, seen, files, tmp_path):
     (tmp_path/'other.json').write_text(json.dumps(other))
     with pytest.raises(BadValue, match='layer 2'): Scaler(student, 'hidden_value', gain_file=str(tmp_path/'other.json'))
     broken = [t | dict(hidden=[h*np.nan for h in t['hidden']]) for t in seen]
-    with pytest.raises(BadValue, match='hidden state of question .*not finite'): fit_value(broken, 'hidden_value', student)
+    with pytest.raises(BadValue, match='hidden state of question .*not finite'):
+        fit_value(broken, 'hidden_value', student)
     with pytest.raises(BadValue, match='at least 20'): fit_value(seen[:12], 'hidden_value', student)
 
 def test_features_that_say_nothing_fall_back_to_the_budget(student, seen):

@@ -173,7 +173,8 @@ def said(what:str):
 @_backend
 @click.option('--data', default='reference', show_default=True,
               help='reference, reference:long, or a JSONL file; answers are not looked at.')
-@click.option('--kind', default='probes', show_default=True, type=click.Choice(['probes', 'hidden', 'hidden_value', 'probe_value']),
+@click.option('--kind', default='probes', show_default=True,
+              type=click.Choice(['probes', 'hidden', 'hidden_value', 'probe_value']),
               help='A gain by probes or the hidden state alone, or the value of going on by either.')
 @click.option('--n', default=300, show_default=True, type=click.IntRange(1), help='Questions.')
 @click.option('--seed', default=100_000, show_default=True,
@@ -188,7 +189,8 @@ def said(what:str):
 @click.option('--max-tokens', default=512, show_default=True, help='Longest reasoning.')
 @click.option('--overwrite', is_flag=True, help='Replace what is there.')
 def fit_gain(out, backend, kind, overwrite, **given):
-    "Fit the gain or the value of going on, of a model on unlabelled questions: for the rules amortised_gain, hidden_gain, hidden_value, probe_value."
+    """Fit what going on is worth to a model, on unlabelled questions: the amortised gain, for the rules amortised_gain
+    and hidden_gain, or the value, for hidden_value and probe_value."""
     if Path(out).exists() and not overwrite:
         raise BadValue('OUT', out, 'a path where nothing is yet, or --overwrite')
     fitted(out, kind, given | dict(backend=checked(backend)))

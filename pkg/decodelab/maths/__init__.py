@@ -20,9 +20,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "chosen_for", "honest"],
     "sure": ["ROUNDING", "Span", "span_of", "weights_between", "running", "sides", "bounded_tokens", "clear_tokens",
         "sure_tokens"],
-    "tilt": ["alpha_methods", "STEP", "LEFT", "SAME", "MOST", "Curve", "PLACES", "NUMBERS", "AT_ONCE", "SMALL",
-        "Wanted", "Solved", "clipped", "unequal", "root", "pulls", "kl_symmetry", "sample_size_ratio", "ess_balance",
-        "entropies", "share", "entropy_ratio", "reverse_kl_symmetry", "fixed", "promising", "highest", "summit",
-        "greatest_entropy", "Tilt", "teacher_support", "Tilted", "told", "sizes", "tilted", "q_star", "joined",
-        "tilt_rows"],
+    "tilt": ["alpha_methods", "STEP", "LEFT", "SAME", "MOST", "Curve", "PLACES", "NUMBERS", "AT_ONCE", "FEW", "Wanted",
+        "Solved", "clipped", "unequal", "root", "pulls", "kl_symmetry", "sample_size_ratio", "ess_balance", "entropies",
+        "share", "entropy_ratio", "reverse_kl_symmetry", "fixed", "promising", "highest", "summit", "greatest_entropy",
+        "Tilt", "teacher_support", "Tilted", "told", "sizes", "tilted", "q_star", "joined", "tilt_rows"],
 })

@@ -37,7 +37,7 @@ def paths_of(values:Sequence[Sequence[float]], # Of each path at its boundaries
              spent:Sequence[Sequence[float]], # Tokens, likewise; they never fall
             )->Paths:
     "Paths of any lengths; what is no number, or spends less as it goes on, is an error that names its place."
-    if not len(values) or len(values)!=len(spent): raise BadValue('paths', len(values), f'as many as spent: {len(spent)}')
+    if not len(values) or len(values)!=len(spent): raise BadValue('paths', len(values), f'{len(spent)}, not none')
     longest = max(*map(len, values), *map(len, spent))
     g, tokens = (np.stack([_padded(row, longest, i) for i,row in enumerate(rows)]) for rows in (values, spent))
     for i,(own,n) in enumerate(zip(values, spent)):
@@ -47,7 +47,7 @@ def paths_of(values:Sequence[Sequence[float]], # Of each path at its boundaries
 
 def _padded(row:Sequence[float], n:int, i:int)->np.ndarray:
     x = np.array(row, float)
-    if not len(x) or not np.isfinite(x).all(): raise BadValue(f'path {i}', list(row)[:8], 'finite numbers, at least one')
+    if not len(x) or not np.isfinite(x).all(): raise BadValue(f'path {i}', list(row)[:8], 'finite numbers, one or more')
     return np.append(x, np.full(n-len(x), x[-1]))
 
 # %% ../../../nbs/maths/05_paths.ipynb #437eef68

@@ -17,7 +17,8 @@ __all__ = ['p_values', 'Certified', 'certify', 'questions_needed']
 def _loss_matrix(losses:np.ndarray)->np.ndarray:
     x = np.asarray(losses, float)
     if x.ndim!=2 or not len(x): raise BadValue('losses', x.shape, 'the shape (questions, thresholds)')
-    if not np.isfinite(x).all() or x.min() < 0 or x.max() > 1: raise BadValue('losses', float(np.nanmax(np.abs(x))), '0 to 1')
+    wrong = x[~((x >= 0) & (x <= 1))]
+    if wrong.size: raise BadValue('losses', float(wrong[0]), '0 to 1')
     return x
 
 def p_values(losses:np.ndarray, # [n, thresholds], 0 to 1

@@ -295,7 +295,7 @@ def fit_worth(paths:Paths, x:np.ndarray, # [rows, d] at `paths.asked`; d may be 
     "Fit ν on paths, and what the fit is worth beside budgets."
     if len(paths) < FEWEST: raise BadValue('paths', len(paths), f'at least {FEWEST}')
     rows, spent = int(paths.asked.sum()), paths.spent[paths.asked]
-    if not rows or x.shape[:1]!=(rows,): raise BadValue('rows of features', x.shape, f'{rows} of them, a boundary asked')
+    if not rows or x.shape[:1]!=(rows,): raise BadValue('rows of features', x.shape, f'{rows}, one a boundary asked')
     prices = costs_for(paths) if costs is None else np.asarray(costs, float)
     inputs = inputs_of(x, spent)
     f = folded(paths, inputs.terms(x, spent), inputs.free, prices)

@@ -41,10 +41,10 @@ class FitParameters(Asked):
     temperature: float = param(1., 'Of the reasoning.', ge=.1, le=2)
     top_p: float = param(.9, 'Of the reasoning.', ge=.1, le=1)
     max_tokens: int = param(512, 'Longest reasoning.', 'tokens', ge=1, le=1_000_000)
-    form: Literal['closed','open'] = param('closed', 'Of a value: `closed` stops well afterwards; `open`: the best rate '
-                                           'of gain over six horizons.')
+    form: Literal['closed','open'] = param('closed', 'Of a value: `closed` stops well afterwards; `open`: the '
+                                           'best rate of gain over six horizons.')
     every: int = param(1, 'Steps between boundaries that a value looks at.', 'steps', ge=1, le=10_000)
-    certify: int = param(0, 'Questions besides, kept apart, on which a value’s `risk` is certified.', ge=0, le=1_000_000)
+    certify: int = param(0, 'More questions, kept apart: a value’s `risk` is certified on them.', ge=0, le=1_000_000)
 
 # %% ../../../../nbs/eig/stopping/10_fitting.ipynb #a40c6c2a
 STRIDES = (1, 2, 4)

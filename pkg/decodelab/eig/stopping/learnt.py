@@ -310,13 +310,13 @@ def _pays(s:State, p:ValueParameters, kind:str)->bool:
 @lru_cache(16)
 def _allowed(path:str, kind:str, risk:str)->float: return certified_cost(read_gain(path, kind), risk)
 
-@rule('hidden_value', ValueParameters, needs='hidden', source='least-squares Monte Carlo, Longstaff and Schwartz 2001',
+@rule('hidden_value', ValueParameters, needs='hidden', source='Longstaff and Schwartz 2001, on hidden states',
       check=value_check('hidden_value'))
 def hidden_value(s:State, p:ValueParameters)->bool:
     "Go on iff ν(x) > c: thinking on and stopping well is worth `cost` a token, by the hidden state; nothing is probed."
     return _pays(s, p, 'hidden_value')
 
-@rule('probe_value', ValueParameters, needs='posterior', source='least-squares Monte Carlo, Longstaff and Schwartz 2001',
+@rule('probe_value', ValueParameters, needs='posterior', source='Longstaff and Schwartz 2001, on beliefs',
       check=value_check('probe_value'))
 def probe_value(s:State, p:ValueParameters)->bool:
     "Go on iff ν(x) > c, by what probes find; their tokens are part of the price."

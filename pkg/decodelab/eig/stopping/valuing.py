@@ -53,7 +53,8 @@ def states_of(trace:dict, kind:str, every:int=1)->list[State]:
     needs, seen, out = 'hidden' if kind=='hidden_value' else 'posterior', [], []
     for i in looked_boundaries(trace, every)[:-1]:
         seen.append(recorded(trace, i, needs))
-        out.append(State(tuple(trace['tokens'][:i+1]), tuple(trace['steps'][:i+1]), tuple(seen), prompt=trace['prompt']))
+        so_far = (tuple(trace[of][:i+1]) for of in ('tokens', 'steps'))
+        out.append(State(*so_far, tuple(seen), prompt=trace['prompt']))
     return out
 
 def value_features(traces:Sequence[dict], kind:str, every:int=1)->np.ndarray: # [rows, d]
@@ -94,8 +95,8 @@ def fit_value(traces:Sequence[dict], # With `hidden` for that kind
 def _plain(w:Worth)->dict:
     "A fit as it is kept."
     scale = np.where(np.isfinite(w.inputs.scale), w.inputs.scale, 0.)
-    arrays = dict(costs=w.costs, knots=w.inputs.knots, mean=w.inputs.mean, scale=scale, weights=w.weights, share=w.share,
-                  tokens=w.tokens, floor=w.floor)
+    arrays = dict(costs=w.costs, knots=w.inputs.knots, mean=w.inputs.mean, scale=scale, weights=w.weights,
+                  share=w.share, tokens=w.tokens, floor=w.floor)
     return dict(form=w.form) | {name: _nested(x) for name,x in arrays.items()}
 
 def _nested(x:np.ndarray)->tuple:
