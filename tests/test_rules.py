@@ -74,6 +74,8 @@ def test_every_rule_of_the_project_is_registered_with_formula_source_and_paramet
         *NAMES,
         'amortised_gain',
         'hidden_gain',
+        'hidden_value',
+        'probe_value',
     }  # those two are learnt: tests/test_amortised.py
     table = rules._repr_markdown_()
     for e in rules:

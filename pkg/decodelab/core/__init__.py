@@ -2,19 +2,20 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
-    "errors": ["SHOWN", "LISTED", "DecodelabError", "DataError", "ModelError", "RunError", "nearest", "BadValue",
-        "MissingExtra", "needs"],
+    "errors": ["SHOWN", "LISTED", "UNREAD", "DecodelabError", "DataError", "ModelError", "RunError", "nearest",
+        "BadValue", "MissingExtra", "needs", "unread", "for_a_reader"],
     "files": ["write_through", "write_atomic", "to_json", "bounded", "digest", "read_text", "json_lines", "read_index",
         "end_of", "read_records", "Journal", "read_journal"],
     "locks": ["BEAT", "EXPIRES", "now", "machine_id", "began", "alive", "slurm_job", "identity", "in_words", "whoami",
         "file_clock", "silence", "restarted", "gone", "Owned", "Lock"],
     "pages": ["embed", "digest_of", "policy", "filled_page", "Framed"],
-    "parameters": ["UNREADABLE", "MOST", "BadParameters", "Parameters", "param", "choices", "allowed", "unit_of",
-        "Plain", "check_size", "why_unreadable", "read_yaml", "several", "explain", "read", "preset", "table"],
+    "parameters": ["UNREADABLE", "MOST", "BadParameters", "Parameters", "param", "choices", "members", "kind_in_words",
+        "allowed", "unit_of", "Plain", "check_size", "why_unreadable", "read_yaml", "several", "explain", "read",
+        "preset", "table"],
     "registry": ["Entry", "Registry"],
     "runs": ["RUN_DIR", "MIN_FREE", "PACKAGES", "versions", "git_state", "processor", "machine", "Provenance",
         "run_key", "make_numbered", "new_folder", "Record", "Work", "Results", "first_files", "Run", "chunks",
-        "left_behind", "list_runs", "find_run"],
-    "settings": ["Settings", "find_root", "load_settings"],
+        "left_behind", "list_runs", "when_named", "find_run"],
+    "settings": ["DEVICES", "Settings", "find_root", "in_laboratory", "check_device", "load_settings"],
     "tables": ["cell", "markdown_table"],
 })

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib, functools, importlib.metadata, json, os, platform, shutil, socket, subprocess, time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Self
 import yaml
@@ -19,7 +19,7 @@ from .settings import load_settings
 # %% auto #0
 __all__ = ['RUN_DIR', 'MIN_FREE', 'PACKAGES', 'versions', 'git_state', 'processor', 'machine', 'Provenance', 'run_key',
            'make_numbered', 'new_folder', 'Record', 'Work', 'Results', 'first_files', 'Run', 'chunks', 'left_behind',
-           'list_runs', 'find_run']
+           'list_runs', 'when_named', 'find_run']
 
 # %% ../../../nbs/core/07_runs.ipynb #6fb65264
 RUN_DIR = 'DECODELAB_RUN_DIR' # Names the folder of the run that a notebook is part of
@@ -261,20 +261,41 @@ def left_behind(run:Run, stage:str, size:int, n:int)->int: # Of n
 # %% ../../../nbs/core/07_runs.ipynb #0876e0e9
 def list_runs(outputs:Path|None=None)->list[Run]:
     "All runs, newest first; those whose record is broken are left out (`decodelab ls` names them)."
-    found, runs = Path(outputs or load_settings().outputs).glob('*/*/run.json'), []
-    for f in sorted(found, key=lambda f: f.parent.name, reverse=True):
+    runs = []
+    for f in Path(outputs or load_settings().outputs).glob('*/*/run.json'):
         with contextlib.suppress(RunError): runs.append(Run(f.parent))
-    return runs
+    return sorted(runs, key=_when, reverse=True)
+
+def _when(run:Run)->tuple:
+    "When a run was begun; which of two in one second is told by the file that is written once."
+    try: written = (run.folder/'params.yaml').stat().st_mtime_ns
+    except OSError: written = 0
+    return str(run.info.get('started') or when_named(run.folder.name)), written, run.folder.name
+
+def when_named(name:str)->str:
+    "The moment that a run's folder is named for, in UTC; empty where it is named otherwise."
+    try: moment = datetime.strptime(name[:15], '%Y%m%d-%H%M%S')
+    except ValueError: return ''
+    return moment.astimezone(timezone.utc).isoformat(timespec='seconds')
+
+def _unread(outputs:Path, runs:Sequence[Run])->list[Path]:
+    "Folders of runs whose record is broken or missing."
+    known = {r.folder for r in runs}
+    folders = (f for f in outputs.glob('[!.]*/[!.]*') if f.parent.name!='sweeps' and f not in known and f.is_dir())
+    return sorted(f for f in folders if any((f/name).exists() for name in ('run.json', 'params.yaml', 'log.txt')))
 
 def find_run(name:str, outputs:Path|None=None)->Run:
     "One run by folder, beginning of a folder's name or key, or `last`; an unknown or ambiguous name is an error."
-    if (Path(name)/'run.json').exists(): return Run(Path(name))
+    if (Path(name)/'run.json').exists() or (os.sep in name and Path(name).is_dir()): return Run.open(Path(name))
+    outputs = Path(outputs or load_settings().outputs)
     runs = list_runs(outputs)
     if name=='last' and runs: return runs[0]
-    hits = [r for r in runs if r.folder.name.startswith(name) or r.info['key'].startswith(name)]
-    hits = [r for r in hits if name in (r.folder.name, r.info['key'])] or hits
-    if len(hits)==1: return hits[0]
-    if hits: raise RunError(f'run {name!r} is ambiguous: {", ".join(r.folder.name for r in hits)}')
+    hits = [r.folder for r in runs if r.folder.name.startswith(name) or r.info['key'].startswith(name)]
+    hits += [folder for folder in _unread(outputs, runs) if folder.name.startswith(name)]
+    exact = {r.folder for r in runs if r.info['key']==name}
+    hits = [folder for folder in hits if folder.name==name or folder in exact] or hits
+    if len(hits)==1: return Run.open(hits[0]) # of a broken one the error
+    if hits: raise RunError(f'run {name!r} is ambiguous: {", ".join(folder.name for folder in hits)}')
     close = nearest(name, [r.folder.name for r in runs])
     hint = f'. Did you mean {close!r}?' if close else ''
     raise RunError(f'run {name!r}: none of that name among {len(runs)} runs{hint}')

@@ -179,8 +179,7 @@ def fitted(out:str, kind:str, given:dict):
     from decodelab.eig.stopping.fitting import FitParameters, fit
     gain = fit(read(FitParameters, given), kind, said('questions'))
     gain.save(Path(out))
-    click.echo(f'{out}: fitted on {gain.rows:,} boundaries of {gain.questions} questions, '
-               f'explains {gain.r2:.0%} of the variance on questions left out')
+    click.echo(f'{out}: fitted on {gain.rows:,} boundaries of {gain.questions} questions, {gain.said}')
 
 def said(what:str):
     "Progress as lines on standard error."
@@ -192,17 +191,24 @@ def said(what:str):
 @_backend
 @click.option('--data', default='reference', show_default=True,
               help='reference, reference:long, or a JSONL file; answers are not looked at.')
-@click.option('--kind', default='probes', show_default=True, type=click.Choice(['probes', 'hidden']),
-              help='Look at probes, or at the hidden state alone.')
+@click.option('--kind', default='probes', show_default=True,
+              type=click.Choice(['probes', 'hidden', 'hidden_value', 'probe_value']),
+              help='A gain by probes or the hidden state alone, or the value of going on by either.')
 @click.option('--n', default=300, show_default=True, type=click.IntRange(1), help='Questions.')
 @click.option('--seed', default=100_000, show_default=True,
               help='Of questions and draws; take another than you evaluate with.')
 @click.option('--horizon', default=6, show_default=True, help='Steps over which the drop of entropy is counted.')
+@click.option('--form', default='closed', show_default=True, type=click.Choice(['closed', 'open']),
+              help='Of a value: stop well afterwards, or the best rate of gain over six horizons.')
+@click.option('--every', default=1, show_default=True, help='Steps between boundaries that a value looks at.')
+@click.option('--certify', default=0, show_default=True, type=click.IntRange(0),
+              help='Questions besides, kept apart, on which a value’s risk is certified.')
 @click.option('--beam-size', default=8, show_default=True, help='Answer candidates.')
 @click.option('--max-tokens', default=512, show_default=True, help='Longest reasoning.')
 @click.option('--overwrite', is_flag=True, help='Replace what is there.')
 def fit_gain(out, backend, kind, overwrite, **given):
-    "Fit the amortised gain of a model on unlabelled questions, for the rules amortised_gain and hidden_gain."
+    """Fit what going on is worth to a model, on unlabelled questions: the amortised gain, for the rules amortised_gain
+    and hidden_gain, or the value, for hidden_value and probe_value."""
     if Path(out).exists() and not overwrite:
         raise BadValue('OUT', out, 'a path where nothing is yet, or --overwrite')
     fitted(out, kind, given | dict(backend=checked(backend)))

@@ -4,11 +4,12 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "fitting": ["STRIDES", "Row", "PENALTIES", "LEAST_SPREAD", "Kind", "LEAST_SHARE", "FitParameters", "drops",
         "probe_rows", "hidden_rows", "check_hidden", "add_hidden", "ridge", "cross_validated", "fit_gain", "observe",
-        "fit"],
+        "fit_kind", "fit"],
     "forcing": ["lacking", "check_able", "scale", "is_number", "outcomes"],
-    "learnt": ["FEATURES", "opening", "progress", "numbers", "products", "FittedGain", "terms", "predicted",
-        "read_gain", "AmortisedParameters", "of_this_model", "amortised_gain", "hidden_gain", "OwnPathParameters",
-        "own_path_gain"],
+    "learnt": ["FEATURES", "VALUES", "FINER", "opening", "progress", "numbers", "products", "FittedGain", "terms",
+        "predicted", "FittedValue", "looked_at", "priced", "thinking_key", "read_gain", "AmortisedParameters",
+        "of_this_model", "amortised_gain", "hidden_gain", "ValueParameters", "risk_of", "prices_of", "losses_at",
+        "certified_cost", "value_check", "hidden_value", "probe_value", "OwnPathParameters", "own_path_gain"],
     "live": ["EIG", "rule_parameters", "common_parameters", "Memory", "Scaler", "decide",
         "expected_information_gain_reasoning"],
     "probes": ["Prober", "PROBERS", "Look", "next_tokens", "hidden_states", "trial_answers", "trial", "beliefs"],
@@ -29,4 +30,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "chosen_step", "step_wise_uncertainty_driven", "ReevaluationParameters", "uncertainty_driven_reevaluation",
         "EntropyParameters", "entropy_thresholding", "tier", "entropy_settles", "worth_forecasting", "BayesParameters",
         "best_probability", "risk", "risk_settles", "bayes_risk_optimal_reasoning"],
+    "valuing": ["best_mass", "looked_boundaries", "believed", "price_of", "value_paths", "states_of", "value_features",
+        "ValueFit", "fit_value", "losses_of"],
 })

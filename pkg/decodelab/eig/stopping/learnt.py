@@ -9,19 +9,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 import numpy as np
 from ...backends.contract import Backend
 from ...core.errors import BadValue, DataError
-from ...core.files import to_json, write_atomic
+from ...core.files import digest, to_json, write_atomic
 from ...core.parameters import param
+from ..frames import Frame
 from .published import rules # noqa: F401 (the registry is had from here with all its rules)
-from .rules import Believing, State, Verdict, entropy_settles, rule, without_forecast
+from .rules import Believing, Probing, State, Verdict, entropy_settles, rule, without_forecast
+from ...maths.risk import certify, questions_needed
+from ...maths.stopping import Inputs, Worth
 
 # %% auto #0
-__all__ = ['FEATURES', 'opening', 'progress', 'numbers', 'products', 'FittedGain', 'terms', 'predicted', 'read_gain',
-           'AmortisedParameters', 'of_this_model', 'amortised_gain', 'hidden_gain', 'OwnPathParameters',
-           'own_path_gain']
+__all__ = ['FEATURES', 'VALUES', 'FINER', 'opening', 'progress', 'numbers', 'products', 'FittedGain', 'terms', 'predicted',
+           'FittedValue', 'looked_at', 'priced', 'thinking_key', 'read_gain', 'AmortisedParameters', 'of_this_model',
+           'amortised_gain', 'hidden_gain', 'ValueParameters', 'risk_of', 'prices_of', 'losses_at', 'certified_cost',
+           'value_check', 'hidden_value', 'probe_value', 'OwnPathParameters', 'own_path_gain']
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #ae637438
 FEATURES = (
@@ -39,7 +43,7 @@ def progress(s:State)->np.ndarray: # [3]
     "How far thinking has come: log steps, log tokens, prompt tokens."
     return np.array([np.log1p(len(s.tokens)-1), np.log1p(s.tokens[-1]), s.prompt])
 
-# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #ed97a5ee
+# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #cb3c57a8
 def numbers(s:State)->np.ndarray: # [12]
     "`FEATURES` of a state that was probed."
     return np.array([*_entropies(s), *_agreement(s), s.now.coverage, s.now.explored, *progress(s)])
@@ -90,6 +94,11 @@ class FittedGain:
     def arrays(self)->tuple[np.ndarray,...]: return tuple(map(np.array, (self.mean, self.scale, self.weights)))
     def __call__(self, s:State)->float: return predicted(self, s)
     def terms(self, x:np.ndarray, words:Sequence[str]|str)->np.ndarray: return terms(self, x, words)
+    @property
+    def figures(self)->dict: return dict(r2=self.r2, rows=self.rows, questions=self.questions)
+    @property
+    def said(self)->str:
+        return f'explains {self.r2:.0%} of the variance of the drops on questions left out'
     def save(self, path:Path): write_atomic(Path(path), to_json(asdict(self))+'\n')
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #93cde41f
@@ -110,7 +119,78 @@ def predicted(gain:FittedGain, s:State)->float:
     x = numbers(s) if gain.kind=='probes' else np.concatenate([s.now.hidden, progress(s)])
     return float(terms(gain, x, opening(s.steps[-1])) @ gain.arrays[2]) + gain.bias
 
-# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #3e14ac49
+# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #5688e9d9
+VALUES = ('hidden_value', 'probe_value')
+
+@dataclass(frozen=True)
+class FittedValue:
+    "What a token may cost at most for going on to pay, in expected accuracy."
+    kind: Literal['hidden_value','probe_value'] # What it looks at
+    backend: str # Name of the model
+    fingerprint: str
+    frame: str # Digest of how the model is made to think
+    layer: str # Whose hidden state it reads
+    every: int # Steps between boundaries that are looked at
+    price: float # Tokens of a look, on the average
+    form: str # `closed` or `open`
+    costs: tuple[float,...]
+    knots: tuple[float,...]
+    mean: tuple[float,...]
+    scale: tuple[float,...] # 0 of what never changes
+    weights: tuple[tuple[float,...],...]
+    share: tuple[float,...] # Of the features' say at each cost
+    tokens: tuple[float,...] # Of budgets
+    floor: tuple[tuple[float,...],...] # What they say
+    questions: int # Fitted on
+    rows: int # Boundaries
+    gain: float # Over budgets, on questions left out: mean over the costs, expected accuracy less tokens paid
+    error: float # Standard error of that
+    features: tuple[str,...] # What the inputs are, the hidden state aside
+    losses: tuple[tuple[tuple[float,float,float],...],...] = () # Of questions kept apart, for `risk`
+
+    @cached_property
+    def worth(self)->Worth: return _worth(self)
+    def __call__(self, s:State)->float: return priced(self, s)
+    @property
+    def figures(self)->dict: return dict(gain=self.gain, error=self.error, rows=self.rows, questions=self.questions)
+    @property
+    def said(self)->str: return _said(self)
+    def save(self, path:Path): write_atomic(Path(path), to_json(asdict(self))+'\n')
+
+# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #335d3a20
+def _worth(v:FittedValue)->Worth:
+    scale = np.array(v.scale, float)
+    inputs = Inputs(np.array(v.knots), np.array(v.mean), np.where(scale > 0, scale, np.inf))
+    weights = np.array(v.weights, float).reshape(len(v.weights), -1)
+    return Worth(v.form, np.array(v.costs), inputs, weights, np.array(v.share), np.array(v.tokens), np.array(v.floor))
+
+def _said(v:FittedValue)->str:
+    "How much the fit is worth."
+    seen = 'the hidden state' if v.kind=='hidden_value' else 'what probes find'
+    if not any(v.share): return f'{seen} is worth no more than the tokens alone: every cost is a fixed budget'
+    return (f'{seen} is worth {v.gain:.4f} ± {v.error:.4f} of expected accuracy over the best budget, on questions '
+            'left out, tokens paid')
+
+# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #21e25fbf
+def looked_at(kind:str, s:State)->np.ndarray:
+    "What a value looks at, besides the tokens spent."
+    if kind=='probe_value': return products(numbers(s))
+    x = np.concatenate([np.asarray(s.now.hidden, float), progress(s)[[0, 2]]])
+    if np.isfinite(x).all(): return x
+    raise BadValue(f'hidden state at boundary {len(s.tokens)-1}', 'not finite', 'finite numbers',
+                   'The model may have overflowed: load it in float32.')
+
+def priced(v:FittedValue, s:State)->float:
+    "ν at a state."
+    return float(v.worth(looked_at(v.kind, s), s.tokens[-1]+v.price*len(s.probes)))
+
+def thinking_key(frame:Frame, kind:str)->str:
+    "What a fit depends on in how a model is made to think; the cue too where it is what probes append."
+    examples = [(e.question, e.reasoning, e.answer) for e in frame.examples]
+    parts = [frame.close, frame.ends, frame.step_tokens, frame.lead, frame.open, frame.instruction, examples]
+    return digest(repr(parts + ([frame.cue] if kind=='probe_value' else [])))
+
+# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #843f023f
 _ANEW = 'make it anew with: decodelab fit-gain'
 
 def _unreadable(path:str, error:Exception)->str:
@@ -119,29 +199,32 @@ def _unreadable(path:str, error:Exception)->str:
     return f'fitted by an older version, which did not look at `explored`; {_ANEW}' if older else \
         f'not a fitted gain: {error}'
 
+def _tuples(x:Any)->Any: return tuple(map(_tuples, x)) if isinstance(x, list) else x
+
 @lru_cache(16)
-def read_gain(path:str, kind:str)->FittedGain:
-    "A fitted gain from its file."
+def read_gain(path:str, kind:str)->FittedGain|FittedValue:
+    "A fitted gain, or value, from its file."
     if not Path(path).is_file():
         raise DataError(f'{path or "gain_file"}: no file of a fitted gain; make one with: decodelab fit-gain')
     try:
         entries = json.loads(Path(path).read_text())
-        gain = FittedGain(**{k: tuple(v) if isinstance(v, list) else v for k,v in entries.items()})
+        made = FittedValue if entries.get('kind') in VALUES else FittedGain
+        gain = made(**{k: _tuples(v) for k,v in entries.items()})
     except (ValueError, TypeError, AttributeError) as e: raise DataError(f'{path}: {_unreadable(path, e)}') from e
     if gain.features!=FEATURES:
         raise DataError(f'{path}: fitted on other features than this version looks at; {_ANEW}')
     if gain.kind!=kind: raise BadValue('gain_file', path, f'one fitted on {kind}; this one was fitted on {gain.kind}')
     return gain
 
-# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #f2ef525f
+# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #1a9cb0c1
 class AmortisedParameters(Believing):
     lambda_cost: float = param(.05, 'Reasoning goes on while the predicted drop of entropy exceeds this cost λ.',
                                'nats', ge=0, le=10)
     gain_file: str = param('', 'Written by `decodelab fit-gain` for this model.')
 
-def of_this_model(kind:str)->Callable[[AmortisedParameters,Backend],None]:
+def of_this_model(kind:str)->Callable[[AmortisedParameters,Backend,Frame|None],None]:
     "The check that a fitted gain was fitted on this model."
-    def check(p:AmortisedParameters, backend:Backend):
+    def check(p:AmortisedParameters, backend:Backend, frame:Frame|None=None):
         gain = read_gain(p.gain_file, kind)
         if gain.fingerprint==backend.fingerprint(): return
         raise BadValue('gain_file', f'{p.gain_file} (fitted on {gain.backend})',
@@ -161,7 +244,85 @@ def hidden_gain(s:State, p:AmortisedParameters)->bool:
     "Go on iff H_t − H_(t+L), as a regression on the hidden state predicts it, is > λ; nothing is probed."
     return read_gain(p.gain_file, 'hidden')(s) > p.lambda_cost
 
-# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #fd002e70
+# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #b0815474
+class ValueParameters(Probing):
+    cost: float = param(.002, 'Reasoning goes on while it gains more expected accuracy than this for a token.',
+                        'accuracy a token', ge=0, le=1)
+    risk: str = param('', '`ε,δ`: in place of a cost, the boldest at which at most a share ε of answers differ from '
+                      'full reasoning’s, with confidence 1−δ.')
+    gain_file: str = param('', 'Written by `decodelab fit-gain` for this model.')
+
+# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #cb926e4d
+def risk_of(given:str)->tuple[float,float]:
+    "ε and δ as they were typed."
+    parts = given.split(',')
+    try: risk, level = map(float, parts)
+    except ValueError: raise BadValue('risk', given, 'two numbers: ε,δ, such as .05,.1') from None
+    for name,x in (('ε', risk), ('δ', level)):
+        if not 0 < x < 1: raise BadValue(f'{name} of risk', x, 'between 0 and 1, neither of them')
+    return risk, level
+
+FINER = 64 # Prices that are tested
+
+def prices_of(v:FittedValue)->np.ndarray:
+    "From the most cautious price to the boldest; the fit alone says which."
+    return np.append(0., np.geomspace(v.costs[1], v.costs[-1], FINER-1))
+
+# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #d2277897
+def losses_at(v:FittedValue, prices:np.ndarray, expected:bool=False)->np.ndarray: # [n, prices]
+    "Whether each question kept apart gets another answer at a price than at its end, or what it loses in probability."
+    rows = np.empty((len(v.losses), len(prices)))
+    for row,own in zip(rows, v.losses):
+        nu, loss = np.array([x[0] for x in own]), np.array([x[1+expected] for x in own])
+        crossed = nu[:,None] <= prices
+        row[:] = np.where(crossed.any(0), loss[crossed.argmax(0)], 0.)
+    return rows
+
+def certified_cost(v:FittedValue, given:str)->float:
+    "The boldest price that a risk allows; below zero, where ν never falls, if nothing can be certified."
+    risk, level = risk_of(given)
+    if len(v.losses) < (least := questions_needed(risk, level)):
+        raise BadValue('risk', given, f'one that {len(v.losses)} questions can certify; this takes {least} at least',
+                       'Keep more apart: decodelab fit-gain --certify N')
+    prices = prices_of(v)
+    place = certify(losses_at(v, prices), risk, level).place
+    return -1. if place is None else float(prices[place])
+
+# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #ade17e7b
+def value_check(kind:str)->Callable[[ValueParameters,Backend,Frame|None],None]:
+    "The check that a fit is of this model, and of how it is made to think."
+    of_model = of_this_model(kind)
+    def check(p:ValueParameters, backend:Backend, frame:Frame|None=None):
+        of_model(p, backend)
+        v = read_gain(p.gain_file, kind)
+        if v.layer!='last': raise BadValue('gain_file', f'{p.gain_file} (layer {v.layer})', 'a fit on the last layer')
+        if frame is not None and thinking_key(frame, kind)!=v.frame:
+            raise BadValue('gain_file', p.gain_file, 'a fit with the same delimiters, steps, instruction and examples',
+                           'Make one with: decodelab fit-gain')
+        if p.every!=v.every: raise BadValue('every', p.every, f'{v.every}, as fitted')
+        if p.risk: certified_cost(v, p.risk)
+    return check
+
+# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #cb0cb766
+def _pays(s:State, p:ValueParameters, kind:str)->bool:
+    return read_gain(p.gain_file, kind)(s) > (_allowed(p.gain_file, kind, p.risk) if p.risk else p.cost)
+
+@lru_cache(16)
+def _allowed(path:str, kind:str, risk:str)->float: return certified_cost(read_gain(path, kind), risk)
+
+@rule('hidden_value', ValueParameters, needs='hidden', source='Longstaff and Schwartz 2001, on hidden states',
+      check=value_check('hidden_value'))
+def hidden_value(s:State, p:ValueParameters)->bool:
+    "Go on iff ν(x) > c: thinking on and stopping well is worth `cost` a token, by the hidden state; nothing is probed."
+    return _pays(s, p, 'hidden_value')
+
+@rule('probe_value', ValueParameters, needs='posterior', source='Longstaff and Schwartz 2001, on beliefs',
+      check=value_check('probe_value'))
+def probe_value(s:State, p:ValueParameters)->bool:
+    "Go on iff ν(x) > c, by what probes find; their tokens are part of the price."
+    return _pays(s, p, 'probe_value')
+
+# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #a813b153
 class OwnPathParameters(Believing):
     lambda_cost: float = param(.05, 'Least drop of entropy that is worth `ahead` probes of thinking.', 'nats',
                                ge=0, le=10)

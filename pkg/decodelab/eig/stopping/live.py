@@ -32,14 +32,16 @@ def _shared(name:str)->set[str]:
     return {k for k in EIGParameters.model_fields if k in own and (k!='lambda_cost' or adaptive)}
 
 # %% ../../../../nbs/eig/stopping/07_live.ipynb #63ed485a
-def rule_parameters(backend:Backend, name:str, common:EIGParameters, given:dict)->Parameters:
+def rule_parameters(backend:Backend, name:str, common:EIGParameters, given:dict,
+                    frame:Frame|None=None, # In which the model thinks
+                   )->Parameters:
     "Checked parameters of a rule, what it shares with all rules taken from `common`."
     rule = rules[name].item
     if rule.needs=='hidden' and not backend.capabilities.hidden_states:
         raise ModelError(f'{backend.name}: {name} reads hidden states, which this runtime does not show; take hf')
     shared = {k: getattr(common, k) for k in common.model_fields_set & _shared(name)}
     p = rules.settings(name, shared | given)
-    if rule.check: rule.check(p, backend)
+    if rule.check: rule.check(p, backend, frame)
     return p
 
 # %% ../../../../nbs/eig/stopping/07_live.ipynb #11c6a47f
@@ -76,12 +78,12 @@ class Scaler:
                  known:Known|None=None, # What others have found, and what is found now
                  **parameters): # The rule's own
         self.backend, self.name, self.rule = backend, scale_func_name, rules[scale_func_name].item
-        common = as_parameters(common)
-        self.parameters = p = rule_parameters(backend, scale_func_name, common, parameters)
+        common, frame = as_parameters(common), frame or frame_for(backend)
+        self.parameters = p = rule_parameters(backend, scale_func_name, common, parameters, frame)
         self.limit, self.min_tokens, self.wait = self.rule.limit and self.rule.limit(p), min_tokens, wait
         self.forced, self.memories = forced or min_tokens > 0, {}
         self.metrics = remember(Metrics()) if metrics is None else metrics
-        drawing, frame = common_parameters(scale_func_name, common, p), frame or frame_for(backend)
+        drawing = common_parameters(scale_func_name, common, p)
         self.calculator = ExpectedInformationGainCalculator(backend, frame, drawing, seed, normaliser, clock, Metrics(),
                                                             known)
         self.forecaster = self.calculator.forecaster

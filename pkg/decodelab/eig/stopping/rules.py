@@ -149,7 +149,7 @@ class StoppingRule:
     limit: Callable[[Parameters],int]|None = None
     forces: bool = False
     adaptive: bool = False # Forecasts may be drawn only until the interval of EIG excludes its `lambda_cost`
-    check: Callable[[Parameters,Backend],None]|None = None # Refuses parameters that are not this model's
+    check: Callable[[Parameters,Backend,Any],None]|None = None # Refuses what is not this model's, or this frame's
 
     def __post_init__(self):
         self.__doc__, self.__qualname__ = self.decide.__doc__, self.decide.__qualname__

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 import numpy as np
 from ...backends.contract import Backend
 from ...core.errors import BadValue
@@ -17,8 +17,8 @@ from ...core.parameters import param
 from ...core.runs import Run
 from ..frames import frame_of
 from ..parameters import EIGEvalParameters, EIGParameters
-from ..stopping.fitting import FitParameters, add_hidden, fit_gain, observe
-from ..stopping.learnt import FittedGain, rules
+from ..stopping.fitting import FitParameters, Kind, add_hidden, fit_kind, observe
+from ..stopping.learnt import FittedGain, FittedValue, rules
 from ..stopping.live import Scaler
 from ..stopping.reasoning import reason, record
 from ..stopping.recording import FLOOR
@@ -31,8 +31,8 @@ from ...tasks.data import Question, load_questions
 # %% auto #0
 __all__ = ['SWEEPS', 'VARIANTS', 'LEARNT', 'LEAST', 'EIGCompareParameters', 'falling', 'rising', 'whole', 'counts', 'nothing',
            'Sweep', 'fitted_file', 'sweep', 'budgets', 'sweeps', 'with_forecasts', 'front', 'area', 'at_equal_tokens',
-           'seeds_of', 'questions_of', 'fit_seed', 'others', 'Comparison', 'skipped', 'fit_gains', 'traces_of', 'look',
-           'run_live', 'live_at', 'caveats']
+           'seeds_of', 'questions_of', 'fit_seed', 'others', 'Comparison', 'kinds_of', 'skipped', 'fit_gains',
+           'traces_of', 'look', 'run_live', 'live_at', 'caveats']
 
 # %% ../../../../nbs/eig/study/06_compare.ipynb #ac071d62
 _FORECASTS = ('Drawn at every boundary, as the Bayes-risk rule needs them; where EIG may need them, up to the first '
@@ -72,6 +72,7 @@ class Sweep:
 # %% ../../../../nbs/eig/study/06_compare.ipynb #d2c2e692
 _ANSWER = (('skip', 0),) # Our cue has opened the answer: a trial's first token is the answer's own
 _EIG, _entropies, _costs = 'expected_information_gain_reasoning', partial(rising, .02, 2.3), partial(rising, .01, 1.6)
+_prices = partial(rising, 1e-4, .05) # Of a token, in expected accuracy
 
 # %% ../../../../nbs/eig/study/06_compare.ipynb #46ab653f
 SWEEPS = {
@@ -83,6 +84,8 @@ SWEEPS = {
     'Bayes risk': Sweep('bayes_risk_optimal_reasoning', 'lambda_cost', partial(rising, .01, .8)),
     'amortised, probes': Sweep('amortised_gain', 'lambda_cost', _costs),
     'amortised, hidden state': Sweep('hidden_gain', 'lambda_cost', _costs),
+    'value, probes': Sweep('probe_value', 'cost', _prices),
+    'value, hidden state': Sweep('hidden_value', 'cost', _prices),
     'own path, L=6': Sweep('own_path_gain', 'lambda_cost', _costs),
     'DEER': Sweep('deer', 'threshold', lambda m: 1-rising(.002, .8, m), _ANSWER),
     'Certaindex': Sweep('certaindex', 'window', partial(counts, 1, 12)),
@@ -102,7 +105,8 @@ VARIANTS = {
     'amortised, probes every 3 steps': Sweep('amortised_gain', 'lambda_cost', _costs, _SPARSE),
 }
 
-LEARNT = {'amortised_gain': 'probes', 'hidden_gain': 'hidden'} # Rules and the kind of gain they need
+LEARNT = {'amortised_gain': 'probes', 'hidden_gain': 'hidden', 'probe_value': 'probe_value',
+          'hidden_value': 'hidden_value'} # Rules and the kind of fit they need
 
 def fitted_file(rule:str, gains:Mapping[str,Path]|None)->dict:
     "The file of the gain that a learnt rule needs; nothing for others."
@@ -195,7 +199,7 @@ class Comparison:
         self.backend, self.p, self.frame = backend, p, frame_of(backend, p)
         self.common = EIGParameters(**{k: getattr(p, k) for k in EIGParameters.model_fields})
         self.cue_tokens = len(backend.encode(self.frame.cue))
-        self.kinds = ('probes', 'hidden') if backend.capabilities.hidden_states else ('probes',)
+        self.kinds = kinds_of(backend)
         self.skip, self.fitted = skipped(p, self.kinds), {}
 
     def seeds(self)->list[int]: return seeds_of(self.p)
@@ -212,9 +216,14 @@ class Comparison:
         return run_live(self, s, value, gains)
 
 # %% ../../../../nbs/eig/study/06_compare.ipynb #1bd6d82c
+def kinds_of(backend:Backend)->tuple[Kind,...]:
+    "What can be fitted on a runtime."
+    return get_args(Kind) if backend.capabilities.hidden_states else ('probes', 'probe_value')
+
 def skipped(p:EIGCompareParameters, kinds:Sequence[str])->list[str]:
     "Rules that are left out: the runtime, or the forecasts that are drawn, do not give what they need."
-    absent = dict(hidden_gain='hidden' not in kinds, bayes_risk_optimal_reasoning=p.forecasts!='everywhere')
+    absent = dict(hidden_gain='hidden' not in kinds, hidden_value='hidden_value' not in kinds,
+                  bayes_risk_optimal_reasoning=p.forecasts!='everywhere')
     return [name for name,out in (absent | {_EIG: p.forecasts=='none'}).items() if out]
 
 # %% ../../../../nbs/eig/study/06_compare.ipynb #6945c1ec
@@ -224,10 +233,10 @@ def fit_gains(c:Comparison, run:Run, progress:Callable|None=None)->dict[str,Path
     given = {k: getattr(p, k) for k in FitParameters.model_fields if k in type(p).model_fields}
     chosen = FitParameters(**given | dict(n=p.fit_n, seed=fit_seed(p)))
     traces = observe(c.backend, others(p), chosen, 'hidden' in c.kinds, p.chunk, progress, c.frame)
-    c.fitted = {kind: fit_gain(traces, kind, p.horizon, c.backend) for kind in c.kinds}
+    c.fitted = {kind: fit_kind(traces, kind, chosen, c.backend, c.frame) for kind in c.kinds}
     return {kind: _saved(gain, run.folder/f'gain-{kind}.json') for kind,gain in c.fitted.items()}
 
-def _saved(gain:FittedGain, path:Path)->Path:
+def _saved(gain:FittedGain|FittedValue, path:Path)->Path:
     gain.save(path)
     return path
 

@@ -337,7 +337,7 @@ def metrics(c:Comparison, traces:dict[int,Sequence[dict]], curves:Curves, rows:S
     areas = {name: None if name in BASES else area(curve, *reach(curves)) for name,curve in curves.items()}
     rules = {name: {of: float(x) for of,x in means(own).items()} | dict(area=areas[name], equal=own.met)
              for name,own in judged.items()}
-    fits = {kind: dict(r2=g.r2, rows=g.rows, questions=g.questions) for kind,g in c.fitted.items()}
+    fits = {kind: g.figures for kind,g in c.fitted.items()}
     return dict(n=len(every), seeds=len(traces), goal=goal, calibration_error=trace_calibration(every)[0],
                 detectable=detectable(len(every), .2), rules=rules, front=in_front(judged), claims=list(rows),
                 fits=fits, accuracy={rule: share_right(every, rule) for rule in ('none', 'full')})

@@ -22,7 +22,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "shell"],
     "likelihoods": ["fitted", "Scores", "Likelihoods", "Rolling"],
     "model": ["TAKES_DEVICE", "named", "place", "opened", "check_batch_size", "check_counts", "fitting", "Processes",
-        "end_mark", "Loaded", "both", "Described", "Tokens", "Paired", "Chats"],
+        "end_mark", "Loaded", "both", "Named", "Tokens", "Paired", "Chats"],
     "names": ["MODELS", "PLACES", "HELD", "SCORING", "FILTERS", "METRICS", "MODEL_ARGUMENTS", "address", "register",
         "register_scoring"],
     "optimal_sampling": ["MODELS_OF", "PAIR_ARGUMENTS", "OTHERS", "sorted_out", "pair_of", "trace_of",
