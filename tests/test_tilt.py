@@ -209,7 +209,7 @@ print(time.process_time()-began)
 '''
 
 def test_no_thread_goes_on_spinning():
-    "NumPy's BLAS lets its threads spin after a long product: the passes that follow would share the processor with them."
+    "NumPy's BLAS lets its threads spin after a long product: passes that follow would share the processor with them."
     env = os.environ | dict(OMP_NUM_THREADS='2', OPENBLAS_NUM_THREADS='2')
     out = subprocess.run([sys.executable, '-c', IDLE], capture_output=True, text=True, check=True, env=env)
     assert float(out.stdout) < .03
