@@ -284,6 +284,7 @@ def _unread(outputs:Path, runs:Sequence[Run])->list[Path]:
     folders = (f for f in outputs.glob('[!.]*/[!.]*') if f.parent.name!='sweeps' and f not in known and f.is_dir())
     return sorted(f for f in folders if any((f/name).exists() for name in ('run.json', 'params.yaml', 'log.txt')))
 
+# %% ../../../nbs/core/07_runs.ipynb #35aa99c1
 def find_run(name:str, outputs:Path|None=None)->Run:
     "One run by folder, beginning of a folder's name or key, or `last`; an unknown or ambiguous name is an error."
     if (Path(name)/'run.json').exists() or (os.sep in name and Path(name).is_dir()): return Run.open(Path(name))

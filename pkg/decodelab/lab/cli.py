@@ -50,6 +50,7 @@ class Group(click.Group):
             check_inside()
         return super().resolve_command(ctx, args)
 
+# %% ../../../nbs/lab/09_cli.ipynb #80995556
 def check_inside()->None:
     "A command that looks at a laboratory's runs says so where there is none."
     if 'DECODELAB_OUTPUTS' in os.environ or in_laboratory(): return
