@@ -1,5 +1,5 @@
 "Every kind of bad input: one clear error, before heavy work, naming the thing and what is allowed."
-import http.server, json, os, shutil, socket, subprocess, sys, threading, time
+import http.server, json, os, resource, shutil, socket, subprocess, sys, threading, time
 from contextlib import contextmanager
 from pathlib import Path
 import pytest
@@ -118,24 +118,25 @@ NOWHERE = {
 }
 
 def hastily(args, **env):
-    "A finished process and its seconds, the shorter of two."
+    "A finished process, its seconds and those of the processor, the shorter of two."
     line = [str(BIN/args[0]) if '/' not in args[0] else args[0], *args[1:]]
     known = {k: v for k,v in os.environ.items() if k!='HF_HUB_OFFLINE'}
     tries = []
     for _ in range(2):
-        start = time.perf_counter()
+        start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         p = subprocess.run(line, capture_output=True, text=True, env=known | env, timeout=60)
-        tries.append(time.perf_counter()-start)
-        if tries[-1] < 3: break
-    return p, min(tries)
+        spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+        tries.append((time.perf_counter()-start, spent.ru_utime+spent.ru_stime-before.ru_utime-before.ru_stime))
+        if tries[-1][0] < 3: break
+    return p, *min(tries)
 
 @pytest.mark.parametrize('name', NOWHERE)
 def test_a_model_that_is_nowhere(outputs, root, name, monkeypatch):
     monkeypatch.chdir(root)
-    p, seconds = hastily(NOWHERE[name], HF_HUB_OFFLINE='1')
+    p, _, spent = hastily(NOWHERE[name], HF_HUB_OFFLINE='1')
     check(p, ['no/such-model', 'no folder of that name', 'cache', 'HF_HUB_OFFLINE', 'reference:student'], outputs)
-    start = hastily(('papermill', '--version'))[1] if name=='papermill' else 0 # papermill itself takes two seconds
-    assert seconds < 3+start
+    start = hastily(('papermill', '--version'))[2] if name=='papermill' else 0 # papermill itself takes two seconds
+    assert spent < 3+start # no model, and nothing that runs one, was loaded
 
 class Hub(http.server.BaseHTTPRequestHandler):
     "A Hub that knows one model."
@@ -160,13 +161,13 @@ def hub(kind):
                                          ('absent', 'cannot be reached')])
 def test_the_hub_is_asked_once(outputs, root, monkeypatch, kind, words):
     monkeypatch.chdir(root)
-    with hub(kind) as address: p, seconds = hastily(NOWHERE['run'], HF_ENDPOINT=address)
+    with hub(kind) as address: p, seconds, spent = hastily(NOWHERE['run'], HF_ENDPOINT=address)
     check(p, ['no/such-model', words], outputs)
-    assert seconds < 3
+    assert seconds < 3+5*spent # who shares the processor with others waits for it
 
 def test_a_model_that_the_hub_knows_is_let_through(monkeypatch):
     code = 'from decodelab.backends.folders import check_model; check_model("some/model")'
-    with hub('answers') as address: p, _ = hastily((sys.executable, '-c', code), HF_ENDPOINT=address)
+    with hub('answers') as address: p, *_ = hastily((sys.executable, '-c', code), HF_ENDPOINT=address)
     assert p.returncode==0, p.stderr
 
 def test_the_same_errors_through_papermill(command, outputs):
