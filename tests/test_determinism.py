@@ -56,7 +56,9 @@ def test_twenty_kills_lose_and_double_nothing(tmp_path):
         folder, done, tries = tmp_path/f'r{round_}'/'kill'/'new', False, 0
         while not done:
             limit = None if kills >= 20 or tries >= 12 else rng.uniform(.3, 1.)*took
+            began = time.time()
             folder, done = work(folder, tmp_path/f'r{round_}', limit)
+            if done and not tries: took = min(took, time.time()-began) # the first may have shared the machine
             kills += not done
             tries += 1
         for f,b in want.items(): assert (folder/f).read_bytes()==b, (f, kills)
