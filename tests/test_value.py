@@ -236,3 +236,6 @@ def test_features_that_say_nothing_fall_back_to_the_budget(student, seen):
     noise = [t | dict(hidden=[rng.normal(size=4) for _ in t['hidden']]) for t in seen]
     v = fit_value(noise, 'hidden_value', student).value
     if not any(v.share): assert 'fixed budget' in v.said
+    silent = [t | dict(hidden=[np.zeros(4) for _ in t['hidden']]) for t in seen]
+    v = fit_value(silent, 'hidden_value', student).value
+    assert not any(v.share) and 'fixed budget' in v.said

@@ -74,6 +74,7 @@ def decision_cost(live:Sequence[dict], seconds:float=0., # Of the live stage; 0 
 
 def price(cost:dict)->str:
     "That in a sentence."
-    took = f', in {cost["seconds"]:.2f} s with its step (questions of a chunk move together)' if cost['seconds'] else ''
+    took = (f', in {cost["seconds"]:.2f} s beside its step, which full reasoning had drawn (questions of a chunk move '
+            'together)' if cost['seconds'] else '')
     return (f'{cost["decisions"]} decisions, {cost["a_question"]:.1f} a question; each runs {cost["probe"]:.0f} tokens '
             f'for beliefs and {cost["forecast"]:.0f} for forecasts{took}.')

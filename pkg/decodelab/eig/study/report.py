@@ -42,7 +42,8 @@ def outcome_row(name:str, outcomes:np.ndarray|Judged, seconds:float|None=None)->
 
 def main_table(traces:Sequence[dict], live:Sequence[dict], curves:dict[str,Curve], target:float, lam:float,
                seconds:dict)->pd.DataFrame:
-    "Rules on the plane at the target; tokens are means per question, seconds per question where a rule was run live."
+    """Rules on the plane at the target; tokens are means per question, seconds per question where a rule was run live:
+    those of its decisions, for the steps between them were drawn by full reasoning."""
     spent = lambda stage: seconds.get(stage, 0)/len(traces) or None
     return pd.DataFrame([
         outcome_row(NAMES['none'], replay(traces, 'none', 0)),
