@@ -113,7 +113,7 @@ def test_calibrated_threshold_is_the_last_that_passes_not_the_first_that_fails()
         if stats.binom.cdf(sum(loss_at(own, bar) for own in kept), 150, .1) > .1: break
         passed = bar
     assert 0 < passed < 1 and certified_bar(replace(FIT, kept=tuple(kept)), '.1,.1')==pytest.approx(passed)
-    assert losses_of_kept(kept, passed).tolist()==[loss_at(own, passed) for own in kept]
+    assert losses_of_kept(kept, passed, 1).tolist()==[loss_at(own, passed) for own in kept]
 
 def test_nothing_to_certify_goes_on_to_the_end(tmp_path):
     bad = replace(FIT, kept=(((1., 1.), (1., 1.)),)*60)
@@ -197,6 +197,14 @@ def test_fits_tell_on_questions_left_out_what_tokens_do_not(seen, files):
         ours = [own for t in seen[-50:] for own in losses_by(f, t)]
         assert np.allclose(ours, [x for own in f.kept for x in own])
 
+def test_a_promise_made_for_a_rule_is_what_the_rule_keeps(seen, files):
+    "The share of questions that thought calibration leaves before their answer has arrived, by replaying it."
+    f, own = read_gain(files['arrival'], 'arrival'), seen[-50:]
+    t, given = tried(f, own, '.3,.2'), dict(gain_file=files['arrival'], risk='.3,.2')
+    reasoned = replay_rule(own, 'thought_calibration', **given)[:,1]
+    early = [not arrived(o)[o['tokens'].index(n)] for o,n in zip(own, reasoned)]
+    assert t.here==t.there==pytest.approx(np.mean(early))
+
 def test_true_answers_teach_correctness_alone(student, seen):
     "Labels of arrival are the model's own answers."
     flipped = [t | dict(correct=[1-c for c in t['correct']]) for t in seen]
@@ -252,6 +260,13 @@ def test_a_gain_that_explains_nothing_goes_by_the_tokens_and_says_so(student, se
     assert told.r2 > .3 and nothing.r2 < .1
     if nothing.r2 <= 0: assert 'explains nothing' in nothing.said and np.count_nonzero(nothing.weights) <= 1
 
+def test_a_model_that_is_always_wrong_is_never_believed(student, seen, tmp_path):
+    f = fit_chances([t | dict(correct=[0]*len(t['correct'])) for t in seen], 'correctness', student)
+    assert not f.seen and 'every one says the same' in f.said
+    f.save(tmp_path/'w.json')
+    r = replay_rule(seen[:8], 'learn_stop', gain_file=str(tmp_path/'w.json'), threshold=.01)
+    assert r[:,1].tolist()==[t['tokens'][-1] for t in seen[:8]]
+
 # Promises, there
 
 def test_a_promise_is_tried_on_questions_of_another_kind(student, seen, files):
@@ -259,7 +274,10 @@ def test_a_promise_is_tried_on_questions_of_another_kind(student, seen, files):
     others = [t for t in seen if t['group']=='unanswerable']
     t = tried(f, others, '.3,.2')
     assert t.questions==len(others) and t.unanswerable==1 and t.low <= t.there <= t.high and 'other questions' in t.said
-    assert t.there==pytest.approx(np.mean(losses_of_kept([losses_by(f, o) for o in others], t.threshold)))
+    kept = [losses_by(f, o) for o in others]
+    smooth = [[np.mean([p for p,_ in own[max(0, i-9):i+1]]) for i in range(len(own))] for own in kept] # of ten
+    first = [next((i for i,x in enumerate(own) if x >= t.threshold-1e-12), None) for own in smooth]
+    assert t.there==pytest.approx(np.mean([0. if i is None else own[i][1] for own,i in zip(kept, first)]))
     with pytest.raises(BadValue, match='tells no other'): tried(f, others, '.3,.2', 'probability')
 
 def test_lines_of_the_student_give_up_questions_that_nobody_can_answer(student, seen, files):

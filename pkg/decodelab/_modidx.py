@@ -5353,6 +5353,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                          'decodelab.maths.chances.Chance.__call__': ( 'maths/chances.html#chance.__call__',
                                                                                       'decodelab/maths/chances.py'),
                                          'decodelab.maths.chances.Judged': ('maths/chances.html#judged', 'decodelab/maths/chances.py'),
+                                         'decodelab.maths.chances._always': ('maths/chances.html#_always', 'decodelab/maths/chances.py'),
                                          'decodelab.maths.chances._minimum': ('maths/chances.html#_minimum', 'decodelab/maths/chances.py'),
                                          'decodelab.maths.chances._principal': ( 'maths/chances.html#_principal',
                                                                                  'decodelab/maths/chances.py'),

@@ -94,7 +94,7 @@ def judged_chance(x:np.ndarray, # [rows, d] what is seen
     "The best penalty on questions left out; the tokens alone where what is seen says no more."
     bad = np.flatnonzero(~np.isfinite(x).all(-1))
     if len(bad): raise BadValue(f'features of boundary {bad[0]}', 'not finite', 'finite numbers')
-    if len(np.unique(y)) < 2: raise BadValue('labels', f'{len(y)} times {int(y[0])}', 'some of both: yes and no')
+    if len(np.unique(y)) < 2: return _always(float(y[0]), x.shape[1]+1)
     tokens = log_tokens[:,None]
     floor = left_out(tokens, y, group, 1.)
     tried = {penalty: left_out(x, y, group, penalty) for penalty in penalties}
@@ -105,6 +105,11 @@ def judged_chance(x:np.ndarray, # [rows, d] what is seen
     own = fit_chance(x, y, penalty) if seen else fit_chance(tokens, y, 1.)
     return Judged(_widened(own, x.shape[1], seen), seen, penalty, float(tried[penalty].mean()), float(floor.mean()),
                   error)
+
+def _always(y:float, d:int)->Judged:
+    "What was never otherwise is predicted, whatever is seen."
+    one = Chance(np.zeros(d), np.full(d, np.inf), np.zeros(d), np.inf if y else -np.inf)
+    return Judged(one, False, 0., 0., 0., 0.)
 
 def _widened(c:Chance, d:int, seen:bool)->Chance:
     "The same map of what is seen and the tokens; what it does not look at has no weight."

@@ -39,8 +39,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "chosen_step", "step_wise_uncertainty_driven", "ReevaluationParameters", "uncertainty_driven_reevaluation",
         "EntropyParameters", "entropy_thresholding", "tier", "entropy_settles", "worth_forecasting", "BayesParameters",
         "best_probability", "risk", "risk_settles", "bayes_risk_optimal_reasoning"],
-    "transfer": ["Certifiable", "CERTIFIED", "allowed_by", "losses_there", "losses_of_kept", "certifies", "lost_here",
-        "promised", "Tried", "tried", "RiskAsked", "check_asked", "try_elsewhere"],
+    "transfer": ["Certifiable", "WINDOWS", "CERTIFIED", "allowed_by", "losses_there", "losses_of_kept", "certifies",
+        "lost_here", "promised", "Tried", "tried", "RiskAsked", "check_asked", "try_elsewhere"],
     "valuing": ["best_mass", "looked_boundaries", "believed", "price_of", "value_paths", "states_of", "value_features",
         "ValueFit", "fit_value", "losses_of"],
 })

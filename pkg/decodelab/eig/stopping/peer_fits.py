@@ -78,7 +78,8 @@ def _plain(j:Judged)->dict:
     "A fit as it is kept; eight digits are more than a few hundred questions say."
     c, eight = j.chance, lambda x: tuple(float(f'{v:.8g}') for v in x)
     scale = eight(np.where(np.isfinite(c.scale), c.scale, 0.))
-    return dict(mean=eight(c.mean), scale=scale, weights=eight(c.weights), bias=eight([c.bias])[0], seen=j.seen,
+    bias = float(np.clip(eight([c.bias])[0], -50, 50)) # what was never otherwise has none that is finite
+    return dict(mean=eight(c.mean), scale=scale, weights=eight(c.weights), bias=bias, seen=j.seen,
                 loss=j.loss, floor=j.floor, features=TRIAL_FEATURES)
 
 def losses_by(f:FittedChance, trace:dict)->tuple[tuple[float,float],...]:

@@ -86,6 +86,7 @@ _WHAT = {'arrival': 'whether the final answer has arrived', 'correctness': 'whet
 def _said(f:FittedChance)->str:
     "How much the fit tells."
     what = _WHAT[f.kind]
+    if not any(f.weights): return f'of which every one says the same of {what}: it is predicted, whatever is seen'
     if not f.seen: return f'which tell of {what} no more than the tokens spent: every threshold is a fixed budget'
     return f'{f.loss:.3f} nats a boundary on {what}, on questions left out; {f.floor:.3f} by the tokens alone'
 

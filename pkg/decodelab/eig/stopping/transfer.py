@@ -13,33 +13,34 @@ from ..frames import frame_of
 from .fitting import FitParameters, observe_for
 from .learnt import FittedValue, Loss, certified_cost, losses_at, risk_of
 from .peer_fits import losses_by
-from .peers import FittedChance, certified_bar, first_above, smoothed
+from .peers import FittedChance, WindowParameters, certified_bar, first_above, smoothed
 from .valuing import believed, losses_of
 from ...maths.risk import questions_needed
 from ...maths.statistics import mean_interval, wilson
 from ...tasks.data import load_questions
 
 # %% auto #0
-__all__ = ['Certifiable', 'CERTIFIED', 'allowed_by', 'losses_there', 'losses_of_kept', 'certifies', 'lost_here', 'promised',
-           'Tried', 'tried', 'RiskAsked', 'check_asked', 'try_elsewhere']
+__all__ = ['Certifiable', 'WINDOWS', 'CERTIFIED', 'allowed_by', 'losses_there', 'losses_of_kept', 'certifies', 'lost_here',
+           'promised', 'Tried', 'tried', 'RiskAsked', 'check_asked', 'try_elsewhere']
 
 # %% ../../../../nbs/eig/stopping/13_transfer.ipynb #c35535ae
 Certifiable = FittedValue|FittedChance
+WINDOWS = {'arrival': WindowParameters().window, 'correctness': 1} # Boundaries that the rules have a say of
 
 def allowed_by(fit:Certifiable, given:str, loss:Loss='differs')->float:
     "The boldest threshold that a risk allows: a price, or a probability."
     if isinstance(fit, FittedValue): return certified_cost(fit, given, loss)
     if loss!='differs': raise BadValue('loss', loss, 'differs', f'A fit of {fit.kind} tells no other.')
-    return certified_bar(fit, given)
+    return certified_bar(fit, given, WINDOWS[fit.kind])
 
 def losses_there(fit:Certifiable, traces:Sequence[dict], threshold:float, loss:Loss='differs')->np.ndarray: # [n]
     "What each question of traces loses at a threshold."
     if isinstance(fit, FittedValue):
         there = replace(fit, losses=tuple(losses_of(t, fit) for t in traces))
         return losses_at(there, np.array([threshold]), loss)[:,0]
-    return losses_of_kept([losses_by(fit, t) for t in traces], threshold)
+    return losses_of_kept([losses_by(fit, t) for t in traces], threshold, WINDOWS[fit.kind])
 
-def losses_of_kept(kept:Sequence[Sequence[tuple[float,float]]], bar:float, window:int=1)->np.ndarray: # [n]
+def losses_of_kept(kept:Sequence[Sequence[tuple[float,float]]], bar:float, window:int)->np.ndarray: # [n]
     "The same of probabilities and losses at boundaries."
     at = lambda own: first_above(smoothed([p for p,_ in own], window), np.array([bar]))[0]
     return np.array([[*(lost for _,lost in own), 0.][at(own)] for own in kept])
@@ -52,7 +53,7 @@ def certifies(threshold:float)->bool:
 def lost_here(fit:Certifiable, threshold:float, loss:Loss='differs')->np.ndarray: # [n]
     "What each question that was kept apart loses at a threshold."
     if isinstance(fit, FittedValue): return losses_at(fit, np.array([threshold]), loss)[:,0]
-    return losses_of_kept(fit.kept, threshold)
+    return losses_of_kept(fit.kept, threshold, WINDOWS[fit.kind])
 
 def promised(fit:Certifiable, given:str, loss:Loss='differs')->str:
     "A risk in one sentence: what it allows, and what that loses of the questions kept apart."
