@@ -3118,6 +3118,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                     'decodelab/eig/study/stages.py'),
                                             'decodelab.eig.study.stages.describe': ( 'eig/study/stages.html#describe',
                                                                                      'decodelab/eig/study/stages.py'),
+                                            'decodelab.eig.study.stages.shares': ( 'eig/study/stages.html#shares',
+                                                                                   'decodelab/eig/study/stages.py'),
                                             'decodelab.eig.study.stages.stage': ( 'eig/study/stages.html#stage',
                                                                                   'decodelab/eig/study/stages.py'),
                                             'decodelab.eig.study.stages.steps_of': ( 'eig/study/stages.html#steps_of',
