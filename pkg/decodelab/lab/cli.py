@@ -63,9 +63,10 @@ def main():
     "A laboratory for decisions made while a language model decodes."
 
 main.later = dict.fromkeys(('sweep', 'resume', 'ls'), 'sweeping')
-main.later |= dict.fromkeys(('new', 'doctor', 'completion', 'docs'), 'house')
+main.later |= dict.fromkeys(('new', 'lab', 'doctor', 'completion', 'docs'), 'house')
 main.later |= dict.fromkeys(('compare', 'view', 'verify', 'adopt'), 'examining')
-main.inside = ('run', 'sweep', 'resume', 'ls', 'show', 'compare', 'view', 'watch', 'publish', 'verify', 'adopt', 'docs')
+main.inside = ('run', 'sweep', 'resume', 'ls', 'show', 'compare', 'view', 'watch', 'publish', 'verify', 'adopt', 'docs',
+               'lab')
 
 # %% ../../../nbs/lab/09_cli.ipynb #3799c932
 def values(pairs:tuple, # Of names and texts

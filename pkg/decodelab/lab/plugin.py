@@ -25,8 +25,8 @@ from .experiments import given_twice, read_notebook, start
 from .waiting import TimeOut, Waiting, heading, told
 
 # %% auto #0
-__all__ = ['TARGET', 'InputError', 'abandoned', 'listening', 'Client', 'conduct', 'new_run', 'recorded', 'close', 'Engine',
-           'RunHandler', 'experiment_at', 'complete', 'listen']
+__all__ = ['TARGET', 'InputError', 'abandoned', 'listening', 'Client', 'conduct', 'broken_off', 'new_run', 'recorded', 'close',
+           'Engine', 'RunHandler', 'experiment_at', 'complete', 'listen']
 
 # %% ../../../nbs/lab/05_plugin.ipynb #512a038b
 class InputError(click.ClickException):
@@ -123,6 +123,18 @@ def conduct(nb_man, # Papermill's record of the execution
     env = os.environ | {RUN_DIR: str(run.folder), 'PYDEVD_DISABLE_FILE_VALIDATION': '1'}
     with open(run.folder/'log.txt', 'a') as log: return client.execute(env=env, stdout=log, stderr=log)
 
+# %% ../../../nbs/lab/05_plugin.ipynb #4a2cdb03
+def broken_off(run:Run)->str:
+    "Write the page of a report that ends in the middle; says in which cell."
+    import nbformat
+    from decodelab.lab.page import to_html
+    if not (run.folder/'report.ipynb').exists(): return ''
+    nb = nbformat.read(run.folder/'report.ipynb', 4)
+    write_atomic(run.folder/'report.html', to_html(nb, f'{run.info["experiment"]} {run.folder.name}'))
+    at = next((c for c in nb.cells if c.metadata.get('papermill', {}).get('status')=='running'), None)
+    lines = [line.strip() for line in at.source.splitlines() if line.strip()] if at else []
+    return f', in the cell that begins: {lines[0][:80]}' if lines else ''
+
 # %% ../../../nbs/lab/05_plugin.ipynb #9b29ad0d
 def new_run(nb, # With the parameters that papermill was given
             source:str|None, # Its file
@@ -138,8 +150,9 @@ def recorded(run:Run)->Iterator[None]:
     "What ends a run early stands in its record; in any case the run is let go."
     try: yield
     except TimeOut as e:
-        run.log(str(e))
-        run.finish('time-out', str(e))
+        why = f'{e}{broken_off(run)}'
+        run.log(why)
+        run.finish('time-out', why)
         raise
     except KeyboardInterrupt:
         run.log('interrupted')

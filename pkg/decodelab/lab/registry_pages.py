@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/lab/28_registry_pages.ipynb #90332ec5
 from __future__ import annotations
-import ast, json
+import ast
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,13 +42,15 @@ def experiments_page(root:Path)->str:
 # %% ../../../nbs/lab/28_registry_pages.ipynb #53eb1ca4
 def verified_page(root:Path)->str:
     "Which published reports agree when they are run again; empty where nobody has looked."
-    from decodelab.lab.publishing import RECORD, verified_table
-    path = root/'nbs'/'reports'/RECORD
-    if not path.exists(): return ''
+    from decodelab.lab.publishing import standing, verified_table
+    found, left = standing(root)
+    if not found: return ''
+    others = markdown_table(('report', 'why'), [(f'[{name}](../reports/{name}.ipynb)', why)
+                                                for name,why in sorted(left.items())])
     return page_of('Reports that were run again', 'Which metrics came out the same, and which within their tolerance.',
-                   verified_table(json.loads(path.read_text(encoding='utf-8'))),
-                   '`decodelab verify --all --record` writes this anew. Tolerances stand, each with its reason, in the '
-                   'metrics of each report; timings are not compared.')
+                   verified_table(found), '`decodelab verify --all --record` writes this anew. Tolerances stand, each '
+                   'with its reason, in the metrics of each report; timings are not compared.',
+                   *(['## Not in this table', others] if left else []))
 
 def sweeps_page()->str:
     "What a sweep's file may say."

@@ -14,8 +14,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "means", "in_front", "reach", "table", "claims", "more_or_less", "claims_table", "along", "spending",
         "keeping_accuracy", "parts", "free_bound", "beams", "plane_figure", "cost_figure", "sensitivity_figure",
         "verdict", "metrics", "pooled"],
-    "outlook": ["STAGES", "LOOKED", "DRAWN", "ANSWER", "LEAST", "FIRST", "LATE", "expected_tokens", "Progressed",
-        "seconds_left", "Outlook"],
+    "outlook": ["STAGES", "LOOKED", "DRAWN", "AGAIN", "ANSWER", "LEAST", "FIRST", "LATE", "expected_tokens",
+        "Progressed", "seconds_left", "Outlook"],
     "plane": ["CORRECT", "REASONING", "FORECAST", "PROBE", "ANSWER", "TOTAL", "NAMES", "DRAWS", "grid", "Curve", "edge",
         "curve", "mixture", "halves", "Judged", "judge", "Mixture", "choose", "tossed", "difference", "targets",
         "Saving", "saving", "trace_calibration", "accuracy_by_share"],
@@ -23,6 +23,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "savings", "apart", "finite", "share_right", "population", "summary", "done", "plane_figure", "mark_compared",
         "steps_figure", "calibration_figure", "case", "worst", "best", "verdict", "population_table", "pick",
         "caveats"],
-    "stages": ["SetUp", "stage", "counted", "steps_of", "describe"],
+    "stages": ["SetUp", "shares", "stage", "counted", "steps_of", "describe"],
     "traces": ["RULES", "with_threshold", "replay", "replays"],
 })
