@@ -2968,6 +2968,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                             'decodelab/eig/study/accounts.py'),
                                               'decodelab.eig.study.accounts.accounts_table': ( 'eig/study/accounts.html#accounts_table',
                                                                                                'decodelab/eig/study/accounts.py'),
+                                              'decodelab.eig.study.accounts.fitting_said': ( 'eig/study/accounts.html#fitting_said',
+                                                                                             'decodelab/eig/study/accounts.py'),
                                               'decodelab.eig.study.accounts.hindsight_curve': ( 'eig/study/accounts.html#hindsight_curve',
                                                                                                 'decodelab/eig/study/accounts.py'),
                                               'decodelab.eig.study.accounts.pays_after': ( 'eig/study/accounts.html#pays_after',
