@@ -73,5 +73,5 @@ def test_twenty_kills_lose_and_double_nothing(tmp_path, attempts):
         for name,content in want.items(): assert (folder/name).read_bytes()==content, (name, kills)
         rows = [json.loads(line) for line in (folder/'samples.jsonl').read_text().splitlines()]
         keys = [(row['stage'], row['id']) for row in rows]
-        assert len(keys)==len(set(keys))==3*24
+        assert len(keys)==len(set(keys))==3*12
         assert json.loads((folder/'run.json').read_text())['status']=='done'

@@ -168,6 +168,41 @@ def test_metadata_of_other_kinds_are_told_and_hide_nothing(lab, said_in_it):
     assert found.exit_code==2 and 'odd.ipynb' in found.output and not (lab/'outputs').exists(), found.output
     assert said('params', 'my_study').exit_code==0
 
+def test_the_folder_one_stands_in_may_become_a_laboratory(tmp_path, monkeypatch):
+    (tmp_path/'my-lab').mkdir()
+    monkeypatch.chdir(tmp_path/'my-lab')
+    found = said('new', '.')
+    assert found.exit_code==0 and 'next: make report' in found.output and in_laboratory()
+    assert (tmp_path/'my-lab'/'README.md').read_text().startswith('# my-lab')
+    assert said('new', '.').exit_code==2 # it is not empty any more
+
+def test_what_a_sweeps_file_lacks_or_has_of_the_wrong_kind(lab):
+    for text,words in (('grid: {n: [4]}', 'notebook: must be given; allowed: text'), ('', 'notebook: must be given'),
+                       ('notebook: my_study\ngrid: {n: 4}', 'grid.n: got 4; allowed: a list of values'),
+                       ('notebook: my_study\nlist: [3]', 'list.0: got 3; allowed: names with values')):
+        (lab/'sw.yaml').write_text(text)
+        found = said('sweep', 'sw.yaml')
+        assert found.exit_code==2 and words in found.output, found.output
+
+def test_what_is_wrong_for_a_cluster_is_told_before_folders_are_made(lab, monkeypatch):
+    (lab/'sw.yaml').write_text('notebook: my_study\nseeds: 2')
+    monkeypatch.setenv('PATH', str(lab)) # no sbatch
+    for options,words in ((('--time', '5x'), "time: got '5x'"), (('--sbatch', 'x'), 'sbatch option'),
+                          ((), 'sbatch: not found')):
+        found = said('sweep', 'sw.yaml', '--on', 'slurm', *options)
+        assert found.exit_code==2 and words in found.output and not (lab/'outputs').exists(), found.output
+
+def test_a_site_where_none_can_be_written(lab):
+    (lab/'file').write_text('')
+    for out,why in (('file', 'is a file'), ('nbs', 'is not empty'), ('file/x', 'cannot be made')):
+        found = said('docs', '--out', out)
+        assert found.exit_code==2 and why in found.output, (out, found.output)
+
+def test_reports_that_are_not_there_are_told_before_any_is_run(lab):
+    found = said('verify', 'nosuch', 'other')
+    assert found.exit_code==2 and "report 'nosuch': not among the published ones" in found.output
+    assert 'agree' not in found.output and 'no report is published here yet' in said('verify', '--all').output
+
 def test_a_laboratory_where_none_can_be_made(lab):
     (lab/'file').write_text('')
     for place in ('/proc/my-lab', lab/'file'/'my-lab'):

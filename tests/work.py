@@ -11,7 +11,7 @@ from decodelab.eig import EIGEvalParameters, SetUp
 from decodelab.eig.study.report import summary
 from decodelab.tasks import load_questions
 
-P = EIGEvalParameters(n=24, chunk=3, mc_samples=3, sample_length=24, max_tokens=64, beam_size=4)
+P = EIGEvalParameters(n=12, chunk=2, mc_samples=3, sample_length=24, max_tokens=64, beam_size=4)
 
 def work(outputs:Path, model)->None:
     "An attempt."

@@ -337,6 +337,6 @@ def find_run(name:str, outputs:Path|None=None)->Run:
     hits = [folder for folder in hits if name in known[folder]] or hits
     if len(hits)==1: return Run.open(hits[0]) # of a broken one the error
     if hits: raise RunError(f'run {name!r} is ambiguous: {some(folder.name for folder in hits)}')
-    close = nearest(name, [r.folder.name for r in runs])
+    close = nearest(name, ['last', *(r.folder.name for r in runs)] if runs else [])
     hint = f'. Did you mean {close!r}?' if close else ''
     raise RunError(f'run {name!r}: none of that name among {len(runs)} runs{hint}')

@@ -42,7 +42,7 @@ NAME = re.compile(r'[A-Za-z][A-Za-z0-9_-]*')
 def named(path:str)->Path:
     "A folder whose name may be a laboratory's."
     folder = Path(path)
-    if not NAME.fullmatch(folder.name):
+    if not NAME.fullmatch(folder.resolve().name): # `.` is a folder too
         raise BadValue('name of a laboratory', path, 'letters, digits, - and _, a letter first')
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f'{folder}: exists already; choose another name, or go there and: decodelab new experiment NAME')
@@ -59,7 +59,7 @@ def new_laboratory(path:str, # A folder that is not there yet
         for file in own: copied(TEMPLATE/file, folder/str(file).replace('dot.', '.'))
     except OSError as e: raise RunError(f'{folder}: cannot be made: {e.strerror}') from None
     readme = folder/'README.md'
-    write_atomic(readme, readme.read_text(encoding='utf-8').replace('MY-LAB', folder.name))
+    write_atomic(readme, readme.read_text(encoding='utf-8').replace('MY-LAB', folder.resolve().name))
     return folder
 
 def copied(source:Path, target:Path)->None:
@@ -93,7 +93,8 @@ def made(words:tuple)->list[str]:
     "What `decodelab new` makes of its words, and what to do next."
     if words[0]!='experiment' and len(words)==1:
         folder = new_laboratory(words[0])
-        return [str(folder), f'next: cd {folder}; make report; decodelab new experiment my_study; decodelab doctor']
+        there = '' if folder.resolve()==Path.cwd() else f'cd {folder}; '
+        return [str(folder.resolve()), f'next: {there}make report; decodelab new experiment my_study; decodelab doctor']
     if words[0]!='experiment' or len(words)!=2:
         raise BadValue('new', ' '.join(words), 'a folder (my-lab), or: experiment NAME (experiment my_study)')
     path = new_experiment(words[1])

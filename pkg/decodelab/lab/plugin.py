@@ -72,6 +72,13 @@ async def listening(kc, # Client of a kernel that begins
 class Client(PapermillNotebookClient):
     "Papermill's client that passes on what a kernel tells of its progress."
     waiting:Waiting|None = None
+    words = '' # Of a kernel that was broken off: where it was
+
+    async def last_words(self, seconds:float=3.)->str:
+        "Interrupt the kernel; the traceback that it sends, in case it does."
+        await ensure_async(self.km.interrupt_kernel())
+        said = await _got(self.kc.iopub_channel, seconds, lambda m: m['msg_type']=='error')
+        return '\n'.join(said['content']['traceback']) if said else ''
 
     def process_message(self, msg, *args, **kwargs):
         "Every message of the kernel comes by here."
@@ -99,6 +106,7 @@ class Client(PapermillNotebookClient):
             try: self.papermill_execute_cells()
             except KeyboardInterrupt:
                 abandoned(ensure_event_loop())
+                self.words = run_sync(self.last_words)()
                 raise
             reply = self.wait_for_reply(self.kc.kernel_info())
             self.nb.metadata['language_info'] = reply['content']['language_info']
@@ -121,7 +129,10 @@ def conduct(nb_man, # Papermill's record of the execution
     client = Client(nb_man, log=logger, extra_arguments=_QUIET, on_cell_start=begins, **options)
     client.waiting = waiting
     env = os.environ | {RUN_DIR: str(run.folder), 'PYDEVD_DISABLE_FILE_VALIDATION': '1'}
-    with open(run.folder/'log.txt', 'a') as log: return client.execute(env=env, stdout=log, stderr=log)
+    with open(run.folder/'log.txt', 'a') as log:
+        try: return client.execute(env=env, stdout=log, stderr=log)
+        finally:
+            if client.words: run.log(f'broken off here:\n{client.words}')
 
 # %% ../../../nbs/lab/05_plugin.ipynb #4a2cdb03
 def broken_off(run:Run)->str:
@@ -131,8 +142,8 @@ def broken_off(run:Run)->str:
     if not (run.folder/'report.ipynb').exists(): return ''
     nb = nbformat.read(run.folder/'report.ipynb', 4)
     write_atomic(run.folder/'report.html', to_html(nb, f'{run.info["experiment"]} {run.folder.name}'))
-    at = next((c for c in nb.cells if c.metadata.get('papermill', {}).get('status')=='running'), None)
-    lines = [line.strip() for line in at.source.splitlines() if line.strip()] if at else []
+    begun = [c for c in nb.cells if c.cell_type=='code' and c.metadata.get('papermill', {}).get('start_time')]
+    lines = [line.strip() for line in begun[-1].source.splitlines() if line.strip()] if begun else []
     return f', in the cell that begins: {lines[0][:80]}' if lines else ''
 
 # %% ../../../nbs/lab/05_plugin.ipynb #9b29ad0d

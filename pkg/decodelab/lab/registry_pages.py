@@ -152,11 +152,11 @@ def commands_page()->str:
     "Every command with its help."
     import click
     from decodelab.lab.cli import main
-    def told(command, name):
-        info = click.Context(command, info_name=name)
+    def told(command, name, around=None):
+        info = click.Context(command, parent=around, info_name=name, max_content_width=96, terminal_width=96)
         inner = command.list_commands(info) if isinstance(command, click.Group) else ()
-        text = f'## `{name}`\n\n```text\n{command.get_help(info)}\n```'
-        below = [told(command.get_command(info, sub), f'{name} {sub}') for sub in inner]
+        text = f'## `{info.command_path}`\n\n```text\n{command.get_help(info)}\n```'
+        below = [told(command.get_command(info, sub), sub, info) for sub in inner]
         return '\n\n'.join([text, *below])
     return page_of('Commands', '`decodelab --help`, and the help of every command below it.', told(main, 'decodelab'))
 
