@@ -322,6 +322,17 @@ def decode(session:Session, jobs:Sequence[Job], usage:Usage|None=None)->Iterator
         yield _counted(jobs, live, list(map(len, runs)), usage)
         live = [live[row] for row in _stay(session, jobs, live)]
 
+def _pass(session:Session, jobs:Sequence[Job], new:torch.Tensor, masks:Masks, vocab_size:int)->list[Ids]:
+    "Run new tokens and what must follow them, which is given back; the masks of what comes next are filled meanwhile."
+    runs = forced_runs(session, jobs, vocab_size)
+    masks.ahead(jobs, runs, vocab_size)
+    try:
+        if not any(runs): session.step(new)
+        else: note_runs(torch_of(session.extend([(t, *run) for t,run in zip(new.tolist(), runs)])), jobs, runs)
+    finally: masks.wait()
+    return runs
+
+# %% ../../../nbs/backends/04_decoding.ipynb #2a2e219e
 def layers_of(jobs:Sequence[Job])->tuple[int, ...]:
     "Whose hidden states the policies of jobs read."
     policies = [job.plan.policy for job in jobs if job.watch is not None]
@@ -340,16 +351,6 @@ def asked(session:Watched, jobs:Sequence[Job], live:list[int], layers:tuple[int,
         for job,stop in zip(own, policy.stops([job.watch for job in own], states)):
             if stop: job.finish = 'policy'
     return [live[row] for row in _stay(session, jobs, live)] if groups else live
-
-def _pass(session:Session, jobs:Sequence[Job], new:torch.Tensor, masks:Masks, vocab_size:int)->list[Ids]:
-    "Run new tokens and what must follow them, which is given back; the masks of what comes next are filled meanwhile."
-    runs = forced_runs(session, jobs, vocab_size)
-    masks.ahead(jobs, runs, vocab_size)
-    try:
-        if not any(runs): session.step(new)
-        else: note_runs(torch_of(session.extend([(t, *run) for t,run in zip(new.tolist(), runs)])), jobs, runs)
-    finally: masks.wait()
-    return runs
 
 # %% ../../../nbs/backends/04_decoding.ipynb #6ba7582e
 def _counted(jobs:Sequence[Job], live:list[int], counts:list[int], usage:Usage|None)->list[Event]:

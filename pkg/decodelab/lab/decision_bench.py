@@ -145,9 +145,9 @@ class Ridden:
     "Seconds of passes and decisions of one row; medians."
     plain: float # Of a pass
     watched: float # Of one that keeps hidden states
-    asking: float # Of finding out after a token that no step has ended
+    asking: float # Of finding out after a token whether a step has ended
     decision: float # At a boundary, the hidden state fetched
-    steps: int # Boundaries
+    tokens: int
 
     @property
     def share(self)->float: return self.decision/self.plain # Of the pass that the decision rides on
@@ -157,17 +157,16 @@ def ridden(backend:Backend, policy:ValuePolicy, frame:Frame, tokens:int=400)->Ri
     thought, _ = thought_of(backend, frame, tokens)
     prompt, ids = thought.ids[:thought.prompt], thought.ids[thought.prompt:][:tokens]
     watch, seconds = policy.start(len(prompt)), dict(plain=[], watched=[], asking=[], decision=[])
+    so_far = [list(ids[:n]) for n in range(len(ids)+1)]
     with backend.session([prompt], room=tokens) as plain, backend.session([prompt], room=tokens) as watched:
         watched.watch(policy.layers)
         for n,token in enumerate(ids, 1):
             at = [time.perf_counter(), *(_stepped(session, token) for session in (plain, watched))]
-            asked = watch.asks(ids[:n])
-            if asked: policy.stops([watch], watched.hidden([0]))
+            watch.asks(so_far[n])
             at.append(time.perf_counter())
-            for name,took in zip(('plain', 'watched', 'decision' if watch.here else 'asking'), np.diff(at)):
-                seconds[name].append(took)
-    middle = {name: float(np.median(own)) for name,own in seconds.items() if own}
-    return Ridden(**dict(asking=0., decision=float('nan')) | middle, steps=len(seconds['decision']))
+            policy.stops([watch], watched.hidden([0])) # as at a boundary
+            for name,took in zip(seconds, np.diff([*at, time.perf_counter()])): seconds[name].append(took)
+    return Ridden(**{name: float(np.median(own)) for name,own in seconds.items()}, tokens=len(ids))
 
 def _stepped(session, token:int)->float:
     session.step([token])
@@ -180,7 +179,7 @@ def report_policy(backend:Backend, file:str, tokens:int=400)->Iterator[str]:
     frame = frame_for(backend)
     found = ridden(backend, stop_policy(backend, file, frame=frame), frame, tokens)
     micro = lambda s: f'{s*1e6:.1f}'
-    yield f'{backend.name}: a stop policy on {tokens} tokens of one row, {found.steps} decisions; medians'
+    yield f'{backend.name}: a stop policy on {tokens} tokens of one row, a decision after each; medians'
     head = ('a pass, µs', 'with hidden states kept, µs', 'after any token, µs', 'a decision, µs', 'of its pass')
     yield markdown_table(head, [(*map(micro, (found.plain, found.watched, found.asking, found.decision)),
                                  f'{found.share:.2%}')])

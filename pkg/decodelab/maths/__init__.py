@@ -5,7 +5,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "common": ["Rows", "NEAR", "NoCommonToken", "Room", "Pair", "host", "dot", "exponential", "normalised", "pair",
         "on_common_ground", "log_mass", "compared", "in_the_middle", "check_rows", "excess", "refined", "Sums",
         "weights_at", "sums_at", "Moments", "moments", "log_z_of"],
-    "folded": ["crossing", "Folded"],
+    "folded": ["BLOCK", "MOST", "crossing", "Folded"],
     "information": ["entropy", "kl", "pool", "jensen_shannon", "mutual_information", "softmax", "horvitz_thompson",
         "margins", "Partly", "partly_known", "lumped"],
     "paths": ["BUDGETS", "Paths", "paths_of", "carried_back", "stops", "left_with", "hindsight", "Budgets",

@@ -9,7 +9,7 @@ import numpy as np
 from .stopping import HORIZONS, LEAST_TOKENS, Worth
 
 # %% auto #0
-__all__ = ['crossing', 'Folded']
+__all__ = ['BLOCK', 'MOST', 'crossing', 'Folded']
 
 # %% ../../../nbs/maths/09_folded.ipynb #e4e35007
 def crossing(gains:Sequence[float], costs:Sequence[float])->float:
@@ -31,12 +31,14 @@ def crossing(gains:Sequence[float], costs:Sequence[float])->float:
     high, low = means[pool-1], means[pool]
     return costs[above-1] + high/(high-low)*(costs[above]-costs[above-1])
 
-# %% ../../../nbs/maths/09_folded.ipynb #15327520
+# %% ../../../nbs/maths/09_folded.ipynb #9a64fc13
+BLOCK, MOST = 1024, 1<<17 # Counts of tokens that are worked out at once, and that are kept at most
+
 class Folded:
     "ν of states, by one product; the same numbers as the `Worth` that it is made of."
     def __init__(self, worth:Worth):
         self.worth, self.costs = worth, worth.costs.tolist()
-        self.bases: dict[float,np.ndarray] = {} # What tokens alone say, by their count
+        self.bases = np.empty((0, len(self.costs))) # What tokens alone say, by their count
         inputs, free, share = worth.inputs, worth.inputs.free, worth.share
         self.open = worth.form=='open'
         self.reads = bool(share.any()) # Whether anything but tokens is looked at
@@ -48,23 +50,25 @@ class Folded:
         self.matrix = np.ascontiguousarray(weights*used[:,None]/scale[:,None])
         self.line, self.bias = worth.weights[:free]*say, -(mean/scale*used)@weights
 
-    def base(self, spent:float)->np.ndarray: # [costs], or [2·horizons]
+    def base(self, spent:Sequence[float])->np.ndarray: # [rows, costs], or [rows, 2·horizons]
         "What is added to the product where so many tokens are spent."
-        if spent not in self.bases: self.bases[spent] = self._base(spent)
-        return self.bases[spent]
+        whole = [int(n) for n in spent]
+        if whole!=list(spent) or max(whole) >= MOST: return self._base(np.array(spent, float))
+        while max(whole) >= len(self.bases): self.bases = self._base(np.arange(len(self.bases)+BLOCK, dtype=float))
+        return self.bases[whole]
 
-    def _base(self, spent:float)->np.ndarray:
+    def _base(self, spent:np.ndarray)->np.ndarray:
         w = self.worth
-        floor = w.floor[max(0, int(np.searchsorted(w.tokens, spent, 'right'))-1)]
+        floor = w.floor[np.maximum(0, np.searchsorted(w.tokens, spent, 'right')-1)]
         if not self.reads: return floor
-        terms = w.inputs.terms(np.zeros((1, len(w.inputs.mean))), spent)[0,:w.inputs.free]
+        terms = w.inputs.terms(np.zeros((len(spent), len(w.inputs.mean))), spent)[:,:w.inputs.free]
         line = terms@self.line + self.bias
         return line if self.open else line + (1-w.share)*floor
 
     def __call__(self, x:np.ndarray, # [rows, d], written over
                  spent:Sequence[float])->list[float]: # [rows]
         "ν of each row; NaN where a row is."
-        bases = np.stack([self.base(n) for n in spent]) if len(spent) > 1 else self.base(spent[0])[None]
+        bases = self.base(spent)
         if not self.reads: return [crossing(row, self.costs) for row in bases.tolist()]
         np.maximum(x, self.low, out=x)
         np.minimum(x, self.high, out=x)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite, log1p
 from typing import Any
 import numpy as np
 from ...backends.contract import Backend, Sampling
@@ -87,9 +88,9 @@ class ValuePolicy:
         "Decide about texts, those at a boundary; a state that is not finite is an error."
         rows = states[:,0] if not watches[0].mean else np.stack([w.taken(x) for w,x in zip(watches, states[:,0])])
         x = np.empty((len(rows), rows.shape[1]+2))
-        x[:,:-2], x[:,-1] = rows, [w.prompt for w in watches]
-        x[:,-2] = np.log1p([w.steps for w in watches])
-        if not np.isfinite(x.sum()):
+        x[:,:-2] = rows
+        for row,w in zip(x, watches): row[-2:] = log1p(w.steps), w.prompt
+        if not isfinite(x.sum()):
             raise BadValue('hidden state while decoding', 'not finite', 'finite numbers',
                            'The model may have overflowed: load it in float32.')
         return [w.here and nu <= self.cost for w,nu in zip(watches, self.value.folded(x, [w.tokens for w in watches]))]

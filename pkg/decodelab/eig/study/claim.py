@@ -53,7 +53,7 @@ class StoppingClaimParameters(Asked):
     temperature: float = param(1., 'Of the reasoning.', ge=.1, le=2)
     top_p: float = param(.9, 'Of the reasoning.', ge=.1, le=1)
     max_tokens: int = param(512, 'Longest reasoning.', 'tokens', ge=1, le=1_000_000)
-    chunk: int = param(64, 'Questions that move together.', ge=1, le=4096)
+    chunk: int = param(256, 'Questions that think side by side.', ge=1, le=4096)
     recordings: str = param('', 'Folder where recordings are kept and looked for; empty: `recordings` among the '
                             'outputs.')
     fresh: bool = param(False, 'Record anew what is there already.')

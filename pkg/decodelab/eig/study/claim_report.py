@@ -23,21 +23,23 @@ __all__ = ['CELL', 'NEAR', 'LOW', 'HIGH', 'TRUSTED', 'TONES', 'summed', 'best_pe
 CELL = ('model', 'data', 'unanswerable')
 
 def summed(rows:Sequence[dict])->list[dict]:
-    "Rows of all seeds as one, for each cell, target and rule."
+    "Rows of all seeds as one, for each cell, target and rule; means are over the seeds that get there."
     groups = {}
     for r in rows: groups.setdefault((*(r[k] for k in CELL), r['share'], r['rule']), []).append(r)
-    out = [dict(zip((*CELL, 'share', 'rule'), key)) | _summed(own) for key,own in groups.items()]
-    tokens = {(*(r[k] for k in CELL), r['share'], r['rule']): r['tokens'] for r in out}
-    ceiling = lambda r: tokens.get((*(r[k] for k in CELL), r['share'], CEILING))
-    return [r | dict(over_ceiling=r['tokens']/ceiling(r)-1 if ceiling(r) else None) for r in out]
+    return [dict(zip((*CELL, 'share', 'rule'), key)) | _summed(own, groups.get((*key[:-1], CEILING), ()))
+            for key,own in groups.items()]
 
-def _summed(own:Sequence[dict])->dict:
+def _summed(every:Sequence[dict], ceiling:Sequence[dict])->dict:
+    own = [r for r in every if r['met']] or every
     mean = lambda of: float(np.mean([r[of] for r in own]))
     each = [1-r['tokens']/r['budget'] for r in own]
+    bound = {r['seed']: r['tokens'] for r in ceiling if r['met']}
+    both = [(r['tokens'], bound[r['seed']]) for r in own if r['seed'] in bound]
+    over = sum(a for a,_ in both)/sum(b for _,b in both)-1 if both else None
     return dict(tokens=mean('tokens'), budget=mean('budget'), accuracy=mean('accuracy'), goal=mean('goal'),
                 saved=finite(1-mean('tokens')/mean('budget')), least=finite(min(each)), most=finite(max(each)),
-                below=sum(r['high'] < 0 for r in own), above=sum(r['low'] > 0 for r in own),
-                met=sum(r['met'] for r in own), seeds=len(own))
+                below=sum(r['high'] < 0 for r in own), above=sum(r['low'] > 0 for r in own), over_ceiling=over,
+                met=sum(r['met'] for r in every), seeds=len(every))
 
 # %% ../../../../nbs/eig/study/10_claim_report.ipynb #81d13317
 def best_peer(cell:Sequence[dict])->dict|None:
@@ -63,8 +65,10 @@ def _claim_row(key:tuple, rules:Mapping[str,dict])->dict:
     if (peer := best_peer(list(rules.values()))): row['best published rule'] = f'{peer["rule"]} {peer["tokens"]:.0f}'
     row |= {name: _told(rules.get(name)) for name in (CEILING, HINDSIGHT)}
     own = rules.get(HIDDEN)
-    return row | ({'over the ceiling': f'{own["over_ceiling"]:+.0%}', 'below zero': f'{own["below"]} of {own["seeds"]}'}
-                  if own else {})
+    over = own and own['over_ceiling']
+    if not own: return row
+    return row | {'over the ceiling': '–' if over is None else f'{over:+.0%}',
+                  'below zero': f'{own["below"]} of {own["seeds"]}'}
 
 def _told(r:dict|None)->str:
     "Tokens, and what that saves; a mark where some seed does not reach the target."
@@ -91,9 +95,10 @@ def verdict(summary:Sequence[dict])->str:
     missed = [r for r in asked if r['below'] < r['seeds']]
     lines.append(f'- Below the best budget with intervals below zero on every seed, {LOW:.0%} to {HIGH:.0%} of the '
                  f'way: in {len(asked)-len(missed)} of {len(asked)} cases.{_misses(missed, _seeds_said)}')
-    near = [r for r in own if r['over_ceiling'] <= NEAR]
-    far = [r for r in own if r['over_ceiling'] > NEAR]
-    return '\n'.join([*lines, f'- At most {NEAR:.0%} above the ceiling: in {len(near)} of {len(own)} cases.'
+    known = [r for r in own if r['over_ceiling'] is not None]
+    near = [r for r in known if r['over_ceiling'] <= NEAR]
+    far = [r for r in known if r['over_ceiling'] > NEAR]
+    return '\n'.join([*lines, f'- At most {NEAR:.0%} above the ceiling: in {len(near)} of {len(known)} cases.'
                       f'{_misses(far, _ceiling_said)}'])
 
 def _range_said(own:Sequence[dict], share:float)->str:
@@ -174,8 +179,11 @@ def readings_table(rows:Sequence[dict])->pd.DataFrame:
         if r['rule'] in (DROP, PROBES): continue
         line = lines.setdefault((r['model'], r['data'], r['rule']), {'model': r['model'], 'questions': r['data'],
                                                                      'what is read': r['rule']})
-        line[f'{r["share"]:.0%}'] = r['tokens'] if r['met']==r['seeds'] else None
+        line[f'{r["share"]:.0%}'] = _reached(r)
     return pd.DataFrame(lines.values())
+
+def _reached(r:dict)->str:
+    return f'{r["tokens"]:.1f}' + ('' if r['met']==r['seeds'] else f' ({r["met"]} of {r["seeds"]})')
 
 def moved_table(rows:Sequence[dict])->pd.DataFrame:
     "What is saved against the budget where a fit is tried on another population: rows were fitted on, columns tried."
@@ -218,8 +226,9 @@ def claim_metrics(summary:Sequence[dict], readings:Sequence[dict], calibrations:
     "Everything that a later run could be held against."
     own = [r for r in summary if r['rule']==HIDDEN]
     asked = [r for r in own if LOW <= r['share'] <= HIGH]
-    goals = dict(below=sum(r['below']==r['seeds'] for r in asked), asked=len(asked), cases=len(own),
-                 near=sum(r['over_ceiling'] <= NEAR for r in own))
+    over = [r['over_ceiling'] for r in own if r['over_ceiling'] is not None]
+    goals = dict(below=sum(r['below']==r['seeds'] for r in asked), asked=len(asked), cases=len(over),
+                 near=sum(x <= NEAR for x in over))
     named = lambda r: f'{r["model"]} {r["data"]} {r["unanswerable"]:g} {r["share"]:g} {r["rule"]}'
     return dict(n=p.n, seeds=p.seeds, fit_n=p.fit_n, goals=goals, rules={named(r): _numbers(r) for r in summary},
                 readings={named(r): _numbers(r) for r in summed(readings) if r['rule'] not in (DROP, PROBES)},

@@ -23,7 +23,8 @@ from ..stopping.reasoning import reason, record
 from ...tasks.data import Question, load_questions
 
 # %% auto #0
-__all__ = ['Shelf', 'read_arrays', 'packed', 'unpacked', 'Recorder', 'recorded_questions', 'Pool', 'questions_for', 'pool_of']
+__all__ = ['PIECE', 'Shelf', 'read_arrays', 'packed', 'unpacked', 'Recorder', 'recorded_questions', 'Pool', 'questions_for',
+           'pool_of']
 
 # %% ../../../../nbs/eig/study/08_pools.ipynb #63b5b0cf
 class Shelf:
@@ -37,14 +38,21 @@ class Shelf:
         "Where something lies; `parts` are all that it depends on, besides this version."
         return self.folder/f'{name}-{digest(versions()["decodelab"], *parts)[:16]}.npz'
 
+    def holds(self, path:Path)->bool: return path.exists() and not self.fresh
+
+    def put(self, path:Path, arrays:Mapping[str,np.ndarray]):
+        "Put arrays where they are looked for."
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, buffer.getvalue())
+
     def arrays(self, name:str, parts:Sequence[str], make:Callable[[],Mapping[str,np.ndarray]])->dict[str,np.ndarray]:
         "Arrays from the shelf, or made and put there."
         path = self.path(name, parts)
-        if path.exists() and not self.fresh: return read_arrays(path)
-        made, buffer = dict(make()), io.BytesIO()
-        np.savez_compressed(buffer, **made)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, buffer.getvalue())
+        if self.holds(path): return read_arrays(path)
+        made = dict(make())
+        self.put(path, made)
         return made
 
 def read_arrays(path:Path)->dict[str,np.ndarray]:
@@ -79,7 +87,7 @@ class Recorder:
     common: EIGParameters # How steps are drawn and answers probed
     max_tokens: int
     shelf: Shelf
-    chunk: int = 64
+    chunk: int = 256 # Questions that think side by side
 
     layer: int = -2 # That is kept besides the last
 
@@ -94,16 +102,22 @@ class Recorder:
         return (self.backend.fingerprint(), thinking_key(self.frame, 'probe_value'), repr(self.frame.language and
                 self.frame.language.name), repr(self.common), str(self.max_tokens), repr(self.readings))
 
-# %% ../../../../nbs/eig/study/08_pools.ipynb #d44fb7d2
+# %% ../../../../nbs/eig/study/08_pools.ipynb #73ede487
+PIECE = 64 # Questions of one file
+
 def recorded_questions(r:Recorder, questions:Sequence[Question], seed:int, tell:Callable|None=None)->list[dict]:
     "Traces of questions, from the shelf as far as they lie there; `tell` is told how many are done."
-    traces = []
-    for i in range(0, len(questions), r.chunk):
-        part = questions[i:i+r.chunk]
-        parts = (*r.parts, str(seed), *(repr((q.id, q.text, q.answer, q.scorer)) for q in part))
-        traces += unpacked(r.shelf.arrays('traces', parts, lambda: packed(_recorded_chunk(r, part, seed))))
-        if tell: tell(len(traces), len(questions))
-    return traces
+    pieces = [questions[i:i+PIECE] for i in range(0, len(questions), PIECE)]
+    paths = [r.shelf.path('traces', (*r.parts, str(seed), *(repr((q.id, q.text, q.answer, q.scorer)) for q in piece)))
+             for piece in pieces]
+    new, at_once = [k for k,path in enumerate(paths) if not r.shelf.holds(path)], max(1, r.chunk//PIECE)
+    done = len(questions)-sum(len(pieces[k]) for k in new)
+    for i in range(0, len(new), at_once):
+        traces = iter(_recorded_chunk(r, [q for k in new[i:i+at_once] for q in pieces[k]], seed))
+        for k in new[i:i+at_once]: r.shelf.put(paths[k], packed([next(traces) for _ in pieces[k]]))
+        done += sum(len(pieces[k]) for k in new[i:i+at_once])
+        if tell: tell(done, len(questions))
+    return [t for path in paths for t in unpacked(read_arrays(path))]
 
 def _recorded_chunk(r:Recorder, questions:Sequence[Question], seed:int)->Sequence[dict]:
     calculator = recording.recorder(r.backend, r.frame, r.common, seed)
