@@ -26,10 +26,10 @@ from ...maths.stopping import Worth, fit_worth
 from ...maths.units import random_units
 
 # %% auto #0
-__all__ = ['Features', 'CEILING', 'HIDDEN', 'PROBES', 'DROP', 'BUDGET', 'HINDSIGHT', 'PEERS', 'Curves', 'StoppingClaimParameters',
-           'names_of', 'shares_of', 'seeds_of', 'fit_seed', 'Board', 'board_of', 'curve_of', 'outcomes_at',
-           'budget_curve', 'hindsight_curve', 'Policy', 'by_worth', 'seen_hidden', 'seen_belief', 'free', 'peeking',
-           'probing', 'bent', 'drop_policy', 'policies_of', 'beside', 'readings_of', 'Setting', 'shelf_of',
+__all__ = ['Features', 'CEILING', 'HIDDEN', 'PROBES', 'DROP', 'BUDGET', 'HINDSIGHT', 'PEERS', 'Curves', 'DRAWS', 'FEW',
+           'StoppingClaimParameters', 'names_of', 'shares_of', 'seeds_of', 'fit_seed', 'Board', 'board_of', 'curve_of',
+           'outcomes_at', 'budget_curve', 'hindsight_curve', 'Policy', 'by_worth', 'seen_hidden', 'seen_belief', 'free',
+           'peeking', 'probing', 'bent', 'drop_policy', 'policies_of', 'beside', 'readings_of', 'Setting', 'shelf_of',
            'recorder_of', 'settings_of', 'fits_of', 'peer_curves', 'curves_on', 'of_population', 'goals_of',
            'judged_rows', 'cell_rows', 'reading_rows', 'moved_rows']
 
@@ -312,10 +312,12 @@ def goals_of(curves:Curves, shares:Sequence[float])->dict[float,float]:
     accuracy = curves[BUDGET].accuracy
     return {share: float(accuracy[-1] + share*(accuracy.max()-accuracy[-1])) for share in shares}
 
-def judged_rows(curves:Curves, shares:Sequence[float], **about)->Iterator[dict]:
+DRAWS, FEW = 499, 19 # Resamples for an interval; where the mean alone is shown
+
+def judged_rows(curves:Curves, shares:Sequence[float], draws:int=DRAWS, **about)->Iterator[dict]:
     "Each rule at each target: all tokens, against the budget, with the interval of the difference."
     for share,goal in goals_of(curves, shares).items():
-        judged = {name: judge(c, goal, TOTAL) for name,c in curves.items()}
+        judged = {name: judge(c, goal, TOTAL, draws=draws) for name,c in curves.items()}
         for name,own in judged.items():
             yield about | dict(share=share, goal=goal, rule=name) | _against(own, judged[BUDGET])
 
@@ -345,7 +347,7 @@ def reading_rows(s:Setting, share:float, policies:Mapping[str,Policy], p:Stoppin
     for seed,pool in s.tried.items():
         curves = of_population(curves_on(pool, own), pool.places(share, p.n))
         told = dict(model=s.name[0], data=s.data, unanswerable=share, seed=seed)
-        rows += judged_rows(curves, shares_of(p, 'targets'), **told)
+        rows += judged_rows(curves, shares_of(p, 'targets'), FEW, **told)
     return rows
 
 def moved_rows(settings:Sequence[Setting], policies:Mapping[tuple,Mapping[float,Mapping[str,Policy]]],
@@ -365,4 +367,4 @@ def _moved(s:Setting, policy:Mapping[str,Policy], p:StoppingClaimParameters, tar
         for share in shares_of(p, 'unanswerable'):
             curves = of_population(whole, pool.places(share, p.n))
             told = dict(model=s.name[0], data=s.data, unanswerable=share, seed=seed)
-            yield from (r for r in judged_rows(curves, [target], **told, **about) if r['rule']==HIDDEN)
+            yield from (r for r in judged_rows(curves, [target], FEW, **told, **about) if r['rule']==HIDDEN)
