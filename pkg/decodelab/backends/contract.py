@@ -74,7 +74,7 @@ class StopPolicy(Protocol):
     def layers(self)->tuple[int,...]: ... # Whose states it reads
     def check(self, model:Any)->None: ... # Refuses a model that it is not of
     def start(self, prompt:int)->StopWatch: ... # After a prompt of so many tokens
-    def stops(self, watches:Sequence[Any], states:np.ndarray)->list[bool]: ... # Of those that asked, [n, layers, d]
+    def stops(self, watches:Sequence[Any], states:Any)->list[bool]: ... # Of those that asked, [n, layers, d]
 
 @dataclass(frozen=True)
 class Sampling:
@@ -186,7 +186,7 @@ class Session(Protocol):
 class Watched(Session, Protocol):
     "A session that shows hidden states, where `capabilities.hidden_states`."
     def watch(self, layers:Sequence[int])->None: ... # From here on
-    def hidden(self, rows:Sequence[int])->np.ndarray: ... # [n, layers, d] of the newest token of these rows
+    def hidden(self, rows:Sequence[int])->Any: ... # [n, layers, d] of these rows' newest tokens, of torch or numpy
 
 class TextModel(Protocol):
     "A model and its way with text."

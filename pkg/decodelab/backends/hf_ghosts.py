@@ -189,7 +189,7 @@ def watch(self:RememberedSession, layers:Sequence[int])->None:
     self.inner.watch(layers)
 
 @patch
-def hidden(self:RememberedSession, rows:Sequence[int])->np.ndarray: # [n, layers, d]
+def hidden(self:RememberedSession, rows:Sequence[int])->torch.Tensor: # [n, layers, d]
     "Hidden states of the newest token of these rows, right after they were run."
     return self.inner.hidden([self.row[i] for i in rows])
 

@@ -102,11 +102,11 @@ def watch(self:PlainSession, layers:Sequence[int])->None:
     self._layers, self._cache, self._logprobs = tuple(layers), None, None
 
 @patch
-def hidden(self:PlainSession, rows:Sequence[int])->np.ndarray: # [n, layers, d]
+def hidden(self:PlainSession, rows:Sequence[int])->torch.Tensor: # [n, layers, d]
     "Hidden states of the newest token of these rows, right after they were run."
     _ = self.logprobs # opened
-    return torch.stack([h[torch.as_tensor(list(rows), device=self.device)] for h in self._states],
-                       1).float().cpu().numpy()
+    at = torch.as_tensor(list(rows), device=self.device)
+    return torch.stack([h[at] for h in self._states], 1)
 
 @patch
 def rewind(self:PlainSession, lengths:Sequence[int])->None:

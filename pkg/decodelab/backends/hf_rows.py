@@ -247,15 +247,13 @@ def watch(self:HFSession, layers:Sequence[int])->None:
     self._look_again()
 
 @patch
-def hidden(self:HFSession, rows:Sequence[int])->np.ndarray: # [n, layers, d]
+def hidden(self:HFSession, rows:Sequence[int])->torch.Tensor: # [n, layers, d]
     "Hidden states of the newest token of these rows, right after they were run."
     states, newest = self._states
-    if len(rows)==1:
-        kept = int(self.at[rows[0]])
-        return np.stack([h[kept,int(newest[kept])].float().cpu().numpy() for h in states])[None]
+    if len(states)==1 and states[0].shape[:2]==(1, 1) and len(rows)==1: return states[0] # one row, one token
     kept = self.at[np.asarray(rows)]
     at = self._index(kept), self._index(newest[kept])
-    return torch.stack([h[at] for h in states], 1).float().cpu().numpy()
+    return torch.stack([h[at] for h in states], 1)
 
 @patch
 @torch.inference_mode()

@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "hidden_value", "probe_value", "OwnPathParameters", "own_path_gain"],
     "live": ["EIG", "rule_parameters", "common_parameters", "Memory", "Scaler", "decide", "last_step",
         "expected_information_gain_reasoning"],
-    "policy": ["LONGEST", "StepEnds", "Watch", "ValuePolicy", "stop_policy", "thinking_plan"],
+    "policy": ["LONGEST", "StepEnds", "Watch", "Decider", "summed", "ValuePolicy", "stop_policy", "thinking_plan"],
     "probes": ["Prober", "PROBERS", "Look", "next_tokens", "hidden_states", "trial_answers", "trial", "beliefs"],
     "published": ["DEERParameters", "at_transition", "trial_confidence", "deer", "CertaindexParameters", "certaindex",
         "ConvergenceParameters", "answer_convergence", "ESCoTParameters", "runs", "es_cot", "EATParameters",
