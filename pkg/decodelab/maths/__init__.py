@@ -2,6 +2,8 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
+    "chances": ["FAR", "MOST", "PENALTIES", "FOLDS", "Chance", "log_loss", "fit_chance", "Judged", "left_out",
+        "judged_chance"],
     "common": ["Rows", "NEAR", "NoCommonToken", "Room", "Pair", "host", "dot", "exponential", "normalised", "pair",
         "on_common_ground", "log_mass", "compared", "in_the_middle", "check_rows", "excess", "refined", "Sums",
         "weights_at", "sums_at", "Moments", "moments", "log_z_of"],

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from ..core.errors import BadValue, DecodelabError, ModelError, nearest
 from .discovery import HERE, Found
-from .resolvers import as_written, register_resolvers
+from .resolvers import as_dict, as_written, register_resolvers
 
 # %% auto #0
 __all__ = ['CONFIGS', 'ADDABLE', 'CLOSE', 'NUMBERS', 'ModelSearchPath', 'ready', 'composed', 'problems_of', 'keys_of',
@@ -61,7 +61,7 @@ def problems_of(found:Sequence[Found])->str:
 def keys_of(node:Any, prefix:str='')->Iterator[str]:
     "Every key of a configuration, dotted."
     if not isinstance(node, DictConfig) or node._is_none() or node._is_missing(): return
-    for k in node:
+    for k in map(str, node):
         yield f'{prefix}{k}'
         yield from keys_of(node._get_node(k), f'{prefix}{k}.')
 
@@ -185,8 +185,7 @@ def targets(node:Any, key:str='')->Iterator[tuple[str, str]]: # Key, target
 # %% ../../../nbs/xlm/14_composition.ipynb #946b3542
 def check_targets(cfg:DictConfig)->None:
     "Every `_target_` exists."
-    plain = OmegaConf.to_container(cfg, resolve=False)
-    for key,target in targets(plain):
+    for key,target in targets(as_dict(cfg)):
         if '???' in target or '${' in target: continue
         try: located(target)
         except ModelError as e: raise ModelError(f'{key}._target_: {e}') from e
@@ -207,7 +206,7 @@ def arguments_of(target:Any)->dict[str, Any]: # Name → annotation; `inspect.Pa
     found: dict[str, Any] = {}
     for cls in getattr(target, '__mro__', (target,)):
         function = vars(cls).get('__init__') if isinstance(cls, type) else cls
-        if function is None or getattr(cls, '_is_protocol', False): continue
+        if function is None or isinstance(cls, type) and vars(cls).get('_is_protocol'): continue
         parameters = parameters_of(function)
         for p in parameters:
             if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name!='self': found.setdefault(p.name, kind_of(p))
@@ -239,7 +238,7 @@ def text_fits(kind:Any)->bool:
     "Whether a text may be of a type."
     cls = get_origin(kind) or kind
     if cls in (Any, object, inspect.Parameter.empty, Literal) or not isinstance(cls, type): return True
-    return getattr(cls, '_is_protocol', False) or issubclass(str, cls)
+    return bool(vars(cls).get('_is_protocol')) or issubclass(str, cls)
 
 # %% ../../../nbs/xlm/14_composition.ipynb #038b7b12
 def number_wanted(annotation:Any, value:Any)->str|None: # What is allowed; `None` where the value may be right
@@ -285,7 +284,7 @@ def cause_of(e:Exception)->Exception:
 def resolved(cfg:DictConfig)->dict[str, Any]:
     "All values, but for the parts of a run; one that cannot be worked out is told by its key."
     try:
-        with as_written(): return OmegaConf.to_container(cfg, resolve=True) # type: ignore[return-value]
+        with as_written(): return as_dict(cfg, resolve=True)
     except OmegaConfBaseException as e: raise unresolvable(e) from e
 
 def unresolvable(e:OmegaConfBaseException)->Exception:

@@ -23,7 +23,7 @@ from .composition import (check_chosen, check_settings, check_targets, located, 
                                        why_not_built)
 from .harness import Harness
 from .loaders import set_seed
-from .resolvers import provide
+from .resolvers import as_dict, provide
 from .weights import model_weights, push_shared, read_checkpoint, read_shared, read_weights
 
 # %% auto #0
@@ -108,7 +108,7 @@ def checked(cfg:DictConfig, *parts:str)->None: # Further parts that the job need
         check_numbers(cfg)
         check_sections(cfg)
         check_targets(cfg)
-        check_settings(OmegaConf.to_container(cfg, resolve=False)) # before sums are made of them
+        check_settings(as_dict(cfg)) # before sums are made of them
         check_chosen(cfg, ('datamodule', 'model', 'trainer', *parts))
     check_settings(plain := resolved(cfg))
     check_readers(plain)
@@ -129,7 +129,7 @@ def data_of(cfg:DictConfig)->Any: # Data module
 # %% ../../../nbs/xlm/16_jobs.ipynb #c9b8f253
 def harness_of(cfg:DictConfig, data:Any)->Harness:
     "The module that the configuration names."
-    settings = {k: v for k,v in OmegaConf.to_container(cfg.lightning_module, resolve=False).items() if k != '_target_'}
+    settings = {k: v for k,v in as_dict(cfg.lightning_module).items() if k != '_target_'}
     with in_a_sentence():
         return located(cfg.lightning_module._target_)(cfg, tokenizer=data.tokenizer, datamodule=data, **settings)
 
@@ -332,7 +332,7 @@ def generate(cfg:DictConfig)->int:
     if prompts: return write_texts(harness, prompts, path or folder_of(cfg)/'predictions.jsonl')
     if not data.dataset_managers['predict']:
         raise ModelError('nothing to generate from: datamodule.dataset_managers.predict is empty')
-    if path is not None: harness.get_predictions_file_path = lambda *args, **kwargs: path
+    harness.predictions_path = path
     with of_the_trainer(): trainer.predict(harness, datamodule=data, return_predictions=False)
     for f in [path] if path else sorted(harness.predictions_dir.rglob('*.jsonl')):
         print(f'written to {f}: {sum(1 for _ in f.open())} lines')

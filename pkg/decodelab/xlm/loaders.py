@@ -87,8 +87,8 @@ class Rows(torch.utils.data.Dataset):
 class Collate:
     "The model's collator under the seed of its batch."
     def __init__(self, collator:Callable[[list], Any]): self.collator = collator
-    def __call__(self, examples:Chosen)->Any:
-        with seeded(examples.seed): return self.collator(list(examples))
+    def __call__(self, examples:list[Any])->Any: # `Chosen`, as `Rows` gives them
+        with seeded(examples.seed if isinstance(examples, Chosen) else 0): return self.collator(list(examples))
 
 # %% ../../../nbs/xlm/03_loaders.ipynb #b5e8c8ae
 HERE = ('num_workers', 'pin_memory', 'persistent_workers', 'prefetch_factor', 'timeout', 'multiprocessing_context')

@@ -71,6 +71,7 @@ def answer_of_row(example:Mapping[str, Any])->list[int]:
 class RowsCollator:
     "Examples to rows; a model's collators derive from it."
     cls, eos, canvas = False, True, False # Marks that a model needs, and whether pads are asked for
+    whole = False # Whether a prompt is the beginning of a text, behind the marks
 
     def __init__(self, tokenizer:Tokenizer, block_size:int|None=None, # Columns of the answer, `EOS` included
                  noise_schedule:Any=None, input_block_size:int|None=None, # Columns of the prompt, marks included
@@ -87,7 +88,8 @@ class RowsCollator:
         "Prompts and marks, filled on the left."
         inside = None if width is None else width-len(self.marks)
         rows = fit([prompt_of_row(e) for e in examples], inside, 'input_block_size', True, self.truncate)
-        return rectangle([[*r, *self.marks] for r in rows], width, self.tokenizer.pad_token_id, left=True)
+        rows = [[*self.marks, *r] if self.whole else [*r, *self.marks] for r in rows]
+        return rectangle(rows, width, self.tokenizer.pad_token_id, left=True)
 
     def answers(self, examples:Sequence[Mapping[str, Any]], eos:bool)->tuple[Tensor, Tensor]:
         "Answers, filled on the right."

@@ -12,11 +12,13 @@ import numpy as np
 from ..core.errors import BadValue, DataError, needs
 from ..core.files import json_lines, read_text
 from ..tasks.stars import CHUNK, STARS, Graphs, StarData, StarTask, drawn_apart, star_data
+from ..tasks.sudoku import Puzzle, mark_of, puzzles
 from .loaders import Endless
 
 # %% auto #0
-__all__ = ['MINI', 'STAR_TASKS', 'STAR_SPLITS', 'STAR_SIZES', 'LOCAL', 'READERS', 'stars', 'star_row', 'StarRows', 'fresh_chunk',
-           'fresh_star', 'star_rows', 'preprocess_fn', 'add_source', 'parse_full_name', 'from_hub', 'rows_of', 'table',
+__all__ = ['MINI', 'STAR_TASKS', 'STAR_SPLITS', 'STAR_SIZES', 'SUDOKU_GIVENS', 'SUDOKU_SIZES', 'LOCAL', 'READERS', 'stars',
+           'star_row', 'StarRows', 'fresh_chunk', 'fresh_star', 'star_rows', 'preprocess_fn', 'sudoku_split',
+           'sudoku_rows', 'sudoku_preprocess', 'add_source', 'parse_full_name', 'from_hub', 'rows_of', 'table',
            'rows_of_files']
 
 # %% ../../../nbs/xlm/05_sources.ipynb #b4b346ea
@@ -71,8 +73,33 @@ def preprocess_fn(example:Mapping[str, Any], tokenizer:Any)->dict[str, Any]:
     ids = lambda nodes: tokenizer.convert_tokens_to_ids([str(v) for v in nodes])
     return {**example, 'prompt_token_ids': ids(prompt), 'input_token_ids': ids(answer)}
 
+# %% ../../../nbs/xlm/05_sources.ipynb #f3c4b09a
+SUDOKU_GIVENS = {4: 6, 9: 36} # Digits given, by side
+SUDOKU_SIZES = {'test': 200, 'validation': 100, 'train': 10_000} # In the order in which they are drawn
+
+@functools.lru_cache(maxsize=8)
+def sudoku_split(side:int, split:str, givens:int, seed:int)->tuple[Puzzle, ...]:
+    "Puzzles of a split, made once a process; none is of a split that was drawn before."
+    names = list(SUDOKU_SIZES)
+    before = [p for name in names[:names.index(split)] for p in sudoku_split(side, name, givens, seed)]
+    return tuple(puzzles(SUDOKU_SIZES[split], side, givens, seed, split, avoid=frozenset(map(mark_of, before))))
+
+# %% ../../../nbs/xlm/05_sources.ipynb #67b596c5
+def sudoku_rows(side:int, split:str, seed:int=42, givens:int|None=None)->list[dict[str, list[int]]]:
+    "A split as rows: digits, 0 where none is given."
+    if split not in STAR_SPLITS: raise BadValue('split', split, STAR_SPLITS)
+    found = sudoku_split(side, STAR_SPLITS[split], SUDOKU_GIVENS[side] if givens is None else givens, seed)
+    return [dict(puzzle=list(p.puzzle), answer=list(p.answer)) for p in found]
+
+def sudoku_preprocess(example:Mapping[str, Any], tokenizer:Any)->dict[str, Any]:
+    "A puzzle as ids: what is given, and all digits."
+    ids = lambda digits: tokenizer.convert_tokens_to_ids([str(v) for v in digits])
+    return {**example, 'prompt_token_ids': ids(example['puzzle']), 'input_token_ids': ids(example['answer'])}
+
 # %% ../../../nbs/xlm/05_sources.ipynb #04d85e48
-LOCAL: dict[str, Callable[..., Any]] = {f'star-{level}': functools.partial(star_rows, level) for level in STAR_TASKS}
+LOCAL: dict[str, Callable[..., Any]] = {
+    **{f'star-{level}': functools.partial(star_rows, level) for level in STAR_TASKS},
+    **{f'sudoku-{side}': functools.partial(sudoku_rows, side) for side in SUDOKU_GIVENS}}
 
 def add_source(name:str, # `decodelab/<name>/<split>` in configurations
                rows:Callable[..., Any], # (split, **source_kwargs) -> a sequence of rows

@@ -15,6 +15,7 @@ from .learnt import FEATURES, FittedValue, Reading, looked_at, thinking_key
 from .replay import recorded
 from .rules import State
 from ...maths.paths import Paths, paths_of
+from ...maths.statistics import calibration
 from ...maths.stopping import FEWEST, Chosen, Form, Worth, fit_worth
 
 # %% auto #0
@@ -121,4 +122,6 @@ def _loss(trace:dict, i:int)->tuple[float,float]:
     return float(here!=last), float(np.clip(mass.get(last, 0.)-mass.get(here, 0.), 0, 1))
 
 def _with_losses(value:FittedValue, traces:Sequence[dict])->FittedValue:
-    return replace(value, losses=tuple(losses_of(t, value) for t in traces))
+    confidence, correct = (np.concatenate([t[of] for t in traces]) for of in ('confidence', 'correct'))
+    return replace(value, losses=tuple(losses_of(t, value) for t in traces),
+                   calibration=calibration(confidence, correct)[0])
