@@ -15,7 +15,7 @@ from ..evaluation.lmeval.names import HELD
 __all__ = ['Group', 'check_inside', 'main', 'values', 'ended', 'run', 'show', 'watch', 'publish', 'params', 'schema_arguments',
            'checked', 'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked', 'generate_data',
            'merge_data', 'export_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema',
-           'bench_belief', 'bench_decision', 'bench_quick']
+           'bench_belief', 'bench_decision', 'bench_policy', 'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
@@ -226,6 +226,10 @@ def _risks(command):
 @click.option('--form', default='closed', show_default=True, type=click.Choice(['closed', 'open']),
               help='Of a value: stop well afterwards, or the best rate of gain over six horizons.')
 @click.option('--every', default=1, show_default=True, help='Steps between boundaries that a value looks at.')
+@click.option('--layer', default=-1, show_default=True, type=int,
+              help='Whose hidden states a value reads; -1 is what the head reads.')
+@click.option('--pool', default='last', show_default=True, type=click.Choice(['last', 'mean']),
+              help='The state at a step’s last token, or the mean over the step.')
 @click.option('--certify', default=0, show_default=True, type=click.IntRange(0),
               help='Questions besides, kept apart, on which a value’s risk is certified.')
 @click.option('--beam-size', default=8, show_default=True, help='Answer candidates.')
@@ -432,6 +436,17 @@ def bench_decision(backend, lengths, rounds, answer):
     for line in report_decisions(load(name), lengths, rounds, answer): click.echo(line)
 
 # %% ../../../nbs/lab/09_cli.ipynb #cdc8eec5
+@bench.command('policy')
+@click.argument('gain_file', type=click.Path(path_type=str))
+@_backend
+@click.option('--tokens', default=400, show_default=True, type=click.IntRange(8), help='Of a thought.')
+def bench_policy(gain_file, backend, tokens):
+    "What a stop policy, made from a file of `fit-gain --kind hidden_value`, adds to the passes that it rides on."
+    name = checked(backend)
+    from decodelab.backends import load
+    from decodelab.lab.decision_bench import report_policy
+    for line in report_policy(load(name), gain_file, tokens): click.echo(line)
+
 @bench.command('quick')
 @_backend
 @click.option('--against', default=None, help='A second runtime and model on the same questions.')

@@ -22,12 +22,12 @@ from ..tasks.data import load_questions, read_examples
 
 # %% auto #0
 __all__ = ['EXPERIMENTS', 'RESERVED', 'WORDS', 'defined', 'imported', 'Experiment', 'contents', 'check_backend', 'check_asking',
-           'check_in_tokens', 'check_questions', 'check_comparison', 'check_quick', 'check_schemas', 'check_over',
-           'check_between', 'check_stars', 'read_notebook', 'cells_hash', 'experiment_of', 'told_in', 'notebook_hash',
-           'check_file', 'check_own', 'cell_of', 'written', 'check_name', 'experiment_from', 'own_claims',
-           'own_notebooks', 'experiment', 'the_one', 'why_not', 'value_of', 'takes_text_only', 'typed', 'given_twice',
-           'from_pairs', 'edited', 'check_cell', 'resolve', 'named_file', 'data_of', 'start', 'quiet_errors',
-           'taken_up', 'slips', 'begin', 'end']
+           'check_in_tokens', 'check_questions', 'check_comparison', 'check_claim', 'check_quick', 'check_schemas',
+           'check_over', 'check_between', 'check_stars', 'read_notebook', 'cells_hash', 'experiment_of', 'told_in',
+           'notebook_hash', 'check_file', 'check_own', 'cell_of', 'written', 'check_name', 'experiment_from',
+           'own_claims', 'own_notebooks', 'experiment', 'the_one', 'why_not', 'value_of', 'takes_text_only', 'typed',
+           'given_twice', 'from_pairs', 'edited', 'check_cell', 'resolve', 'named_file', 'data_of', 'start',
+           'quiet_errors', 'taken_up', 'slips', 'begin', 'end']
 
 # %% ../../../nbs/lab/00_experiments.ipynb #2f6ef9c2
 @cache
@@ -132,6 +132,16 @@ def check_comparison(p)->dict:
     return check_questions(p)
 
 # %% ../../../nbs/lab/00_experiments.ipynb #aabd8a7c
+def check_claim(p)->dict:
+    "Lists can be read, every kind of questions has enough of them, and the models are whole."
+    from decodelab.eig.study.claim import fit_seed, names_of, shares_of
+    from decodelab.eig.study.pools import questions_for
+    shares, models = shares_of(p, 'unanswerable'), {spec: check_backend(spec) for spec in names_of(p, 'backends')}
+    shares_of(p, 'targets')
+    for data in names_of(p, 'data'):
+        for n,seed in ((p.n, p.seed), (p.fit_n, fit_seed(p))): questions_for(data, n, seed, shares)
+    return models
+
 def check_quick(p)->dict:
     "Kinds are known, the built-in set has enough questions, and the models are whole."
     from decodelab.evaluation.quick.questions import built_in, kinds_of
@@ -205,6 +215,7 @@ def notebook_hash(path:Path)->str:
 EXPERIMENTS = {e.name: e for e in (
     Experiment('eig_eval', 'decodelab.eig.parameters:EIGEvalParameters', 'eig', check_questions),
     Experiment('eig_compare', 'decodelab.eig.study.compare:EIGCompareParameters', 'eig', check_comparison),
+    Experiment('stopping_claim', 'decodelab.eig.study.claim:StoppingClaimParameters', 'claim', check_claim),
     Experiment('reference_models', 'decodelab.reference.training:TrainingParameters'),
     Experiment('backend_benchmark', 'decodelab.evaluation.quick:QuickParameters', check=check_quick),
     Experiment('schema_eval', 'decodelab.evaluation.schema_trials:SchemaEvalParameters', 'schema', check_schemas),

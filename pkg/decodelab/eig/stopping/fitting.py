@@ -4,7 +4,7 @@
 
 # %% ../../../../nbs/eig/stopping/10_fitting.ipynb #4b98ebe0
 from __future__ import annotations
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, get_args
 import numpy as np
@@ -15,7 +15,8 @@ from ...core.parameters import param
 from ...core.registry import Registry
 from ..frames import Frame, frame_for, frame_of, prompt_ids
 from ..parameters import Asked, EIGParameters
-from .learnt import FEATURES, VALUES, FittedGain, numbers, opening, progress, thinking_key
+from .learnt import (FEATURES, VALUES, FittedGain, Reading, numbers, opening, progress,
+                                           read_off, thinking_key)
 from .reasoning import reason, record
 from . import recording
 from .replay import recorded
@@ -46,6 +47,8 @@ class FitParameters(Asked):
     form: Literal['closed','open'] = param('closed', 'Of a value: `closed` stops well afterwards; `open`: the '
                                            'best rate of gain over six horizons.')
     every: int = param(1, 'Steps between boundaries that a value looks at.', 'steps', ge=1, le=10_000)
+    layer: int = param(-1, 'Whose hidden states a value reads; −1 is what the head reads.', ge=-1000, le=1000)
+    pool: Literal['last','mean'] = param('last', 'The state at a step’s last token, or the mean over the step.')
     certify: int = param(0, 'More questions, kept apart: a value’s `risk` is certified on them.', ge=0, le=1_000_000)
 
 # %% ../../../../nbs/eig/stopping/10_fitting.ipynb #a40c6c2a
@@ -85,13 +88,17 @@ def check_hidden(backend:Backend):
     raise ModelError(f'{backend.name}: this runtime shows no hidden states; take hf')
 
 # %% ../../../../nbs/eig/stopping/10_fitting.ipynb #3ff9cab7
-def add_hidden(backend:Backend, thoughts:Sequence[dict], traces:Sequence[dict], frame:Frame|None=None)->Sequence[dict]:
-    "Give traces the hidden state at every boundary, `hidden` [boundaries, d]; one pass over each thought."
+def add_hidden(backend:Backend, thoughts:Sequence[dict], traces:Sequence[dict], frame:Frame|None=None,
+               readings:Mapping[str,Reading]={'hidden': Reading()}, # By name in a trace
+              )->Sequence[dict]:
+    "Give traces what is read at every boundary, [boundaries, d]; one pass over all thoughts."
     check_hidden(backend)
-    frame = frame or frame_for(backend)
-    for thought,trace in zip(thoughts, traces):
-        prompt = prompt_ids(backend, frame, thought['question'])
-        trace['hidden'] = backend.hidden([(*prompt, *thought['ids'][:k]) for k in thought['tokens']])
+    frame, layers = frame or frame_for(backend), sorted({r.layer for r in readings.values()})
+    prompts = [prompt_ids(backend, frame, thought['question']) for thought in thoughts]
+    along = backend.hidden_along([(*p, *t['ids']) for p,t in zip(prompts, thoughts)], layers)
+    for states,prompt,thought,trace in zip(along, prompts, thoughts, traces):
+        ends = len(prompt)-1+np.array(thought['tokens'])
+        trace |= {name: read_off(states[:,layers.index(r.layer)], ends, r.pool) for name,r in readings.items()}
     return traces
 
 # %% ../../../../nbs/eig/stopping/10_fitting.ipynb #ec03ce40
@@ -179,27 +186,31 @@ def observe(backend:Backend, questions:Sequence[Question], p:FitParameters, hidd
     common = EIGParameters(beam_size=p.beam_size, temperature=p.temperature, top_p=p.top_p)
     calculator, traces = recording.recorder(backend, frame or frame_for(backend), common, p.seed), []
     for i in range(0, len(questions), chunk):
-        traces += _observed(calculator, questions[i:i+chunk], p.max_tokens, hidden, trials)
+        traces += _observed(calculator, questions[i:i+chunk], p, hidden, trials)
         if progress: progress(len(traces), len(questions))
     return traces
 
 # %% ../../../../nbs/eig/stopping/10_fitting.ipynb #be98d5b1
-def _observed(calculator, questions:Sequence[Question], max_tokens:int, hidden:bool, trials:bool)->Sequence[dict]:
+def _observed(calculator, questions:Sequence[Question], p:FitParameters, hidden:bool, trials:bool)->Sequence[dict]:
     backend = calculator.backend
     with backend.remembering():
-        thoughts = reason(backend, [q.text for q in questions], None, calculator.forecaster, max_tokens)
+        thoughts = reason(backend, [q.text for q in questions], None, calculator.forecaster, p.max_tokens)
         records = [record(q, t) for q,t in zip(questions, thoughts)]
         traces = recording.trace(calculator, records, gains=False, trials=trials)
-        return add_hidden(backend, records, traces, calculator.posteriors.frame) if hidden else traces
+        reading, frame = Reading(p.layer, p.pool), calculator.posteriors.frame
+        return add_hidden(backend, records, traces, frame, dict(hidden=reading)) if hidden else traces
 
 # %% ../../../../nbs/eig/stopping/10_fitting.ipynb #9dca4d1b
 def fit_kind(traces:Sequence[dict], kind:Kind, p:FitParameters, backend:Backend,
              frame:Frame|None=None)->Any: # What a file is read as: `learnt.FITTED`
     "A gain, a value, or what a rule of others learns, as asked for."
     if kind not in get_args(Kind): raise BadValue('kind', kind, get_args(Kind))
+    if kind!='hidden_value' and (p.layer, p.pool)!=(-1, 'last'):
+        raise BadValue('layer and pool', f'{p.layer}, {p.pool}', f'−1 and last for {kind}',
+                       'Only hidden_value reads others.')
     if kind in PEERS: return PEERS[kind].item(traces, p, backend, frame)
     if kind not in VALUES: return fit_gain(traces, kind, p.horizon, backend, frame)
-    return fit_value(traces, kind, backend, frame, p.form, p.every, p.certify).value
+    return fit_value(traces, kind, backend, frame, p.form, p.every, p.certify, Reading(p.layer, p.pool)).value
 
 def observe_for(backend:Backend, kind:Kind, questions:Sequence[Question], p:FitParameters,
                 progress:Callable|None=None, frame:Frame|None=None)->list[dict]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 import numpy as np
 from ...backends.contract import Backend
 from ...core.errors import BadValue, DataError
@@ -19,14 +19,16 @@ from ..frames import Frame
 from .published import rules # noqa: F401 (the registry is had from here with all its rules)
 from .rules import Believing, Probing, State, Verdict, entropy_settles, rule, without_forecast
 from ...maths.risk import certify, questions_needed
+from ...maths.folded import Folded
 from ...maths.stopping import Inputs, Worth
 
 # %% auto #0
-__all__ = ['FEATURES', 'VALUES', 'UNPROBED', 'FITTED', 'Loss', 'FINER', 'TRUSTED', 'opening', 'progress', 'numbers', 'products',
-           'FittedGain', 'terms', 'finite', 'predicted', 'FittedValue', 'looked_at', 'priced', 'thinking_key',
-           'read_gain', 'AmortisedParameters', 'of_this_model', 'check_owner', 'amortised_gain', 'hidden_gain',
-           'ValueParameters', 'risk_of', 'prices_of', 'losses_at', 'check_calibrated', 'certified_cost', 'check_fit',
-           'value_check', 'hidden_value', 'probe_value', 'OwnPathParameters', 'own_path_gain']
+__all__ = ['FEATURES', 'Pool', 'VALUES', 'UNPROBED', 'FITTED', 'KIND_OF', 'Loss', 'FINER', 'TRUSTED', 'opening', 'progress',
+           'numbers', 'products', 'FittedGain', 'terms', 'finite', 'predicted', 'Reading', 'read_off', 'FittedValue',
+           'looked_at', 'priced', 'thinking_key', 'read_gain', 'kind_in', 'AmortisedParameters', 'of_this_model',
+           'check_owner', 'amortised_gain', 'hidden_gain', 'ValueParameters', 'risk_of', 'prices_of', 'losses_at',
+           'check_calibrated', 'certified_cost', 'check_reading', 'check_fit', 'value_check', 'hidden_value',
+           'probe_value', 'OwnPathParameters', 'own_path_gain']
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #ae637438
 FEATURES = (
@@ -131,6 +133,29 @@ def predicted(gain:FittedGain, s:State)->float:
     return float(terms(gain, x, opening(s.steps[-1])) @ gain.arrays[2]) + gain.bias
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #5688e9d9
+Pool = Literal['last', 'mean', 'next']
+
+@dataclass(frozen=True)
+class Reading:
+    "Which hidden states stand for a boundary."
+    layer: int = -1 # As Transformers counts them; −1 is what the head reads
+    pool: Pool = 'last' # Of the token that ends the step; their mean over the step; of the next step's first token
+
+    @property
+    def name(self)->str: return 'last' if self.layer==-1 else str(self.layer) # Of the layer, in a file
+    @property
+    def peek(self)->int: return int(self.pool=='next') # Tokens that are thought before it is decided
+
+def read_off(states:np.ndarray, # [T, d] after each token of prompt and thought
+             ends:np.ndarray, # [boundaries] places of the tokens at which prompt and steps end
+             pool:Pool)->np.ndarray: # [boundaries, d]
+    "What is read at each boundary; before the first step there is nothing to take a mean of."
+    if pool=='last': return states[ends]
+    if pool=='next': return states[np.minimum(ends+1, len(states)-1)]
+    sums = np.cumsum(states, 0, dtype=float)
+    steps = (sums[ends[1:]]-sums[ends[:-1]])/np.maximum(np.diff(ends), 1)[:,None]
+    return np.concatenate([states[ends[:1]], steps.astype(np.float32)])
+
 VALUES = ('hidden_value', 'probe_value')
 
 @dataclass(frozen=True)
@@ -159,9 +184,14 @@ class FittedValue:
     features: tuple[str,...] # What the inputs are, the hidden state aside
     losses: tuple[tuple[tuple[float,float,float],...],...] = () # Of questions kept apart, for `risk`
     calibration: float|None = None # Error of the beliefs on them
+    pool: str = 'last' # Of the hidden states of a step
 
     @cached_property
     def worth(self)->Worth: return _worth(self)
+    @cached_property
+    def folded(self)->Folded: return Folded(self.worth)
+    @property
+    def reading(self)->Reading: return Reading(-1 if self.layer=='last' else int(self.layer), self.pool)
     def __call__(self, s:State)->float: return priced(self, s)
     @property
     def figures(self)->dict: return dict(gain=self.gain, error=self.error, rows=self.rows, questions=self.questions)
@@ -191,7 +221,7 @@ def looked_at(kind:str, s:State)->np.ndarray:
 
 def priced(v:FittedValue, s:State)->float:
     "ν at a state."
-    return float(v.worth(looked_at(v.kind, s), s.tokens[-1]+v.price*len(s.probes)))
+    return v.folded(looked_at(v.kind, s)[None], [s.tokens[-1]+v.price*len(s.probes)])[0]
 
 def thinking_key(frame:Frame, kind:str)->str:
     "What a fit depends on in how a model is made to think; the cue too where it is what probes append."
@@ -231,6 +261,16 @@ def read_gain(path:str, kind:str)->Any:
     return gain
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #1a9cb0c1
+KIND_OF = dict(amortised_gain='probes', hidden_gain='hidden', hidden_value='hidden_value', probe_value='probe_value')
+
+def kind_in(path:str)->str:
+    "The kind of fit that a file holds."
+    try: kind = json.loads(Path(path).expanduser().read_text()).get('kind')
+    except OSError: raise DataError(f'{path}: no file of a fitted gain; make one with: decodelab fit-gain') from None
+    except (ValueError, AttributeError) as e: raise DataError(f'{path}: not a fitted gain: {e}') from None
+    if kind in KIND_OF.values(): return kind
+    raise BadValue('gain_file', f'{path} (kind {kind})', KIND_OF.values())
+
 class AmortisedParameters(Believing):
     lambda_cost: float = param(.05, 'Reasoning goes on while the predicted drop of entropy exceeds this cost λ.',
                                'nats', ge=0, le=10)
@@ -252,14 +292,14 @@ def check_owner(path:str, fit:Any, backend:Backend, frame:Frame|None)->None:
                        'Make one with: decodelab fit-gain')
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #0372d0ed
-@rule('amortised_gain', AmortisedParameters, needs='posterior', source='science.md, section 1',
+@rule('amortised_gain', AmortisedParameters, needs='posterior', source='this package',
       check=of_this_model('probes'))
 def amortised_gain(s:State, p:AmortisedParameters)->Verdict:
     "Go on iff H_t − H_(t+L), as a regression on the probes predicts it, is > λ; H_high ≤ λ stops at once."
     if entropy_settles(s, p): return without_forecast(s, p)
     return Verdict(read_gain(p.gain_file, 'probes')(s) > p.lambda_cost, why='no gain')
 
-@rule('hidden_gain', AmortisedParameters, needs='hidden', source='science.md, section 1', check=of_this_model('hidden'))
+@rule('hidden_gain', AmortisedParameters, needs='hidden', source='this package', check=of_this_model('hidden'))
 def hidden_gain(s:State, p:AmortisedParameters)->bool:
     "Go on iff H_t − H_(t+L), as a regression on the hidden state predicts it, is > λ; nothing is probed."
     return read_gain(p.gain_file, 'hidden')(s) > p.lambda_cost
@@ -324,11 +364,21 @@ def certified_cost(v:FittedValue, given:str, loss:Loss='differs')->float:
     return -1. if place is None else float(prices[place])
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #ade17e7b
+def check_reading(path:str, v:FittedValue, backend:Backend):
+    "A fit reads a layer that the model has, in a way that is known."
+    pools = [x for x in get_args(Pool) if x!='next'] # of which nothing can be read where a text stands
+    if v.pool not in pools: raise BadValue('gain_file', f'{path} (pool {v.pool})', f'a fit on {" or ".join(pools)}')
+    try: _ = v.reading
+    except ValueError:
+        raise BadValue('gain_file', f'{path} (layer {v.layer})', 'a fit on the last layer, or on a number') from None
+    if v.layer!='last': backend.hidden([(backend.prefix_id,)], v.reading.layer) # an error that names the layers
+
 def check_fit(p:Any, kind:str, backend:Backend, frame:Frame|None)->Any:
-    "A fit, if it is of this model, of how that is made to think, of its last layer, and of every so many steps."
+    "A fit, if it is of this model, of how that is made to think, of a layer it has, and of every so many steps."
     fit = read_gain(p.gain_file, kind)
     check_owner(p.gain_file, fit, backend, frame)
-    if fit.layer!='last': raise BadValue('gain_file', f'{p.gain_file} (layer {fit.layer})', 'a fit on the last layer')
+    if isinstance(fit, FittedValue): check_reading(p.gain_file, fit, backend)
+    elif fit.layer!='last': raise BadValue('gain_file', f'{p.gain_file} (layer {fit.layer})', 'a fit on the last layer')
     if p.every!=fit.every: raise BadValue('every', p.every, f'{fit.every}, as fitted')
     return fit
 
@@ -364,7 +414,7 @@ class OwnPathParameters(Believing):
                                ge=0, le=10)
     ahead: int = param(6, 'Probes between the two that are compared.', 'probes', ge=1, le=1000)
 
-@rule('own_path_gain', OwnPathParameters, needs='posterior', source='science.md, section 1')
+@rule('own_path_gain', OwnPathParameters, needs='posterior', source='this package')
 def own_path_gain(s:State, p:OwnPathParameters)->Verdict:
     "Stop when H_(t−L) − H_t ≤ λ, and answer from t−L; H_high ≤ λ stops at once."
     if entropy_settles(s, p): return without_forecast(s, p)
