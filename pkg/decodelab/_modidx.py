@@ -7669,6 +7669,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'decodelab/xlm/composition.py'),
                                            'decodelab.xlm.composition.composed_or_why': ( 'xlm/composition.html#composed_or_why',
                                                                                           'decodelab/xlm/composition.py'),
+                                           'decodelab.xlm.composition.composed_without': ( 'xlm/composition.html#composed_without',
+                                                                                           'decodelab/xlm/composition.py'),
                                            'decodelab.xlm.composition.keys_of': ( 'xlm/composition.html#keys_of',
                                                                                   'decodelab/xlm/composition.py'),
                                            'decodelab.xlm.composition.kind_of': ( 'xlm/composition.html#kind_of',

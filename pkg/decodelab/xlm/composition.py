@@ -22,10 +22,11 @@ from .resolvers import as_dict, as_written, register_resolvers
 
 # %% auto #0
 __all__ = ['CONFIGS', 'ADDABLE', 'CLOSE', 'NUMBERS', 'ModelSearchPath', 'ready', 'composed', 'problems_of', 'keys_of',
-           'nearest_key', 'without_key', 'missing_config', 'left_out', 'wrong_override', 'check_groups', 'wrong_key',
-           'composed_or_why', 'check_added', 'located', 'targets', 'check_targets', 'missing_in', 'check_chosen',
-           'arguments_of', 'kind_of', 'parameters_of', 'leaves', 'text_fits', 'number_wanted', 'settings',
-           'check_settings', 'cause_of', 'resolved', 'unresolvable', 'why_not_built', 'refusal']
+           'nearest_key', 'without_key', 'composed_without', 'missing_config', 'left_out', 'wrong_override',
+           'check_groups', 'wrong_key', 'composed_or_why', 'check_added', 'located', 'targets', 'check_targets',
+           'missing_in', 'check_chosen', 'arguments_of', 'kind_of', 'parameters_of', 'leaves', 'text_fits',
+           'number_wanted', 'settings', 'check_settings', 'cause_of', 'resolved', 'unresolvable', 'why_not_built',
+           'refusal']
 
 # %% ../../../nbs/xlm/14_composition.ipynb #fe50661c
 CONFIGS = HERE/'configs'
@@ -76,6 +77,15 @@ def nearest_key(key:str, keys:Sequence[str])->str|None:
 def without_key(overrides:Sequence[str], key:str)->list[str]:
     return [o for o in overrides if o.split('=')[0].lstrip('+~') != key]
 
+def composed_without(overrides:Sequence[str], key:str)->DictConfig:
+    "Without a wrong key, and without others that are wrong too."
+    rest = without_key(overrides, key)
+    try: return composed(rest)
+    except ConfigCompositionException as e:
+        m = re.search(r"Could not (?:override|delete from config\.? ?) ?'([^']+)'", str(e))
+        if m is None or len(rest)==len(overrides): return composed([o for o in rest if '.' not in o.partition('=')[0]])
+        return composed_without(rest, m[1])
+
 def missing_config(e:MissingConfigException, found:Sequence[Found])->DecodelabError:
     "A group or a name that is not there."
     name = str(e.missing_cfg_file or '')
@@ -104,7 +114,7 @@ def wrong_override(e:ConfigCompositionException, overrides:Sequence[str])->Decod
     m = re.search(r"Could not override '([^']+)'",
                   text) or re.search(r"Could not append to config\. An item is already at '([^']+)'", text)
     if m is None or 'Could not append' in text: return ModelError(text.split('\n')[0])
-    key, cfg = m[1], composed(without_key(overrides, m[1]))
+    key, cfg = m[1], composed_without(overrides, m[1])
     if (taken := left_out(cfg, key)): return ModelError(f'no key {key!r} yet; {taken} takes it: +{key}=…')
     keys = [k for k in keys_of(cfg) if not k.endswith('_')]
     return wrong_key(key, [*keys, *('experiment', 'debug', 'datamodule', 'model', 'model_type')])
