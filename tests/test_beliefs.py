@@ -80,6 +80,17 @@ def test_a_wider_search_is_narrower_and_never_less_explored():
         explored.append(np.median([b.explored for b in beliefs]))
     assert widths==sorted(widths)[::-1] and explored==sorted(explored)
 
+def test_search_goes_on_up_to_the_cost_of_a_step():
+    "A cost above one nat: beliefs up to it may be sure, and are searched until that is known."
+    model, states = Digits(.1), [tuple(map(int, str(k))) for k in range(200, 230)]
+    looked = {}
+    for cost in (.05, 2.5):
+        calc = ExpectedInformationGainCalculator(model.toy, FOUR, EIGParameters(beam_size=2, lambda_cost=cost))
+        looked[cost] = [calc.posteriors.posterior(s) for s in calc.look(states)[0]]
+    assert all(b.explored >= EIGParameters().min_explored for b in looked[2.5] if b.low <= 2.5)
+    above = [i for i,b in enumerate(looked[.05]) if b.low > 1 and b.explored < EIGParameters().min_explored]
+    assert any(looked[2.5][i].explored > looked[.05][i].explored for i in above)
+
 def test_the_drop_form_covers_where_entropies_are_intervals_themselves():
     "Nominal 95 %, over seeds of forecasts, of answers that no belief holds whole."
     model = Digits(.1, seed=5)

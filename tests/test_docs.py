@@ -175,6 +175,14 @@ def test_readme_pictures_are_there(root):
     text = (root/'README.md').read_text()
     for picture in re.findall(r'\]\((nbs/[^)]+)\)', text): assert (root/picture).exists(), picture
 
+def test_readme_states_what_worked_examples_showed(root):
+    text, m = told(root), metrics_of(root, 'optimal_sampling_worked_examples')
+    assert f'{m["questions"]} sums' in text
+    for arm in ('student', 'teacher', 'kl_symmetry'):
+        a = m['arms'][arm]
+        assert f'{a["accuracy"]:.3f} [{a["low"]:.3f}, {a["high"]:.3f}]'.replace('0.', '.') in text, arm
+        if arm!='student': assert f' at {a["kl_theta"][0]:.1f} nats' in text, arm
+
 def test_readme_states_what_schemas_cost_in_the_published_runs(root):
     text = told(root)
     student, smol = metrics_of(root, 'schema_eval'), metrics_of(root, 'schema_eval_smollm2')

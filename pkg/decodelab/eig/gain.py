@@ -202,7 +202,7 @@ class ExpectedInformationGainCalculator:
         return works, out
 
 # %% ../../../nbs/eig/08_gain.ipynb #a80efec9
-IN_QUESTION = 1. # Nats: no rule calls a belief sure whose entropy is above
+IN_QUESTION = 1. # Nats: no rule calls a belief sure whose entropy is above, unless λ is
 
 @patch
 def look(self:ExpectedInformationGainCalculator, states:Sequence[Ids],
@@ -224,7 +224,8 @@ def _in_question(self:ExpectedInformationGainCalculator, support:Support)->bool:
     "Whether a belief may be sure or not, by what is known of it."
     try: belief = self.posteriors.posterior(support) if len(support) else None
     except FloatingPointError: return False
-    return belief is not None and belief.explored < self.parameters.min_explored and belief.low <= IN_QUESTION
+    most = max(IN_QUESTION, self.parameters.lambda_cost)
+    return belief is not None and belief.explored < self.parameters.min_explored and belief.low <= most
 
 # %% ../../../nbs/eig/08_gain.ipynb #82d5795c
 @patch

@@ -14,7 +14,7 @@ import numpy as np, torch
 from fastcore.basics import patch
 from torch import Tensor
 from ..backends.contract import (Capabilities, Finish, Ids, Sample, Sampler, Sampling, Scored, Usage,
-                                         check_length, samplings)
+                                         check_length, check_policy, samplings)
 from ..backends.drawing import stream_key
 from ..core.errors import BadValue, ModelError
 from .categorical import OwnChance
@@ -197,6 +197,7 @@ def bare(self:External, prompt:Sequence[int])->Ids:
 def sample(self:External, prompts:Sequence[Ids], sampling:Sampling|Sequence[Sampling])->list[list[Sample]]:
     "Answers to prompts."
     begun, plans = time.perf_counter(), samplings(prompts, sampling)
+    for plan in plans: check_policy(self, plan)
     rows = [self.bare(p) for p in prompts]
     takes = self.trained.takes
     wanted = {plan: drawing(self.name, plan, takes) for plan in plans}

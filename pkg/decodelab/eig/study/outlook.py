@@ -11,13 +11,14 @@ from fastcore.basics import patch
 from ..parameters import EIGEvalParameters
 
 # %% auto #0
-__all__ = ['STAGES', 'LOOKED', 'DRAWN', 'ANSWER', 'LEAST', 'FIRST', 'LATE', 'expected_tokens', 'Progressed', 'seconds_left',
-           'Outlook']
+__all__ = ['STAGES', 'LOOKED', 'DRAWN', 'AGAIN', 'ANSWER', 'LEAST', 'FIRST', 'LATE', 'expected_tokens', 'Progressed',
+           'seconds_left', 'Outlook']
 
 # %% ../../../../nbs/eig/study/04_outlook.ipynb #cc3d3e8e
 STAGES = ('full', 'live', 'trace')
 LOOKED = .5 # Share of the boundaries at which forecasts are drawn
-DRAWN = .6 # Share of the forecasts that a live decision needs; a recording draws the rest
+DRAWN = .6 # Share of the forecasts that a live decision needs
+AGAIN = .3 # Of what a live run needs, what a recording adds to it: .20 to .31 were measured
 ANSWER = 12 # Tokens that one candidate adds to a belief: its own, what was searched for it, walks through the rest
 
 def expected_tokens(p:EIGEvalParameters, thinking:float, # Tokens of a thought
@@ -27,7 +28,8 @@ def expected_tokens(p:EIGEvalParameters, thinking:float, # Tokens of a thought
     belief = ANSWER*p.beam_size
     forecast = min(p.sample_length, thinking)+belief
     asked, drawn = LOOKED*steps, p.mc_samples*forecast
-    return dict(full=thinking, live=asked*(belief+DRAWN*drawn), trace=steps*belief+asked*(1-DRAWN)*drawn)
+    live = asked*(belief+DRAWN*drawn)
+    return dict(full=thinking, live=live, trace=AGAIN*live)
 
 # %% ../../../../nbs/eig/study/04_outlook.ipynb #052683a8
 @dataclass

@@ -4,6 +4,7 @@
 
 # %% ../../../../nbs/eig/study/05_stages.ipynb #967fa74b
 from __future__ import annotations
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from fastcore.basics import patch
@@ -21,7 +22,7 @@ from ..stopping.recording import recorder, trace
 from ...tasks.data import Question
 
 # %% auto #0
-__all__ = ['SetUp', 'stage', 'counted', 'steps_of', 'describe']
+__all__ = ['SetUp', 'shares', 'stage', 'counted', 'steps_of', 'describe']
 
 # %% ../../../../nbs/eig/study/05_stages.ipynb #2c0c8c9b
 class SetUp:
@@ -46,19 +47,29 @@ class SetUp:
         return trace(recording, thoughts, gains=gains, tell=tell)
 
     def run_live(self, questions:Sequence[Question], tell:Callable|None=None,
-                 lengths:Sequence[int]=(), # Tokens of full reasoning, by which `tell` counts thoughts that go on
+                 looks:Sequence[int]=(), # Boundaries of full reasoning, by which `tell` counts thoughts that go on
                  known:Known|None=None, # Its steps are taken
                 )->list[dict]:
         "Records of reasoning under the EIG rule at λ; `tell` is told how many are done."
         driver = Scaler(self.backend, EIG, self.parameters, self.frame, self.p.seed, metrics=Metrics(),
                         known=known)
-        longest = max(lengths, default=self.p.max_tokens) or 1
-        def watch(live, decisions):
-            tell(len(questions)-len(live)+sum(min(1., t.boundaries[-1].tokens/longest) for t in live))
+        share = shares(looks)
+        def watch(live, decisions): tell(len(questions)-len(live)+sum(share(live, decisions)))
         thoughts = reason(self.backend, [q.text for q in questions], driver, driver.forecaster, self.p.max_tokens,
                           watch if tell else None)
         self.seconds += driver.metrics.seconds
         return [record(q, t) for q,t in zip(questions, thoughts)]
+
+# %% ../../../../nbs/eig/study/05_stages.ipynb #8b86e338
+def shares(looks:Sequence[int], # Boundaries of full reasoning of each thought, in the order of the first call
+          )->Callable: # Live thoughts and their decisions → the share of each that is done
+    "A thought that stops is done; another by its decisions so far."
+    known: dict[int,int] = {}
+    def share(live, decisions):
+        if not known: known.update(zip(map(id, live), looks))
+        part = lambda t: min(1., len(t.boundaries)/known.get(id(t), math.inf))
+        return [part(t) if d.go else 1. for t,d in zip(live, decisions)]
+    return share
 
 # %% ../../../../nbs/eig/study/05_stages.ipynb #bd16d90d
 def stage(run:Run, name:str, items:list, work:Callable, chunk:int, progress:Callable|None=None)->list[dict]:
@@ -121,7 +132,7 @@ def _looked(self:SetUp, run:Run, tells:Sequence[Callable], pairs:Sequence[tuple[
     live, trace = (lambda done, tell=tell: tell(before+done, len(self.questions)) for tell in tells)
     known = Known(steps=steps_of(self.backend, full))
     with self.backend.remembering():
-        with run.timed('live'): lived = self.run_live(questions, live, [r['tokens'][-1] for r in full], known)
+        with run.timed('live'): lived = self.run_live(questions, live, [len(r['tokens']) for r in full], known)
         live(len(pairs))
         with run.timed('trace'): traces = self.look(full, trace, known=known)
     trace(len(pairs))
