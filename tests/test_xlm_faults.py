@@ -191,6 +191,14 @@ def test_a_network_that_is_left_out_is_none():
     with pytest.raises(ModelError, match='no model is chosen'):
         check_chosen(composed_or_why(['experiment=star_mini_mdlm', '~model', 'paths.run_dir=x', 'paths.work_dir=x']))
 
+OTHERS = [(['--config-name=foo'], 'one configuration'), (['-cn', 'foo'], 'one configuration'),
+          (['seed=1,2'], 'several values are for --multirun')]
+
+@pytest.mark.parametrize('words,told', OTHERS)
+def test_what_hydra_takes_for_programs_of_another_kind(words, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match=told): command(['job_type=name', 'experiment=star_mini_mdlm', *words])
+
 def test_a_text_experiment_says_which_file_it_wants():
     from decodelab.xlm.composition import composed_or_why, ready
     from decodelab.xlm.discovery import discover

@@ -33,6 +33,11 @@ def test_splits_of_puzzles_share_nothing():
     with pytest.raises(BadValue, match='split: got'): rows_of('decodelab/sudoku-4/tset')
     with pytest.raises(BadValue, match='givens: got 17'): rows_of('decodelab/sudoku-4/test', givens=17)
 
+@pytest.mark.parametrize('wrong', [dict(seed='abc'), dict(seed=-1), dict(seed=1.5), dict(endless='no'),
+                                   dict(endless=True, epoch_size='x'), dict(endless=True, epoch_size=0)])
+def test_what_a_source_cannot_be_asked(wrong):
+    with pytest.raises(BadValue, match=list(wrong)[-1]): rows_of('decodelab/star-mini/train', **wrong)
+
 @pytest.mark.parametrize('name', CORE)
 def test_puzzles_are_learnt_from_and_answered(name, folder):
     asked = [f'experiment=sudoku_4_{name}', f'job_name=s_{name}', *SMALL]

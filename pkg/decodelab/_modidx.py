@@ -9405,6 +9405,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'decodelab.xlm.sources.StarRows.__len__': ( 'xlm/sources.html#starrows.__len__',
                                                                                    'decodelab/xlm/sources.py'),
                                        'decodelab.xlm.sources.add_source': ('xlm/sources.html#add_source', 'decodelab/xlm/sources.py'),
+                                       'decodelab.xlm.sources.check_source': ('xlm/sources.html#check_source', 'decodelab/xlm/sources.py'),
                                        'decodelab.xlm.sources.fresh_chunk': ('xlm/sources.html#fresh_chunk', 'decodelab/xlm/sources.py'),
                                        'decodelab.xlm.sources.fresh_star': ('xlm/sources.html#fresh_star', 'decodelab/xlm/sources.py'),
                                        'decodelab.xlm.sources.from_hub': ('xlm/sources.html#from_hub', 'decodelab/xlm/sources.py'),

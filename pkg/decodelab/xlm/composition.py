@@ -237,6 +237,7 @@ def wrong_override(e:ConfigCompositionException, overrides:Sequence[str])->Decod
                         'A group that nobody has chosen yet: +group=name.')
     m = re.search(r"Could not override '([^']+)'",
                   text) or re.search(r"Could not append to config\. An item is already at '([^']+)'", text)
+    if text.startswith('Ambiguous value'): text = text.split('\n')[0]+': several values are for --multirun'
     if m is None or 'Could not append' in text: return ModelError(text.split('\n')[0])
     key, cfg = m[1], composed_without(overrides, m[1])
     if (taken := left_out(cfg, key)): return ModelError(f'no key {key!r} yet; {taken} takes it: +{key}=…')
