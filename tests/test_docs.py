@@ -171,6 +171,15 @@ def test_readme_states_what_a_reasoning_model_costs(root):
     for x in (sum(tokens.values()), tokens['live'], tokens['trace']): assert f'{x:,.0f}' in text, x
     assert f'{200*sum(tokens.values())/1e6:.1f} million' in text
 
+def test_readme_states_what_the_learnt_stop_saves(root):
+    text, m = (root/'README.md').read_text(), metrics_of(root, 'stopping_claim')
+    own = [(float(k.split()[3]), r) for k,r in m['rules'].items() if k.endswith('hidden value')]
+    saved, goals = [r['saved'] for share,r in own if .3 <= share <= .7], m['goals']
+    assert f'({m["seeds"]} seeds of {m["n"]} questions' in text
+    assert f'{min(saved)*100:.0f}–{max(saved)*100:.0f} % less than the best budget' in text
+    assert f'on every seed in {goals["below"]} of {goals["asked"]} cases' in text
+    assert f'with their probes for nothing in {goals["near"]} of {goals["cases"]}' in text
+
 def test_readme_pictures_are_there(root):
     text = (root/'README.md').read_text()
     for picture in re.findall(r'\]\((nbs/[^)]+)\)', text): assert (root/picture).exists(), picture
