@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from zipfile import BadZipFile
 import numpy as np
 from ...backends.contract import Backend
 from ...core.errors import BadValue, DataError
@@ -59,7 +60,7 @@ def read_arrays(path:Path)->dict[str,np.ndarray]:
     "What a file of the shelf holds; one that is broken is named."
     try:
         with np.load(path, allow_pickle=False) as found: return {name: found[name] for name in found.files}
-    except (OSError, ValueError, KeyError, EOFError) as e:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as e:
         raise DataError(f'{path}: cannot be read ({type(e).__name__}); remove it, it is made again') from e
 
 # %% ../../../../nbs/eig/study/09_pools.ipynb #770ce2e8
@@ -95,7 +96,8 @@ class Recorder:
     def readings(self)->dict[str,Reading]:
         "By name in a trace."
         if not self.backend.capabilities.hidden_states: return {}
-        return dict(hidden=Reading(), mean=Reading(pool='mean'), next=Reading(pool='next'), layer=Reading(self.layer))
+        other = Reading((self.layer,))
+        return dict(hidden=Reading(), mean=Reading(pool='mean'), next=Reading(pool='next'), layer=other)
     @cached_property
     def parts(self)->tuple[str,...]:
         "What every recording depends on, besides its questions."
