@@ -25,8 +25,8 @@ from .experiments import given_twice, read_notebook, start
 from .waiting import TimeOut, Waiting, heading, told
 
 # %% auto #0
-__all__ = ['TARGET', 'InputError', 'abandoned', 'listening', 'Client', 'conduct', 'broken_off', 'new_run', 'recorded', 'close',
-           'Engine', 'RunHandler', 'experiment_at', 'complete', 'listen']
+__all__ = ['TARGET', 'InputError', 'abandoned', 'listening', 'last_words', 'Client', 'conduct', 'broken_off', 'new_run',
+           'recorded', 'close', 'Engine', 'RunHandler', 'experiment_at', 'complete', 'listen']
 
 # %% ../../../nbs/lab/05_plugin.ipynb #512a038b
 class InputError(click.ClickException):
@@ -68,17 +68,22 @@ async def listening(kc, # Client of a kernel that begins
         if not await ensure_async(km.is_alive()): raise DeadKernelError('the kernel died before it answered')
     raise RuntimeError(f'the kernel did not answer in {seconds:g} seconds')
 
+# %% ../../../nbs/lab/05_plugin.ipynb #4524eb71
+async def last_words(kc, # Client of a kernel that is broken off
+                     km, # Its manager
+                     seconds:float=3., # To wait at most
+                    )->str:
+    "Interrupt the kernel; the traceback that it sends, in case it does."
+    if not await ensure_async(km.is_alive()): return ''
+    await ensure_async(km.interrupt_kernel())
+    said = await _got(kc.iopub_channel, seconds, lambda m: m['msg_type']=='error')
+    return '\n'.join(said['content']['traceback']) if said else ''
+
 # %% ../../../nbs/lab/05_plugin.ipynb #90fe0221
 class Client(PapermillNotebookClient):
     "Papermill's client that passes on what a kernel tells of its progress."
     waiting:Waiting|None = None
     words = '' # Of a kernel that was broken off: where it was
-
-    async def last_words(self, seconds:float=3.)->str:
-        "Interrupt the kernel; the traceback that it sends, in case it does."
-        await ensure_async(self.km.interrupt_kernel())
-        said = await _got(self.kc.iopub_channel, seconds, lambda m: m['msg_type']=='error')
-        return '\n'.join(said['content']['traceback']) if said else ''
 
     def process_message(self, msg, *args, **kwargs):
         "Every message of the kernel comes by here."
@@ -106,7 +111,7 @@ class Client(PapermillNotebookClient):
             try: self.papermill_execute_cells()
             except KeyboardInterrupt:
                 abandoned(ensure_event_loop())
-                self.words = run_sync(self.last_words)()
+                self.words = run_sync(last_words)(self.kc, self.km)
                 raise
             reply = self.wait_for_reply(self.kc.kernel_info())
             self.nb.metadata['language_info'] = reply['content']['language_info']

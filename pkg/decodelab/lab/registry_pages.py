@@ -104,8 +104,7 @@ def claims(file:Path)->list[str]:
     "What a module says its runtime can do, where that is not the default."
     calls = [n for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Call)
              and isinstance(n.func, ast.Name) and n.func.id=='Capabilities' and n.keywords]
-    said = [(k.arg, ast.unparse(k.value)) for c in calls for k in c.keywords]
-    return [f'{name} = {value}' if name else f'what {value} says' for name,value in said]
+    return [f'{k.arg} = {ast.unparse(k.value)}' for c in calls for k in c.keywords if k.arg] # not `**more`
 
 # %% ../../../nbs/lab/28_registry_pages.ipynb #d345fe93
 def backends_page()->str:
@@ -142,9 +141,12 @@ def external_page()->str:
     "External models, their orders of unmasking, and what a model's folder holds."
     from decodelab.xlm.discovery import core_models
     from decodelab.xlm.unmasking import ORDERS
-    rows = [(f'`{m.name}`',) for m in core_models()]
+    def said(m, part):
+        file = m.package/f'{part}_{m.name}.py'
+        return (ast.get_docstring(ast.parse(file.read_text(encoding='utf-8'))) or '').split('\n')[0]
+    rows = [(f'`{m.name}`', *(said(m, part) for part in ('model', 'loss', 'predictor'))) for m in core_models()]
     return page_of('External models', 'Models that are not left to right: `xlm` trains, evaluates and decodes them.',
-                markdown_table(('shipped model',), rows), '## Orders of unmasking',
+                markdown_table(('shipped model', 'network', 'loss', 'how it answers'), rows), '## Orders of unmasking',
                 markdown_table(('order', 'what it does'), [(f'`{e.name}`', e.doc) for e in ORDERS]))
 
 # %% ../../../nbs/lab/28_registry_pages.ipynb #f6740a74

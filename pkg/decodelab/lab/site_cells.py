@@ -100,7 +100,8 @@ class Documented:
         told = (cell.directives_.get('default_exp') for cell in nb.cells if cell.cell_type=='code')
         module = next(filter(None, told), None)
         self.nb, self.module = nb, module and f'decodelab.{module.strip()}'
-        self.paper, self.seen = 'experiment' in nb.metadata.get('decodelab', {}), set()
+        executed = not self.module and 'language_info' in nb.metadata # a report that is no experiment's
+        self.paper, self.seen = executed or 'experiment' in nb.metadata.get('decodelab', {}), set()
 
     def begin(self):
         "All cells at once."

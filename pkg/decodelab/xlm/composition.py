@@ -22,10 +22,10 @@ from .resolvers import as_dict, as_written, register_resolvers
 
 # %% auto #0
 __all__ = ['CONFIGS', 'ADDABLE', 'CLOSE', 'NUMBERS', 'ModelSearchPath', 'ready', 'composed', 'problems_of', 'keys_of',
-           'nearest_key', 'without_key', 'missing_config', 'wrong_override', 'check_groups', 'wrong_key',
-           'composed_or_why', 'check_added', 'located', 'targets', 'check_targets', 'check_chosen', 'arguments_of',
-           'kind_of', 'parameters_of', 'leaves', 'text_fits', 'number_wanted', 'settings', 'check_settings', 'cause_of',
-           'resolved', 'unresolvable', 'why_not_built', 'refusal']
+           'nearest_key', 'without_key', 'missing_config', 'left_out', 'wrong_override', 'check_groups', 'wrong_key',
+           'composed_or_why', 'check_added', 'located', 'targets', 'check_targets', 'missing_in', 'check_chosen',
+           'arguments_of', 'kind_of', 'parameters_of', 'leaves', 'text_fits', 'number_wanted', 'settings',
+           'check_settings', 'cause_of', 'resolved', 'unresolvable', 'why_not_built', 'refusal']
 
 # %% ../../../nbs/xlm/14_composition.ipynb #fe50661c
 CONFIGS = HERE/'configs'
@@ -87,6 +87,12 @@ def missing_config(e:MissingConfigException, found:Sequence[Found])->DecodelabEr
     return ModelError(f'no configuration {m[2] if m else name!r}{where}.{hint}')
 
 # %% ../../../nbs/xlm/14_composition.ipynb #9bd72c5f
+def left_out(cfg:DictConfig, key:str)->str: # What takes it; empty where nothing does
+    "A setting that a configuration leaves to its default."
+    parent, _, name = key.rpartition('.')
+    target = OmegaConf.select(cfg, f'{parent}._target_') if parent else None
+    return str(target) if target and name in arguments_of(located(target)) else ''
+
 def wrong_override(e:ConfigCompositionException, overrides:Sequence[str])->DecodelabError:
     "A key that is not there."
     text = str(e)
@@ -98,8 +104,9 @@ def wrong_override(e:ConfigCompositionException, overrides:Sequence[str])->Decod
     m = re.search(r"Could not override '([^']+)'",
                   text) or re.search(r"Could not append to config\. An item is already at '([^']+)'", text)
     if m is None or 'Could not append' in text: return ModelError(text.split('\n')[0])
-    key = m[1]
-    keys = list(keys_of(composed(without_key(overrides, key))))
+    key, cfg = m[1], composed(without_key(overrides, m[1]))
+    if (taken := left_out(cfg, key)): return ModelError(f'no key {key!r} yet; {taken} takes it: +{key}=…')
+    keys = [k for k in keys_of(cfg) if not k.endswith('_')]
     return wrong_key(key, [*keys, *('experiment', 'debug', 'datamodule', 'model', 'model_type')])
 
 # %% ../../../nbs/xlm/14_composition.ipynb #2ebcc1b0
@@ -191,14 +198,19 @@ def check_targets(cfg:DictConfig)->None:
         except ModelError as e: raise ModelError(f'{key}._target_: {e}') from e
 
 # %% ../../../nbs/xlm/14_composition.ipynb #6b074de7
+def missing_in(node:Any, key:str='')->Iterator[str]: # Keys
+    "What a configuration leaves to whoever uses it."
+    if node=='???': yield key
+    parts = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for k,part in parts: yield from missing_in(part, f'{key}.{k}' if key else str(k))
+
 def check_chosen(cfg:DictConfig, names:Sequence[str]=('datamodule', 'model'))->None:
     "A run has a model and data."
     for name in names:
-        if not cfg.get(name):
+        if not (node := cfg.get(name)) or '_target_' not in node: # settings of one that is not chosen are none
             raise ModelError(f'no {name} is chosen: give {name}=… or experiment=…; `xlm list` shows what there is')
-    with as_written():
-        missing = sorted(OmegaConf.missing_keys(cfg))
-    if missing: raise ModelError(f'no value for {", ".join(missing)}: the configuration has ??? there')
+    if missing := list(missing_in(as_dict(cfg))):
+        raise ModelError(f'no value for {", ".join(missing)}: the configuration has ??? there; give {missing[0]}=…')
 
 # %% ../../../nbs/xlm/14_composition.ipynb #a872216a
 def arguments_of(target:Any)->dict[str, Any]: # Name → annotation; `inspect.Parameter.empty` where there is none

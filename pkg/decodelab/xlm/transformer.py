@@ -191,10 +191,11 @@ class TimeEmbedding(nn.Module):
         return self.map(torch.cat([angles.cos(), angles.sin()], -1))
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #83f1095c
-def check_sizes(d_model:int, nhead:int, rotary_emb_dim:int, activation:str)->None:
+def check_sizes(d_model:int, nhead:int, rotary_emb_dim:int, activation:str, **sizes:int|None)->None:
     "Sizes that do not fit each other are errors."
-    if d_model < 1 or nhead < 1 or d_model % nhead:
-        raise BadValue('nhead', nhead, f'a whole number that divides d_model, {d_model}')
+    for name,value in dict(d_model=d_model, nhead=nhead, **sizes).items():
+        if value is not None and value < 1: raise BadValue(name, value, 'a whole number, at least 1')
+    if d_model % nhead: raise BadValue('nhead', nhead, f'a whole number that divides d_model, {d_model}')
     if rotary_emb_dim % 2 or not 0 < rotary_emb_dim <= d_model//nhead:
         raise BadValue('rotary_emb_dim', rotary_emb_dim, f'an even number, at most the head width {d_model//nhead}')
     if activation not in ACTIVATIONS: raise BadValue('activation', activation, ACTIVATIONS)
@@ -218,8 +219,9 @@ class Trunk(nn.Module):
                  max_positions:int|None=None, # Learned positions beside rotary ones, for texts of a fixed layout
                  neighbours:bool=False): # Whether each token sees those beside it from the start
         super().__init__()
-        self.rotary_dim = rotary_emb_dim or d_model//max(nhead, 1)
-        check_sizes(d_model, nhead, self.rotary_dim, activation)
+        self.rotary_dim = d_model//max(nhead, 1) if rotary_emb_dim is None else rotary_emb_dim
+        check_sizes(d_model, nhead, self.rotary_dim, activation, num_embeddings=num_embeddings, num_layers=num_layers,
+                    dim_feedforward=dim_feedforward, max_positions=max_positions)
         self.causal, self.heads = causal, (nhead, d_model//nhead)
         self.embed, self.drop = nn.Embedding(num_embeddings, d_model), nn.Dropout(dropout)
         self.embed_positions = nn.Embedding(max_positions, d_model) if max_positions else None

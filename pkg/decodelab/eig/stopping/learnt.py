@@ -298,14 +298,14 @@ def check_owner(path:str, fit:Any, backend:Backend, frame:Frame|None)->None:
                        'Make one with: decodelab fit-gain')
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #0372d0ed
-@rule('amortised_gain', AmortisedParameters, needs='posterior', source='science.md, section 1',
+@rule('amortised_gain', AmortisedParameters, needs='posterior', source='this package',
       check=of_this_model('probes'))
 def amortised_gain(s:State, p:AmortisedParameters)->Verdict:
     "Go on iff H_t − H_(t+L), as a regression on the probes predicts it, is > λ; H_high ≤ λ stops at once."
     if entropy_settles(s, p): return without_forecast(s, p)
     return Verdict(read_gain(p.gain_file, 'probes')(s) > p.lambda_cost, why='no gain')
 
-@rule('hidden_gain', AmortisedParameters, needs='hidden', source='science.md, section 1', check=of_this_model('hidden'))
+@rule('hidden_gain', AmortisedParameters, needs='hidden', source='this package', check=of_this_model('hidden'))
 def hidden_gain(s:State, p:AmortisedParameters)->bool:
     "Go on iff H_t − H_(t+L), as a regression on the hidden state predicts it, is > λ; nothing is probed."
     return read_gain(p.gain_file, 'hidden')(s) > p.lambda_cost
@@ -418,7 +418,7 @@ class OwnPathParameters(Believing):
                                ge=0, le=10)
     ahead: int = param(6, 'Probes between the two that are compared.', 'probes', ge=1, le=1000)
 
-@rule('own_path_gain', OwnPathParameters, needs='posterior', source='science.md, section 1')
+@rule('own_path_gain', OwnPathParameters, needs='posterior', source='this package')
 def own_path_gain(s:State, p:OwnPathParameters)->Verdict:
     "Stop when H_(t−L) − H_t ≤ λ, and answer from t−L; H_high ≤ λ stops at once."
     if entropy_settles(s, p): return without_forecast(s, p)

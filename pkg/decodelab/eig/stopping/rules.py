@@ -345,7 +345,7 @@ def entropy_settles(s:State, p:Forecasting)->bool:
     return unexplored(s.now, p.min_explored) or settled(s.now.high, p.lambda_cost)
 
 # %% ../../../../nbs/eig/stopping/01_rules.ipynb #a0e944a5
-@rule('expected_information_gain_reasoning', Forecasting, needs='forecast', source='seed 003; science.md, section 1',
+@rule('expected_information_gain_reasoning', Forecasting, needs='forecast', source='this package',
       free=entropy_settles, adaptive=True)
 def worth_forecasting(s:State, p:Forecasting)->Verdict:
     "Go on iff H_t − mean_k H(P^k) > λ; H_high ≤ λ stops without a forecast, too little explored goes on without one."
@@ -372,7 +372,7 @@ def risk_settles(s:State, p:BayesParameters)->bool:
     return unexplored(s.now, p.min_explored) or risk(s) < p.lambda_cost
 
 # %% ../../../../nbs/eig/stopping/01_rules.ipynb #5ca2ee15
-@rule('bayes_risk_optimal_reasoning', BayesParameters, needs='forecast', source='science.md, section 1',
+@rule('bayes_risk_optimal_reasoning', BayesParameters, needs='forecast', source='this package',
       free=risk_settles)
 def bayes_risk_optimal_reasoning(s:State, p:BayesParameters)->Verdict:
     "Stop when R_t − mean_k R(P^k) < λ with R(P) = 1 − max_a P(a); R_t < λ stops without a forecast."

@@ -3,7 +3,7 @@ import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "accounts": ["BLOCK", "BUDGETS", "Spent", "prompts_of", "spent_on", "Account", "account_of", "accounts_at",
-        "pays_after", "accounts_table", "hindsight_curve"],
+        "pays_after", "accounts_table", "fitting_said", "hindsight_curve"],
     "beliefs": ["KNOWN", "MEANS", "known", "belief_summary", "belief_table", "causes", "causes_table", "decision_cost",
         "price"],
     "claim": ["Features", "CEILING", "HIDDEN", "PROBES", "DROP", "BUDGET", "HINDSIGHT", "PEERS", "Curves", "DRAWS",

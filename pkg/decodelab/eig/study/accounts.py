@@ -20,7 +20,7 @@ from .plane import TOTAL, Curve, judge, tossed
 
 # %% auto #0
 __all__ = ['BLOCK', 'BUDGETS', 'Spent', 'prompts_of', 'spent_on', 'Account', 'account_of', 'accounts_at', 'pays_after',
-           'accounts_table', 'hindsight_curve']
+           'accounts_table', 'fitting_said', 'hindsight_curve']
 
 # %% ../../../../nbs/eig/study/08_accounts.ipynb #b00b5630
 BLOCK = 16 # Tokens of a block of a prefix cache (vLLM's)
@@ -121,6 +121,12 @@ def accounts_table(traces:Sequence[dict], curves:Mapping[str,Curve], goal:float,
                     | ({'ms, live': 1e3*seconds[name][0] if name in seconds else None} if seconds else {})
                     | {'fitting has paid after': '–' if paid is None else 'never' if paid==math.inf else f'{paid:,}'})
     return pd.DataFrame(rows)
+
+def fitting_said(spent:Mapping[str,float], questions:int)->str:
+    "What fitting took, in a sentence."
+    low, high = min(spent.values()), max(spent.values())
+    tokens = f'{low:,}' if low==high else f'{low:,} to {high:,}'
+    return f'Each fit took {tokens} tokens: {questions} questions thought to their end and looked at on the way.'
 
 def _row(name:str, met:bool, own:Sequence[Account])->dict:
     count = lambda of: sum(bool(of(a)) for a in own)
