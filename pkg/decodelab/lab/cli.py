@@ -226,8 +226,8 @@ def _risks(command):
 @click.option('--form', default='closed', show_default=True, type=click.Choice(['closed', 'open']),
               help='Of a value: stop well afterwards, or the best rate of gain over six horizons.')
 @click.option('--every', default=1, show_default=True, help='Steps between boundaries that a value looks at.')
-@click.option('--layer', default=-1, show_default=True, type=int,
-              help='Whose hidden states a value reads; -1 is what the head reads.')
+@click.option('--layer', default='-1', show_default=True,
+              help='Whose hidden states a value reads, several with commas; -1 is what the head reads.')
 @click.option('--pool', default='last', show_default=True, type=click.Choice(['last', 'mean']),
               help='The state at a step’s last token, or the mean over the step.')
 @click.option('--certify', default=0, show_default=True, type=click.IntRange(0),

@@ -15,8 +15,8 @@ from ...core.parameters import param
 from ...core.registry import Registry
 from ..frames import Frame, frame_for, frame_of, prompt_ids
 from ..parameters import Asked, EIGParameters
-from .learnt import (FEATURES, VALUES, FittedGain, Reading, numbers, opening, progress,
-                                           read_off, thinking_key)
+from .learnt import (FEATURES, VALUES, FittedGain, Reading, layers_in, numbers, opening,
+                                           progress, read_off, thinking_key)
 from .reasoning import reason, record
 from . import recording
 from .replay import recorded
@@ -47,7 +47,7 @@ class FitParameters(Asked):
     form: Literal['closed','open'] = param('closed', 'Of a value: `closed` stops well afterwards; `open`: the '
                                            'best rate of gain over six horizons.')
     every: int = param(1, 'Steps between boundaries that a value looks at.', 'steps', ge=1, le=10_000)
-    layer: int = param(-1, 'Whose hidden states a value reads; −1 is what the head reads.', ge=-1000, le=1000)
+    layer: str = param('-1', 'Whose hidden states a value reads, several with commas; −1 is what the head reads.')
     pool: Literal['last','mean'] = param('last', 'The state at a step’s last token, or the mean over the step.')
     certify: int = param(0, 'More questions, kept apart: a value’s `risk` is certified on them.', ge=0, le=1_000_000)
 
@@ -93,12 +93,13 @@ def add_hidden(backend:Backend, thoughts:Sequence[dict], traces:Sequence[dict], 
               )->Sequence[dict]:
     "Give traces what is read at every boundary, [boundaries, d]; one pass over all thoughts."
     check_hidden(backend)
-    frame, layers = frame or frame_for(backend), sorted({r.layer for r in readings.values()})
+    frame, layers = frame or frame_for(backend), sorted({k for r in readings.values() for k in r.layers})
     prompts = [prompt_ids(backend, frame, thought['question']) for thought in thoughts]
     along = backend.hidden_along([(*p, *t['ids']) for p,t in zip(prompts, thoughts)], layers)
     for states,prompt,thought,trace in zip(along, prompts, thoughts, traces):
         ends = len(prompt)-1+np.array(thought['tokens'])
-        trace |= {name: read_off(states[:,layers.index(r.layer)], ends, r.pool) for name,r in readings.items()}
+        some = lambda r: states[:,[layers.index(k) for k in r.layers]].reshape(len(states), -1)
+        trace |= {name: read_off(some(r), ends, r.pool) for name,r in readings.items()}
     return traces
 
 # %% ../../../../nbs/eig/stopping/10_fitting.ipynb #ec03ce40
@@ -197,7 +198,7 @@ def _observed(calculator, questions:Sequence[Question], p:FitParameters, hidden:
         thoughts = reason(backend, [q.text for q in questions], None, calculator.forecaster, p.max_tokens)
         records = [record(q, t) for q,t in zip(questions, thoughts)]
         traces = recording.trace(calculator, records, gains=False, trials=trials)
-        reading, frame = Reading(p.layer, p.pool), calculator.posteriors.frame
+        reading, frame = Reading(layers_in(p.layer), p.pool), calculator.posteriors.frame
         return add_hidden(backend, records, traces, frame, dict(hidden=reading)) if hidden else traces
 
 # %% ../../../../nbs/eig/stopping/10_fitting.ipynb #9dca4d1b
@@ -205,12 +206,13 @@ def fit_kind(traces:Sequence[dict], kind:Kind, p:FitParameters, backend:Backend,
              frame:Frame|None=None)->Any: # What a file is read as: `learnt.FITTED`
     "A gain, a value, or what a rule of others learns, as asked for."
     if kind not in get_args(Kind): raise BadValue('kind', kind, get_args(Kind))
-    if kind!='hidden_value' and (p.layer, p.pool)!=(-1, 'last'):
+    if kind!='hidden_value' and Reading(layers_in(p.layer), p.pool)!=Reading():
         raise BadValue('layer and pool', f'{p.layer}, {p.pool}', f'−1 and last for {kind}',
                        'Only hidden_value reads others.')
     if kind in PEERS: return PEERS[kind].item(traces, p, backend, frame)
     if kind not in VALUES: return fit_gain(traces, kind, p.horizon, backend, frame)
-    return fit_value(traces, kind, backend, frame, p.form, p.every, p.certify, Reading(p.layer, p.pool)).value
+    return fit_value(traces, kind, backend, frame, p.form, p.every, p.certify,
+                     Reading(layers_in(p.layer), p.pool)).value
 
 def observe_for(backend:Backend, kind:Kind, questions:Sequence[Question], p:FitParameters,
                 progress:Callable|None=None, frame:Frame|None=None)->list[dict]:

@@ -24,11 +24,11 @@ from ...maths.stopping import Inputs, Worth
 
 # %% auto #0
 __all__ = ['FEATURES', 'Pool', 'VALUES', 'UNPROBED', 'FITTED', 'KIND_OF', 'Loss', 'FINER', 'TRUSTED', 'opening', 'progress',
-           'numbers', 'products', 'FittedGain', 'terms', 'finite', 'predicted', 'Reading', 'read_off', 'FittedValue',
-           'looked_at', 'priced', 'thinking_key', 'read_gain', 'kind_in', 'AmortisedParameters', 'of_this_model',
-           'check_owner', 'amortised_gain', 'hidden_gain', 'ValueParameters', 'risk_of', 'prices_of', 'losses_at',
-           'check_calibrated', 'certified_cost', 'check_reading', 'check_fit', 'value_check', 'hidden_value',
-           'probe_value', 'OwnPathParameters', 'own_path_gain']
+           'numbers', 'products', 'FittedGain', 'terms', 'finite', 'predicted', 'Reading', 'layers_in', 'read_off',
+           'FittedValue', 'looked_at', 'priced', 'thinking_key', 'read_gain', 'kind_in', 'AmortisedParameters',
+           'of_this_model', 'check_owner', 'amortised_gain', 'hidden_gain', 'ValueParameters', 'risk_of', 'prices_of',
+           'losses_at', 'check_calibrated', 'certified_cost', 'check_reading', 'check_fit', 'value_check',
+           'hidden_value', 'probe_value', 'OwnPathParameters', 'own_path_gain']
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #ae637438
 FEATURES = (
@@ -138,13 +138,19 @@ Pool = Literal['last', 'mean', 'next']
 @dataclass(frozen=True)
 class Reading:
     "Which hidden states stand for a boundary."
-    layer: int = -1 # As Transformers counts them; −1 is what the head reads
+    layers: tuple[int,...] = (-1,) # As Transformers counts them; −1 is what the head reads
     pool: Pool = 'last' # Of the token that ends the step; their mean over the step; of the next step's first token
 
     @property
-    def name(self)->str: return 'last' if self.layer==-1 else str(self.layer) # Of the layer, in a file
+    def name(self)->str: return 'last' if self.layers==(-1,) else ','.join(map(str, self.layers)) # In a file
+    def __repr__(self): return f'Reading(layer={",".join(map(str, self.layers))}, pool={self.pool!r})'
     @property
     def peek(self)->int: return int(self.pool=='next') # Tokens that are thought before it is decided
+
+def layers_in(given:str)->tuple[int,...]:
+    "Numbers of layers, with commas."
+    try: return tuple(dict.fromkeys(int(x) for x in given.split(',')))
+    except ValueError: raise BadValue('layer', given, 'whole numbers with commas, such as -1 or -1,-2') from None
 
 def read_off(states:np.ndarray, # [T, d] after each token of prompt and thought
              ends:np.ndarray, # [boundaries] places of the tokens at which prompt and steps end
@@ -191,7 +197,7 @@ class FittedValue:
     @cached_property
     def folded(self)->Folded: return Folded(self.worth)
     @property
-    def reading(self)->Reading: return Reading(-1 if self.layer=='last' else int(self.layer), self.pool)
+    def reading(self)->Reading: return Reading(layers_in('-1' if self.layer=='last' else self.layer), self.pool)
     def __call__(self, s:State)->float: return priced(self, s)
     @property
     def figures(self)->dict: return dict(gain=self.gain, error=self.error, rows=self.rows, questions=self.questions)
@@ -368,10 +374,8 @@ def check_reading(path:str, v:FittedValue, backend:Backend):
     "A fit reads a layer that the model has, in a way that is known."
     pools = [x for x in get_args(Pool) if x!='next'] # of which nothing can be read where a text stands
     if v.pool not in pools: raise BadValue('gain_file', f'{path} (pool {v.pool})', f'a fit on {" or ".join(pools)}')
-    try: _ = v.reading
-    except ValueError:
-        raise BadValue('gain_file', f'{path} (layer {v.layer})', 'a fit on the last layer, or on a number') from None
-    if v.layer!='last': backend.hidden([(backend.prefix_id,)], v.reading.layer) # an error that names the layers
+    if v.layer=='last': return
+    for k in v.reading.layers: backend.hidden([(backend.prefix_id,)], k) # an error that names the layers
 
 def check_fit(p:Any, kind:str, backend:Backend, frame:Frame|None)->Any:
     "A fit, if it is of this model, of how that is made to think, of a layer it has, and of every so many steps."

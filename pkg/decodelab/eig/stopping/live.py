@@ -136,7 +136,8 @@ def _looks(scaler:Scaler, thoughts:Sequence[Thought])->list[Look]:
     reading = getattr(scaler.fitted, 'reading', Reading())
     if scaler.rule.needs!='hidden' or reading==Reading(): return prober(scaler.calculator, states)
     cuts = [last_step(t) if reading.pool=='mean' else [len(t.ids)] for t in thoughts]
-    found = iter(scaler.backend.hidden([t.ids[:k] for t,own in zip(thoughts, cuts) for k in own], reading.layer))
+    prefixes = [t.ids[:k] for t,own in zip(thoughts, cuts) for k in own]
+    found = iter(np.concatenate([scaler.backend.hidden(prefixes, k) for k in reading.layers], 1))
     return [Look(Probe(hidden=np.mean([next(found) for _ in own], 0))) for own in cuts]
 
 def last_step(thought:Thought)->list[int]:

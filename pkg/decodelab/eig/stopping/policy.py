@@ -137,7 +137,7 @@ class ValuePolicy:
     def __init__(self, path:str, value:FittedValue, cost:float, ends:StepEnds):
         self.path, self.value, self.cost, self.ends = path, value, cost, ends
         self.decider = Decider(value.folded, cost)
-        self.layers, self.fingerprint = (value.reading.layer,), value.fingerprint
+        self.layers, self.fingerprint = value.reading.layers, value.fingerprint
         self.checked: set[int] = set() # Models, by identity
 
     def check(self, model:Any)->None:
@@ -151,10 +151,10 @@ class ValuePolicy:
         if self.decider.quick: watch.asked = self.decider.added(np.array([prompt]), -1)[0]
         return watch
 
-    def stops(self, watches:Sequence[Watch], states:Any)->list[bool]: # states [n, 1, d], of torch or numpy
+    def stops(self, watches:Sequence[Watch], states:Any)->list[bool]: # states [n, layers, d], of torch or numpy
         "Decide about texts, those at a boundary; a state that is not finite is an error."
         torch = self.decider.torch
-        rows = torch.as_tensor(states)[:,0]
+        rows = torch.as_tensor(states).flatten(1)
         if rows.dtype is not torch.float32: rows = rows.float()
         if not watches[0].mean: return self.decider.stops(rows, watches)
         means = [w.taken(x) for w,x in zip(watches, rows)]
