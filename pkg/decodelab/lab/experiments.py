@@ -26,8 +26,8 @@ __all__ = ['EXPERIMENTS', 'RESERVED', 'WORDS', 'defined', 'imported', 'Experimen
            'check_over', 'check_between', 'check_stars', 'read_notebook', 'cells_hash', 'experiment_of', 'told_in',
            'notebook_hash', 'check_file', 'check_own', 'cell_of', 'written', 'check_name', 'experiment_from',
            'own_claims', 'own_notebooks', 'experiment', 'the_one', 'why_not', 'value_of', 'takes_text_only', 'typed',
-           'given_twice', 'from_pairs', 'edited', 'check_cell', 'resolve', 'named_file', 'data_of', 'start',
-           'quiet_errors', 'taken_up', 'slips', 'begin', 'end']
+           'given_twice', 'from_pairs', 'slips', 'edited', 'check_cell', 'resolve', 'named_file', 'data_of', 'start',
+           'quiet_errors', 'taken_up', 'begin', 'end']
 
 # %% ../../../nbs/lab/00_experiments.ipynb #2f6ef9c2
 @cache
@@ -370,6 +370,16 @@ def from_pairs(model:type[Parameters], pairs:Iterable[tuple[str, str]])->dict[st
     for name,values in given_twice(pairs): raise BadValue(name, ' and '.join(values), 'one value: it was given twice')
     return {name: typed(text, fields[name].annotation) if name in fields else value_of(text) for name,text in pairs}
 
+# %% ../../../nbs/lab/00_experiments.ipynb #b2c92c2d
+_PLAIN = (bool, int, float, str, tuple, list)
+
+def slips(exp:Experiment, namespace:dict)->Iterator[tuple[str, str]]:
+    "Names that were given values and are no parameters, with the parameter that each was probably meant to be."
+    known = list(exp.parameters.model_fields)
+    for name,value in namespace.items():
+        if name in known or name.startswith('_') or not isinstance(value, _PLAIN): continue
+        yield from ((name, meant) for meant in get_close_matches(name, known, 1, .85))
+
 # %% ../../../nbs/lab/00_experiments.ipynb #ca9ead17
 def edited(exp:Experiment, # Which experiment
            values:dict, # By name, as they stand in the parameters cell
@@ -379,10 +389,9 @@ def edited(exp:Experiment, # Which experiment
     return {k: v for k,v in values.items() if k in defaults and v!=defaults[k]}
 
 def check_cell(exp:Experiment)->None:
-    "A name in the parameters cell that is no parameter would change nothing."
-    known = list(exp.parameters.model_fields)
-    for name in exp.cell or {}:
-        if name not in known and not name.startswith('_'): raise BadValue('name in the parameters cell', name, known)
+    "A slip in the parameters cell would change nothing; other names there are the notebook's own affair."
+    for name,_ in slips(exp, exp.cell or {}):
+        raise BadValue('name in the parameters cell', name, list(exp.parameters.model_fields))
 
 # %% ../../../nbs/lab/00_experiments.ipynb #1a5d7a8b
 def resolve(exp:Experiment, # Which experiment
@@ -439,17 +448,6 @@ def taken_up(name:str, # The experiment
     if source.is_file(): return experiment_from(read_notebook(source), source)
     return experiment(name)
 
-# %% ../../../nbs/lab/00_experiments.ipynb #b2c92c2d
-_PLAIN = (bool, int, float, str, tuple, list)
-
-def slips(exp:Experiment, namespace:dict)->Iterator[str]:
-    "Names that a running notebook has given values, and that were probably meant to be parameters."
-    known = list(exp.parameters.model_fields)
-    for name,value in namespace.items():
-        if name in known or name.startswith('_') or not isinstance(value, _PLAIN): continue
-        for meant in get_close_matches(name, known, 1, .85):
-            yield f'{name} is no parameter of {exp.name}, and changes nothing. Did you mean {meant}?'
-
 # %% ../../../nbs/lab/00_experiments.ipynb #7ab7f6f1
 def begin(name:str, # The experiment
           namespace:dict, # The notebook's `globals()`
@@ -463,7 +461,8 @@ def begin(name:str, # The experiment
     if run is None:
         path = exp.notebook or find_root()/'nbs'/f'{name}.ipynb'
         exp = replace(exp, live=namespace.get(exp.model)) # a cell may have been changed and not saved
-        for line in slips(exp, namespace): print(line)
+        for slip,meant in slips(exp, namespace):
+            print(f'{slip} is no parameter of {name}, and changes nothing. Did you mean {meant}?')
         exp = replace(exp, cell=None) # the values that the cell gave count, not those in the file
         run = start(exp, edited(exp, namespace), notebook_hash(path) if path.exists() else '', by='jupyter')
     own = namespace.get(exp.model, exp.parameters) # the class that the reader sees, where the notebook defines it
