@@ -170,7 +170,7 @@ def check_settings(plain:Mapping[str, Any])->None: # A configuration with its va
     for key,target,given in settings(dict(plain)):
         if '???' in target or '${' in target: continue
         takes, where = arguments_of(part := located(target)), str(getattr(part, '__module__', ''))
-        ours = where.startswith('decodelab.')
+        ours = where.partition('.')[0] in ('decodelab', '__main__')
         for name,value in given.items():
             if name.startswith('_') and name.endswith('_'): continue
             if name not in takes and '**' not in takes:
