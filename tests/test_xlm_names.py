@@ -93,3 +93,11 @@ def test_a_network_on_the_base_class_keeps_what_it_wrote():
     decayed, spared = parameter_groups(Net(2))
     assert [p.shape for p in decayed['params']]==[(2, 2)] and spared['weight_decay']==0 and len(spared['params'])==1
     assert list(arguments_of(Net))==['width'] and len(parameter_groups(Bare()))==1
+
+def test_a_fraction_for_an_int_of_others_is_theirs_to_judge():
+    "The public model ctmc_dilm writes `int` and is given .5; a text for a number is wrong anywhere."
+    from decodelab.core.errors import BadValue
+    from decodelab.xlm.composition import check_settings
+    part = {'_target_': 'xlm_parts.Period'}
+    check_settings({'model': part | {'period': .5}})
+    with pytest.raises(BadValue, match="model.period: got 'x'"): check_settings({'model': part | {'period': 'x'}})

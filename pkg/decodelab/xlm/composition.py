@@ -169,12 +169,14 @@ def check_settings(plain:Mapping[str, Any])->None: # A configuration with its va
     "What no part can take."
     for key,target,given in settings(dict(plain)):
         if '???' in target or '${' in target: continue
-        takes = arguments_of(located(target))
+        takes, where = arguments_of(part := located(target)), str(getattr(part, '__module__', ''))
+        ours = where.partition('.')[0] in ('decodelab', '__main__')
         for name,value in given.items():
             if name.startswith('_') and name.endswith('_'): continue
             if name not in takes and '**' not in takes:
                 raise BadValue(f'key of {key}', name, takes)
-            if (allowed := number_wanted(takes.get(name, inspect.Parameter.empty), value)) and value != '???':
+            allowed = number_wanted(takes.get(name, inspect.Parameter.empty), value)
+            if allowed and value != '???' and (ours or isinstance(value, str)): # `int` of others may be written for .5
                 raise BadValue(f'{key}.{name}', value, allowed)
 
 # %% ../../../nbs/xlm/14_composition.ipynb #5b9ef9ee
