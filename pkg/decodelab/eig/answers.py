@@ -242,7 +242,8 @@ def _parts(text:str)->str|None:
     if equals and _SIDE.fullmatch(head.strip()) and number(last.strip()): return number(last.strip())
     joined = re.sub(r',?\s+and\s+', ', ', text)
     items = (joined if re.fullmatch(rf'{_ITEM}(?:,{_ITEM})+', joined) else text).split(',')
-    is_list = len(items) > 1 and all(re.search(r'\d|^\s*[a-z]\s*$', x) for x in items) and not re.search(r'[(){}\[\]]', text)
+    plain = len(items) > 1 and not re.search(r'[(){}\[\]]', text)
+    is_list = plain and all(re.search(r'\d|^\s*[a-z]\s*$', x) for x in items)
     return ','.join(map(normalise, items)) if is_list else None
 
 # %% ../../../nbs/eig/01_answers.ipynb #bc6f27bb
