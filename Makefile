@@ -43,7 +43,7 @@ test: runtimes
 
 # JupyterLab with the experiments; a run made there gets its report when its notebook is saved.
 lab: setup
-	@$(BIN)/jupyter lab --notebook-dir=nbs --FileContentsManager.post_save_hook=decodelab.lab.adopting.after_save
+	@$(BIN)/decodelab lab
 
 # Every published report that ran in under ten minutes, again: does each metric agree?
 verify: setup

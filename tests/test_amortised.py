@@ -142,9 +142,11 @@ def test_fewer_forecasts_cost_less_and_more_variance():
 def test_comparison_on_a_runtime_without_hidden_states_leaves_that_rule_out(student, monkeypatch):
     monkeypatch.setattr(student, 'capabilities', replace(student.capabilities, hidden_states=False))
     c = Comparison(student, EIGCompareParameters(forecasts='none'))
-    assert c.kinds == ('probes', 'probe_value') and set(c.skip) == {
+    assert c.kinds == ('probes', 'probe_value', 'correctness', 'hopeless') and set(c.skip) == {
         'hidden_gain',
         'hidden_value',
+        'first_arrival',
+        'thought_calibration',
         'bayes_risk_optimal_reasoning',
         'expected_information_gain_reasoning',
     }

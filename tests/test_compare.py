@@ -107,6 +107,21 @@ def test_different_data_are_refused_with_the_reason(tmp_path):
     found = compare_runs([run, half], common=True)
     assert found.items==20 and found.pairs[0].left_out==20
 
+def test_of_items_in_common_the_headings_say_what_is_over_all_items(tmp_path):
+    "With --common samples are those of both, the numbers of metrics.json are not; each heading says which."
+    base = np.arange(40) % 2 == 0
+    run = made(tmp_path, 0, dict(rate=0), rows(base), dict(accuracy=.5, n=40))
+    half = made(tmp_path, 1, dict(rate=1), rows(~base[:20]), dict(accuracy=.4, n=20))
+    found = compare_runs([run, half], common=True)
+    text, page = comparison_text(found), comparison_page(found)
+    assert 'numbers of metrics.json that differ, over all items of each run' in text
+    assert 'Numbers of metrics.json that differ, over all items of each run' in page
+    for shown in (text, page): assert '20 items in every run; 20 samples that not both have are left out' in shown
+    whole = compare_runs([run, made(tmp_path, 2, dict(rate=2), rows(~base), dict(accuracy=.4, n=40))])
+    for shown in (comparison_text(whole), comparison_page(whole)):
+        assert 'umbers of metrics.json that differ' in shown
+        assert 'over all items' not in shown and 'left out' not in shown
+
 def test_the_same_data_in_another_order_and_stages_of_another_model(tmp_path):
     base = np.arange(40) % 2 == 0
     a = made(tmp_path, 0, dict(backend='hf:a'), rows(base, stage='hf:a/mmlu'))

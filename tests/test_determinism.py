@@ -1,6 +1,7 @@
 "Same parameters, same bytes: across batch sizes, repetitions, kills and resumptions."
-import json, os, random, signal, subprocess, sys, time
+import json, os, random, select, signal, subprocess, sys, time
 from pathlib import Path
+import pytest
 
 from decodelab.backends import Sampling
 from decodelab.tasks import load_questions
@@ -25,44 +26,52 @@ def test_repeated_sampling_is_identical(student):
     later = student.sample(prompts, Sampling(n=1, first=2, max_tokens=40, seed=1))
     assert [x[0].ids for x in later]==[x[2].ids for x in a]
 
-def work(folder:Path, outputs:Path, kill_after:float|None=None)->tuple[Path, bool]:
-    env = os.environ | {'DECODELAB_OUTPUTS': str(outputs), 'OMP_NUM_THREADS': '1'}
-    p = subprocess.Popen(
-        [sys.executable, str(Path(__file__).parent / 'work.py'), str(folder)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=env,
-    )
-    first = Path(p.stdout.readline().strip())
-    try: _, err = p.communicate(timeout=kill_after)
-    except subprocess.TimeoutExpired:
-        p.send_signal(signal.SIGKILL)
-        p.communicate()
-        return first, False
-    assert p.returncode==0, err
-    return first, True
+class Attempts:
+    "Attempts at a piece of work, each of which may be killed."
+    def __init__(self):
+        line = [sys.executable, str(Path(__file__).parent/'work.py')]
+        self.process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+                                        env=os.environ | dict(OMP_NUM_THREADS='1'))
 
-def test_twenty_kills_lose_and_double_nothing(tmp_path):
+    def make(self, outputs:Path, kill_after:float|None=None)->tuple[bool, float]:
+        "Whether one attempt got to its end, and its seconds."
+        print(outputs, file=self.process.stdin, flush=True)
+        pid, began = int(self.process.stdout.readline()), time.monotonic()
+        ended, _, _ = select.select([self.process.stdout], [], [], kill_after)
+        if not ended: os.kill(pid, signal.SIGKILL)
+        code = int(self.process.stdout.readline())
+        assert code in (0, -signal.SIGKILL), 'what went wrong stands on standard error'
+        return code==0, time.monotonic()-began
+
+@pytest.fixture
+def attempts():
+    "Attempts from one process that has loaded the model."
+    made = Attempts()
+    yield made
+    made.process.stdin.close()
+    made.process.wait(20)
+
+def the_run(outputs): return next(outputs.glob('kill/*/run.json')).parent
+
+def test_twenty_kills_lose_and_double_nothing(tmp_path, attempts):
     "Runs are killed at random moments until they are done: every finished one has the bytes of an unbroken one."
-    t0 = time.time()
-    whole, done = work(tmp_path/'a'/'kill'/'new', tmp_path/'a')
-    took = time.time()-t0
+    done, took = attempts.make(tmp_path/'whole')
     assert done
-    want = {f: (whole/f).read_bytes() for f in ('samples.jsonl', 'metrics.json')}
-    rng, kills, round_ = random.Random(0), 0, 0
+    whole = the_run(tmp_path/'whole')
+    want = {name: (whole/name).read_bytes() for name in ('samples.jsonl', 'metrics.json')}
+    rng, kills, rounds = random.Random(0), 0, 0
     while kills < 20:
-        round_ += 1
-        folder, done, tries = tmp_path/f'r{round_}'/'kill'/'new', False, 0
+        rounds += 1
+        outputs, done, tries = tmp_path/f'r{rounds}', False, 0
         while not done:
-            limit = None if kills >= 20 or tries >= 12 else rng.uniform(.3, 1.)*took
-            began = time.time()
-            folder, done = work(folder, tmp_path/f'r{round_}', limit)
-            if done and not tries: took = min(took, time.time()-began) # the first may have shared the machine
+            limit = None if kills >= 20 or tries >= 12 else rng.uniform(.02, 1.)*took
+            done, spent = attempts.make(outputs, limit)
+            if done and not tries: took = min(took, spent) # the first may have shared the machine
             kills += not done
             tries += 1
-        for f,b in want.items(): assert (folder/f).read_bytes()==b, (f, kills)
-        rows = [json.loads(l) for l in (folder/'samples.jsonl').read_text().splitlines()]
-        keys = [(r['stage'], r['id']) for r in rows]
-        assert len(keys)==len(set(keys))==3*24
-    assert json.loads((folder/'run.json').read_text())['status']=='done'
+        folder = the_run(outputs)
+        for name,content in want.items(): assert (folder/name).read_bytes()==content, (name, kills)
+        rows = [json.loads(line) for line in (folder/'samples.jsonl').read_text().splitlines()]
+        keys = [(row['stage'], row['id']) for row in rows]
+        assert len(keys)==len(set(keys))==3*12
+        assert json.loads((folder/'run.json').read_text())['status']=='done'

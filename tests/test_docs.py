@@ -171,6 +171,22 @@ def test_readme_states_what_a_reasoning_model_costs(root):
     for x in (sum(tokens.values()), tokens['live'], tokens['trace']): assert f'{x:,.0f}' in text, x
     assert f'{200*sum(tokens.values())/1e6:.1f} million' in text
 
+def test_readme_states_what_the_learnt_stop_saves(root):
+    text, all_of = (root/'README.md').read_text(), {k: 0 for k in ('below', 'asked', 'near', 'cases')}
+    for name in ('stopping_claim', 'stopping_claim_teacher'):
+        m = metrics_of(root, name)
+        own = [(float(k.split()[3]), r) for k,r in m['rules'].items() if k.endswith('hidden value')]
+        saved, goals = [r['saved'] for share,r in own if .3 <= share <= .7], m['goals']
+        all_of = {k: n+goals[k] for k,n in all_of.items()}
+        for said in (f'{min(saved)*100:.0f}–{max(saved)*100:.0f} %', '{below} of {asked}'.format(**goals),
+                     '{near} of {cases}'.format(**goals), f'({m["seeds"]} seeds of {m["n"]} questions'):
+            assert said in text, (name, said)
+    for said in ('met, {below} of {asked}', 'missed, {near} of {cases}'): assert said.format(**all_of) in told(root)
+    m = metrics_of(root, 'stopping_claim')
+    long = m['full']['student, reference:long, 20% unanswerable']
+    for x in (m['calibration']['student, reference:long, 0% unanswerable'], long['full'], long['best']):
+        assert f'{x:.3f}' in told(root), x
+
 def test_readme_pictures_are_there(root):
     text = (root/'README.md').read_text()
     for picture in re.findall(r'\]\((nbs/[^)]+)\)', text): assert (root/picture).exists(), picture

@@ -39,9 +39,52 @@ def test_the_last_run_is_the_newest_whatever_folders_are_called(tmp_path):
     assert [r.params['i'] for r in list_runs(tmp_path)]==[2, 1]
     assert [row.started[:10] for row in catalogue(tmp_path)]==['2026-01-02', '2026-01-01']
 
-def test_of_two_runs_in_one_second_the_later_is_last(tmp_path):
+def test_of_two_runs_in_one_second_the_later_is_last_for_all(tmp_path):
+    "Whoever lists runs lists them in one order, also where their folders' names say another."
+    from decodelab.lab.runs import read_runs
     made = [a_run(tmp_path, '2026-01-01T00:00:00+00:00', i) for i in range(12)]
+    made[3].folder.rename(made[3].folder.with_name('20990101-000000-renamed'))
+    (made[5].folder/'run.json').write_text('{') # broken: its folder says when
+    newest = [*range(12)][::-1]
     assert find_run('last', tmp_path).folder==made[-1].folder
+    assert [r.params['i'] for r in list_runs(tmp_path)]==[i for i in newest if i!=5]
+    for _ in range(2): # anew, and from the index
+        rows = [row for row in catalogue(tmp_path) if row.status!='broken']
+        assert [Run(tmp_path/row.place).params['i'] for row in rows]==[i for i in newest if i!=5]
+    assert [r.params['i'] for r in read_runs(tmp_path) if not r.problem]==[i for i in newest if i!=5]
+    assert [row.place for row in catalogue(tmp_path)]==[r.name for r in read_runs(tmp_path)]
+
+@pytest.mark.parametrize('change,why', [(dict(status=3), "status is '3'"), (dict(started=5), "started is '5'"),
+    (dict(given='all'), "given is 'all'"), (dict(seconds=dict(work='x')), "seconds: work is 'x'"),
+    (dict(error=['a']), 'error is'), (dict(attempts='2'), "attempts is '2'")])
+def test_a_record_of_the_wrong_kinds_is_broken_for_all_and_hides_nothing(lab, change, why):
+    import json
+    good, bad = (a_run(lab/'outputs', f'2026-01-0{d}T00:00:00+00:00', d) for d in (1, 2))
+    (bad.folder/'run.json').write_text(json.dumps(bad.info | change))
+    listed = said('ls')
+    assert listed.exit_code==0 and why in listed.output and good.folder.name in listed.output
+    for args in (('show', bad.folder.name), ('compare', 'last', bad.folder.name), ('resume', bad.folder.name)):
+        found = said(*args)
+        assert found.exit_code==2 and why in found.output, (args, found.output)
+    found = said('view')
+    assert found.exit_code==0 and why in (lab/'outputs'/'view'/'runs.js').read_text()
+
+def test_metrics_that_are_none_or_of_another_shape(lab):
+    run = a_run(lab/'outputs', '2026-01-01T00:00:00+00:00')
+    for text in ('{', '[1]', '3'):
+        (run.folder/'metrics.json').write_text(text)
+        found = said('show', 'last')
+        assert found.exit_code==2 and 'its metrics.json is broken' in found.output, found.output
+        assert 'its metrics.json is broken' in said('ls').output
+    for text in ('{"live": 3}', '{"live": {"accuracy": null}}', '{"live": {"accuracy": 0.5}}', '{}'):
+        (run.folder/'metrics.json').write_text(text)
+        assert said('show', 'last').exit_code==0 and 'demo  done' in said('ls').output
+
+def test_a_run_is_found_by_every_name_that_commands_give_it(lab):
+    made = [a_run(lab/'outputs', f'2026-01-{d:02}T00:00:00+00:00', d) for d in range(1, 13)]
+    for name in (made[0].folder.name, f'demo/{made[0].folder.name}', made[0].info['key'][:12]):
+        assert find_run(name).folder==made[0].folder
+    assert said('show', made[0].folder.name[:4]).output.strip().endswith('and 4 others')
 
 @pytest.mark.parametrize('text', ['{"status": "do', '[]', None])
 def test_a_broken_record_is_told_alike_by_all(lab, text):
@@ -82,6 +125,117 @@ def test_data_that_are_not_there_are_told_before_a_run_is_made(lab):
     for data in ('missing.jsonl', 'data/none.jsonl', '~/none.csv'):
         found = said('run', 'my_study', '-p', 'data', data)
         assert found.exit_code==2 and data.split('/')[-1] in found.output and not (lab/'outputs').exists(), found.output
+
+def test_a_name_in_the_parameters_cell_that_is_no_parameter(lab):
+    copied(lab, 'slip', lambda text: text.replace('my_study', 'slip').replace('budgets = ', 'budgest = '))
+    for words in (('run', 'slip'), ('run', 'nbs/slip.ipynb')):
+        found = said(*words)
+        assert found.exit_code==2 and "name in the parameters cell: got 'budgest'" in found.output
+        assert "Did you mean 'budgets'?" in found.output and not (lab/'outputs').exists()
+    copied(lab, 'own', lambda text: text.replace('my_study', 'own').replace('seed = 0', 'seed = 0; _mine = 3'))
+    from decodelab.lab.experiments import resolve
+    assert resolve(experiment('own'), {}).n==32
+
+def test_a_parameter_model_that_is_changed_and_not_saved_counts(lab, capsys):
+    "In JupyterLab a cell may have been run that no file holds yet."
+    from decodelab.lab.experiments import begin
+    class MyStudyParameters(Parameters):
+        backend: str = param('reference:student', 'Runtime and model.')
+        n: int = param(32, 'Questions.', ge=2)
+        added: int = param(1, 'New.', ge=0)
+    run, p = begin('my_study', dict(MyStudyParameters=MyStudyParameters, n=5, added=7, sed=3, adde=8))
+    assert capsys.readouterr().out.split('\n')[0].endswith('changes nothing. Did you mean added?')
+    assert (p.n, p.added, run.params['added'], run.info['given'])==(5, 7, 7, dict(n=5, added=7))
+    run.finish()
+    run.unlock()
+
+@pytest.mark.parametrize('name', ['sweeps', 'view', 'models', 'sweep'])
+def test_names_that_mean_something_else_are_no_experiment_of_ones_own(lab, name):
+    with pytest.raises(BadValue, match='one besides models, sweep, sweeps, view'): new_experiment(name, lab)
+    copied(lab, 'taken', lambda text: text.replace('my_study', name))
+    found = said('run', 'nbs/taken.ipynb')
+    assert found.exit_code==2 and f'metadata.decodelab.experiment is {name!r}' in found.output
+
+@pytest.mark.parametrize('said_in_it', ['my_study', 3, None, dict(experiment='../outside', parameters='P'),
+    dict(experiment=['x'], parameters='P'), dict(experiment='', parameters='P'),
+    dict(experiment='a/b', parameters='P')])
+def test_metadata_of_other_kinds_are_told_and_hide_nothing(lab, said_in_it):
+    import json
+    nb = json.loads((lab/'nbs'/'my_study.ipynb').read_text())
+    nb['metadata']['decodelab'] = said_in_it
+    (lab/'nbs'/'odd.ipynb').write_text(json.dumps(nb))
+    found = said('run', 'nbs/odd.ipynb')
+    assert found.exit_code==2 and 'odd.ipynb' in found.output and not (lab/'outputs').exists(), found.output
+    assert said('params', 'my_study').exit_code==0
+
+def test_the_folder_one_stands_in_may_become_a_laboratory(tmp_path, monkeypatch):
+    (tmp_path/'my-lab').mkdir()
+    monkeypatch.chdir(tmp_path/'my-lab')
+    found = said('new', '.')
+    assert found.exit_code==0 and 'next: make report' in found.output and in_laboratory()
+    assert (tmp_path/'my-lab'/'README.md').read_text().startswith('# my-lab')
+    assert said('new', '.').exit_code==2 # it is not empty any more
+
+def test_what_a_sweeps_file_lacks_or_has_of_the_wrong_kind(lab):
+    for text,words in (('grid: {n: [4]}', 'notebook: must be given; allowed: text'), ('', 'notebook: must be given'),
+                       ('notebook: my_study\ngrid: {n: 4}', 'grid.n: got 4; allowed: a list of values'),
+                       ('notebook: my_study\nlist: [3]', 'list.0: got 3; allowed: names with values')):
+        (lab/'sw.yaml').write_text(text)
+        found = said('sweep', 'sw.yaml')
+        assert found.exit_code==2 and words in found.output, found.output
+
+def test_what_is_wrong_for_a_cluster_is_told_before_folders_are_made(lab, monkeypatch):
+    (lab/'sw.yaml').write_text('notebook: my_study\nseeds: 2')
+    monkeypatch.setenv('PATH', str(lab)) # no sbatch
+    for options,words in ((('--time', '5x'), "time: got '5x'"), (('--sbatch', 'x'), 'sbatch option'),
+                          ((), 'sbatch: not found')):
+        found = said('sweep', 'sw.yaml', '--on', 'slurm', *options)
+        assert found.exit_code==2 and words in found.output and not (lab/'outputs').exists(), found.output
+
+def test_a_site_where_none_can_be_written(lab):
+    (lab/'file').write_text('')
+    for out,why in (('file', 'is a file'), ('nbs', 'is not empty'), ('file/x', 'cannot be made')):
+        found = said('docs', '--out', out)
+        assert found.exit_code==2 and why in found.output, (out, found.output)
+
+def test_reports_that_are_not_there_are_told_before_any_is_run(lab):
+    found = said('verify', 'nosuch', 'other')
+    assert found.exit_code==2 and "report 'nosuch': not among the published ones" in found.output
+    assert 'agree' not in found.output and 'no report is published here yet' in said('verify', '--all').output
+
+def test_a_laboratory_where_none_can_be_made(lab):
+    (lab/'file').write_text('')
+    for place in ('/proc/my-lab', lab/'file'/'my-lab'):
+        found = said('new', place)
+        assert found.exit_code==2 and 'cannot be made' in found.output, found.output
+
+def test_pages_where_none_can_be_written(lab, monkeypatch):
+    from decodelab.lab import viewer
+    for d in (1, 2): a_run(lab/'outputs', f'2026-01-0{d}T00:00:00+00:00', d)
+    def full(here): raise OSError(28, 'No space left on device')
+    monkeypatch.setattr(viewer, '_copy_page', full)
+    found = said('view')
+    assert found.exit_code==2 and 'the page cannot be written: No space left on device' in found.output
+    from decodelab.lab.compare_page import write_comparison
+    with pytest.raises(RunError, match='is a folder'): write_comparison(None, lab)
+
+@pytest.mark.parametrize('index', ['{', '[]', '{"a": 3}', '{"a": [5, 2]}', '{"a": ["x", 2]}'])
+def test_a_broken_index_of_samples_is_told(lab, index):
+    from decodelab.core.runs import chunks
+    run = a_run(lab/'outputs', '2026-01-01T00:00:00+00:00')
+    list(chunks(run, 'work', [1], lambda part: [dict(id=1)]))
+    (run.folder/'samples.index.json').write_text(index)
+    with pytest.raises(RunError, match='samples.index.json: is broken'): list(chunks(run, 'work', [1], lambda part: []))
+    assert said('view').exit_code==0 and 'is broken' in (lab/'outputs'/'view'/'runs.js').read_text()
+
+def test_a_sample_that_is_nested_too_deeply_hides_no_other(lab):
+    from decodelab.core.files import Journal
+    good, bad = (a_run(lab/'outputs', f'2026-01-0{d}T00:00:00+00:00', d) for d in (1, 2))
+    for run,deep in ((good, 3), (bad, 600)):
+        value = 1
+        for _ in range(deep): value = [value]
+        Journal(run.folder/'samples.jsonl').append('live/0', [dict(stage='live', id='q', text='x', odd=value)])
+    assert said('view').exit_code==0 and 'nested too deeply' in (lab/'outputs'/'view'/'runs.js').read_text()
 
 # --- what is typed twice, or wrong ---
 def test_a_parameter_given_twice_is_an_error():

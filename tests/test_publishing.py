@@ -1,5 +1,5 @@
 "What is published names no place, person or host; a report is verified by running it; by hand made is a report too."
-import json, os, shutil, subprocess, sys
+import json, os, shutil, socket, subprocess, sys, time, urllib.error, urllib.request
 from datetime import datetime
 from pathlib import Path
 import nbformat, pytest
@@ -71,6 +71,8 @@ def test_a_host_and_a_user_that_are_words_stay_words(tmp_path):
     assert 'data' not in known_places(run, tmp_path) and 'root' not in known_places(run, tmp_path)
 
 def test_tolerances_say_why_and_timings_are_left_out():
+    per_stage = check_metrics(dict(live=dict(seconds=dict(full=3., probe=1.))), {})
+    assert [c.verdict for c in per_stage]==['not compared']*2
     was = dict(seconds=1., arms=dict(x=dict(accuracy=.5, low=.4, high=.6, p=.04, n=100)), n=10, name='a', cost=[1., 2.])
     def verdicts(now): return {c.name: c.verdict for c in check_metrics(was, now)}
     now = dict(was, seconds=9., arms=dict(x=dict(accuracy=.59, low=.4, high=.6, p=.13, n=101)), cost=[1., 2.01])
@@ -129,6 +131,37 @@ def test_a_published_report_is_run_again_and_agrees(lab, capsys):
     assert {c.verdict for c in found.checks} <= {'same', 'within', 'not compared'} and len(found.checks) > 30
     assert [f.name for f in (place/'outputs').glob('*/*')]==[run.folder.name] # nothing was left behind
 
+def test_the_site_shows_verifications_of_what_is_published_now(lab):
+    from decodelab.lab.publishing import RECORD, Verified, record, standing
+    from decodelab.lab.registry_pages import verified_page
+    place, run, report = lab
+    found = Verified('small', run.folder.name, 3., [], False)
+    try:
+        assert standing(place)==({}, {'small': 'not run again yet'}) and verified_page(place)==''
+        record(found, place)
+        assert list(standing(place)[0])==['small'] and '| [small]' in verified_page(place)
+        record(Verified('small', '20200101-000000-00000000', 3., [], False), place)
+        assert standing(place)==({}, {'small': 'published anew since'})
+    finally: (report.parent/RECORD).unlink(missing_ok=True)
+
+def test_a_report_that_cannot_be_run_here_is_not_one_that_disagrees(lab, monkeypatch):
+    from click.testing import CliRunner
+    from decodelab.lab.cli import main
+    place, run, report = lab
+    nb = json.loads(report.read_text())
+    nb['metadata']['papermill']['parameters'] |= dict(data='nowhere/else.jsonl')
+    away = report.with_name('away.ipynb')
+    try:
+        away.write_text(json.dumps(nb))
+        shutil.copy(report.with_suffix('.metrics.json'), away.with_suffix('.metrics.json'))
+        monkeypatch.chdir(place)
+        said = CliRunner().invoke(main, ['verify', 'away'])
+        assert said.exit_code==1 and 'away: cannot be run here: ' in said.output and 'nowhere' in said.output
+        assert '1 report: 1 cannot be run here' in said.output and 'do not agree' not in said.output
+    finally:
+        away.unlink()
+        away.with_suffix('.metrics.json').unlink()
+
 def test_a_wrong_number_does_not_agree(lab):
     place, run, report = lab
     beside = report.with_suffix('.metrics.json')
@@ -160,6 +193,13 @@ def test_a_run_made_by_hand_gets_its_report(tmp_path):
         adopt(saved(tmp_path/'e.ipynb', code('end(run)', 'x/eig_eval/20200101-000000-01234567')), tmp_path)
     with pytest.raises(RunError, match='no such file'): adopt(tmp_path/'none.ipynb', tmp_path)
 
+@pytest.mark.parametrize('cell', ['n: int = 4', 'n, seed = 4, 0', 'n = m = 4', 'n = 9\nn = 4'])
+def test_a_parameters_cell_is_read_as_python_reads_it(tmp_path, cell):
+    run = finished(tmp_path, dict(n=4))
+    end = code('end(run)', f'outputs/eig_eval/{run.folder.name}\n')
+    adopt(saved(tmp_path/'a.ipynb', code(cell, tags=['parameters']), end), tmp_path)
+    assert (run.folder/'report.html').exists()
+
 def test_a_report_that_was_made_with_a_run_stays(tmp_path):
     run = finished(tmp_path, dict(n=4))
     saved(run.folder/'report.ipynb', code('1'))
@@ -170,16 +210,61 @@ def test_a_report_that_was_made_with_a_run_stays(tmp_path):
 def test_saving_never_fails_for_a_report(tmp_path, outputs):
     class Server:
         class log: debug = info = staticmethod(lambda *a: None)
-    for path in (saved(tmp_path/'a.ipynb', code('1')), tmp_path/'none.ipynb'):
+    run = finished(outputs, dict(n=4))
+    end = code('end(run)', f'outputs/eig_eval/{run.folder.name}\n')
+    odd = [saved(tmp_path/f'{i}.ipynb', code(cell, tags=['parameters']), end)
+           for i,cell in enumerate(('%matplotlib inline', 'n = = 4', 'n = 2*2', 'n = 5'))]
+    Server.log.warning = staticmethod(lambda *a: None)
+    for path in (saved(tmp_path/'a.ipynb', code('1')), tmp_path/'none.ipynb', *odd):
         after_save(dict(type='notebook'), str(path), Server)
+    assert not (run.folder/'report.html').exists()
     after_save(dict(type='file'), str(tmp_path/'x.txt'), Server)
 
 def test_jupyterlab_takes_the_hook(root):
-    "`make lab` names it as the server's option does."
+    "`decodelab lab` names it as the server's option does."
     from jupyter_server.services.contents.filemanager import FileContentsManager
-    name = 'decodelab.lab.adopting.after_save'
-    assert f'--FileContentsManager.post_save_hook={name}' in (root/'Makefile').read_text()
+    from decodelab.lab.house import SAVED
+    option, _, name = SAVED.partition('=')
+    assert option=='--FileContentsManager.post_save_hook'
     assert FileContentsManager(post_save_hook=name, root_dir='/').post_save_hook is after_save
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+def asked(port, path, body=None):
+    "What the server answers; it is asked again until it listens."
+    request = urllib.request.Request(f'http://127.0.0.1:{port}/api/{path}', headers=dict(Authorization='token x'),
+                                     data=body and json.dumps(body).encode(), method='PUT' if body else 'GET')
+    for _ in range(300):
+        try: return json.load(urllib.request.urlopen(request, timeout=20))
+        except urllib.error.URLError as e:
+            if isinstance(e, urllib.error.HTTPError): raise
+            time.sleep(.1)
+    raise AssertionError('the server never listened')
+
+def test_jupyterlab_opens_with_the_experiments_and_a_saved_run_gets_its_report(tmp_path, monkeypatch):
+    "The real server: it shows the laboratory, and saving an executed notebook makes it the report of its run."
+    from decodelab.lab.laboratory import new_laboratory
+    lab, port = new_laboratory(str(tmp_path/'my-lab')), free_port()
+    monkeypatch.delenv('DECODELAB_OUTPUTS', raising=False)
+    run = finished(lab/'outputs', dict(n=4), by='jupyter')
+    end = code('end(run)', f'outputs/eig_eval/{run.folder.name}\n')
+    nb = json.loads(saved(tmp_path/'a.ipynb', code('n = 4', tags=['parameters']), end).read_text())
+    line = [str(Path(sys.executable).parent/'decodelab'), 'lab', '--no-browser', '--allow-root', f'--port={port}',
+            '--IdentityProvider.token=x']
+    homes = {f'JUPYTER_{name}_DIR': str(tmp_path/name) for name in ('CONFIG', 'DATA', 'RUNTIME')}
+    server = subprocess.Popen(line, cwd=lab/'nbs', env=os.environ | homes, stderr=subprocess.PIPE, text=True)
+    try:
+        there = {entry['name'] for entry in asked(port, 'contents/nbs')['content']}
+        assert {'eig_eval.ipynb', 'schema_eval.ipynb'} <= there
+        asked(port, 'contents/nbs/eig_eval.ipynb', dict(type='notebook', format='json', content=nb))
+        assert 'end(run)' in (run.folder/'report.ipynb').read_text() and (run.folder/'report.html').exists()
+    finally:
+        server.terminate()
+        said = server.communicate(timeout=20)[1]
+    assert f'nbs/eig_eval.ipynb is the report of {run.folder.name}' in said and '/lab/tree/nbs' in said
 
 def test_git_hooks_never_break_git_without_the_environment(root, tmp_path):
     def git(*args): return subprocess.run(['git', '-c', 'user.name=a', '-c', 'user.email=a@b', *args], cwd=tmp_path,

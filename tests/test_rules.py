@@ -76,7 +76,11 @@ def test_every_rule_of_the_project_is_registered_with_formula_source_and_paramet
         'hidden_gain',
         'hidden_value',
         'probe_value',
-    }  # those two are learnt: tests/test_amortised.py
+        'learn_stop',
+        'first_arrival',
+        'thought_calibration',
+        'conformal_thinking',
+    }  # those are learnt: tests/test_amortised.py, test_value.py, test_peers.py
     table = rules._repr_markdown_()
     for e in rules:
         assert (

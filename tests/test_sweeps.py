@@ -127,9 +127,16 @@ def test_a_notebook_that_raises_and_one_that_never_ends(tmp_path):
     said = ran(outputs, 'sweep', file, code=1)
     for words in ('2 done', 'failed: seed=1  ValueError: odd\n', 'time-out: seed=2  TimeOut: not done after 20 s'):
         assert words in said
+    noise = ('Traceback', 'Task ', 'coroutine', 'KeyboardInterrupt') # of what is broken off
+    assert not [word for word in noise if word in said]
     found = {seed: r[0] for seed,r in runs(outputs).items()}
     assert [found[i]['status'] for i in range(4)]==['done', 'failed', 'time-out', 'done']
     assert 'second line' in (found[1]['folder']/'log.txt').read_text() and (found[1]['folder']/'report.html').exists()
+    log = (found[2]['folder']/'log.txt').read_text()
+    assert 'after 20 s, in the cell that begins: import os, time' in said
+    assert (found[2]['folder']/'report.html').exists()
+    assert 'TimeOut: not done after 20 s' in log and 'while' in log and 'time.sleep' in log # where it was
+    assert log.count('Traceback')==1 and 'zmq' not in log and 'Task ' not in log # and nothing else
     listed = ran(outputs, 'ls')
     assert ' time-out ' in listed and 'ValueError: odd' in listed and '1 time-out, 1 failed' in listed
     assert '2 done, 1 time-out, 1 failed' in ran(outputs, 'sweep', file, code=1) # they are not tried again

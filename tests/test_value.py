@@ -223,9 +223,10 @@ def test_bad_inputs_are_one_clear_error(student, seen, files, tmp_path):
     with pytest.raises(BadValue, match='230 at least'): Scaler(student, 'hidden_value', gain_file=file, risk='.01,.1')
     for risk in ('.05', 'a,b', '.05,.1,.2', '0,.1', '.1,1', 'nan,.1'):
         with pytest.raises(BadValue, match='risk'): Scaler(student, 'hidden_value', gain_file=file, risk=risk)
-    other = json.loads(open(file).read()) | dict(layer='2')
+    other = json.loads(open(file).read()) | dict(layer='9')
     (tmp_path/'other.json').write_text(json.dumps(other))
-    with pytest.raises(BadValue, match='layer 2'): Scaler(student, 'hidden_value', gain_file=str(tmp_path/'other.json'))
+    with pytest.raises(BadValue, match='layer: got 9'):
+        Scaler(student, 'hidden_value', gain_file=str(tmp_path/'other.json'))
     broken = [t | dict(hidden=[h*np.nan for h in t['hidden']]) for t in seen]
     with pytest.raises(BadValue, match='hidden state of question .*not finite'):
         fit_value(broken, 'hidden_value', student)

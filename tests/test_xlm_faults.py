@@ -96,6 +96,8 @@ def test_options_of_hydra_keep_their_words():
 
 def test_help_anywhere_is_ours(capsys):
     assert command(['job_type=train', '--help'])==0 and 'xlm-scaffold NAME' in capsys.readouterr().out
+    assert command(['--version'])==0 and 'decodelab' in capsys.readouterr().out
+    with pytest.raises(ModelError, match="list: got 'extra'"): command(['list', 'extra'])
 
 NUMBERS = {'trainer.max_steps=abc': 'trainer.max_steps', 'seed=x': 'seed',
            'per_device_batch_size=0': 'per_device_batch_size', 'block_size=1.5': 'block_size',
@@ -144,7 +146,13 @@ VALUES = {
     'trainer.devices=abc': "trainer.devices: got 'abc'; allowed: auto, -1 .all., how many",
     'lr_scheduler.num_warmup_steps=x': "num_warmup_steps: got 'x'", 'model=null': 'To leave it out: ~model',
     'callbacks=null': "callbacks: got 'null'; allowed: .*default.* To leave it out: ~callbacks",
-    'optimizer=null': 'no optimizer',
+    'optimizer=null': 'no optimizer', '~model': "no key 'model.d_model'",
+    'optimizer.lrr=1': 'optimizer.lr',
+    'seed=99999999999999999999': 'seed: got .*at most',
+    'text.train=x': "no key 'text.train'", 'model=ilm': 'model is of ilm and loss is of mdlm: they do not fit',
+    'model.rotary_emb_dim=8': r"no key 'model.rotary_emb_dim' yet; decodelab.*MDLMModel takes it: \+model.rotary",
+    'model_type=arlm_seq2seq': 'model is of mdlm and loss is of arlm',
+    'datamodule=star_mini_ilm': r'model is of mdlm and datamodule\..*collator is of ilm',
     'predictor=null': 'predictor: got nothing, and it reads prediction', 'loss=null': 'no loss',
     'trainer=null': 'no trainer',
     'monitored_metric=val/los': "monitored_metric: got 'val/los'.*Did you mean 'val/lm/accumulated_loss'",
@@ -168,6 +176,70 @@ def test_what_is_typed_wrong_is_one_sentence(override):
                                       'trainer.max_steps=-1',
                                       'predictor.max_steps=4', 'model.max_positions=64', '+hub_checkpoint_path=x'])
 def test_what_may_be_typed_passes(override): check(override)
+
+WRONG = [['optimizer.lrr=1', 'trainer.max_step=3', 'foo=2'], ['foo=2', 'bar=1', 'optimizer.lrr=1'],
+         ['model.d_modl=3', '~nothere', 'datamodule.x=1']]
+
+@pytest.mark.parametrize('wrong', WRONG)
+def test_of_several_wrong_keys_one_is_told(wrong):
+    from decodelab.xlm.composition import composed_or_why
+    with pytest.raises(DecodelabError) as e: composed_or_why(['experiment=star_mini_mdlm', *wrong])
+    assert '\n' not in str(e.value) and any(w.split('=')[0] in str(e.value) for w in wrong)
+
+def test_a_network_that_is_left_out_is_none():
+    from decodelab.xlm.composition import check_chosen, composed_or_why
+    with pytest.raises(ModelError, match='no model is chosen'):
+        check_chosen(composed_or_why(['experiment=star_mini_mdlm', '~model', 'paths.run_dir=x', 'paths.work_dir=x']))
+
+OTHERS = [(['--config-name=foo'], 'one configuration'), (['-cn', 'foo'], 'one configuration'),
+          (['seed=1,2'], 'several values are for --multirun')]
+
+@pytest.mark.parametrize('words,told', OTHERS)
+def test_what_hydra_takes_for_programs_of_another_kind(words, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match=told): command(['job_type=name', 'experiment=star_mini_mdlm', *words])
+
+def test_a_text_experiment_says_which_file_it_wants():
+    from decodelab.xlm.composition import composed_or_why, ready
+    from decodelab.xlm.discovery import discover
+    from decodelab.xlm.jobs import checked
+    ready(found := discover())
+    with pytest.raises(ModelError, match='no value for text.train: .* give text.train=…'):
+        checked(composed_or_why(['experiment=text_mdlm', *CFG[:2]], found))
+
+@pytest.mark.parametrize('key,given,least', [('input_block_size', 3, 18+1), ('block_size', 3, 9)])
+def test_a_width_that_is_too_small_names_the_one_that_is_not(key, given, least, folder, capsys):
+    "The number that is told is the number to type: marks are in it."
+    run = [*RUN, f'job_name={key}', 'trainer.max_steps=1']
+    assert command([*run, f'{key}={given}'])==2
+    assert f'{key}: got {given}; allowed: at least {least}, the longest row' in said(capsys)
+    assert command([*run, f'{key}={least}'])==0
+
+def test_what_a_model_refuses_itself_is_one_sentence(tmp_path, monkeypatch, capsys):
+    from decodelab.xlm.scaffold import write_scaffold
+    monkeypatch.chdir(tmp_path)
+    write_scaffold(['refusing'])
+    run = ['job_type=train', 'experiment=star_mini_refusing', 'trainer_strategy=cpu', 'loggers=debug']
+    capsys.readouterr()
+    assert command([*run, 'block_size=3'])==2
+    assert 'refusing.datamodule_refusing: a answer of 9 tokens' in said(capsys).replace('an answer', 'a answer')
+
+@pytest.mark.parametrize('size', ['d_model', 'nhead', 'num_layers', 'dim_feedforward', 'max_positions',
+                                  'num_embeddings'])
+def test_a_network_of_no_size_names_it(size):
+    from decodelab.xlm.models.mdlm import MDLMModel
+    for value in (0, -4):
+        with pytest.raises(DecodelabError, match=f'{size}: got {value}; allowed: a whole number, at least 1'):
+            MDLMModel(**{'num_embeddings': 9, size: value})
+
+PLACES = {'job_name=': "job_name: got ''", 'job_name=../up': "job_name: got '../up'", 'job_name=/abs': 'job_name: got',
+          'paths.log_dir=/proc/nowhere': '/proc/nowhere/place cannot be made: '}
+
+@pytest.mark.parametrize('override', PLACES)
+def test_a_place_that_cannot_be_is_said_before_hydra_makes_it(override, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DecodelabError, match=PLACES[override]): command([*RUN, 'job_name=place', override])
+    assert not list(tmp_path.iterdir())
 
 def test_an_optimizers_own_refusal_is_one_sentence(folder, capsys):
     assert command(asked('betas', folder, '+optimizer.betas=[2,3]'))==2

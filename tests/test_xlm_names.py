@@ -76,3 +76,20 @@ def test_a_real_xlm_core_wins(tmp_path, root):
     p = subprocess.run([sys.executable, '-c', f'import sys; sys.path.append({str(tmp_path/"other")!r}); {code}'],
                        env=os.environ | {'PYTHONPATH': str(root/'pkg')}, capture_output=True, text=True)
     assert p.returncode==0, p.stderr
+
+def test_a_network_on_the_base_class_keeps_what_it_wrote():
+    "The base is a stub; what derives from it is none: its weights that are not decayed, and its own arguments."
+    import torch
+    from decodelab.xlm.composition import arguments_of
+    from decodelab.xlm.harness import parameter_groups
+    from decodelab.xlm.names import Model
+    class Net(torch.nn.Module, Model):
+        def __init__(self, width:int):
+            super().__init__()
+            self.map = torch.nn.Linear(width, width)
+        def get_named_params_for_weight_decay(self): yield 'map.weight', self.map.weight
+        def get_named_params_for_no_weight_decay(self): yield 'map.bias', self.map.bias
+    class Bare(torch.nn.Module, Model): pass
+    decayed, spared = parameter_groups(Net(2))
+    assert [p.shape for p in decayed['params']]==[(2, 2)] and spared['weight_decay']==0 and len(spared['params'])==1
+    assert list(arguments_of(Net))==['width'] and len(parameter_groups(Bare()))==1

@@ -31,11 +31,42 @@ def test_nothing_is_written_over(here):
     with pytest.raises(DecodelabError, match='nothing was written: my_model/README.md'): write_scaffold(['my_model'])
     assert files(here)==['my_model/README.md'] and (here/'my_model'/'README.md').read_text()=='mine'
 
+@pytest.mark.parametrize('words,said', [(['m', '--output-dir', 'file'], 'file is a file: file/m cannot be made'),
+                                        (['m', '--output-dir', 'file/deep', '--dry-run'], 'file is a file')])
+def test_a_place_that_cannot_be(words, said, here, capsys):
+    (here/'file').write_text('')
+    with pytest.raises(DecodelabError, match=said): write_scaffold(words)
+    assert files(here)==['file']
+
+def test_what_the_machine_refuses_is_one_sentence(here, capsys, monkeypatch):
+    from decodelab.xlm.scaffold import main
+    monkeypatch.setattr(sys, 'argv', ['xlm-scaffold', 'm', '--output-dir', '/proc/nowhere'])
+    with pytest.raises(SystemExit, match='2'): main()
+    assert capsys.readouterr().err.startswith('xlm-scaffold: /proc/nowhere') and files(here)==[]
+
+def test_an_experiment_need_only_choose(here):
+    "As the guide of xLM has it: data, kind and network; what belongs to the data comes with them."
+    from decodelab.xlm.composition import check_chosen, composed_or_why, ready
+    from decodelab.xlm.discovery import discover
+    write_scaffold(['my_model'])
+    write_scaffold(['my_copy', '--from', 'mdlm'])
+    for name,kind in (('my_model', 'my_model'), ('my_copy', 'my_copy_seq2seq')):
+        (here/name/'configs'/'experiment'/f'only_{name}.yaml').write_text(
+            f'# @package _global_\ndefaults:\n  - override /model: {name}\n  - override /model_type: {kind}\n'
+            f'  - override /datamodule: star_easy_{name}\n')
+        ready(found := discover())
+        typed = [f'model={name}', f'model_type={kind}', f'datamodule=star_easy_{name}']
+        for chosen in ([f'experiment=only_{name}'], typed):
+            cfg = composed_or_why([*chosen, 'paths.run_dir=x', 'paths.work_dir=x'], found)
+            check_chosen(cfg)
+            assert cfg.global_components.tokenizer.vocab_size==20 and cfg.block_size in (10, 14)
+
 def test_no_listing_where_none_is_wanted(here):
     write_scaffold(['my_model', '--no-xlm-models'])
     assert not (here/'xlm_models.json').exists()
 
-@pytest.mark.parametrize('name', ['My', '1a', 'a-b', '', 'é', '_a', 'mdlm', 'class', 'match', 'list', 'a b', '../a'])
+@pytest.mark.parametrize('name', ['My', '1a', 'a-b', '', 'é', '_a', 'mdlm', 'class', 'match', 'list', 'a b', '../a',
+                                  'configs', 'setup', 'tests', 'a'*65])
 def test_names_that_cannot_be(name):
     with pytest.raises(BadValue): check_name(name)
 

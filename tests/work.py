@@ -1,23 +1,42 @@
-"A small EIG evaluation in a folder, to be killed: python tests/work.py FOLDER. Takes up what is there."
+"""A small EIG evaluation, to be killed. Each line of input names a folder of runs; answers are a process, and its end.
 
-import sys
+The model is loaded once and every attempt is a fork of that: a kill hits the work, not the imports. What lies in the
+folder is taken up."""
+import os, sys, traceback
 from pathlib import Path
+import torch
 from decodelab.backends import load
 from decodelab.core import Run
-from decodelab.tasks import load_questions
 from decodelab.eig import EIGEvalParameters, SetUp
 from decodelab.eig.study.report import summary
+from decodelab.tasks import load_questions
 
-folder = Path(sys.argv[1])
-p = EIGEvalParameters(n=24, chunk=3, mc_samples=3, sample_length=24, max_tokens=64, beam_size=4)
-run = (
-    Run.open(folder)
-    if (folder / 'run.json').exists()
-    else Run.create('kill', p.model_dump(), outputs=folder.parent.parent, when=None)
-).lock()
-print(run.folder, flush=True)
-s = SetUp(load('reference:student', device='cpu'), load_questions('reference', p.n, p.seed), p)
-full = s.full(run)
-traces, live = s.looks(run, full)
-run.write_metrics(summary(traces, live, p.target))
-run.finish()
+P = EIGEvalParameters(n=12, chunk=2, mc_samples=3, sample_length=24, max_tokens=64, beam_size=4)
+
+def work(outputs:Path, model)->None:
+    "An attempt."
+    found = [f.parent for f in outputs.glob('kill/*/run.json')]
+    run = (Run.open(found[0]) if found else Run.create('kill', P.model_dump(), outputs=outputs)).lock()
+    setup = SetUp(model, load_questions('reference', P.n, P.seed), P)
+    full = setup.full(run)
+    traces, live = setup.looks(run, full)
+    run.write_metrics(summary(traces, live, P.target))
+    run.finish()
+    run.unlock()
+
+def attempt(outputs:Path, model)->None:
+    "The body of a fork; it ends here."
+    try: work(outputs, model)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+if __name__=='__main__':
+    torch.set_num_threads(1) # a fork has no other threads
+    model = load('reference:student', device='cpu')
+    for line in sys.stdin:
+        pid = os.fork()
+        if not pid: attempt(Path(line.strip()), model)
+        print(pid, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)

@@ -14,8 +14,9 @@ from ..core.errors import BadValue, ModelError
 if TYPE_CHECKING: import torch
 
 # %% auto #0
-__all__ = ['Ids', 'Finish', 'Blocks', 'Backend', 'Scored', 'Sample', 'Matcher', 'Constraint', 'Sampling', 'Usage', 'Capabilities',
-           'Session', 'TextModel', 'Sampler', 'Scorer', 'Causal', 'Infiller', 'check_length', 'samplings']
+__all__ = ['Ids', 'Finish', 'Blocks', 'Backend', 'Scored', 'Sample', 'Matcher', 'Constraint', 'StopWatch', 'StopPolicy',
+           'Sampling', 'Usage', 'Capabilities', 'Session', 'Watched', 'TextModel', 'Sampler', 'Scorer', 'Causal',
+           'Infiller', 'check_length', 'check_policy', 'samplings']
 
 # %% ../../../nbs/backends/00_contract.ipynb #931c0d05
 Ids = tuple[int, ...]
@@ -29,7 +30,7 @@ class Scored:
     bound: Literal['exact', 'lower'] = 'exact'
 
 # %% ../../../nbs/backends/00_contract.ipynb #056cd2b8
-Finish = Literal['stop', 'eos', 'length']
+Finish = Literal['stop', 'eos', 'length', 'policy'] # The last: a `StopPolicy` ended it
 
 @dataclass(frozen=True)
 class Sample:
@@ -63,6 +64,18 @@ class Constraint(Protocol):
         "Set in `bits` (int32, in place, a row a matcher) what each allows; matchers of any constraints of this class."
 
 # %% ../../../nbs/backends/00_contract.ipynb #b60e48a9
+class StopWatch(Protocol):
+    "One text that a policy looks after."
+    def asks(self, ids:Sequence[int])->bool: ... # After each token, and before the first: does it want to see the state
+
+class StopPolicy(Protocol):
+    "Whether a text is left where its next token would be drawn, by the hidden state that draws it."
+    @property
+    def layers(self)->tuple[int,...]: ... # Whose states it reads
+    def check(self, model:Any)->None: ... # Refuses a model that it is not of
+    def start(self, prompt:int)->StopWatch: ... # After a prompt of so many tokens
+    def stops(self, watches:Sequence[Any], states:Any)->list[bool]: ... # Of those that asked, [n, layers, d]
+
 @dataclass(frozen=True)
 class Sampling:
     "How to draw continuations."
@@ -79,6 +92,7 @@ class Sampling:
     seed: int = 0
     kind: Literal['decoded', 'forecast'] = 'decoded' # Which counter of `Usage` the tokens belong to
     constraint: Constraint|None = None # What the output may be
+    policy: StopPolicy|None = None # Looks at hidden states and may end the text, as `stop_policy` makes it
 
     def __post_init__(self):
         for name,(ok,allowed) in _bounds(self).items():
@@ -99,7 +113,9 @@ def _bounds(s:Sampling)->dict[str, tuple[bool, str]]:
                 min_p=(_real(s.min_p) and 0 <= s.min_p <= 1, '0 to 1'),
                 seed=(_whole(s.seed, -1<<63), 'a whole number of at most 64 bits'),
                 stop=(texts, 'a tuple of non-empty strings'), stop_ids=(ids, 'a tuple of token ids'),
-                constraint=(language, 'a Constraint, as `schema.constrain(model, …)` makes it, or None'))
+                constraint=(language, 'a Constraint, as `schema.constrain(model, …)` makes it, or None'),
+                policy=(s.policy is None or hasattr(s.policy, 'stops'), 'a StopPolicy, as `eig.stopping.stop_policy` '
+                        'makes it, or None'))
 
 def _real(value:Any)->bool: return isinstance(value, Real) and not isinstance(value, bool)
 def _whole(value:Any, least:int)->bool:
@@ -167,6 +183,11 @@ class Session(Protocol):
     def __exit__(self, *error)->None: ...
 
 # %% ../../../nbs/backends/00_contract.ipynb #9acfdbb8
+class Watched(Session, Protocol):
+    "A session that shows hidden states, where `capabilities.hidden_states`."
+    def watch(self, layers:Sequence[int])->None: ... # From here on
+    def hidden(self, rows:Sequence[int])->Any: ... # [n, layers, d] of these rows' newest tokens, of torch or numpy
+
 class TextModel(Protocol):
     "A model and its way with text."
     name: str # What `load` was given
@@ -208,7 +229,10 @@ class Scorer(TextModel, Protocol):
 class Causal(Sampler, Scorer, Protocol):
     "A left-to-right model in reach: its distributions and its states."
     def next_logprobs(self, prefixes:Sequence[Ids])->np.ndarray: ... # [B, V]
-    def hidden(self, prefixes:Sequence[Ids])->np.ndarray: ... # [B, d], where `capabilities.hidden_states`
+    def hidden(self, prefixes:Sequence[Ids], layer:int=-1)->np.ndarray: # [B, d]
+        "States of a layer after each prefix; where `capabilities.hidden_states`."
+    def hidden_along(self, rows:Sequence[Ids], layers:Sequence[int]=(-1,))->list[np.ndarray]:
+        "States of some layers after every token of each row, [tokens, layers, d]; where `capabilities.hidden_states`."
     def token_bytes(self)->Sequence[bytes]: ... # [V], what each token adds to a text; empty for special tokens
     def session(self, prefixes:Sequence[Ids], room:int=64)->Session: ... # `room`: tokens that will be added, a hint
     def rows_at_once(self, longest:int)->int: ... # Sequences of so many tokens that memory holds together
@@ -224,6 +248,14 @@ Backend = Causal # What `load` gives, but for servers, which are `Sampler`s
 def check_length(name:str, length:int, max_length:int)->None:
     "A prompt longer than the model takes is an error that names both lengths."
     if length > max_length: raise ModelError(f'{name}: a prompt of {length} tokens; the model takes {max_length}')
+
+def check_policy(model:TextModel, plan:Sampling)->None:
+    "A policy reads hidden states: a runtime that shows none, and a model that it is not of, are errors."
+    if plan.policy is None: return
+    if not model.capabilities.hidden_states:
+        raise ModelError(f'{model.name}: a stop policy reads hidden states while decoding, which this runtime does not '
+                         'show; take hf')
+    plan.policy.check(model)
 
 def samplings(prompts:Sequence, sampling:Sampling|Sequence[Sampling])->list[Sampling]:
     "One sampling for each prompt."

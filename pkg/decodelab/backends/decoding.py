@@ -9,10 +9,11 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from fastcore.basics import patch
-from .contract import Blocks, Finish, Ids, Sample, Sampling, Session, TextModel, Usage, check_length
+from .contract import (Blocks, Finish, Ids, Sample, Sampling, Session, StopPolicy, StopWatch,
+                                         TextModel, Usage, Watched, check_length, check_policy)
 from .drawing import (DeadEnd, Drawn, draw, draw_each, draw_under, mask, stream_key, uniforms,
                                         weighed)
 from ..core.errors import BadValue
@@ -21,8 +22,8 @@ if TYPE_CHECKING: import torch
 # %% auto #0
 __all__ = ['WORTH', 'Accept', 'texts_of', 'Stops', 'Choices', 'set_bits', 'allow', 'ChoiceMatcher', 'Job', 'job_for', 'Event',
            'events_of', 'torch_of', 'filled', 'helpers', 'Masks', 'chances', 'take_all', 'width', 'forced_runs',
-           'note_runs', 'decode', 'opened', 'generate', 'stream', 'pieces', 'close_tokens', 'by_target', 'drafted',
-           'judged', 'agreed', 'speculate']
+           'note_runs', 'decode', 'layers_of', 'asked', 'opened', 'generate', 'stream', 'pieces', 'close_tokens',
+           'by_target', 'drafted', 'judged', 'agreed', 'speculate']
 
 # %% ../../../nbs/backends/04_decoding.ipynb #7078170d
 _token_texts: dict[int, list[str]] = {} # Of each model, by its identity, while it is alive
@@ -120,6 +121,7 @@ class Job:
     kept: list[float] = field(default_factory=list) # Log-mass that the constraint left; 0 where there is none
     weights: list[float] = field(default_factory=list) # Log importance weights, likewise
     finish: Finish|None = None
+    watch: StopWatch|None = None # Of the plan's policy
     def __post_init__(self): self.matcher = self.plan.constraint.start() if self.plan.constraint else None
     def take(self, token:int, logprob:float, kept:float=0., weight:float=0.)->None:
         "Note a token that was drawn, and whether the row ends with it."
@@ -163,7 +165,10 @@ def job_for(model:TextModel, prompt:Ids, plan:Sampling, number:int=0, stops:Stop
     "The job of one sample, number `plan.first + number` of its prompt."
     if fits := getattr(plan.constraint, 'fits', None): fits(model)
     limit, ends = min(plan.max_tokens, model.max_length-len(prompt)), frozenset((*model.eos_ids, *plan.stop_ids))
-    return Job(plan, stream_key(plan.seed, prompt, plan.first+number), limit, ends, stops or Stops(model, plan.stop))
+    check_policy(model, plan)
+    watch = plan.policy.start(len(prompt)) if plan.policy is not None else None
+    key, stops = stream_key(plan.seed, prompt, plan.first+number), stops or Stops(model, plan.stop)
+    return Job(plan, key, limit, ends, stops, watch=watch)
 
 @dataclass(frozen=True)
 class Event:
@@ -277,6 +282,7 @@ def forced_runs(session:Session, jobs:Sequence[Job], vocab_size:int)->list[Ids]:
     "Of each row the forced tokens that the next pass takes along; its matcher has accepted them."
     none: list[Ids] = [()]*len(jobs)
     if session.blocks=='single' or all(job.matcher is None for job in jobs): return none
+    if any(job.watch is not None for job in jobs): return none # a policy may end a text after any token
     runs = [job.matcher.forced()[:job.limit-len(job.ids)] if job.matcher is not None else () for job in jobs]
     if not (most := width(runs, vocab_size, session.blocks)): return none
     for job,run in zip(jobs, runs):
@@ -301,8 +307,10 @@ def note_runs(found:torch.Tensor, # [B, k, V], after each token of the blocks
 # %% ../../../nbs/backends/04_decoding.ipynb #6e9ee861
 def decode(session:Session, jobs:Sequence[Job], usage:Usage|None=None)->Iterator[list[Event]]:
     "Decode jobs, job i on row i of a session, until all have ended or the caller stops; the session stays open."
-    live, masks = list(range(len(jobs))), Masks() # job of each row
+    live, masks, layers = list(range(len(jobs))), Masks(), layers_of(jobs) # job of each row
+    if layers: cast(Watched, session).watch(layers)
     while live:
+        if layers and not (live := asked(cast(Watched, session), jobs, live, layers)): return
         logp = torch_of(session.logprobs)
         new = take_all(logp, [jobs[i] for i in live], masks)
         yield _counted(jobs, live, [1]*len(live), usage)
@@ -323,6 +331,26 @@ def _pass(session:Session, jobs:Sequence[Job], new:torch.Tensor, masks:Masks, vo
         else: note_runs(torch_of(session.extend([(t, *run) for t,run in zip(new.tolist(), runs)])), jobs, runs)
     finally: masks.wait()
     return runs
+
+# %% ../../../nbs/backends/04_decoding.ipynb #2a2e219e
+def layers_of(jobs:Sequence[Job])->tuple[int, ...]:
+    "Whose hidden states the policies of jobs read."
+    policies = [job.plan.policy for job in jobs if job.watch is not None]
+    return tuple(sorted({k for policy in policies if policy is not None for k in policy.layers}))
+
+def asked(session:Watched, jobs:Sequence[Job], live:list[int], layers:tuple[int, ...])->list[int]:
+    "Ask the policies of the jobs that want to be asked; the jobs that go on. Those of one policy are asked together."
+    groups: dict[int, list[int]] = {}
+    for row,i in enumerate(live):
+        job = jobs[i]
+        if job.watch is not None and job.watch.asks(job.ids): groups.setdefault(id(job.plan.policy), []).append(row)
+    for rows in groups.values():
+        own = [jobs[live[row]] for row in rows]
+        policy, states = cast(StopPolicy, own[0].plan.policy), session.hidden(rows)
+        if policy.layers!=layers: states = states[:,[layers.index(k) for k in policy.layers]]
+        for job,stop in zip(own, policy.stops([job.watch for job in own], states)):
+            if stop: job.finish = 'policy'
+    return [live[row] for row in _stay(session, jobs, live)] if groups else live
 
 # %% ../../../nbs/backends/04_decoding.ipynb #6ba7582e
 def _counted(jobs:Sequence[Job], live:list[int], counts:list[int], usage:Usage|None)->list[Event]:
@@ -388,6 +416,8 @@ def pieces(model:TextModel, tokens:Iterator[tuple[int, Finish|None]], plan:Sampl
                 yield sure[len(said):]
                 said = sure
             if finish: return
+        text = model.decode(ids) # a policy ended it, after its newest token
+        if len(text) > len(said) and text.startswith(said): yield text[len(said):]
     finally: close_tokens(tokens)
 
 def close_tokens(tokens:Iterator)->None:

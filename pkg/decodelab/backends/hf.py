@@ -180,23 +180,25 @@ def _past(self:HF, cache:Any, columns:list[int])->Any:
 @torch.inference_mode()
 def _pass(self:HF, tokens:np.ndarray, depth:np.ndarray, sees:np.ndarray, # [R, C], [R, C], bool [R, C, P+C]
           cache:Any, wanted:np.ndarray, # bool [R, C]
-          hidden:bool=False)->tuple[Any, torch.Tensor|None]: # The cache; logits [n, V] or states [n, d] of the wanted
+          hidden:tuple[int, ...]=(), # Layers
+         )->tuple[Any, torch.Tensor|None]: # The cache; of the wanted logits [n, V], or states [n, layers, d]
     "One forward pass."
     device, dtype = self.model.device, self.model.dtype
     mask = torch.where(torch.from_numpy(sees).to(device), 0., torch.finfo(dtype).min).to(dtype)[:,None]
     columns = np.flatnonzero(wanted.any(0))
-    some: Any = torch.from_numpy(columns).to(device) if len(columns) else 1
+    some: Any = torch.from_numpy(columns).to(device) if len(columns) and not hidden else 1
     keep = dict(logits_to_keep=some) if self._keep else {}
     out = self.model(input_ids=torch.from_numpy(tokens).to(device), position_ids=torch.from_numpy(depth).to(device),
-                     attention_mask=mask, past_key_values=cache, use_cache=True, output_hidden_states=hidden, **keep)
+                     attention_mask=mask, past_key_values=cache, use_cache=True, output_hidden_states=bool(hidden),
+                     **keep)
     if not len(columns): return out.past_key_values, None
     row, at = np.nonzero(wanted)
-    if hidden: return out.past_key_values, out.hidden_states[-1][row,at].float()
+    if hidden: return out.past_key_values, torch.stack([out.hidden_states[k][row,at] for k in hidden], 1).float()
     if self._keep: at = np.searchsorted(columns, at)
     return out.past_key_values, out.logits[row,at]
 
 @patch
-def _give(self:HF, nodes:np.ndarray, found:torch.Tensor, take, hidden:bool)->None:
+def _give(self:HF, nodes:np.ndarray, found:torch.Tensor, take, hidden:tuple[int, ...])->None:
     "Hand over what was found at nodes, logits as log-probabilities, in pieces."
     size = len(nodes) if hidden else max(1, (1<<27)//self.vocab_size)
     for i in range(0, len(nodes), size):
@@ -206,7 +208,7 @@ def _give(self:HF, nodes:np.ndarray, found:torch.Tensor, take, hidden:bool)->Non
 # %% ../../../nbs/backends/12_hf.ipynb #9d0fa9d5
 @patch
 @torch.inference_mode()
-def _run(self:HF, trie:Trie, want:np.ndarray, take, keep:bool=False, hidden:bool=False):
+def _run(self:HF, trie:Trie, want:np.ndarray, take, keep:bool=False, hidden:tuple[int, ...]=()):
     "Run every node once; hand over the wanted ones; the states of all, [N, heads, size] a layer, if `keep`."
     if self._memory is not None:
         states = self._run_remembering(trie, want, take, keep, hidden)
@@ -238,7 +240,7 @@ def remembering(self:HF)->Iterator[None]:
 
 # %% ../../../nbs/backends/12_hf.ipynb #b9c41cfd
 @patch
-def _run_remembering(self:HF, trie:Trie, want:np.ndarray, take, keep:bool, hidden:bool):
+def _run_remembering(self:HF, trie:Trie, want:np.ndarray, take, keep:bool, hidden:tuple[int, ...]):
     "Run what is not held; `None` where the memory cannot hold the whole trie."
     memory = self._memory
     slots = memory.nodes.slots(trie)
@@ -261,7 +263,8 @@ def _read(self:HF, slots:np.ndarray)->list[list[torch.Tensor]]: # [n, heads, siz
 
 # %% ../../../nbs/backends/12_hf.ipynb #474bec92
 @patch
-def _run_batch(self:HF, trie:Trie, p:Packed, slots:np.ndarray, want:np.ndarray, take, hidden:bool)->None:
+def _run_batch(self:HF, trie:Trie, p:Packed, slots:np.ndarray, want:np.ndarray, take,
+               hidden:tuple[int, ...])->None:
     "Run a batch of groups side by side; their new states go into the memory, `slots` is filled in."
     real = p.nodes >= 0
     cache = self._past(None, [])
@@ -361,7 +364,7 @@ def remember_step(self:HF, session:HFSession, steps:dict[int, tuple[int, int]])-
 def run_again(self:HF, prefixes:Sequence[Ids], places:Sequence[Place])->None:
     "Have prefixes in the memory that it has forgotten."
     trie = build([tuple(p) for p in prefixes])
-    if self._run_remembering(trie, np.zeros(len(trie), bool), lambda at, logp: None, True, False) is None:
+    if self._run_remembering(trie, np.zeros(len(trie), bool), lambda at, logp: None, True, ()) is None:
         raise ModelError(f'{self.name}: {len(trie)} tokens do not fit in memory together; give more memory_gb')
     slots = self._memory.nodes.slots(trie)
     for place,path in zip(places, trie.paths):
@@ -410,23 +413,35 @@ def next_logprobs(self:HF, prefixes:Sequence[Ids])->np.ndarray: # [B, V]
 
 # %% ../../../nbs/backends/12_hf.ipynb #eddd4f98
 @patch
-@torch.inference_mode()
-def hidden(self:HF, prefixes:Sequence[Ids])->np.ndarray: # [B, d]
-    "The last hidden state after each prefix, which the model's head makes its distribution from."
-    since = time.perf_counter()
+def hidden(self:HF, prefixes:Sequence[Ids], layer:int=-1)->np.ndarray: # [B, d]
+    "The hidden state of a layer after each prefix; from the last one the model's head makes its distribution."
     if not prefixes: return np.empty((0, self.model.get_output_embeddings().weight.shape[1]), np.float32)
-    prefixes, trie = self._begin(prefixes)
-    last, found = np.array([p[-1] for p in trie.paths]), {}
-    want = np.zeros(len(trie), bool)
-    want[last] = True
-    def take(at, states): found.update(zip(at.tolist(), states))
-    if self.capabilities.prefix_sharing: self._run(trie, want, take, hidden=True)
+    return np.concatenate(self._states_at(prefixes, lambda path: path[-1:], (layer,)))[:,0]
+
+@patch
+def hidden_along(self:HF, rows:Sequence[Ids], layers:Sequence[int]=(-1,))->list[np.ndarray]: # [T, layers, d] each
+    "Hidden states after every token of each row; what rows share is run once."
+    return self._states_at(rows, lambda path: path, tuple(layers)) if rows else []
+
+@patch
+@torch.inference_mode()
+def _states_at(self:HF, rows:Sequence[Ids], which, layers:tuple[int, ...])->list[np.ndarray]: # [n, layers, d] each
+    "Hidden states at some nodes of each row's path."
+    since, deep = time.perf_counter(), self.model.config.get_text_config().num_hidden_layers
+    for k in layers:
+        if not -deep-1 <= k <= deep:
+            raise BadValue('layer', k, f'{-deep-1} to {deep}: {deep} layers and what they read')
+    rows, trie = self._begin(rows)
+    found, want = {}, np.zeros(len(trie), bool)
+    for path in trie.paths: want[which(path)] = True
+    def take(at, states): found.update(zip(at.tolist(), states.cpu().numpy()))
+    if self.capabilities.prefix_sharing: self._run(trie, want, take, hidden=layers)
     else:
-        for n,p in zip(last.tolist(), prefixes):
-            states = self.model(torch.tensor([p], device=self.model.device), output_hidden_states=True).hidden_states
-            found[n] = states[-1][0,-1].float()
+        for row,path in zip(rows, trie.paths):
+            states = self.model(torch.tensor([row], device=self.model.device), output_hidden_states=True).hidden_states
+            take(path, torch.stack([states[k][0] for k in layers], 1).float())
     self._spent(since)
-    return torch.stack([found[int(n)] for n in last]).cpu().numpy()
+    return [np.stack([found[n] for n in which(path).tolist()]) for path in trie.paths]
 
 @patch
 def _peak(self:HF)->int:
@@ -467,7 +482,7 @@ def _held_session(self:HF, prefixes:Sequence[Ids], trie:Trie)->RememberedSession
     want[last] = True
     slots = self._memory.nodes.slots(trie)
     if not self._memory.room_for(int((slots < 0).sum())): return None
-    self._run_remembering(trie, want, lambda at, logp: found.update(zip(at.tolist(), logp)), False, False)
+    self._run_remembering(trie, want, lambda at, logp: found.update(zip(at.tolist(), logp)), False, ())
     slots = self._memory.nodes.slots(trie)
     key = self._memory.nodes.key
     places = [Place(tuple(p), int(slots[n]), key[int(slots[n])], found[n]) for p,n in zip(prefixes, last)]

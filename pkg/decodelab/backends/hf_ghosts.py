@@ -182,6 +182,18 @@ def select(self:RememberedSession, rows:Sequence[int])->None:
     if not own: self.inner = None
 
 @patch
+@torch.inference_mode()
+def watch(self:RememberedSession, layers:Sequence[int])->None:
+    "Keep hidden states from here on: what is looked up has none, so every row is run."
+    self._own_all()
+    self.inner.watch(layers)
+
+@patch
+def hidden(self:RememberedSession, rows:Sequence[int])->torch.Tensor: # [n, layers, d]
+    "Hidden states of the newest token of these rows, right after they were run."
+    return self.inner.hidden([self.row[i] for i in rows])
+
+@patch
 def drop(self:RememberedSession, rows:Sequence[int])->None:
     "Forget rows; the others close up in order."
     gone = set(map(int, rows))

@@ -31,6 +31,7 @@ class PlainSession:
         self.hf, self.ids = hf, [list(map(int, r)) for r in rows]
         self._cache: Any = None
         self._logprobs: Any = None
+        self._layers: tuple[int, ...] = () # Whose hidden states are kept
     @property
     def device(self): return self.hf.model.device
     @property
@@ -61,7 +62,8 @@ def _run(self:PlainSession, x:torch.Tensor)->torch.Tensor: # [B, k, V]
     mask = (torch.arange(past+x.shape[1], device=x.device)[None] >= self._pad[:,None]).long()
     positions = (mask.cumsum(-1)-1).clamp(min=0)[:,past:]
     where = dict(attention_mask=mask, position_ids=positions, past_key_values=self._cache)
-    out = hf.model(input_ids=x, **where, use_cache=True)
+    out = hf.model(input_ids=x, **where, use_cache=True, output_hidden_states=bool(self._layers))
+    if self._layers: self._states = [out.hidden_states[k][:,-1] for k in self._layers]
     self._cache, logp = out.past_key_values, torch.log_softmax(out.logits.float(), -1)
     self._logprobs = logp[:,-1]
     if not past: hf.usage.run += x.numel()
@@ -94,6 +96,18 @@ def step(self:PlainSession, ids:Sequence[int]|torch.Tensor)->torch.Tensor: # [B,
     return self.extend([[int(i)] for i in ids])[:,-1]
 
 # %% ../../../nbs/backends/11_hf_plain.ipynb #c48738ce
+@patch
+def watch(self:PlainSession, layers:Sequence[int])->None:
+    "Keep the hidden states of these layers from here on."
+    self._layers, self._cache, self._logprobs = tuple(layers), None, None
+
+@patch
+def hidden(self:PlainSession, rows:Sequence[int])->torch.Tensor: # [n, layers, d]
+    "Hidden states of the newest token of these rows, right after they were run."
+    _ = self.logprobs # opened
+    at = torch.as_tensor(list(rows), device=self.device)
+    return torch.stack([h[at] for h in self._states], 1)
+
 @patch
 def rewind(self:PlainSession, lengths:Sequence[int])->None:
     "Forget the newest tokens; the rows are run anew when they are asked."

@@ -93,6 +93,7 @@ class HFSession:
     def __init__(self, hf:Runs, layers:list[RowStates], rows:Rows, ids:torch.Tensor, logprobs:Any):
         self.hf, self.layers, self.rows, self.ids = hf, layers, rows, ids # [rows, columns]
         self._logprobs: Any = logprobs # Of kept rows, [rows, V]; `None` until it is asked for
+        self._layers: tuple[int, ...] = () # Whose hidden states are kept
         self.at = np.arange(len(rows.counts)) # kept row of each logical one
     @property
     def device(self): return self.hf.model.device
@@ -132,7 +133,9 @@ def _forward(self:HFSession, x:torch.Tensor, widths:np.ndarray)->torch.Tensor: #
     ends.write_ids(self.ids, x)
     at = ends.at if ends.width <= hf.max_length else ends.at.clamp(max=hf.max_length-1)
     out = hf.model(input_ids=x, position_ids=at, attention_mask=ends.mask(hf.model.dtype),
-                   past_key_values=Cache(layers=list(self.layers)), use_cache=True)
+                   past_key_values=Cache(layers=list(self.layers)), use_cache=True,
+                   output_hidden_states=bool(self._layers))
+    if self._layers: self._states = [out.hidden_states[k] for k in self._layers], widths-1
     self.rows.counts = self.rows.counts+widths
     hf._count_steps(self, widths)
     hf._spent(since)
@@ -237,6 +240,21 @@ def _look_again(self:HFSession)->None:
     self._logprobs = self._forward(x, np.ones(len(self.rows.counts), np.int64))[:,-1]
 
 # %% ../../../nbs/backends/09_hf_rows.ipynb #797d9979
+@patch
+def watch(self:HFSession, layers:Sequence[int])->None:
+    "Keep the hidden states of these layers from here on; the newest token of each row is run once more."
+    self._layers = tuple(layers)
+    self._look_again()
+
+@patch
+def hidden(self:HFSession, rows:Sequence[int])->torch.Tensor: # [n, layers, d]
+    "Hidden states of the newest token of these rows, right after they were run."
+    states, newest = self._states
+    if len(states)==1 and states[0].shape[:2]==(1, 1) and len(rows)==1: return states[0] # one row, one token
+    kept = self.at[np.asarray(rows)]
+    at = self._index(kept), self._index(newest[kept])
+    return torch.stack([h[at] for h in states], 1)
+
 @patch
 @torch.inference_mode()
 def select(self:HFSession, rows:Sequence[int])->None:

@@ -52,8 +52,11 @@ class Planned:
     def remembering(self)->AbstractContextManager[None]:
         "Keep states across calls, where the runtime can."
         return nullcontext()
-    def hidden(self, prefixes:Sequence[Ids])->np.ndarray: # [B, d]
-        "The last hidden state after each prefix, where the runtime shows it."
+    def hidden(self, prefixes:Sequence[Ids], layer:int=-1)->np.ndarray: # [B, d]
+        "The hidden state of a layer after each prefix, where the runtime shows it."
+        raise ModelError(f'{self.name}: shows no hidden states; Transformers (hf:) does')
+    def hidden_along(self, rows:Sequence[Ids], layers:Sequence[int]=(-1,))->list[np.ndarray]: # [T, layers, d] each
+        "Hidden states after every token of each row, where the runtime shows them."
         raise ModelError(f'{self.name}: shows no hidden states; Transformers (hf:) does')
     def rows_at_once(self, longest:int)->int:
         "Sequences of so many tokens that `memory` holds together."
@@ -290,6 +293,9 @@ class Grown:
     def rewind(self, lengths)->None:
         for row,n in zip(self.rows, lengths): check_rewind(int(n), len(row))
         self.rows, self._logprobs = [r[:n] for r,n in zip(self.rows, lengths)], None
+    def watch(self, layers:Sequence[int])->None: self.layers = tuple(layers)
+    def hidden(self, rows:Sequence[int])->np.ndarray: # [n, layers, d]
+        return np.stack([self.model.hidden([self.rows[i] for i in rows], k) for k in self.layers], 1)
     def fork(self, rows)->Grown: return type(self)(self.model, [self.rows[i] for i in rows], self._some(rows))
     def select(self, rows)->None: self._logprobs, self.rows = self._some(rows), [self.rows[i] for i in rows]
     def _some(self, rows): return None if self._logprobs is None else self._logprobs[list(map(int, rows))]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from .client import UNREADABLE, Address, Client
 from .contract import Capabilities, Ids, Sample, Sampler, Sampling, Scored, Scorer, Usage
-from .contract import check_length, samplings
+from .contract import check_length, check_policy, samplings
 from .drawing import stream_key
 from .dialects import LIKELIHOODS, Broken, Dialect, Told
 from .server_texts import FOLDER, HERE
@@ -85,7 +85,9 @@ class Server(Sampler):
         return self.dialect.texts.chat_text(messages, add_generation_prompt, **values)
 
     def sample(self, prompts:Sequence[Ids], sampling:Sampling|Sequence[Sampling])->list[list[Sample]]:
-        return draw(self, prompts, samplings(prompts, sampling))
+        plans = samplings(prompts, sampling)
+        for plan in plans: check_policy(self, plan)
+        return draw(self, prompts, plans)
     def stream(self, prompt:Ids, sampling:Sampling)->Iterator[str]:
         plan = unstopped(sampling)
         return pieces(self, prompt_for(self, prompt, plan, stream=True), plan)

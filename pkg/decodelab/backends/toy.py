@@ -46,7 +46,10 @@ class Toy:
     def next_logprobs(self, prefixes:Sequence[Ids])->np.ndarray: # [B, V]
         rows = [self.logprobs(tuple(map(int, p))) for p in prefixes]
         return np.array(rows).reshape(len(prefixes), self.vocab_size)
-    def hidden(self, prefixes:Sequence[Ids])->np.ndarray: raise ModelError(f'{self.name}: shows no hidden states')
+    def hidden(self, prefixes:Sequence[Ids], layer:int=-1)->np.ndarray:
+        raise ModelError(f'{self.name}: shows no hidden states')
+    def hidden_along(self, rows:Sequence[Ids], layers:Sequence[int]=(-1,))->list[np.ndarray]:
+        raise ModelError(f'{self.name}: shows no hidden states')
     def session(self, prefixes:Sequence[Ids], room:int=64)->Grown: return Grown(self, prefixes)
     def sample(self, prompts:Sequence[Ids], sampling:Sampling|Sequence[Sampling])->list[list[Sample]]:
         return generate(self, [tuple(p) for p in prompts], samplings(prompts, sampling), rows=self.rows_at_once(0))

@@ -73,7 +73,14 @@ def json_lines(text:str|bytes)->list[Any]:
 def read_index(path:Path)->dict[str,list[int]]:
     "The finished chunks of a journal: name → [start, end) in bytes."
     index = Path(path).with_suffix('.index.json')
-    return json.loads(index.read_bytes()) if index.exists() else {}
+    if not index.exists(): return {}
+    try: found = json.loads(index.read_bytes())
+    except ValueError: found = None
+    if isinstance(found, dict) and all(_is_span(span) for span in found.values()): return found
+    raise RunError(f'{index}: is broken; without it nobody knows which chunks of {Path(path).name} are whole')
+
+def _is_span(span:Any)->bool:
+    return isinstance(span, list) and [type(x) for x in span]==[int, int] and 0 <= span[0] <= span[1]
 
 def end_of(chunks:dict[str,list[int]])->int:
     "Where the last finished chunk ends, in bytes."

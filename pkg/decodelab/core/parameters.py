@@ -135,6 +135,8 @@ def several(field:FieldInfo)->bool:
     kinds = [k for k in get_args(field.annotation) if k is not type(None)]
     return get_origin(field.annotation) in (Union, UnionType) and len(kinds) > 1
 
+_INNER = dict(tuple_type='a list of values', list_type='a list of values', dict_type='names with values')
+
 def explain(model:type[Parameters], error:Mapping[str,Any])->str:
     "One pydantic error as one sentence."
     value, says, known = error.get('input'), error['msg'].removeprefix('Value error, '), list(model.model_fields)
@@ -147,6 +149,8 @@ def explain(model:type[Parameters], error:Mapping[str,Any])->str:
         return f'{name}: unknown parameter (value {value!r}).{hint}'
     if error['type']=='value_error' and not (field and says==_NO_TRUTH): return ': '.join(filter(None, [name, says]))
     if field is None: return f'{name}: got {value!r}; allowed: {error["msg"]}.'
+    if error['type']=='missing' and len(place)==1: return f'{name}: must be given; allowed: {allowed(field)}.'
+    if len(place) > 1 and error['type'] in _INNER: return f'{name}: got {value!r}; allowed: {_INNER[error["type"]]}.'
     range_ = ' '.join(filter(None, [allowed(field), unit_of(field)]))
     return f'{name}: got {value!r}; allowed: {range_}.{_meant(value, choices(field.annotation))}'
 

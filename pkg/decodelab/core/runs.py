@@ -5,7 +5,7 @@
 # %% ../../../nbs/core/07_runs.ipynb #703ae115
 from __future__ import annotations
 import contextlib, functools, importlib.metadata, json, os, platform, shutil, socket, subprocess, time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,8 +18,8 @@ from .settings import load_settings
 
 # %% auto #0
 __all__ = ['RUN_DIR', 'MIN_FREE', 'PACKAGES', 'versions', 'git_state', 'processor', 'machine', 'Provenance', 'run_key',
-           'make_numbered', 'new_folder', 'Record', 'Work', 'Results', 'first_files', 'Run', 'chunks', 'left_behind',
-           'list_runs', 'when_named', 'find_run']
+           'make_numbered', 'new_folder', 'wrong_in', 'Record', 'Work', 'Results', 'first_files', 'Run', 'chunks',
+           'left_behind', 'moment', 'when_named', 'made_at', 'begun', 'list_runs', 'some', 'find_run']
 
 # %% ../../../nbs/core/07_runs.ipynb #6fb65264
 RUN_DIR = 'DECODELAB_RUN_DIR' # Names the folder of the run that a notebook is part of
@@ -101,6 +101,24 @@ def new_folder(base:Path)->Path:
                        'set DECODELAB_OUTPUTS to a folder you may write') from None
     raise RunError(f'{parent}: less than {MIN_FREE>>20} MB free; make room or set DECODELAB_OUTPUTS')
 
+# %% ../../../nbs/core/07_runs.ipynb #3f0b02c9
+_FIRST = ('experiment', 'key', 'status') # What every record says
+_KINDS = dict.fromkeys((*_FIRST, 'started', 'finished', 'error', 'notebook_hash', 'source'), str) | dict.fromkeys(
+    ('seconds', 'models', 'data', 'machine', 'versions', 'git', 'given'), dict) | dict(attempts=int)
+
+def wrong_in(info:Any)->str:
+    "What is wrong with what a run.json holds; empty where nothing is."
+    if not isinstance(info, dict): return 'it is no JSON object'
+    if lacks := [name for name in _FIRST if name not in info]: return f'it lacks {", ".join(lacks)}'
+    for name,kind in _KINDS.items():
+        value = info.get(name)
+        if value is not None and type(value) is not kind: return f'{name} is {str(value)[:40]!r}'
+    for part in ('models', 'data', 'versions', 'seconds'):
+        kinds = (int, float) if part=='seconds' else (str,)
+        odd = [name for name,value in (info.get(part) or {}).items() if type(value) not in kinds]
+        if odd: return f'{part}: {odd[0]} is {str(info[part][odd[0]])[:40]!r}'
+    return ''
+
 # %% ../../../nbs/core/07_runs.ipynb #9d8d02ae
 class Record:
     "What lies in a run's folder."
@@ -111,16 +129,17 @@ class Record:
     def _read(self)->dict[str,Any]:
         try: info = json.loads((self.folder/'run.json').read_text(encoding='utf-8'))
         except OSError as e: raise RunError(f'{self.folder}: its run.json cannot be read: {e.strerror}') from None
-        except ValueError: info = None
-        if isinstance(info, dict) and {'experiment', 'key', 'status'} <= info.keys(): return info
-        raise RunError(f'{self.folder}: its run.json is broken')
+        except ValueError: raise RunError(f'{self.folder}: its run.json is broken') from None
+        if wrong := wrong_in(info): raise RunError(f'{self.folder}: its run.json is broken: {wrong}')
+        return {name: value for name,value in info.items() if value is not None or name not in _KINDS}
 
     @functools.cached_property
     def params(self)->dict[str,Any]:
         "Validated parameters, from params.yaml."
-        try: return yaml.safe_load((self.folder/'params.yaml').read_text(encoding='utf-8'))
-        except (OSError, ValueError, yaml.YAMLError):
-            raise RunError(f'{self.folder}: its params.yaml is missing or broken') from None
+        try: found = yaml.safe_load((self.folder/'params.yaml').read_text(encoding='utf-8'))
+        except (OSError, ValueError, yaml.YAMLError): found = None
+        if isinstance(found, dict): return found
+        raise RunError(f'{self.folder}: its params.yaml is missing or broken')
 
     def refresh(self)->None: self.info = self._read() # another process may have changed run.json
 
@@ -181,8 +200,11 @@ class Results(Work):
     @property
     def metrics(self)->dict[str,Any]:
         "The numbers of metrics.json; empty before they are written."
-        path = self.folder/'metrics.json'
-        return json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
+        try: found = json.loads((self.folder/'metrics.json').read_text(encoding='utf-8'))
+        except FileNotFoundError: return {}
+        except (OSError, ValueError): found = None
+        if isinstance(found, dict): return found
+        raise RunError(f'{self.folder}: its metrics.json is broken')
 
     def write_metrics(self, metrics:dict)->None:
         "Write metrics.json; a bound that is infinite is written as null, NaN is an error."
@@ -258,25 +280,36 @@ def left_behind(run:Run, stage:str, size:int, n:int)->int: # Of n
     done = {c for c in Journal(run.folder/'samples.jsonl').chunks if c.startswith(f'{stage}/')}
     return min(n, size*len(done))
 
+# %% ../../../nbs/core/07_runs.ipynb #7dd38973
+def moment(text:str)->str:
+    "A time in UTC, to the second; empty where a text says none."
+    try: return datetime.fromisoformat(text).astimezone(timezone.utc).isoformat(timespec='seconds')
+    except ValueError: return ''
+
+def when_named(name:str)->str:
+    "The moment that a run's folder is named for, in UTC; empty where it is named otherwise."
+    try: return datetime.strptime(name[:15], '%Y%m%d-%H%M%S').astimezone(timezone.utc).isoformat(timespec='seconds')
+    except ValueError: return ''
+
+def made_at(folder:Path)->int:
+    "Nanoseconds of the file system's clock at which a run's parameters were written; 0 where they are gone."
+    try: return (folder/'params.yaml').stat().st_mtime_ns
+    except OSError: return 0
+
+def begun(started:str, # As the record says
+          folder:Path, # The run's
+          made:int|None=None, # `made_at` of it, where it is known
+         )->tuple[str, int, str]:
+    "What sorts runs by when they were begun."
+    return moment(started) or when_named(folder.name), made_at(folder) if made is None else made, folder.name
+
 # %% ../../../nbs/core/07_runs.ipynb #0876e0e9
 def list_runs(outputs:Path|None=None)->list[Run]:
     "All runs, newest first; those whose record is broken are left out (`decodelab ls` names them)."
     runs = []
     for f in Path(outputs or load_settings().outputs).glob('*/*/run.json'):
         with contextlib.suppress(RunError): runs.append(Run(f.parent))
-    return sorted(runs, key=_when, reverse=True)
-
-def _when(run:Run)->tuple:
-    "When a run was begun; which of two in one second is told by the file that is written once."
-    try: written = (run.folder/'params.yaml').stat().st_mtime_ns
-    except OSError: written = 0
-    return str(run.info.get('started') or when_named(run.folder.name)), written, run.folder.name
-
-def when_named(name:str)->str:
-    "The moment that a run's folder is named for, in UTC; empty where it is named otherwise."
-    try: moment = datetime.strptime(name[:15], '%Y%m%d-%H%M%S')
-    except ValueError: return ''
-    return moment.astimezone(timezone.utc).isoformat(timespec='seconds')
+    return sorted(runs, key=lambda run: begun(run.info.get('started', ''), run.folder), reverse=True)
 
 def _unread(outputs:Path, runs:Sequence[Run])->list[Path]:
     "Folders of runs whose record is broken or missing."
@@ -285,18 +318,25 @@ def _unread(outputs:Path, runs:Sequence[Run])->list[Path]:
     return sorted(f for f in folders if any((f/name).exists() for name in ('run.json', 'params.yaml', 'log.txt')))
 
 # %% ../../../nbs/core/07_runs.ipynb #35aa99c1
+def some(names:Iterable[str], shown:int=8)->str:
+    "The first few of many names."
+    found = list(names)
+    return ', '.join(found[:shown]) + (f' and {len(found)-shown} others' if len(found) > shown else '')
+
+def _names(folder:Path, key:str)->tuple[str,...]: return folder.name, '/'.join(folder.parts[-2:]), key
+
 def find_run(name:str, outputs:Path|None=None)->Run:
     "One run by folder, beginning of a folder's name or key, or `last`; an unknown or ambiguous name is an error."
     if (Path(name)/'run.json').exists() or (os.sep in name and Path(name).is_dir()): return Run.open(Path(name))
     outputs = Path(outputs or load_settings().outputs)
     runs = list_runs(outputs)
     if name=='last' and runs: return runs[0]
-    hits = [r.folder for r in runs if r.folder.name.startswith(name) or r.info['key'].startswith(name)]
-    hits += [folder for folder in _unread(outputs, runs) if folder.name.startswith(name)]
-    exact = {r.folder for r in runs if r.info['key']==name}
-    hits = [folder for folder in hits if folder.name==name or folder in exact] or hits
+    keys = {r.folder: r.info['key'] for r in runs}
+    known = {folder: _names(folder, keys.get(folder, '')) for folder in (*keys, *_unread(outputs, runs))}
+    hits = [folder for folder,names in known.items() if any(own.startswith(name) for own in names)]
+    hits = [folder for folder in hits if name in known[folder]] or hits
     if len(hits)==1: return Run.open(hits[0]) # of a broken one the error
-    if hits: raise RunError(f'run {name!r} is ambiguous: {", ".join(folder.name for folder in hits)}')
-    close = nearest(name, [r.folder.name for r in runs])
+    if hits: raise RunError(f'run {name!r} is ambiguous: {some(folder.name for folder in hits)}')
+    close = nearest(name, ['last', *(r.folder.name for r in runs)] if runs else [])
     hint = f'. Did you mean {close!r}?' if close else ''
     raise RunError(f'run {name!r}: none of that name among {len(runs)} runs{hint}')

@@ -4,18 +4,17 @@
 
 # %% ../../../nbs/lab/25_adopting.ipynb #db06301c
 from __future__ import annotations
-import ast, json, os, re
+import json, os, re
 from pathlib import Path
 from typing import Any
 from ..core.errors import DecodelabError, RunError
 from ..core.files import digest, write_atomic
 from ..core.runs import Run
 from ..core.settings import load_settings
-from .experiments import experiment_of, read_notebook
+from .experiments import experiment_of, read_notebook, written
 
 # %% auto #0
-__all__ = ['text_of', 'run_in', 'parameters_in', 'unlike', 'run_of', 'check_adoption', 'adopt', 'notebook_here', 'left_open',
-           'after_save']
+__all__ = ['text_of', 'run_in', 'unlike', 'run_of', 'check_adoption', 'adopt', 'notebook_here', 'left_open', 'after_save']
 
 # %% ../../../nbs/lab/25_adopting.ipynb #c7f59e99
 _NAME = re.compile(r'([\w.-]+)/(\d{8}-\d{6}-[0-9a-f]{8}(?:-\d+)?)')
@@ -31,24 +30,12 @@ def run_in(nb:dict)->str|None:
     found = _NAME.findall(text_of(done[-1])) if done else []
     return '/'.join(found[-1]) if found else None
 
-# %% ../../../nbs/lab/25_adopting.ipynb #1213f224
-def parameters_in(nb:dict)->dict[str, Any]:
-    "Values in the parameters cell; what is no plain value is left out."
-    out: dict[str, Any] = {}
-    for cell in nb['cells']:
-        if 'parameters' not in cell['metadata'].get('tags', []): continue
-        for node in ast.parse(''.join(cell['source'])).body:
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                try: out[node.targets[0].id] = ast.literal_eval(node.value)
-                except ValueError: continue
-    return out
-
 # %% ../../../nbs/lab/25_adopting.ipynb #0052bf91
 def unlike(nb:dict, run:Run)->str:
     "Why a notebook is not the one that made a run; empty if it is."
     if experiment_of(nb)!=run.info['experiment']:
         return f'the notebook is of {experiment_of(nb)}, the run of {run.info["experiment"]}'
-    values, given = parameters_in(nb), run.info.get('given') or {}
+    values, given = written(nb), run.info.get('given') or {}
     if not run.params.get('preset'): given = {k: v for k,v in run.params.items() if k in values} | given
     for name,value in given.items():
         if values.get(name)!=value: return f'{name} is {values.get(name)!r} in the notebook, but {value!r} in the run'
@@ -104,7 +91,7 @@ def left_open(run:Run)->None:
     path = notebook_here()
     if path: run.update(notebook_file=str(path))
     name = path.name if path else 'NOTEBOOK'
-    print(f'Save this notebook: it is the report of this run. Outside of `make lab`: decodelab adopt {name}')
+    print(f'Save this notebook: it is the report of this run. Outside of `decodelab lab`: decodelab adopt {name}')
 
 def after_save(model:dict, os_path:str, contents_manager:Any, **_)->None:
     "JupyterLab's hook: a saved notebook that names a finished run becomes its report; saving never fails for it."

@@ -70,6 +70,7 @@ def attempt(run:Run, # Locked by this process
     run.refresh()
     status = run.info['status'] if run.info['status']!='running' else 'failed'
     if status!=run.info['status']: run.update(status=status, error=error)
+    if status=='time-out': error = run.info.get('error', error) # it says where
     return dict(status=status, error=first_line(error), result=headline(run) if status=='done' else '')
 
 # %% ../../../nbs/lab/19_attempts.ipynb #1c24b4c3

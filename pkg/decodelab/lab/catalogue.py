@@ -12,7 +12,7 @@ from typing import Any
 from ..core.errors import RunError
 from ..core.files import to_json, write_atomic
 from ..core.locks import Lock
-from ..core.runs import Run, when_named
+from ..core.runs import Run, begun, made_at
 from ..core.settings import load_settings
 from .runner import headline
 
@@ -36,6 +36,7 @@ class Row:
     attempts: int = 0
     notebook: str = '' # Hash of the notebook
     models: dict[str,str]|None = None
+    made: int = 0 # When its parameters were written
 
     @property
     def name(self)->str: return self.place.rpartition('/')[2]
@@ -50,14 +51,17 @@ def row_of(folder:Path)->Row:
     "Read a run's row; one that cannot be read is a broken one."
     place = '/'.join(folder.parts[-2:])
     try: run = Run.open(folder)
-    except RunError as e: return Row(place, folder.parent.name, 'broken', error=str(e).removeprefix(f'{folder}: '))
+    except RunError as e: return _broken(place, folder, e)
     info = run.info
     try: result = headline(run)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return Row(place, info['experiment'], 'broken', info['key'], error='its metrics.json is broken')
+    except RunError as e: return _broken(place, folder, e, info['key'], info.get('started', ''))
     return Row(place, info['experiment'], info['status'], info['key'], info.get('given', {}), result,
                first_line(info.get('error', '')), info.get('started', ''), info.get('finished', ''),
-               info.get('attempts', 1), info.get('notebook_hash', ''), info.get('models', {}))
+               info.get('attempts', 1), info.get('notebook_hash', ''), info.get('models', {}), made_at(folder))
+
+def _broken(place:str, folder:Path, why:RunError, key:str='', started:str='')->Row:
+    said = str(why).removeprefix(f'{folder}: ')
+    return Row(place, folder.parent.name, 'broken', key, error=said, started=started, made=made_at(folder))
 
 # %% ../../../nbs/lab/16_catalogue.ipynb #d44464a2
 def missing(folder:Path)->str:
@@ -72,7 +76,7 @@ def missing(folder:Path)->str:
     return f'samples.jsonl has {size} of {end} bytes' if size < end else ''
 
 # %% ../../../nbs/lab/16_catalogue.ipynb #51949797
-INDEX, VERSION = '.index.json', 2
+INDEX, VERSION = '.index.json', 3
 MARKS = ('params.yaml', 'samples.jsonl', 'report.ipynb', 'log.txt', 'metrics.json', 'env.txt') # Of a run's folder
 
 def stamp(folder:Path)->list[int]:
@@ -96,7 +100,8 @@ def read_rows(outputs:Path)->dict[str,Any]:
     "The index as it was written last; empty where it cannot be used."
     try: index = json.loads((outputs/INDEX).read_bytes())
     except (OSError, ValueError): return {}
-    return index['rows'] if isinstance(index, dict) and index.get('version')==VERSION else {}
+    ours = isinstance(index, dict) and index.get('version')==VERSION and isinstance(index.get('rows'), dict)
+    return index['rows'] if ours else {}
 
 # %% ../../../nbs/lab/16_catalogue.ipynb #d440d22c
 def catalogue(outputs:Path|None=None)->list[Row]:
@@ -111,7 +116,7 @@ def catalogue(outputs:Path|None=None)->list[Row]:
         rows[place] = before if same else [now, asdict(row_of(folder))]
     if rows!=known: _keep(outputs, rows)
     found = [Row(**row) for _,row in rows.values()]
-    return sorted(found, key=lambda row: (row.started or when_named(row.name), row.name), reverse=True)
+    return sorted(found, key=lambda row: begun(row.started, Path(row.place), row.made), reverse=True)
 
 # %% ../../../nbs/lab/16_catalogue.ipynb #31f99bf1
 def _keep(outputs:Path, rows:dict)->None: # who may only read, or has a full disk, does without

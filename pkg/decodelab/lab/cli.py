@@ -15,7 +15,7 @@ from ..evaluation.lmeval.names import HELD
 __all__ = ['Group', 'check_inside', 'main', 'values', 'ended', 'run', 'show', 'watch', 'publish', 'params', 'schema_arguments',
            'checked', 'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked', 'generate_data',
            'merge_data', 'export_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema',
-           'bench_belief', 'bench_decision', 'bench_quick']
+           'bench_belief', 'bench_decision', 'bench_policy', 'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
@@ -63,9 +63,10 @@ def main():
     "A laboratory for decisions made while a language model decodes."
 
 main.later = dict.fromkeys(('sweep', 'resume', 'ls'), 'sweeping')
-main.later |= dict.fromkeys(('new', 'doctor', 'completion', 'docs'), 'house')
+main.later |= dict.fromkeys(('new', 'lab', 'doctor', 'completion', 'docs'), 'house')
 main.later |= dict.fromkeys(('compare', 'view', 'verify', 'adopt'), 'examining')
-main.inside = ('run', 'sweep', 'resume', 'ls', 'show', 'compare', 'view', 'watch', 'publish', 'verify', 'adopt', 'docs')
+main.inside = ('run', 'sweep', 'resume', 'ls', 'show', 'compare', 'view', 'watch', 'publish', 'verify', 'adopt', 'docs',
+               'lab')
 
 # %% ../../../nbs/lab/09_cli.ipynb #3799c932
 def values(pairs:tuple, # Of names and texts
@@ -174,17 +175,38 @@ def convert(model, out, form, overwrite):
     click.echo(write(model, out, form, overwrite))
 
 # %% ../../../nbs/lab/09_cli.ipynb #cb8dfc8a
-def fitted(out:str, kind:str, given:dict):
-    "Fit a gain, keep it, say how well it fits."
+def fitted(out:str, kind:str, given:dict, asked:dict):
+    "Fit a gain, keep it, say how well it fits, and what a risk allows, here and elsewhere."
     from decodelab.core.parameters import read
     from decodelab.eig.stopping.fitting import FitParameters, fit
-    gain = fit(read(FitParameters, given), kind, said('questions'))
+    from decodelab.eig.stopping.transfer import RiskAsked, check_asked, promised, try_elsewhere
+    p, a = read(FitParameters, given), RiskAsked(**asked)
+    check_asked(kind, p, a)
+    gain = fit(p, kind, said('questions'))
     gain.save(Path(out))
     click.echo(f'{out}: fitted on {gain.rows:,} boundaries of {gain.questions} questions, {gain.said}')
+    if a.risk: click.echo(promised(gain, a.risk, a.loss))
+    if a.elsewhere: click.echo(try_elsewhere(gain, kind, p, a, said('other questions')).said)
 
 def said(what:str):
     "Progress as lines on standard error."
     return lambda done, total: click.echo(f'{done} of {total} {what}', err=True)
+
+# %% ../../../nbs/lab/09_cli.ipynb #d9fb846e
+def _risks(command):
+    "Options of what is certified, and where that is tried."
+    options = (
+        click.option('--risk', default='', help='ε,δ: say what `risk` allows on what --certify keeps apart.'),
+        click.option('--loss', default='differs', show_default=True, type=click.Choice(['differs', 'probability']),
+                     help='What a value’s risk bounds: answers that differ from full reasoning’s, or their probability '
+                          'less, where beliefs are calibrated.'),
+        click.option('--try-data', help='Other data on which that risk is tried; by default --data.'),
+        click.option('--try-unanswerable', type=click.FloatRange(0, 1),
+                     help='Share of unanswerable questions with which that risk is tried.'),
+        click.option('--try-n', default=200, show_default=True, type=click.IntRange(1),
+                     help='Questions it is tried on.'))
+    for option in reversed(options): command = option(command)
+    return command
 
 # %% ../../../nbs/lab/09_cli.ipynb #e4fcc6d3
 @main.command('fit-gain')
@@ -193,8 +215,10 @@ def said(what:str):
 @click.option('--data', default='reference', show_default=True,
               help='reference, reference:long, or a JSONL file; answers are not looked at.')
 @click.option('--kind', default='probes', show_default=True,
-              type=click.Choice(['probes', 'hidden', 'hidden_value', 'probe_value']),
-              help='A gain by probes or the hidden state alone, or the value of going on by either.')
+              type=click.Choice(['probes', 'hidden', 'hidden_value', 'probe_value', 'arrival', 'correctness',
+                                 'hopeless']),
+              help='A gain by probes or the hidden state alone, the value of going on by either, or what a rule of '
+                   'others learns.')
 @click.option('--n', default=300, show_default=True, type=click.IntRange(1), help='Questions.')
 @click.option('--seed', default=100_000, show_default=True,
               help='Of questions and draws; take another than you evaluate with.')
@@ -202,17 +226,26 @@ def said(what:str):
 @click.option('--form', default='closed', show_default=True, type=click.Choice(['closed', 'open']),
               help='Of a value: stop well afterwards, or the best rate of gain over six horizons.')
 @click.option('--every', default=1, show_default=True, help='Steps between boundaries that a value looks at.')
+@click.option('--layer', default='-1', show_default=True,
+              help='Whose hidden states a value reads, several with commas; -1 is what the head reads.')
+@click.option('--pool', default='last', show_default=True, type=click.Choice(['last', 'mean']),
+              help='The state at a step’s last token, or the mean over the step.')
 @click.option('--certify', default=0, show_default=True, type=click.IntRange(0),
               help='Questions besides, kept apart, on which a value’s risk is certified.')
 @click.option('--beam-size', default=8, show_default=True, help='Answer candidates.')
 @click.option('--max-tokens', default=512, show_default=True, help='Longest reasoning.')
+@click.option('--unanswerable', type=click.FloatRange(0, 1),
+              help='Share of questions that nobody can answer; .2 of the reference task by default.')
+@_risks
 @click.option('--overwrite', is_flag=True, help='Replace what is there.')
-def fit_gain(out, backend, kind, overwrite, **given):
+def fit_gain(out, backend, kind, overwrite, risk, loss, try_data, try_unanswerable, try_n, **given):
     """Fit what going on is worth to a model, on unlabelled questions: the amortised gain, for the rules amortised_gain
-    and hidden_gain, or the value, for hidden_value and probe_value."""
+    and hidden_gain, or the value, for hidden_value and probe_value; or what first_arrival and thought_calibration
+    (arrival), learn_stop (correctness) and conformal_thinking (hopeless) learn, the last two from true answers."""
     if Path(out).exists() and not overwrite:
         raise BadValue('OUT', out, 'a path where nothing is yet, or --overwrite')
-    fitted(out, kind, given | dict(backend=checked(backend)))
+    asked = dict(risk=risk, loss=loss, try_data=try_data, try_unanswerable=try_unanswerable, try_n=try_n)
+    fitted(out, kind, given | dict(backend=checked(backend)), asked)
 
 # %% ../../../nbs/lab/09_cli.ipynb #2328a0b4
 class Typed(click.Command):
@@ -403,6 +436,17 @@ def bench_decision(backend, lengths, rounds, answer):
     for line in report_decisions(load(name), lengths, rounds, answer): click.echo(line)
 
 # %% ../../../nbs/lab/09_cli.ipynb #cdc8eec5
+@bench.command('policy')
+@click.argument('gain_file', type=click.Path(path_type=str))
+@_backend
+@click.option('--tokens', default=400, show_default=True, type=click.IntRange(8), help='Of a thought.')
+def bench_policy(gain_file, backend, tokens):
+    "What a stop policy, made from a file of `fit-gain --kind hidden_value`, adds to the passes that it rides on."
+    name = checked(backend)
+    from decodelab.backends import load
+    from decodelab.lab.decision_bench import report_policy
+    for line in report_policy(load(name), gain_file, tokens): click.echo(line)
+
 @bench.command('quick')
 @_backend
 @click.option('--against', default=None, help='A second runtime and model on the same questions.')

@@ -218,6 +218,7 @@ def comparison_page(found:Comparison)->str:
 def write_comparison(found:Comparison, path:Path)->Path:
     "Write the page; a file of that name that is not such a page is an error."
     path = Path(path)
+    if path.is_dir(): raise RunError(f'{path}: is a folder; name a file')
     if path.exists() and MADE not in path.read_text(encoding='utf-8', errors='replace')[:2000]:
         raise RunError(f'{path}: exists, and decodelab compare did not write it; choose another name')
     return write_atomic(path, comparison_page(found))

@@ -4,6 +4,7 @@
 
 # %% ../../../nbs/lab/37_examining.ipynb #eee08d0e
 from __future__ import annotations
+from collections import Counter
 from pathlib import Path
 import click
 from ..core.errors import BadValue, DecodelabError
@@ -34,20 +35,20 @@ def view(out):
     click.echo(write_view(here=out))
 
 # %% ../../../nbs/lab/37_examining.ipynb #e62233b6
-def _verified(names, keep):
-    "Run reports again, one after the other; how many do not agree, or cannot be run."
-    from decodelab.lab.publishing import record, report_path, verified_text, verify as again
-    wrong = 0
-    for name in names:
+def _verified(paths, keep):
+    "Run reports again, one after the other; how many agree, do not agree, and cannot be run."
+    from decodelab.lab.publishing import NotHere, record, verified_text, verify as again
+    counts = Counter()
+    for path in paths:
         try:
-            found = again(report_path(str(name)))
-            wrong += not found.agrees
+            found = again(path)
+            counts['agree' if found.agrees else 'do not agree'] += 1
             click.echo(verified_text(found))
             if keep: click.echo(record(found))
         except DecodelabError as e:
-            wrong += 1
-            click.echo(f'decodelab: {e}', err=True)
-    return wrong
+            counts['cannot be run here' if isinstance(e, NotHere) else 'do not agree'] += 1
+            click.echo(f'decodelab: {path.stem}: {e}', err=True)
+    return counts
 
 # %% ../../../nbs/lab/37_examining.ipynb #370bfdd4
 @click.command()
@@ -58,13 +59,16 @@ def _verified(names, keep):
 @click.pass_context
 def verify(ctx, reports, every, within, keep):
     "Run published reports again in a temporary folder, and hold every metric to the published one."
-    from decodelab.lab.publishing import verifiable
+    from decodelab.lab.publishing import report_path, verifiable
     from decodelab.lab.sweeping import refuse_unused
     if not every: refuse_unused(ctx, ('within',), 'only with --all')
     if bool(reports)==every: raise BadValue('reports', ' '.join(reports), 'names of published reports, or --all')
-    chosen, left = verifiable(within) if every else (list(reports), [])
+    chosen, left = verifiable(within) if every else ([report_path(name) for name in reports], [])
     for path,why in left: click.echo(f'{path.stem}: left out: {why}')
-    if wrong := _verified(chosen, keep): raise SystemExit(f'{wrong} of {len(chosen)} do not agree')
+    if not (chosen or left): return click.echo('no report is published here yet: decodelab publish RUN')
+    counts = _verified(chosen, keep)
+    click.echo(f'{len(chosen)} report{"s"*(len(chosen)!=1)}: ' + ', '.join(f'{n} {what}' for what,n in counts.items()))
+    ctx.exit(int(bool(counts['do not agree'] or (counts['cannot be run here'] and not every))))
 
 @click.command()
 @click.argument('notebook', type=click.Path(path_type=Path))

@@ -8,6 +8,7 @@ import ast, importlib, os, re, sys, warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from types import ModuleType, NoneType
@@ -20,12 +21,13 @@ from ..core.settings import find_root
 from ..tasks.data import load_questions, read_examples
 
 # %% auto #0
-__all__ = ['EXPERIMENTS', 'WORDS', 'defined', 'imported', 'Experiment', 'contents', 'check_backend', 'check_asking',
-           'check_in_tokens', 'check_questions', 'check_comparison', 'check_quick', 'check_schemas', 'check_over',
-           'check_between', 'check_stars', 'read_notebook', 'cells_hash', 'experiment_of', 'notebook_hash',
-           'check_file', 'check_own', 'cell_of', 'written', 'experiment_from', 'own_claims', 'own_notebooks',
-           'experiment', 'the_one', 'why_not', 'value_of', 'takes_text_only', 'typed', 'given_twice', 'from_pairs',
-           'edited', 'resolve', 'named_file', 'data_of', 'start', 'quiet_errors', 'taken_up', 'begin', 'end']
+__all__ = ['EXPERIMENTS', 'RESERVED', 'WORDS', 'defined', 'imported', 'Experiment', 'contents', 'check_backend', 'check_asking',
+           'check_in_tokens', 'check_questions', 'check_comparison', 'check_claim', 'check_quick', 'check_schemas',
+           'check_over', 'check_between', 'check_stars', 'read_notebook', 'cells_hash', 'experiment_of', 'told_in',
+           'notebook_hash', 'check_file', 'check_own', 'cell_of', 'written', 'check_name', 'experiment_from',
+           'own_claims', 'own_notebooks', 'experiment', 'the_one', 'why_not', 'value_of', 'takes_text_only', 'typed',
+           'given_twice', 'from_pairs', 'edited', 'check_cell', 'resolve', 'named_file', 'data_of', 'start',
+           'quiet_errors', 'taken_up', 'slips', 'begin', 'end']
 
 # %% ../../../nbs/lab/00_experiments.ipynb #2f6ef9c2
 @cache
@@ -64,11 +66,12 @@ class Experiment:
     code: str = '' # Of the cell that defines the parameter model
     notebook: Path|None = None # Where it was found; `None` for those of the package
     cell: dict|None = None # Values in the notebook's parameters cell
+    live: Any = None # The parameter model of a notebook that runs, as its cell has just defined it
 
     @property
     def parameters(self)->type[Parameters]:
         "The parameter model."
-        try: found = defined(self.model, self.code) if self.code else imported(self.model, self.notebook)
+        try: found = self.live or (defined(self.model, self.code) if self.code else imported(self.model, self.notebook))
         except RunError as e:
             raise RunError(f'notebook {self.notebook}: {e}' if self.notebook else str(e)) from None
         if isinstance(found, type) and issubclass(found, Parameters): return found
@@ -129,6 +132,16 @@ def check_comparison(p)->dict:
     return check_questions(p)
 
 # %% ../../../nbs/lab/00_experiments.ipynb #aabd8a7c
+def check_claim(p)->dict:
+    "Lists can be read, every kind of questions has enough of them, and the models are whole."
+    from decodelab.eig.study.claim import fit_seed, names_of, shares_of
+    from decodelab.eig.study.pools import questions_for
+    shares, models = shares_of(p, 'unanswerable'), {spec: check_backend(spec) for spec in names_of(p, 'backends')}
+    shares_of(p, 'targets')
+    for data in names_of(p, 'data'):
+        for n,seed in ((p.n, p.seed), (p.fit_n, fit_seed(p))): questions_for(data, n, seed, shares)
+    return models
+
 def check_quick(p)->dict:
     "Kinds are known, the built-in set has enough questions, and the models are whole."
     from decodelab.evaluation.quick.questions import built_in, kinds_of
@@ -172,8 +185,13 @@ def read_notebook(path:Path)->dict[str, Any]:
     except FileNotFoundError: raise RunError(f'notebook {path}: no such file; run this in a decodelab folder') from None
     except OSError as e: raise RunError(f'notebook {path}: {e.strerror}') from None
     except ValueError: nb = None
-    if isinstance(nb, dict) and isinstance(nb.get('cells'), list) and 'metadata' in nb: return nb
+    if _is_notebook(nb): return nb
     raise RunError(f'notebook {path}: not a notebook of format 4')
+
+def _is_notebook(nb:Any)->bool:
+    if not (isinstance(nb, dict) and isinstance(nb.get('cells'), list) and isinstance(nb.get('metadata'), dict)):
+        return False
+    return all(isinstance(c, dict) and {'cell_type', 'metadata', 'source'} <= c.keys() for c in nb['cells'])
 
 def cells_hash(nb:dict)->str:
     "Hash of a notebook's sources."
@@ -182,7 +200,12 @@ def cells_hash(nb:dict)->str:
 
 def experiment_of(nb:dict)->str|None:
     "Name of the experiment that a notebook is, or `None`."
-    return nb['metadata'].get('decodelab', {}).get('experiment')
+    return told_in(nb).get('experiment')
+
+def told_in(nb:dict)->dict[str, Any]:
+    "What a notebook's metadata say to this package."
+    said = nb['metadata'].get('decodelab')
+    return said if isinstance(said, dict) else {}
 
 def notebook_hash(path:Path)->str:
     "Hash of the sources of a notebook's file."
@@ -192,6 +215,7 @@ def notebook_hash(path:Path)->str:
 EXPERIMENTS = {e.name: e for e in (
     Experiment('eig_eval', 'decodelab.eig.parameters:EIGEvalParameters', 'eig', check_questions),
     Experiment('eig_compare', 'decodelab.eig.study.compare:EIGCompareParameters', 'eig', check_comparison),
+    Experiment('stopping_claim', 'decodelab.eig.study.claim:StoppingClaimParameters', 'claim', check_claim),
     Experiment('reference_models', 'decodelab.reference.training:TrainingParameters'),
     Experiment('backend_benchmark', 'decodelab.evaluation.quick:QuickParameters', check=check_quick),
     Experiment('schema_eval', 'decodelab.evaluation.schema_trials:SchemaEvalParameters', 'schema', check_schemas),
@@ -229,27 +253,40 @@ def written(nb:dict)->dict[str,Any]:
     cells = [c for c in nb['cells'] if 'parameters' in c['metadata'].get('tags', [])]
     try: body = [s for c in cells for s in ast.parse(''.join(c['source'])).body]
     except SyntaxError as e: raise RunError(f'parameters cell: {e.msg}, line {e.lineno}') from None
-    out: dict[str,Any] = {}
-    for line in body:
-        if not isinstance(line, (ast.Assign, ast.AnnAssign)) or line.value is None: continue
-        target = line.targets[0] if isinstance(line, ast.Assign) else line.target
-        try: out[ast.unparse(target)] = ast.literal_eval(line.value)
-        except ValueError:
-            raise RunError(f'parameters cell: {ast.unparse(line)}: papermill needs a plain value there, '
-                           'such as 3, "text" or None') from None
-    return out
+    return {name: value for line in body for name,value in _assigned(line)}
+
+def _assigned(line:ast.stmt)->Iterator[tuple[str, Any]]:
+    "Names and values of an assignment: `n = 3`, `n: int = 3`, `a = b = 3`, `a, b = 1, 2`."
+    if not isinstance(line, (ast.Assign, ast.AnnAssign)) or line.value is None: return
+    try: value = ast.literal_eval(line.value)
+    except ValueError:
+        raise RunError(f'parameters cell: {ast.unparse(line)}: papermill needs a plain value there, '
+                       'such as 3, "text" or None') from None
+    for target in line.targets if isinstance(line, ast.Assign) else [line.target]:
+        several = isinstance(target, (ast.Tuple, ast.List)) and isinstance(value, (tuple, list))
+        yield from zip(map(ast.unparse, target.elts), value) if several else [(ast.unparse(target), value)]
+
+# %% ../../../nbs/lab/00_experiments.ipynb #8d30e908
+RESERVED = {'sweeps', 'sweep', 'view', 'models'} # Names in outputs/, and of commands' tables, that mean something else
+
+def check_name(name:object, path:Path|None)->None:
+    "The name of an experiment of one's own names a folder of runs, and nothing else."
+    if isinstance(name, str) and re.fullmatch(r'[A-Za-z0-9_][\w.-]{0,99}', name) and name not in RESERVED: return
+    raise RunError(f'notebook {path or "without a file"}: metadata.decodelab.experiment is {name!r}; allowed: letters, '
+                   f'digits, _, - and ., but not {", ".join(sorted(RESERVED))}')
 
 # %% ../../../nbs/lab/00_experiments.ipynb #36947305
 def experiment_from(nb:dict, # A notebook
                     path:Path|None=None, # Its file
                    )->Experiment:
     "The experiment that a notebook is."
-    name, said = experiment_of(nb), nb['metadata'].get('decodelab', {})
+    name, said = experiment_of(nb), told_in(nb)
     model = said.get('parameters')
-    if name in EXPERIMENTS and not model:
+    if isinstance(name, str) and name in EXPERIMENTS and not model:
         try: return replace(EXPERIMENTS[name], cell=written(nb))
         except RunError as e: raise RunError(f'notebook {path or name}: {e}') from None
     if name is None: raise RunError(f'notebook {path or "without a file"}: not an experiment; papermill runs it')
+    check_name(name, path)
     if not isinstance(model, str):
         raise RunError(f'notebook {path or name}: metadata.decodelab.parameters must name the parameter model: '
                        'a class in one of its cells, or module:class')
@@ -264,8 +301,8 @@ def own_claims(root:Path|None=None)->dict[str,list[Path]]:
     for path in sorted(((root or find_root())/'nbs').glob('*.ipynb')):
         with suppress(DecodelabError): # what cannot be read hides nothing else
             nb = read_notebook(path)
-            name, model = experiment_of(nb), nb['metadata'].get('decodelab', {}).get('parameters')
-            if name and model: found.setdefault(name, []).append(path)
+            name = experiment_of(nb)
+            if isinstance(name, str) and told_in(nb).get('parameters'): found.setdefault(name, []).append(path)
     return found
 
 def own_notebooks(root:Path|None=None)->dict[str,Path]:
@@ -341,12 +378,19 @@ def edited(exp:Experiment, # Which experiment
     defaults = {k: f.default for k,f in exp.parameters.model_fields.items()}
     return {k: v for k,v in values.items() if k in defaults and v!=defaults[k]}
 
+def check_cell(exp:Experiment)->None:
+    "A name in the parameters cell that is no parameter would change nothing."
+    known = list(exp.parameters.model_fields)
+    for name in exp.cell or {}:
+        if name not in known and not name.startswith('_'): raise BadValue('name in the parameters cell', name, known)
+
 # %% ../../../nbs/lab/00_experiments.ipynb #1a5d7a8b
 def resolve(exp:Experiment, # Which experiment
             given:dict, # Values given by name
             root:Path|None=None, # The laboratory's folder
            )->Parameters:
     "Validated parameters of a run."
+    check_cell(exp)
     given = edited(exp, exp.cell or {}) | given
     first = read(exp.parameters, given)
     name = getattr(first, 'preset', None)
@@ -395,6 +439,17 @@ def taken_up(name:str, # The experiment
     if source.is_file(): return experiment_from(read_notebook(source), source)
     return experiment(name)
 
+# %% ../../../nbs/lab/00_experiments.ipynb #b2c92c2d
+_PLAIN = (bool, int, float, str, tuple, list)
+
+def slips(exp:Experiment, namespace:dict)->Iterator[str]:
+    "Names that a running notebook has given values, and that were probably meant to be parameters."
+    known = list(exp.parameters.model_fields)
+    for name,value in namespace.items():
+        if name in known or name.startswith('_') or not isinstance(value, _PLAIN): continue
+        for meant in get_close_matches(name, known, 1, .85):
+            yield f'{name} is no parameter of {exp.name}, and changes nothing. Did you mean {meant}?'
+
 # %% ../../../nbs/lab/00_experiments.ipynb #7ab7f6f1
 def begin(name:str, # The experiment
           namespace:dict, # The notebook's `globals()`
@@ -407,6 +462,8 @@ def begin(name:str, # The experiment
     exp = taken_up(name, run)
     if run is None:
         path = exp.notebook or find_root()/'nbs'/f'{name}.ipynb'
+        exp = replace(exp, live=namespace.get(exp.model)) # a cell may have been changed and not saved
+        for line in slips(exp, namespace): print(line)
         exp = replace(exp, cell=None) # the values that the cell gave count, not those in the file
         run = start(exp, edited(exp, namespace), notebook_hash(path) if path.exists() else '', by='jupyter')
     own = namespace.get(exp.model, exp.parameters) # the class that the reader sees, where the notebook defines it

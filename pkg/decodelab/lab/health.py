@@ -159,7 +159,7 @@ TOOLS = dict(git=('git', 'runs then name their commit', 'apt-get install git'),
              Slurm=('sbatch', 'jobs; without it the same scripts run under bash', 'apt-get install slurm-wlm munge'),
              Quarto=('quarto', 'nbdev\'s own site; without it `decodelab docs` builds one by Sphinx',
                      'nbdev-install-quarto'),
-             JupyterLab=('jupyter-lab', 'make lab', 'pip install jupyterlab'))
+             JupyterLab=('jupyter-lab', 'decodelab lab', 'pip install jupyterlab'))
 
 # %% ../../../nbs/lab/31_health.ipynb #e3b8038c
 def tool_findings()->Iterator[Finding]:

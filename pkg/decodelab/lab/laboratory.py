@@ -10,7 +10,7 @@ from pathlib import Path
 from ..core.errors import BadValue, RunError
 from ..core.files import write_atomic
 from ..core.settings import find_root
-from .experiments import EXPERIMENTS
+from .experiments import EXPERIMENTS, RESERVED
 
 # %% auto #0
 __all__ = ['TEMPLATE', 'CARRIED', 'NAME', 'stock', 'carried', 'named', 'new_laboratory', 'copied', 'class_name', 'new_experiment',
@@ -42,7 +42,7 @@ NAME = re.compile(r'[A-Za-z][A-Za-z0-9_-]*')
 def named(path:str)->Path:
     "A folder whose name may be a laboratory's."
     folder = Path(path)
-    if not NAME.fullmatch(folder.name):
+    if not NAME.fullmatch(folder.resolve().name): # `.` is a folder too
         raise BadValue('name of a laboratory', path, 'letters, digits, - and _, a letter first')
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f'{folder}: exists already; choose another name, or go there and: decodelab new experiment NAME')
@@ -53,12 +53,13 @@ def new_laboratory(path:str, # A folder that is not there yet
                   )->Path:
     "Make a laboratory: experiments, parameter files, Slurm scripts, settings and a Makefile."
     folder, root = named(path), stock()
-    for file in carried(root): copied(root/file, folder/file)
-    for file in sorted(f for f in TEMPLATE.rglob('*') if f.is_file()):
-        name = file.relative_to(TEMPLATE)
-        if name.suffix!='.ipynb': copied(file, folder/str(name).replace('dot.', '.'))
+    own = sorted(f.relative_to(TEMPLATE) for f in TEMPLATE.rglob('*') if f.is_file() and f.suffix!='.ipynb')
+    try:
+        for file in carried(root): copied(root/file, folder/file)
+        for file in own: copied(TEMPLATE/file, folder/str(file).replace('dot.', '.'))
+    except OSError as e: raise RunError(f'{folder}: cannot be made: {e.strerror}') from None
     readme = folder/'README.md'
-    write_atomic(readme, readme.read_text(encoding='utf-8').replace('MY-LAB', folder.name))
+    write_atomic(readme, readme.read_text(encoding='utf-8').replace('MY-LAB', folder.resolve().name))
     return folder
 
 def copied(source:Path, target:Path)->None:
@@ -80,6 +81,7 @@ def new_experiment(name:str, # Of the notebook and of its runs
     if not re.fullmatch(r'[a-z][a-z0-9_]*', name):
         raise BadValue('name of an experiment', name, 'lower-case letters, digits and _, a letter first')
     if name in EXPERIMENTS: raise BadValue('name of an experiment', name, "one that is not the package's own")
+    if name in RESERVED: raise BadValue('name of an experiment', name, f'one besides {", ".join(sorted(RESERVED))}')
     if not (root/'nbs').is_dir(): raise RunError(f'{root}: not a laboratory (it has no nbs/): decodelab new my-lab')
     target = root/'nbs'/f'{name}.ipynb'
     if target.exists(): raise RunError(f'{target}: exists already')
@@ -91,7 +93,8 @@ def made(words:tuple)->list[str]:
     "What `decodelab new` makes of its words, and what to do next."
     if words[0]!='experiment' and len(words)==1:
         folder = new_laboratory(words[0])
-        return [str(folder), f'next: cd {folder}; make report; decodelab new experiment my_study; decodelab doctor']
+        there = '' if folder.resolve()==Path.cwd() else f'cd {folder}; '
+        return [str(folder.resolve()), f'next: {there}make report; decodelab new experiment my_study; decodelab doctor']
     if words[0]!='experiment' or len(words)!=2:
         raise BadValue('new', ' '.join(words), 'a folder (my-lab), or: experiment NAME (experiment my_study)')
     path = new_experiment(words[1])

@@ -25,8 +25,8 @@ from .experiments import given_twice, read_notebook, start
 from .waiting import TimeOut, Waiting, heading, told
 
 # %% auto #0
-__all__ = ['TARGET', 'InputError', 'abandoned', 'listening', 'Client', 'conduct', 'new_run', 'recorded', 'close', 'Engine',
-           'RunHandler', 'experiment_at', 'complete', 'listen']
+__all__ = ['TARGET', 'InputError', 'abandoned', 'listening', 'last_words', 'Client', 'conduct', 'broken_off', 'new_run',
+           'recorded', 'close', 'Engine', 'RunHandler', 'experiment_at', 'complete', 'listen']
 
 # %% ../../../nbs/lab/05_plugin.ipynb #512a038b
 class InputError(click.ClickException):
@@ -68,10 +68,22 @@ async def listening(kc, # Client of a kernel that begins
         if not await ensure_async(km.is_alive()): raise DeadKernelError('the kernel died before it answered')
     raise RuntimeError(f'the kernel did not answer in {seconds:g} seconds')
 
+# %% ../../../nbs/lab/05_plugin.ipynb #4524eb71
+async def last_words(kc, # Client of a kernel that is broken off
+                     km, # Its manager
+                     seconds:float=3., # To wait at most
+                    )->str:
+    "Interrupt the kernel; the traceback that it sends, in case it does."
+    if not await ensure_async(km.is_alive()): return ''
+    await ensure_async(km.interrupt_kernel())
+    said = await _got(kc.iopub_channel, seconds, lambda m: m['msg_type']=='error')
+    return '\n'.join(said['content']['traceback']) if said else ''
+
 # %% ../../../nbs/lab/05_plugin.ipynb #90fe0221
 class Client(PapermillNotebookClient):
     "Papermill's client that passes on what a kernel tells of its progress."
     waiting:Waiting|None = None
+    words = '' # Of a kernel that was broken off: where it was
 
     def process_message(self, msg, *args, **kwargs):
         "Every message of the kernel comes by here."
@@ -99,6 +111,7 @@ class Client(PapermillNotebookClient):
             try: self.papermill_execute_cells()
             except KeyboardInterrupt:
                 abandoned(ensure_event_loop())
+                self.words = run_sync(last_words)(self.kc, self.km)
                 raise
             reply = self.wait_for_reply(self.kc.kernel_info())
             self.nb.metadata['language_info'] = reply['content']['language_info']
@@ -121,7 +134,22 @@ def conduct(nb_man, # Papermill's record of the execution
     client = Client(nb_man, log=logger, extra_arguments=_QUIET, on_cell_start=begins, **options)
     client.waiting = waiting
     env = os.environ | {RUN_DIR: str(run.folder), 'PYDEVD_DISABLE_FILE_VALIDATION': '1'}
-    with open(run.folder/'log.txt', 'a') as log: return client.execute(env=env, stdout=log, stderr=log)
+    with open(run.folder/'log.txt', 'a') as log:
+        try: return client.execute(env=env, stdout=log, stderr=log)
+        finally:
+            if client.words: run.log(f'broken off here:\n{client.words}')
+
+# %% ../../../nbs/lab/05_plugin.ipynb #4a2cdb03
+def broken_off(run:Run)->str:
+    "Write the page of a report that ends in the middle; says in which cell."
+    import nbformat
+    from decodelab.lab.page import to_html
+    if not (run.folder/'report.ipynb').exists(): return ''
+    nb = nbformat.read(run.folder/'report.ipynb', 4)
+    write_atomic(run.folder/'report.html', to_html(nb, f'{run.info["experiment"]} {run.folder.name}'))
+    begun = [c for c in nb.cells if c.cell_type=='code' and c.metadata.get('papermill', {}).get('start_time')]
+    lines = [line.strip() for line in begun[-1].source.splitlines() if line.strip()] if begun else []
+    return f', in the cell that begins: {lines[0][:80]}' if lines else ''
 
 # %% ../../../nbs/lab/05_plugin.ipynb #9b29ad0d
 def new_run(nb, # With the parameters that papermill was given
@@ -138,8 +166,9 @@ def recorded(run:Run)->Iterator[None]:
     "What ends a run early stands in its record; in any case the run is let go."
     try: yield
     except TimeOut as e:
-        run.log(str(e))
-        run.finish('time-out', str(e))
+        why = f'{e}{broken_off(run)}'
+        run.log(why)
+        run.finish('time-out', why)
         raise
     except KeyboardInterrupt:
         run.log('interrupted')

@@ -11,20 +11,21 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
-from ..core.errors import BadValue, RunError, nearest
+from ..core.errors import BadValue, DecodelabError, RunError, nearest
 from ..core.files import to_json, write_atomic
 from ..core.runs import Run
 from ..core.settings import find_root
 from ..core.tables import markdown_table
-from .experiments import cells_hash, read_notebook
+from .experiments import cells_hash, read_notebook, start
 from .runs import flat, is_number
 
 # %% auto #0
 __all__ = ['COMMON', 'TIMINGS', 'DEFAULT', 'PROVENANCE', 'ABOUT', 'RECORD', 'VERDICTS', 'scrubbed', 'known_places',
            'without_places', 'Tolerance', 'tolerance_of', 'allowed', 'provenance', 'provenance_cell', 'told_of',
            'report_name', 'publish', 'read_report', 'Checked', 'check_metric', 'check_metrics', 'reports_folder',
-           'report_path', 'run_named_in', 'read_published', 'seconds_of', 'sources_of', 'Verified', 'verify',
-           'verified_text', 'outcome', 'record', 'verified_table', 'verifiable']
+           'report_path', 'run_named_in', 'read_published', 'seconds_of', 'sources_of', 'Verified', 'NotHere', 'verify',
+           'verified_text', 'outcome', 'used', 'record', 'kept_records', 'agreement', 'verified_table', 'standing',
+           'verifiable']
 
 # %% ../../../nbs/lab/24_publishing.ipynb #3de9117a
 _ROOTS = ('home Users root work tmp private var mnt media data scratch opt usr srv gpfs lustre nfs cluster project '
@@ -86,9 +87,9 @@ class Tolerance:
 _TIMING = 'a timing: it is the machine that is measured'
 _DRAWN = ('processors round differently (1e-5 in a logit), so that now and then another token is drawn; '
           'a few of many texts then differ')
-TIMINGS = ('seconds', 'milliseconds', 'mask_us', 'mask_share', 'per_second', 'memory_gib', 'speedup')
+TIMINGS = ('seconds', 'milliseconds', 'mask_us', 'mask_share', 'per_second', 'memory_gib', 'speed', 'speedup')
 DEFAULT = (
-    *(Tolerance(f'*{name}', _TIMING, None) for name in TIMINGS),
+    *(Tolerance(f'*{name}{rest}', _TIMING, None) for name in TIMINGS for rest in ('', '.*')),
     Tolerance('*flips', _DRAWN, 3., .1),
     *(Tolerance(name, _DRAWN+'; a p value moves far by it', .1, .5) for name in ('p', '*.p')),
     Tolerance('n', 'how many were asked'), Tolerance('*.n', 'how many were asked', 0., .01),
@@ -271,12 +272,14 @@ def sources_of(nb:dict)->dict[str, Any]:
 # %% ../../../nbs/lab/24_publishing.ipynb #aa96dbce
 @contextmanager
 def _thrown_away(root:Path)->Iterator[Path]:
-    "A folder for runs; converted models are taken from the laboratory's own."
+    "A folder for runs, within the laboratory; converted models are taken from the laboratory's own."
     from decodelab.core.settings import load_settings
-    models = Path(load_settings().outputs).resolve()/'models'
+    outputs, root = Path(load_settings(root).outputs).resolve(), root.resolve()
+    within = outputs if outputs.is_relative_to(root) else root
+    within.mkdir(parents=True, exist_ok=True)
     before = os.environ.get('DECODELAB_OUTPUTS')
-    with tempfile.TemporaryDirectory(prefix='decodelab-verify-') as folder:
-        if models.exists(): (Path(folder)/'models').symlink_to(models)
+    with tempfile.TemporaryDirectory(prefix='.verify-', dir=within) as folder:
+        if (outputs/'models').exists(): (Path(folder)/'models').symlink_to(outputs/'models')
         os.environ['DECODELAB_OUTPUTS'] = folder
         try: yield Path(folder)
         finally:
@@ -297,20 +300,29 @@ class Verified:
     def agrees(self)->bool: return not any(c.verdict in ('differs', 'missing') for c in self.checks)
 
 # %% ../../../nbs/lab/24_publishing.ipynb #6064873b
+class NotHere(RunError):
+    "A published report that cannot be run where one is: a model, data or a package is missing."
+
+def _begun(notebook:Path, given:dict[str, Any])->Run:
+    from decodelab.lab.runner import experiment_in
+    try: return start(experiment_in(notebook), given, cells_hash(read_notebook(notebook)), by='verify',
+                      source=str(notebook))
+    except DecodelabError as e: raise NotHere(f'cannot be run here: {e}') from None
+
 def verify(path:Path, # A published report
            root:Path|None=None, # The laboratory's folder
            progress:bool=True,
           )->Verified:
     "Run a published report again, and hold its metrics to the published ones."
     import time
-    from decodelab.lab.runner import execute
+    from decodelab.lab.runner import conduct
     nb, metrics = read_published(path)
     given = nb['metadata'].get('papermill', {}).get('parameters', {})
     root, began = root or find_root(), time.monotonic()
     with _thrown_away(root) as folder:
         notebook = folder/f'{nb["metadata"]["decodelab"]["experiment"]}.ipynb'
         notebook.write_text(json.dumps(sources_of(nb)), encoding='utf-8')
-        run = execute(notebook, given, progress)
+        run = conduct(_begun(notebook, given), notebook, progress)
         checks = check_metrics(metrics, run.metrics)
     own = root/'nbs'/notebook.name
     changed = own.exists() and cells_hash(read_notebook(own))!=cells_hash(sources_of(nb))
@@ -352,21 +364,48 @@ def outcome(found:Verified)->dict[str, Any]:
     return dict(run=found.run, seconds=round(found.seconds), changed=found.changed, agrees=found.agrees,
                 processor=f'{box["processor"]}, {box["cpus"]} cpus',
                 versions={name: packages[name] for name in ('decodelab', 'python', 'torch') if name in packages},
-                counts={v: sum(c.verdict==v for c in found.checks) for v in VERDICTS})
+                counts={v: sum(c.verdict==v for c in found.checks) for v in VERDICTS}, used=used(found.checks))
+
+def used(checks:Sequence[Checked])->float:
+    "The largest share of its tolerance by which a metric is off."
+    shares = [abs(c.now-c.published)/c.allowed for c in checks if c.verdict=='within' and c.allowed]
+    return float(f'{max(shares, default=0.):.2g}')
 
 def record(found:Verified, root:Path|None=None)->Path:
     "Keep a verification, in place of an earlier one of the same report."
     path = reports_folder(root)/RECORD
-    known = json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
-    return write_atomic(path, to_json(known | {found.name: outcome(found)}, 2)+'\n')
+    return write_atomic(path, to_json(kept_records(root) | {found.name: outcome(found)}, 2)+'\n')
+
+def kept_records(root:Path|None=None)->dict[str, Any]:
+    "Verifications that were kept, by report."
+    path = reports_folder(root)/RECORD
+    return json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
+
+# %% ../../../nbs/lab/24_publishing.ipynb #9785c34d
+def agreement(kept:dict[str, Any])->str:
+    "In a word, how a report came out."
+    counts = kept['counts']
+    if counts['differs']+counts['missing']: return 'no'
+    return 'within tolerance' if counts['within'] else 'to the digit'
 
 def verified_table(kept:dict[str, Any])->str:
     "What was kept, a row a report."
-    def said(counts): return 'to the digit' if not counts['within']+counts['differs']+counts['missing'] else (
-        'within tolerance' if not counts['differs']+counts['missing'] else 'no')
-    rows = [(f'[{name}](../reports/{name}.ipynb)', said(k['counts']), *(str(k['counts'][v]) for v in VERDICTS),
-             f'{k["seconds"]:,} s', k['processor']) for name,k in sorted(kept.items())]
-    return markdown_table(('report', 'agrees', *VERDICTS, 'took', 'on'), rows)
+    def share(x): return '< 1 %' if 0 < x < .01 else f'{x:.0%}'.replace('%', ' %')
+    rows = [(f'[{name}](../reports/{name}.ipynb)', agreement(k), *(str(k['counts'][v]) for v in VERDICTS),
+             share(k['used']), f'{k["seconds"]:,} s', k['processor']) for name,k in sorted(kept.items())]
+    return markdown_table(('report', 'agrees', *VERDICTS, 'of a tolerance, at most', 'took', 'on'), rows)
+
+def standing(root:Path|None=None)->tuple[dict[str, Any], dict[str, str]]:
+    "Records of reports as they are published now, and why other reports have none."
+    records, reasons = kept_records(root), {path.stem: why for path,why in verifiable(float('inf'), root)[1]}
+    now, left = {}, dict(reasons)
+    for path in sorted(reports_folder(root).glob('*.metrics.json')):
+        name = path.name.removesuffix('.metrics.json')
+        run = (json.loads(path.read_text(encoding='utf-8')).get(ABOUT) or {}).get('run')
+        if name in reasons: continue
+        if name in records and records[name]['run']==run: now[name] = records[name]
+        else: left[name] = 'published anew since' if name in records else 'not run again yet'
+    return now, left
 
 # %% ../../../nbs/lab/24_publishing.ipynb #d9ecfc76
 def verifiable(within:float=600, # Seconds that the published run took at most

@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/lab/28_registry_pages.ipynb #90332ec5
 from __future__ import annotations
-import ast, json
+import ast
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,13 +42,15 @@ def experiments_page(root:Path)->str:
 # %% ../../../nbs/lab/28_registry_pages.ipynb #53eb1ca4
 def verified_page(root:Path)->str:
     "Which published reports agree when they are run again; empty where nobody has looked."
-    from decodelab.lab.publishing import RECORD, verified_table
-    path = root/'nbs'/'reports'/RECORD
-    if not path.exists(): return ''
+    from decodelab.lab.publishing import standing, verified_table
+    found, left = standing(root)
+    if not found: return ''
+    others = markdown_table(('report', 'why'), [(f'[{name}](../reports/{name}.ipynb)', why)
+                                                for name,why in sorted(left.items())])
     return page_of('Reports that were run again', 'Which metrics came out the same, and which within their tolerance.',
-                   verified_table(json.loads(path.read_text(encoding='utf-8'))),
-                   '`decodelab verify --all --record` writes this anew. Tolerances stand, each with its reason, in the '
-                   'metrics of each report; timings are not compared.')
+                   verified_table(found), '`decodelab verify --all --record` writes this anew. Tolerances stand, each '
+                   'with its reason, in the metrics of each report; timings are not compared.',
+                   *(['## Not in this table', others] if left else []))
 
 def sweeps_page()->str:
     "What a sweep's file may say."
@@ -102,8 +104,7 @@ def claims(file:Path)->list[str]:
     "What a module says its runtime can do, where that is not the default."
     calls = [n for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Call)
              and isinstance(n.func, ast.Name) and n.func.id=='Capabilities' and n.keywords]
-    said = [(k.arg, ast.unparse(k.value)) for c in calls for k in c.keywords]
-    return [f'{name} = {value}' if name else f'what {value} says' for name,value in said]
+    return [f'{k.arg} = {ast.unparse(k.value)}' for c in calls for k in c.keywords if k.arg] # not `**more`
 
 # %% ../../../nbs/lab/28_registry_pages.ipynb #d345fe93
 def backends_page()->str:
@@ -140,9 +141,12 @@ def external_page()->str:
     "External models, their orders of unmasking, and what a model's folder holds."
     from decodelab.xlm.discovery import core_models
     from decodelab.xlm.unmasking import ORDERS
-    rows = [(f'`{m.name}`',) for m in core_models()]
+    def said(m, part):
+        file = m.package/f'{part}_{m.name}.py'
+        return (ast.get_docstring(ast.parse(file.read_text(encoding='utf-8'))) or '').split('\n')[0]
+    rows = [(f'`{m.name}`', *(said(m, part) for part in ('model', 'loss', 'predictor'))) for m in core_models()]
     return page_of('External models', 'Models that are not left to right: `xlm` trains, evaluates and decodes them.',
-                markdown_table(('shipped model',), rows), '## Orders of unmasking',
+                markdown_table(('shipped model', 'network', 'loss', 'how it answers'), rows), '## Orders of unmasking',
                 markdown_table(('order', 'what it does'), [(f'`{e.name}`', e.doc) for e in ORDERS]))
 
 # %% ../../../nbs/lab/28_registry_pages.ipynb #f6740a74
@@ -150,11 +154,11 @@ def commands_page()->str:
     "Every command with its help."
     import click
     from decodelab.lab.cli import main
-    def told(command, name):
-        info = click.Context(command, info_name=name)
+    def told(command, name, around=None):
+        info = click.Context(command, parent=around, info_name=name, max_content_width=96, terminal_width=96)
         inner = command.list_commands(info) if isinstance(command, click.Group) else ()
-        text = f'## `{name}`\n\n```text\n{command.get_help(info)}\n```'
-        below = [told(command.get_command(info, sub), f'{name} {sub}') for sub in inner]
+        text = f'## `{info.command_path}`\n\n```text\n{command.get_help(info)}\n```'
+        below = [told(command.get_command(info, sub), sub, info) for sub in inner]
         return '\n\n'.join([text, *below])
     return page_of('Commands', '`decodelab --help`, and the help of every command below it.', told(main, 'decodelab'))
 

@@ -101,10 +101,10 @@ def resume(run:Run, progress:bool=True)->Run:
 # %% ../../../nbs/lab/06_runner.ipynb #61d77e39
 def headline(run:Run)->str:
     "The few numbers that tell one run from another."
-    metrics = run.metrics
-    if live := metrics.get('live'):
-        return f'accuracy {live["accuracy"]:.3f}, {live["tokens"]["reasoning"]:.1f} reasoning tokens'
-    return ', '.join([f'{k} {v:.3g}' for k,v in metrics.items() if isinstance(v, (int, float))][:3])
+    match run.metrics:
+        case {'live': {'accuracy': float(right), 'tokens': {'reasoning': float(tokens)}}}:
+            return f'accuracy {right:.3f}, {tokens:.1f} reasoning tokens'
+        case metrics: return ', '.join([f'{k} {v:.3g}' for k,v in metrics.items() if isinstance(v, (int, float))][:3])
 
 def listing(runs:list[Run])->str:
     "One line a run: when, what, status, parameters that were given, result."

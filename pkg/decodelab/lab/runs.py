@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from ..core.errors import RunError
 from ..core.files import digest, read_journal, to_json
-from ..core.runs import Run, find_run, when_named
+from ..core.runs import Run, begun, find_run, wrong_in
 from ..core.settings import load_settings
 
 # %% auto #0
@@ -26,7 +26,11 @@ _LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader) # ten times as fast, whe
 
 def _json(path:Path)->dict[str, Any]:
     found = json.loads(path.read_text(encoding='utf-8'))
-    if not isinstance(found, dict): raise ValueError('no JSON object')
+    if not isinstance(found, dict): raise ValueError('it is no JSON object')
+    return found
+
+def _record(path:Path)->dict[str, Any]:
+    if wrong := wrong_in(found := _json(path)): raise ValueError(wrong)
     return found
 
 def _yaml(path:Path)->dict[str, Any]:
@@ -55,12 +59,12 @@ class ReadRun:
         return Run(self.folder).status if said=='running' else said
 
     @property
-    def seconds(self)->float: return sum(self.info.get('seconds', {}).values()) # Of all stages
+    def seconds(self)->float: return sum((self.info.get('seconds') or {}).values()) # Of all stages
 
     def samples(self)->list[dict]:
         "Records of all finished chunks."
         try: found = read_journal(self.folder/'samples.jsonl')
-        except (OSError, ValueError) as e:
+        except (OSError, ValueError, RecursionError) as e:
             raise RunError(f'{self.folder}: samples.jsonl cannot be read: {_short(e)}') from e
         if all(isinstance(record, dict) for record in found): return found
         raise RunError(f'{self.folder}: samples.jsonl holds a line that is no record')
@@ -69,12 +73,12 @@ class ReadRun:
 def read_run(folder:Path)->ReadRun:
     "A run's files; what cannot be read is said, and is no error."
     folder, found, wrong = Path(folder), {}, []
-    for what,name,read in (('info', 'run.json', _json), ('params', 'params.yaml', _yaml),
+    for what,name,read in (('info', 'run.json', _record), ('params', 'params.yaml', _yaml),
                            ('metrics', 'metrics.json', _json)):
         path = folder/name
         if what=='metrics' and not path.exists(): continue
         try: found[what] = read(path)
-        except (OSError, ValueError, yaml.YAMLError) as e: wrong.append(f'{name}: {_short(e)}')
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as e: wrong.append(f'{name}: {_short(e)}')
     return ReadRun(folder, **found, problem='; '.join(wrong))
 
 # %% ../../../nbs/lab/20_runs.ipynb #6bc300c9
@@ -88,8 +92,7 @@ def read_runs(outputs:Path|None=None, # The laboratory's runs by default
     "All runs, newest first."
     place = Path(outputs or load_settings().outputs)
     found = [f.parent for f in place.glob(f'{experiment or "*"}/*/run.json')]
-    def begun(r): return str(r.info.get('started') or when_named(r.folder.name)), r.folder.name
-    return sorted(map(read_run, found), key=begun, reverse=True)
+    return sorted(map(read_run, found), key=lambda run: begun(run.info.get('started', ''), run.folder), reverse=True)
 
 # %% ../../../nbs/lab/20_runs.ipynb #c52642ba
 def flat(value:Any, # Anything JSON-like

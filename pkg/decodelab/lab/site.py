@@ -20,8 +20,8 @@ from .symbols import Index, linked
 # %% auto #0
 __all__ = ['SUFFIXES', 'FLOORS', 'GROUPS', 'SETTINGS', 'GENERATED', 'put', 'sources', 'mirror', 'prepared', 'processed',
            'title_of', 'purpose', 'toctree', 'folder_page', 'floor_pages', 'ordered', 'navigation', 'assembled',
-           'with_cell', 'only_branch', 'only_full', 'rendered', 'build', 'write_registry', 'Anchors', 'leads',
-           'dead_links']
+           'with_cell', 'only_branch', 'only_full', 'rendered', 'free_for_site', 'build', 'write_registry', 'Anchors',
+           'leads', 'dead_links']
 
 # %% ../../../nbs/lab/29_site.ipynb #2f7d6566
 SUFFIXES = ('.ipynb', '.md', '.png', '.svg', '.html', '.json', '.css')
@@ -202,6 +202,16 @@ def rendered(source:Path, out:Path, stage:Path, title:str, fresh:bool, every:boo
     logging.getLogger('sphinx').handlers.clear()
     return [re.sub(r'\x1b\[[0-9;]*m', '', line) for line in said.getvalue().splitlines() if line.strip()]
 
+# %% ../../../nbs/lab/29_site.ipynb #7fb38fde
+def free_for_site(out:Path)->Path:
+    "A folder in which a site may be written: one that holds something else is an error."
+    if out.exists() and not out.is_dir(): raise RunError(f'{out}: is a file; name a folder')
+    if out.exists() and any(out.iterdir()) and not (out/'.buildinfo').exists():
+        raise RunError(f'{out}: is not empty, and decodelab docs did not write it; name another folder')
+    try: out.mkdir(parents=True, exist_ok=True)
+    except OSError as e: raise RunError(f'{out}: cannot be made: {e.strerror}') from None
+    return out
+
 # %% ../../../nbs/lab/29_site.ipynb #ee5290eb
 def build(out:Path, # Folder of the site
           root:Path|None=None, # The laboratory's folder
@@ -212,7 +222,7 @@ def build(out:Path, # Folder of the site
     for module in ('sphinx', 'myst_nb', 'furo', 'nbdev'): needs(module, 'docs')
     root = Path(root or find_root()).resolve()
     if not (root/'nbs').is_dir(): raise RunError(f'{root}: has no nbs/; run this in a laboratory: decodelab new my-lab')
-    stage, out = root/'build'/'site', (root/out).resolve()
+    stage, out = root/'build'/'site', free_for_site((root/out).resolve())
     if fresh: shutil.rmtree(stage, ignore_errors=True)
     names = prepared(root, stage)
     processed(stage)

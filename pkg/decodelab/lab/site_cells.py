@@ -6,11 +6,12 @@
 from __future__ import annotations
 import json, os, re
 from pathlib import Path
+from .display import MARK
 from .symbols import Index, entry, imports, linked, members, symbols_in
 
 # %% auto #0
 __all__ = ['SKIPPED', 'PROCESSORS', 'NAMES_FILE', 'exported_to', 'read_cells', 'is_export', 'documented', 'near', 'folded',
-           'is_shown', 'kept', 'Documented']
+           'is_shown', 'kept', 'together', 'Documented']
 
 # %% ../../../nbs/lab/27_site_cells.ipynb #a8858343
 SKIPPED = ('add_show_docs', 'exec_show_docs', 'clean_show_doc', 'rm_export', 'add_links', # what ours do
@@ -80,13 +81,27 @@ def kept(output):
     return output
 
 # %% ../../../nbs/lab/27_site_cells.ipynb #b7e06428
+def _is_line(output)->bool: return MARK in output.get('metadata', {}) and 'text/plain' in output.get('data', {})
+
+def together(outputs:list)->list:
+    "Lines of progress that follow each other as one output."
+    out: list = []
+    for output in outputs:
+        if out and _is_line(output) and _is_line(out[-1]):
+            texts = (''.join(o['data']['text/plain']) for o in (out[-1], output))
+            out[-1] = dict(out[-1], data={'text/plain': '\n'.join(texts)})
+        else: out.append(output)
+    return out
+
+# %% ../../../nbs/lab/27_site_cells.ipynb #92bdd8d2
 class Documented:
     "nbdev's processor for the site: entries, folds, links and outputs of one notebook."
     def __init__(self, nb):
         told = (cell.directives_.get('default_exp') for cell in nb.cells if cell.cell_type=='code')
         module = next(filter(None, told), None)
         self.nb, self.module = nb, module and f'decodelab.{module.strip()}'
-        self.paper, self.seen = 'experiment' in nb.metadata.get('decodelab', {}), set()
+        executed = not self.module and 'language_info' in nb.metadata # a report that is no experiment's
+        self.paper, self.seen = executed or 'experiment' in nb.metadata.get('decodelab', {}), set()
 
     def begin(self):
         "All cells at once."
@@ -101,7 +116,7 @@ class Documented:
     def code(self, cell)->list:
         "What stands on the page for a cell of code."
         from fastcore.nbio import mk_cell
-        cell.outputs = [kept(o) for o in cell.get('outputs', ()) if is_shown(o)]
+        cell.outputs = together([kept(o) for o in cell.get('outputs', ()) if is_shown(o)])
         cell.source = re.sub(r'^#\|.*\n?', '', cell.source, flags=re.M).strip()
         if not cell.source and not cell.outputs: return []
         public = {'export', 'exports'} & cell.directives_.keys()

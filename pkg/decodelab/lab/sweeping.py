@@ -4,11 +4,12 @@
 
 # %% ../../../nbs/lab/35_sweeping.ipynb #b36ca2f2
 from __future__ import annotations
+from shutil import which
 import click
-from ..core.errors import BadValue
+from ..core.errors import BadValue, RunError
 
 # %% auto #0
-__all__ = ['CLUSTER', 'ended', 'here', 'on_slurm', 'cluster_options', 'refuse_unused', 'refuse_elsewhere', 'sweep',
+__all__ = ['CLUSTER', 'ended', 'here', 'check_slurm', 'on_slurm', 'cluster_options', 'refuse_unused', 'refuse_elsewhere', 'sweep',
            'resume_sweep', 'resume', 'shown', 'ls']
 
 # %% ../../../nbs/lab/35_sweeping.ipynb #8e5885d8
@@ -33,6 +34,12 @@ def here(sweep, jobs:int, isolate:bool, again:bool, report:bool)->int:
     return ended(sweep, rows, report)
 
 # %% ../../../nbs/lab/35_sweeping.ipynb #9393eb5c
+def check_slurm(options:dict)->None:
+    "What is asked of a cluster makes sense, and there is one, before any folder is made."
+    from decodelab.lab.slurm import Asked
+    Asked.of(options)
+    if not which('sbatch'): raise RunError('sbatch: not found; --on slurm needs a node that submits jobs')
+
 def on_slurm(sweep, again:bool, options:dict)->int:
     "Hand what is not done to Slurm."
     from decodelab.lab.slurm import Asked, submit
@@ -95,6 +102,7 @@ def sweep(ctx, file, pairs, dry_run, jobs, isolate, report, where, **options):
     spec = read_sweep(path)
     over = from_pairs(experiment_in(notebook_of(spec.notebook)).parameters, pairs)
     plan = planned(spec, path.stem, over)
+    if where=='slurm' and not dry_run: check_slurm(options)
     if dry_run:
         for line in preview(plan, jobs): click.echo(line)
         return
@@ -105,6 +113,7 @@ def sweep(ctx, file, pairs, dry_run, jobs, isolate, report, where, **options):
 def resume_sweep(name:str, jobs:int, isolate:bool, report:bool, where:str, options:dict)->int:
     "Take up everything of a sweep that is not done; gives the exit status."
     from decodelab.lab.sweeps import find_sweep, mended
+    if where=='slurm': check_slurm(options)
     found = mended(find_sweep(name))
     return on_slurm(found, True, options) if where=='slurm' else here(found, jobs, isolate, True, report)
 

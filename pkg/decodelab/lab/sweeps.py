@@ -15,7 +15,7 @@ import json, yaml
 from ..core.errors import BadValue, RunError, nearest
 from ..core.files import digest, to_json, write_atomic
 from ..core.locks import Lock, now
-from ..core.runs import Provenance, Run
+from ..core.runs import Provenance, Run, some
 from ..core.settings import load_settings
 from .catalogue import Row, catalogue, missing, now_of
 from .display import span
@@ -224,7 +224,7 @@ def find_sweep(name:str, outputs:Path|None=None)->Sweep:
     if name=='last' and sweeps: return Sweep(folders[-1].parent)
     hits = [n for n in sweeps if n==name] or [n for n in sweeps if n.startswith(name)]
     if len(hits)==1: return Sweep(sweeps[hits[0]])
-    if hits: raise RunError(f'sweep {name!r} is ambiguous: {", ".join(sorted(hits))}')
+    if hits: raise RunError(f'sweep {name!r} is ambiguous: {some(sorted(hits))}')
     close = nearest(name, sweeps)
     hint = f'. Did you mean {close!r}?' if close else ''
     raise RunError(f'sweep {name!r}: none of that name among {len(sweeps)}{hint}')

@@ -100,7 +100,7 @@ function showRuns() {
     {title: 'samples', width: 110, show: 'num'}, {title: 'time', width: 84, show: 'time'}, ...S.extra.map(name => ({title: name.replace(/^\w+\./, ''), width: 130, show: S.runs.some(r => typeof pick(r, name)==='number') ? 'num' : 'text'}))];
   if (S.table) S.table.destroy();
   const rows = S.runs.map(r => [S.marked.includes(r.id) ? 1 : 0, r.folder, r.experiment, r.status, given(r), r.problem || r.result, r.samples, r.seconds, ...S.extra.map(name => pick(r, name)), r.id]);
-  const t = S.table = grid(place, columns, rows, (row, at, mouse) => mouse && at && at.column===0 ? mark(row[row.length-1]) : to(runHash(row[row.length-1])), [[1, 'desc']], room(place, 260));
+  const t = S.table = grid(place, columns, rows, (row, at, mouse) => mouse && at && at.column===0 ? mark(row[row.length-1]) : to(runHash(row[row.length-1])), [], room(place, 260));
   t.search.fixed('kind', (text, row) => (!F.experiment || row[2]===F.experiment) && (!F.status || row[3]===F.status));
   function apply() { t.search(F.text).draw(); told(); }
   function told() {

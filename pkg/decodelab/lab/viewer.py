@@ -228,6 +228,7 @@ def write_run(run:ReadRun, here:Path)->dict[str, Any]:
     place.mkdir(parents=True, exist_ok=True)
     try: samples, asked = samples_of(run) if not run.problem else ([], [])
     except RunError as e: run, samples, asked = _broken(run, str(e)), [], []
+    except RecursionError: run, samples, asked = _broken(run, 'samples.jsonl is nested too deeply to be shown'), [], []
     data = data_hash((s['id'], text) for s,text in zip(samples, asked)) if samples else ''
     line = about(run, len(samples), data)
     _write_parts(run, samples, asked, place, here)
@@ -294,9 +295,14 @@ def write_view(outputs:Path|None=None, # Folder of all runs; the laboratory's by
               )->Path: # What to open
     "Write the page of all runs; what has not changed since the last time is left as it is."
     outputs = Path(outputs or load_settings().outputs)
-    here, lines = _place_for(Path(here or outputs/'view')), []
+    here = Path(here or outputs/'view')
+    try: return _written(read_runs(outputs), _place_for(here), tell)
+    except OSError as e: raise RunError(f'{here}: the page cannot be written: {e.strerror}') from None
+
+def _written(runs:Sequence[ReadRun], here:Path, tell:Callable[[int, int], None]|None)->Path:
+    "The page and the data of runs, in their order."
+    lines = []
     _copy_page(here)
-    runs = read_runs(outputs)
     for k,run in enumerate(runs):
         lines.append(write_run(run, here))
         if tell: tell(k+1, len(runs))

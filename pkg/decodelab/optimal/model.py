@@ -121,7 +121,7 @@ def chat_text(self:OptimalSamplingModel, messages:list[dict], add_generation_pro
 @patch
 def token_bytes(self:OptimalSamplingModel)->Sequence[bytes]: return self.theta.token_bytes()
 @patch
-def hidden(self:OptimalSamplingModel, prefixes:Sequence[Ids])->np.ndarray:
+def hidden(self:OptimalSamplingModel, prefixes:Sequence[Ids], layer:int=-1)->np.ndarray:
     raise ModelError(f'{self.name}: two models have no one hidden state; ask the student or the teacher')
 
 # %% ../../../nbs/optimal/06_model.ipynb #1ac1b702

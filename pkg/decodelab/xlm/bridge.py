@@ -14,7 +14,7 @@ import numpy as np, torch
 from fastcore.basics import patch
 from torch import Tensor
 from ..backends.contract import (Capabilities, Finish, Ids, Sample, Sampler, Sampling, Scored, Usage,
-                                         check_length, samplings)
+                                         check_length, check_policy, samplings)
 from ..backends.drawing import stream_key
 from ..core.errors import BadValue, ModelError
 from .categorical import OwnChance
@@ -24,7 +24,7 @@ from .models.arlm import ARLMPredictor
 from .models.mdlm import MDLMPredictor
 from .models.mdlm.predictor_mdlm import denoiser
 from .models.mlm import MLMPredictor
-from .predicting import RowsPredictor, Written
+from .predicting import ALONE, RowsPredictor, Written
 from .reopening import Trained, reopen
 from .rows import PackedRows, PromptBatch, RowsBatch, RowsCollator, TextRows, rectangle
 from .unmasking import Denoiser, by_confidence
@@ -197,6 +197,7 @@ def bare(self:External, prompt:Sequence[int])->Ids:
 def sample(self:External, prompts:Sequence[Ids], sampling:Sampling|Sequence[Sampling])->list[list[Sample]]:
     "Answers to prompts."
     begun, plans = time.perf_counter(), samplings(prompts, sampling)
+    for plan in plans: check_policy(self, plan)
     rows = [self.bare(p) for p in prompts]
     takes = self.trained.takes
     wanted = {plan: drawing(self.name, plan, takes) for plan in plans}
@@ -248,11 +249,11 @@ def device(self:External)->torch.device: return self.trained.harness.device
 def write_rows(self:External, requests:Sequence[Request], predictor:RowsPredictor)->list[Sample]:
     "Many rows at once, each with its own chance."
     if self.layout.whole and requests[0].prompt and getattr(self.trained.collator('lm'), 'cls', False):
-        raise ModelError(f'{self.name}: its stop head speaks for a whole text, so it writes without a prompt only')
+        raise ModelError(f'{self.name}: {ALONE}')
     width = self.layout.room(requests[0].prompt)
     if isinstance(predictor, ARLMPredictor): width = min(width, max(r.plan.max_tokens for r in requests))
     batch = self.prompt_batch([r.prompt for r in requests])
-    out: Written = predictor.write(batch, width, OwnChance([r.key for r in requests])) # type: ignore[arg-type]
+    out: Written = predictor.write(batch, width, OwnChance([r.key for r in requests]))
     self.usage.run += out.calls*len(requests)*(batch['input_ids'].shape[1]+width)
     return [sample_of(self, r.plan, ids, order)
             for r,ids,order in zip(requests, out.ids.tolist(), out.order.tolist())]
@@ -287,7 +288,8 @@ class Scores(External):
         self.usage.seconds += time.perf_counter()-begun
         return [found[pair] if pair[1] else Scored(0., np.zeros(0), True) for pair in asked]
 
-    closing = 0 # Tokens that stand behind every continuation
+    @property
+    def closing(self)->int: return 0 # Tokens that stand behind every continuation
     def scored(self, pairs:Sequence[tuple[Ids, Ids]])->list[Scored]: raise NotImplementedError
 
 # %% ../../../nbs/xlm/33_bridge.ipynb #247f8dd5
@@ -388,7 +390,7 @@ def fill_one(self:Fills, prompt:Ids, answer:Ids, plan:Sampling, predictor:Any)->
     "All samples of one template."
     batch, tok = self.answer_rows([(prompt, answer)]*plan.n, end=True), self.tokenizer
     ids, start = batch['input_ids'], batch['output_start']
-    chance: Any = OwnChance([stream_key(plan.seed, (*prompt, *answer), plan.first+k) for k in range(plan.n)])
+    chance = OwnChance([stream_key(plan.seed, (*prompt, *answer), plan.first+k) for k in range(plan.n)])
     say = words_only(denoiser(predictor.model, tok, batch['attention_mask']), tuple(sorted(self.special_ids)))
     if isinstance(predictor, MDLMPredictor): out = predictor.fill(say, ids, predictor.max_steps or 64, chance)
     else: out = by_confidence(say, ids, tok.mask_token_id, predictor.plan, chance)

@@ -75,10 +75,10 @@ class EMACallback(Callback):
         if self.loaded: restore_averages(self.averages, self.loaded)
         self.loaded = None
     def on_train_batch_end(self, trainer:Any, pl_module:Any, *args:Any)->None:
-        if trainer.global_step != self.step: self.averages.update()
+        if self.averages is not None and trainer.global_step != self.step: self.averages.update()
         self.step = trainer.global_step
     def on_train_end(self, trainer:Any, pl_module:Any)->None:
-        if self.apply_at_end: self.averages.swap_in()
+        if self.averages is not None and self.apply_at_end: self.averages.swap_in()
 
 # %% ../../../nbs/xlm/11_callbacks.ipynb #57387677
 @patch

@@ -13,7 +13,7 @@ from ..backends.drawing import uniforms
 from ..core.errors import BadValue
 
 # %% auto #0
-__all__ = ['OwnChance', 'uniform', 'gumbel', 'only_top_k', 'only_top_p', 'Pick', 'inverted', 'sample_from_logits',
+__all__ = ['Chance', 'OwnChance', 'uniform', 'gumbel', 'only_top_k', 'only_top_p', 'Pick', 'inverted', 'sample_from_logits',
            'sample_from_top_k', 'sample_from_top_p', 'sample_categorical']
 
 # %% ../../../nbs/xlm/22_categorical.ipynb #7b5f8dad
@@ -32,14 +32,16 @@ class OwnChance:
         numbers = uniforms(self.keys[:,None,None], (which+np.arange(columns, dtype=np.uint64)[::-1])[None])
         return torch.from_numpy(np.moveaxis(numbers.reshape(len(self.keys), *rest), 0, rows).copy())
 
+Chance = torch.Generator|OwnChance|None # Where numbers are drawn from; `None`: torch's own
+
 # %% ../../../nbs/xlm/22_categorical.ipynb #bd1de245
-def uniform(shape:tuple[int, ...]|torch.Size, device:Any=None, generator:torch.Generator|None=None)->Tensor: # float64
+def uniform(shape:tuple[int, ...]|torch.Size, device:Any=None, generator:Chance=None)->Tensor: # float64
     "Uniform numbers in [0, 1)."
     if isinstance(generator, OwnChance): return generator.uniform(tuple(shape)).to(device)
     where = device if generator is None else generator.device
     return torch.rand(shape, dtype=torch.float64, device=where, generator=generator).to(device)
 
-def gumbel(shape:tuple[int, ...]|torch.Size, device:Any=None, generator:torch.Generator|None=None)->Tensor: # float64
+def gumbel(shape:tuple[int, ...]|torch.Size, device:Any=None, generator:Chance=None)->Tensor: # float64
     "Gumbel noise: −log(−log u), u never 0."
     return -torch.log(-torch.log1p(-uniform(shape, device, generator).clamp(min=2.**-60)))
 

@@ -8,16 +8,17 @@ import errno, os, shutil, sys, textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from ..core.errors import BadValue, DecodelabError, ModelError, for_a_reader, nearest, needs, unread
+import decodelab
+from ..core.errors import BadValue, DecodelabError, ModelError, RunError, for_a_reader, nearest, needs, unread
 from .discovery import HERE, Found, commands_of, discover, groups_of, listing, make_importable
 
 BUILT_IN = ('train', 'eval', 'generate', 'prepare_data', 'extract_checkpoint', 'push_to_hub', 'name',
             'print_predictor_params')
 
 # %% auto #0
-__all__ = ['BUILT_IN', 'CONFIGS', 'USAGE', 'VALUED', 'WORDS', 'FULL', 'NOISE', 'LOGGED', 'choices', 'usage', 'read_environment',
-           'job_of', 'overrides_of', 'meant', 'job', 'run', 'told', 'outcome', 'quiet', 'with_hydra', 'warn', 'command',
-           'main']
+__all__ = ['BUILT_IN', 'CONFIGS', 'USAGE', 'VALUED', 'ONE', 'WORDS', 'FULL', 'NOISE', 'LOGGED', 'choices', 'usage',
+           'read_environment', 'job_of', 'overrides_of', 'meant', 'job', 'run', 'told', 'own_refusal', 'outcome',
+           'quiet', 'check_place', 'with_hydra', 'warn', 'command', 'main']
 
 # %% ../../../nbs/xlm/30_commands.ipynb #6db6810b
 CONFIGS = HERE/'configs'
@@ -73,6 +74,7 @@ def job_of(overrides:Sequence[str])->str:
 # %% ../../../nbs/xlm/30_commands.ipynb #fce77b11
 VALUED = ('--cfg', '-c', '--package', '-p', '--info', '-i', '--config-path', '-cp', '--config-name', '-cn',
           '--config-dir', '-cd') # Options of Hydra that are followed by a word
+ONE = ('--config-name', '-cn', '--config-path', '-cp') # Of Hydra, for programs with several configurations
 WORDS = ('list', 'help')
 
 # %% ../../../nbs/xlm/30_commands.ipynb #da88813e
@@ -117,6 +119,12 @@ def told(e:OSError, cfg:Any)->str:
     return (f'{where}. What was written before is whole: make room, then the same command goes on from the last '
             f'checkpoint in {cfg.checkpointing_dir}')
 
+def own_refusal(e:ValueError, found:Sequence[Found])->str: # The module; empty where it is none
+    "A `ValueError` that a model raised itself, and not something that it called."
+    from decodelab.xlm.jobs import raised_in
+    where = raised_in(e)
+    return where if any(f'{where}.'.startswith(f'{f.module}.') for f in found if f.module) else ''
+
 def outcome(cfg:Any, found:Sequence[Found])->int: # Exit status
     "Errors that a user can mend become a sentence; others keep their traceback, and all under HYDRA_FULL_ERROR=1."
     from decodelab.xlm.jobs import in_a_sentence
@@ -127,6 +135,9 @@ def outcome(cfg:Any, found:Sequence[Found])->int: # Exit status
         if whole: raise
         print(f'xlm: {e}', file=sys.stderr)
     except BrokenPipeError: return unread()
+    except ValueError as e:
+        if whole or not (where := own_refusal(e, found)): raise
+        print(f'xlm: {where}: {e}. HYDRA_FULL_ERROR=1 shows where it comes from', file=sys.stderr)
     except OSError as e:
         if e.errno is None or whole: raise
         print(f'xlm: {told(e, cfg)}', file=sys.stderr)
@@ -151,10 +162,22 @@ def quiet()->None:
         logging.getLogger(name).addFilter(lambda record: not any(w in record.getMessage()
                                                                  for w in LOGGED))
 
+# %% ../../../nbs/xlm/30_commands.ipynb #81d86b9b
+def check_place(cfg:Any)->None: # A configuration
+    "A run has a folder of its own, below that of all runs."
+    name, folder = str(cfg.get('job_name') or '').strip(), Path(str(cfg.paths.log_dir))
+    if not name or Path(name).is_absolute() or '..' in Path(name).parts:
+        raise BadValue('job_name', name, f'the name of a folder in paths.log_dir, {folder}')
+    try: (folder/name).mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise RunError(f'{folder/name} cannot be made: {e.strerror}: give another paths.log_dir') from e
+
 # %% ../../../nbs/xlm/30_commands.ipynb #b470a67d
 def with_hydra(arguments:Sequence[str], found:Sequence[Found])->int:
     "Composes, checks, runs."
     overrides = overrides_of(arguments, [*BUILT_IN, *commands_of(found, BUILT_IN)])
+    for a in arguments:
+        if a.partition('=')[0] in ONE: raise ModelError(f'{a}: xlm has one configuration: choose by experiment=…')
     needs('hydra', 'xlm')
     needs('lightning', 'xlm')
     import hydra
@@ -166,7 +189,7 @@ def with_hydra(arguments:Sequence[str], found:Sequence[Found])->int:
     plain = not any(a in ('-m', '--multirun') for a in arguments)
     if plain:
         job(job_of(overrides), found)
-        composed_or_why(overrides, found)
+        check_place(composed_or_why(overrides, found))
     quiet()
     status: list[int] = []
     sys.argv = ['xlm', *arguments]
@@ -185,12 +208,16 @@ def warn(found:Sequence[Found])->None:
 # %% ../../../nbs/xlm/30_commands.ipynb #82569657
 def command(arguments:Sequence[str])->int: # Exit status
     "`xlm` with its arguments."
+    if '--version' in arguments:
+        print(f'xlm, of decodelab {decodelab.__version__}')
+        return 0
     os.environ.update(read_environment(Path('.env')))
     found = discover()
     if not arguments or arguments[0]=='help' or {'-h', '--help'} & set(arguments):
         print(usage(found))
         return 0
     if arguments[0]=='list':
+        if arguments[1:]: raise ModelError(f'list: got {" ".join(arguments[1:])!r}; it takes no more words')
         print(listing(found))
         return 0
     warn(found)

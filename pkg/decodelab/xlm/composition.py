@@ -18,14 +18,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from ..core.errors import BadValue, DecodelabError, ModelError, nearest
 from .discovery import HERE, Found
-from .resolvers import as_written, register_resolvers
+from .resolvers import as_dict, as_written, register_resolvers
 
 # %% auto #0
-__all__ = ['CONFIGS', 'ADDABLE', 'CLOSE', 'NUMBERS', 'ModelSearchPath', 'ready', 'composed', 'problems_of', 'keys_of',
-           'nearest_key', 'without_key', 'missing_config', 'wrong_override', 'check_groups', 'wrong_key',
-           'composed_or_why', 'check_added', 'located', 'targets', 'check_targets', 'check_chosen', 'arguments_of',
-           'kind_of', 'parameters_of', 'leaves', 'text_fits', 'number_wanted', 'settings', 'check_settings', 'cause_of',
-           'resolved', 'unresolvable', 'why_not_built', 'refusal']
+__all__ = ['CONFIGS', 'NUMBERS', 'ADDABLE', 'CLOSE', 'ModelSearchPath', 'ready', 'composed', 'located', 'targets',
+           'check_targets', 'missing_in', 'check_chosen', 'arguments_of', 'kind_of', 'parameters_of', 'leaves',
+           'text_fits', 'number_wanted', 'settings', 'check_settings', 'problems_of', 'keys_of', 'nearest_key',
+           'without_key', 'composed_without', 'missing_config', 'left_out', 'wrong_override', 'check_groups',
+           'wrong_key', 'composed_or_why', 'check_added', 'cause_of', 'resolved', 'unresolvable', 'why_not_built',
+           'refusal']
 
 # %% ../../../nbs/xlm/14_composition.ipynb #fe50661c
 CONFIGS = HERE/'configs'
@@ -52,6 +53,130 @@ def composed(overrides:Sequence[str], hydra_too:bool=False)->DictConfig:
     with initialize_config_dir(str(CONFIGS), version_base='1.3', job_name='xlm'):
         return compose('config', overrides=list(overrides), return_hydra_config=hydra_too)
 
+# %% ../../../nbs/xlm/14_composition.ipynb #15c41e6b
+def located(target:str)->Any: # A class, a function, a method
+    "What a dotted path names, classes' members included."
+    names = target.split('.')
+    for i in range(len(names)-1, 0, -1):
+        module = '.'.join(names[:i])
+        try: found = importlib.import_module(module)
+        except ModuleNotFoundError as e:
+            if e.name and (module==e.name or module.startswith(f'{e.name}.')): continue # an outer part is the module
+            raise ModelError(f'{target}: it needs the module {e.name!r}, which is not installed') from e
+        for name in names[i:]:
+            if not hasattr(found, name):
+                close = nearest(name, [n for n in dir(found) if not n.startswith('_')])
+                raise ModelError(f'{target}: there is no {name!r} in {module}'
+                                 + (f'. Did you mean {close!r}?' if close else ''))
+            found = getattr(found, name)
+        return found
+    raise ModelError(f"{target}: no module named {names[0]!r}. A model's package must be listed: "
+                     '`xlm list` shows what was found')
+
+# %% ../../../nbs/xlm/14_composition.ipynb #00e95d78
+def targets(node:Any, key:str='')->Iterator[tuple[str, str]]: # Key, target
+    "Every `_target_` of a configuration."
+    if isinstance(node, dict):
+        if isinstance(node.get('_target_'), str): yield key, node['_target_']
+        for k,v in node.items(): yield from targets(v, f'{key}.{k}' if key else str(k))
+    elif isinstance(node, list):
+        for i,v in enumerate(node): yield from targets(v, f'{key}[{i}]')
+
+# %% ../../../nbs/xlm/14_composition.ipynb #946b3542
+def check_targets(cfg:DictConfig)->None:
+    "Every `_target_` exists."
+    for key,target in targets(as_dict(cfg)):
+        if '???' in target or '${' in target: continue
+        try: located(target)
+        except ModelError as e: raise ModelError(f'{key}._target_: {e}') from e
+
+# %% ../../../nbs/xlm/14_composition.ipynb #6b074de7
+def missing_in(node:Any, key:str='')->Iterator[str]: # Keys
+    "What a configuration leaves to whoever uses it."
+    if node=='???': yield key
+    parts = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for k,part in parts: yield from missing_in(part, f'{key}.{k}' if key else str(k))
+
+def check_chosen(cfg:DictConfig, names:Sequence[str]=('datamodule', 'model'))->None:
+    "A run has a model and data."
+    for name in names:
+        if not (node := cfg.get(name)) or '_target_' not in node: # settings of one that is not chosen are none
+            raise ModelError(f'no {name} is chosen: give {name}=… or experiment=…; `xlm list` shows what there is')
+    if missing := list(missing_in(as_dict(cfg))):
+        raise ModelError(f'no value for {", ".join(missing)}: the configuration has ??? there; give {missing[0]}=…')
+
+# %% ../../../nbs/xlm/14_composition.ipynb #a872216a
+def arguments_of(target:Any)->dict[str, Any]: # Name → annotation; `inspect.Parameter.empty` where there is none
+    "What a class or a function takes; what it hands on is looked for in its bases."
+    found: dict[str, Any] = {}
+    for cls in getattr(target, '__mro__', (target,)):
+        function = vars(cls).get('__init__') if isinstance(cls, type) else cls
+        if function is None or isinstance(cls, type) and vars(cls).get('_is_protocol'): continue
+        parameters = parameters_of(function)
+        for p in parameters:
+            if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name!='self': found.setdefault(p.name, kind_of(p))
+        if all(p.kind is not p.VAR_KEYWORD for p in parameters): return found
+    return found | {'**': None} # anything else is taken too
+
+def kind_of(p:inspect.Parameter)->Any:
+    "Its annotation; `None` may be given where it is the default."
+    return Optional[p.annotation] if p.default is None and isinstance(p.annotation, type) else p.annotation
+
+# %% ../../../nbs/xlm/14_composition.ipynb #4426f388
+def parameters_of(function:Any)->list[inspect.Parameter]:
+    "With annotations as what they name, where they can be read."
+    try: return list(inspect.signature(function, eval_str=True).parameters.values())
+    except (NameError, TypeError, ValueError, AttributeError, SyntaxError): pass # names for a checker alone
+    try: return [p.replace(annotation=p.empty) for p in inspect.signature(function).parameters.values()]
+    except (TypeError, ValueError): return [inspect.Parameter('all', inspect.Parameter.VAR_KEYWORD)] # of C
+
+# %% ../../../nbs/xlm/14_composition.ipynb #cbbd2aaf
+NUMBERS = {int: 'a whole number', float: 'a number', bool: 'true or false'}
+
+def leaves(annotation:Any)->set[Any]:
+    "The types of a union."
+    if get_origin(annotation) not in (Union, types.UnionType): return {annotation}
+    return {leaf for part in get_args(annotation) for leaf in leaves(part)}
+
+# %% ../../../nbs/xlm/14_composition.ipynb #60053784
+def text_fits(kind:Any)->bool:
+    "Whether a text may be of a type."
+    cls = get_origin(kind) or kind
+    if cls in (Any, object, inspect.Parameter.empty, Literal) or not isinstance(cls, type): return True
+    return bool(vars(cls).get('_is_protocol')) or issubclass(str, cls)
+
+# %% ../../../nbs/xlm/14_composition.ipynb #038b7b12
+def number_wanted(annotation:Any, value:Any)->str|None: # What is allowed; `None` where the value may be right
+    "A text for a number, a fraction for a whole one, or nothing where something must be."
+    kinds = leaves(annotation)
+    wanted = [NUMBERS[k] for k in (float, int, bool) if k in kinds]
+    if not wanted or any(map(text_fits, kinds)): return None
+    fraction = isinstance(value, float) and not value.is_integer() and kinds <= {int, type(None)}
+    nothing = value is None and type(None) not in kinds
+    return wanted[0] if isinstance(value, str) and '${' not in value or fraction or nothing else None
+
+# %% ../../../nbs/xlm/14_composition.ipynb #3fc41e37
+def settings(node:Any, key:str='')->Iterator[tuple[str, str, dict[str, Any]]]: # Key, target, settings
+    "Every part of a configuration."
+    if isinstance(node, dict):
+        if isinstance(node.get('_target_'), str): yield key, node['_target_'], node
+        for k,v in node.items(): yield from settings(v, f'{key}.{k}' if key else str(k))
+    elif isinstance(node, list):
+        for i,v in enumerate(node): yield from settings(v, f'{key}[{i}]')
+
+# %% ../../../nbs/xlm/14_composition.ipynb #ebb06055
+def check_settings(plain:Mapping[str, Any])->None: # A configuration with its values
+    "What no part can take."
+    for key,target,given in settings(dict(plain)):
+        if '???' in target or '${' in target: continue
+        takes = arguments_of(located(target))
+        for name,value in given.items():
+            if name.startswith('_') and name.endswith('_'): continue
+            if name not in takes and '**' not in takes:
+                raise BadValue(f'key of {key}', name, takes)
+            if (allowed := number_wanted(takes.get(name, inspect.Parameter.empty), value)) and value != '???':
+                raise BadValue(f'{key}.{name}', value, allowed)
+
 # %% ../../../nbs/xlm/14_composition.ipynb #5b9ef9ee
 def problems_of(found:Sequence[Found])->str:
     "A sentence about models that were listed and cannot be used."
@@ -61,7 +186,7 @@ def problems_of(found:Sequence[Found])->str:
 def keys_of(node:Any, prefix:str='')->Iterator[str]:
     "Every key of a configuration, dotted."
     if not isinstance(node, DictConfig) or node._is_none() or node._is_missing(): return
-    for k in node:
+    for k in map(str, node):
         yield f'{prefix}{k}'
         yield from keys_of(node._get_node(k), f'{prefix}{k}.')
 
@@ -76,6 +201,15 @@ def nearest_key(key:str, keys:Sequence[str])->str|None:
 def without_key(overrides:Sequence[str], key:str)->list[str]:
     return [o for o in overrides if o.split('=')[0].lstrip('+~') != key]
 
+def composed_without(overrides:Sequence[str], key:str)->DictConfig:
+    "Without a wrong key, and without others that are wrong too."
+    rest = without_key(overrides, key)
+    try: return composed(rest)
+    except ConfigCompositionException as e:
+        m = re.search(r"Could not (?:override|delete from config\.? ?) ?'([^']+)'", str(e))
+        if m is None or len(rest)==len(overrides): return composed([o for o in rest if '.' not in o.partition('=')[0]])
+        return composed_without(rest, m[1])
+
 def missing_config(e:MissingConfigException, found:Sequence[Found])->DecodelabError:
     "A group or a name that is not there."
     name = str(e.missing_cfg_file or '')
@@ -87,6 +221,12 @@ def missing_config(e:MissingConfigException, found:Sequence[Found])->DecodelabEr
     return ModelError(f'no configuration {m[2] if m else name!r}{where}.{hint}')
 
 # %% ../../../nbs/xlm/14_composition.ipynb #9bd72c5f
+def left_out(cfg:DictConfig, key:str)->str: # What takes it; empty where nothing does
+    "A setting that a configuration leaves to its default."
+    parent, _, name = key.rpartition('.')
+    target = OmegaConf.select(cfg, f'{parent}._target_') if parent else None
+    return str(target) if target and name in arguments_of(located(target)) else ''
+
 def wrong_override(e:ConfigCompositionException, overrides:Sequence[str])->DecodelabError:
     "A key that is not there."
     text = str(e)
@@ -97,9 +237,11 @@ def wrong_override(e:ConfigCompositionException, overrides:Sequence[str])->Decod
                         'A group that nobody has chosen yet: +group=name.')
     m = re.search(r"Could not override '([^']+)'",
                   text) or re.search(r"Could not append to config\. An item is already at '([^']+)'", text)
+    if text.startswith('Ambiguous value'): text = text.split('\n')[0]+': several values are for --multirun'
     if m is None or 'Could not append' in text: return ModelError(text.split('\n')[0])
-    key = m[1]
-    keys = list(keys_of(composed(without_key(overrides, key))))
+    key, cfg = m[1], composed_without(overrides, m[1])
+    if (taken := left_out(cfg, key)): return ModelError(f'no key {key!r} yet; {taken} takes it: +{key}=…')
+    keys = [k for k in keys_of(cfg) if not k.endswith('_')]
     return wrong_key(key, [*keys, *('experiment', 'debug', 'datamodule', 'model', 'model_type')])
 
 # %% ../../../nbs/xlm/14_composition.ipynb #2ebcc1b0
@@ -153,126 +295,6 @@ def check_added(cfg:DictConfig, overrides:Sequence[str])->None:
             raise ModelError(f'no key {key!r}. Did you mean {meant!r}? Who means a new key of so near a name adds '
                              f'it with ++{".".join(names)}=…')
 
-# %% ../../../nbs/xlm/14_composition.ipynb #15c41e6b
-def located(target:str)->Any: # A class, a function, a method
-    "What a dotted path names, classes' members included."
-    names = target.split('.')
-    for i in range(len(names)-1, 0, -1):
-        module = '.'.join(names[:i])
-        try: found = importlib.import_module(module)
-        except ModuleNotFoundError as e:
-            if e.name and (module==e.name or module.startswith(f'{e.name}.')): continue # an outer part is the module
-            raise ModelError(f'{target}: it needs the module {e.name!r}, which is not installed') from e
-        for name in names[i:]:
-            if not hasattr(found, name):
-                close = nearest(name, [n for n in dir(found) if not n.startswith('_')])
-                raise ModelError(f'{target}: there is no {name!r} in {module}'
-                                 + (f'. Did you mean {close!r}?' if close else ''))
-            found = getattr(found, name)
-        return found
-    raise ModelError(f"{target}: no module named {names[0]!r}. A model's package must be listed: "
-                     '`xlm list` shows what was found')
-
-# %% ../../../nbs/xlm/14_composition.ipynb #00e95d78
-def targets(node:Any, key:str='')->Iterator[tuple[str, str]]: # Key, target
-    "Every `_target_` of a configuration."
-    if isinstance(node, dict):
-        if isinstance(node.get('_target_'), str): yield key, node['_target_']
-        for k,v in node.items(): yield from targets(v, f'{key}.{k}' if key else str(k))
-    elif isinstance(node, list):
-        for i,v in enumerate(node): yield from targets(v, f'{key}[{i}]')
-
-# %% ../../../nbs/xlm/14_composition.ipynb #946b3542
-def check_targets(cfg:DictConfig)->None:
-    "Every `_target_` exists."
-    plain = OmegaConf.to_container(cfg, resolve=False)
-    for key,target in targets(plain):
-        if '???' in target or '${' in target: continue
-        try: located(target)
-        except ModelError as e: raise ModelError(f'{key}._target_: {e}') from e
-
-# %% ../../../nbs/xlm/14_composition.ipynb #6b074de7
-def check_chosen(cfg:DictConfig, names:Sequence[str]=('datamodule', 'model'))->None:
-    "A run has a model and data."
-    for name in names:
-        if not cfg.get(name):
-            raise ModelError(f'no {name} is chosen: give {name}=… or experiment=…; `xlm list` shows what there is')
-    with as_written():
-        missing = sorted(OmegaConf.missing_keys(cfg))
-    if missing: raise ModelError(f'no value for {", ".join(missing)}: the configuration has ??? there')
-
-# %% ../../../nbs/xlm/14_composition.ipynb #a872216a
-def arguments_of(target:Any)->dict[str, Any]: # Name → annotation; `inspect.Parameter.empty` where there is none
-    "What a class or a function takes; what it hands on is looked for in its bases."
-    found: dict[str, Any] = {}
-    for cls in getattr(target, '__mro__', (target,)):
-        function = vars(cls).get('__init__') if isinstance(cls, type) else cls
-        if function is None or getattr(cls, '_is_protocol', False): continue
-        parameters = parameters_of(function)
-        for p in parameters:
-            if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name!='self': found.setdefault(p.name, kind_of(p))
-        if all(p.kind is not p.VAR_KEYWORD for p in parameters): return found
-    return found | {'**': None} # anything else is taken too
-
-def kind_of(p:inspect.Parameter)->Any:
-    "Its annotation; `None` may be given where it is the default."
-    return Optional[p.annotation] if p.default is None and isinstance(p.annotation, type) else p.annotation
-
-# %% ../../../nbs/xlm/14_composition.ipynb #4426f388
-def parameters_of(function:Any)->list[inspect.Parameter]:
-    "With annotations as what they name, where they can be read."
-    try: return list(inspect.signature(function, eval_str=True).parameters.values())
-    except (NameError, TypeError, ValueError, AttributeError, SyntaxError): pass # names for a checker alone
-    try: return [p.replace(annotation=p.empty) for p in inspect.signature(function).parameters.values()]
-    except (TypeError, ValueError): return [inspect.Parameter('all', inspect.Parameter.VAR_KEYWORD)] # of C
-
-# %% ../../../nbs/xlm/14_composition.ipynb #cbbd2aaf
-NUMBERS = {int: 'a whole number', float: 'a number', bool: 'true or false'}
-
-def leaves(annotation:Any)->set[Any]:
-    "The types of a union."
-    if get_origin(annotation) not in (Union, types.UnionType): return {annotation}
-    return {leaf for part in get_args(annotation) for leaf in leaves(part)}
-
-# %% ../../../nbs/xlm/14_composition.ipynb #60053784
-def text_fits(kind:Any)->bool:
-    "Whether a text may be of a type."
-    cls = get_origin(kind) or kind
-    if cls in (Any, object, inspect.Parameter.empty, Literal) or not isinstance(cls, type): return True
-    return getattr(cls, '_is_protocol', False) or issubclass(str, cls)
-
-# %% ../../../nbs/xlm/14_composition.ipynb #038b7b12
-def number_wanted(annotation:Any, value:Any)->str|None: # What is allowed; `None` where the value may be right
-    "A text for a number, a fraction for a whole one, or nothing where something must be."
-    kinds = leaves(annotation)
-    wanted = [NUMBERS[k] for k in (float, int, bool) if k in kinds]
-    if not wanted or any(map(text_fits, kinds)): return None
-    fraction = isinstance(value, float) and not value.is_integer() and kinds <= {int, type(None)}
-    nothing = value is None and type(None) not in kinds
-    return wanted[0] if isinstance(value, str) and '${' not in value or fraction or nothing else None
-
-# %% ../../../nbs/xlm/14_composition.ipynb #3fc41e37
-def settings(node:Any, key:str='')->Iterator[tuple[str, str, dict[str, Any]]]: # Key, target, settings
-    "Every part of a configuration."
-    if isinstance(node, dict):
-        if isinstance(node.get('_target_'), str): yield key, node['_target_'], node
-        for k,v in node.items(): yield from settings(v, f'{key}.{k}' if key else str(k))
-    elif isinstance(node, list):
-        for i,v in enumerate(node): yield from settings(v, f'{key}[{i}]')
-
-# %% ../../../nbs/xlm/14_composition.ipynb #ebb06055
-def check_settings(plain:Mapping[str, Any])->None: # A configuration with its values
-    "What no part can take."
-    for key,target,given in settings(dict(plain)):
-        if '???' in target or '${' in target: continue
-        takes = arguments_of(located(target))
-        for name,value in given.items():
-            if name.startswith('_') and name.endswith('_'): continue
-            if name not in takes and '**' not in takes:
-                raise BadValue(f'key of {key}', name, takes)
-            if (allowed := number_wanted(takes.get(name, inspect.Parameter.empty), value)) and value != '???':
-                raise BadValue(f'{key}.{name}', value, allowed)
-
 # %% ../../../nbs/xlm/14_composition.ipynb #70ae4e34
 def cause_of(e:Exception)->Exception:
     "The error of ours inside Hydra's or OmegaConf's, if there is one."
@@ -285,7 +307,7 @@ def cause_of(e:Exception)->Exception:
 def resolved(cfg:DictConfig)->dict[str, Any]:
     "All values, but for the parts of a run; one that cannot be worked out is told by its key."
     try:
-        with as_written(): return OmegaConf.to_container(cfg, resolve=True) # type: ignore[return-value]
+        with as_written(): return as_dict(cfg, resolve=True)
     except OmegaConfBaseException as e: raise unresolvable(e) from e
 
 def unresolvable(e:OmegaConfBaseException)->Exception:

@@ -84,7 +84,7 @@ class NoiseSchedule(Protocol):
 # %% ../../../nbs/xlm/00_contracts.ipynb #2000af7c
 class DummyNoiseSchedule(NoiseSchedule):
     "For models that draw no times from a schedule; whoever asks it is told so."
-    def refuse(self, *args:Any)->Any:
+    def refuse(self, *args:Any, **kwargs:Any)->Any:
         raise ModelError('this model asks for a noise schedule: choose one with noise_schedule=…')
     sample_t = noise_rate = total_noise = forward = __call__ = t_from_noise_rate = t_from_total_noise = refuse
 
@@ -152,7 +152,7 @@ def own_method(thing:Any, # An object whose class may subclass a Protocol
               )->Callable[..., Any]|None: # `None` where only a Protocol has it
     "A method that was really written, not a Protocol's stub."
     for c in type(thing).__mro__:
-        if name in vars(c): return None if getattr(c, '_is_protocol', False) else getattr(thing, name)
+        if name in vars(c): return None if vars(c).get('_is_protocol') else getattr(thing, name) # not a base's
     return None
 
 # %% ../../../nbs/xlm/00_contracts.ipynb #92f3ee2e

@@ -22,7 +22,7 @@ __all__ = ['SPLITS', 'position', 'BaseDataModule', 'named', 'TextDataModule']
 def position(trainer:L.Trainer|None)->tuple[int, int]: # Epoch, batches of it that are done
     "Where the training loader has to begin."
     if trainer is None or not trainer.training and not trainer.sanity_checking: return 0, 0
-    fit = trainer.fit_loop
+    fit: Any = trainer.fit_loop # its own types leave out `processed`
     epoch, batch = fit.epoch_progress.current, fit.epoch_loop.batch_progress
     if not fit.restarting or epoch.ready==epoch.processed: return epoch.processed, 0
     return (epoch.processed+1, 0) if batch.is_last_batch else (epoch.processed, batch.current.processed)

@@ -181,7 +181,7 @@ class LocalDatasetManager(DatasetManager):
 class EvalDatasetManager(DatasetManager):
     "A data set that is never trained on."
     def __init__(self, *args:Any, stages:Sequence[str]|None=None, **kwargs:Any):
-        super().__init__(*args, stages=stages or ['validate', 'test'], **kwargs)
+        super().__init__(*args, **(kwargs | {'stages': stages or ['validate', 'test']}))
 
     def get_dataloader(self, type:str, *args:Any, **kwargs:Any)->Any:
         if type=='train': raise DataError(f'{self} is for evaluation, not for training')
@@ -206,14 +206,15 @@ class UnconditionalGenerationDatasetManager:
     def __init__(self, dataset_constructor_str:str, collator:Any, num_examples:int, dataloader_kwargs:Mapping[str, Any],
                  split_by_node:bool=True, dataset_kwargs:Mapping[str, Any]|None=None, stages:Sequence[str]|None=None):
         self.make, self.collator, self.num_examples = get_function(dataset_constructor_str), collator, num_examples
-        self.dataloader_kwargs, self.dataset_kwargs, self.dataset = dict(dataloader_kwargs), dict(dataset_kwargs
-                                                                                                  or {}), None
+        self.dataloader_kwargs, self.dataset_kwargs = dict(dataloader_kwargs), dict(dataset_kwargs or {})
+        self.dataset: IterableDataset|None = None
 
     def set_epoch(self, epoch:int)->None: "Every epoch is the same."
     def prepare_data(self, *args:Any, **kwargs:Any)->None: "Nothing to fetch."
     def setup(self, stage:str, manual_cache_dir:str, tokenizer:Any, *args:Any, **kwargs:Any)->None:
         self.dataset = self.make(tokenizer, self.num_examples, **self.dataset_kwargs)
     def get_dataloader(self, type:str, *args:Any, **kwargs:Any)->Any:
+        if self.dataset is None: raise DataError(f'{self.name}: nothing to load for {type} before setup()')
         return iterable_loader(self.dataset, self.collator, self.dataloader_kwargs)
 
 # %% ../../../nbs/xlm/06_datasets.ipynb #eb73049b

@@ -8,6 +8,7 @@ import importlib.util, json, os, re, sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 import yaml
@@ -21,7 +22,7 @@ __all__ = ['HERE', 'LISTING', 'PATHS', 'PACKAGES', 'CORE', 'ExternalModelConflic
            'commands_of', 'groups_of', 'listing']
 
 # %% ../../../nbs/xlm/13_discovery.ipynb #4c0db46f
-HERE = Path(importlib.util.find_spec('decodelab.xlm').submodule_search_locations[0]) # Of this package
+HERE = Path(str(files('decodelab.xlm'))) # Of this package
 LISTING = 'xlm_models.json'
 PATHS, PACKAGES = 'XLM_MODELS_PATH', 'XLM_MODELS_PACKAGES' # Environment; both are lists with colons
 CORE = ('arlm', 'mlm', 'mdlm', 'ilm', 'flexmdm')

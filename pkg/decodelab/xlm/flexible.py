@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from ..core.errors import BadValue
-from .categorical import Pick, gumbel, inverted, uniform
+from .categorical import Chance, Pick, gumbel, inverted, uniform
 from .insertion import drop
 from .schedules import Rising, rising
 from .unmasking import ORDERS, best_first
@@ -188,7 +188,7 @@ def next_events(clock:Clock, masks:Tensor, missing:Tensor, schedules:Schedules,
 
 # %% ../../../nbs/xlm/26_flexible.ipynb #43bbcb88
 def by_events(model:Flex, out:Flexed, mask_id:int, pad_id:int, plan:FlexPlan,
-              generator:torch.Generator|None)->Flexed:
+              generator:Chance)->Flexed:
     "One event of each row at a time, until nothing is masked and nothing more is expected."
     (B, T), device = out.ids.shape, out.ids.device
     clock, everyone = started(B, plan.steps, device), torch.arange(B, device=device)
@@ -217,7 +217,7 @@ def lifts(plan:FlexPlan, masked:Tensor, chance:float, logp:Tensor, tokens:Tensor
 # %% ../../../nbs/xlm/26_flexible.ipynb #4121b33b
 def arrivals(expected:Tensor, # What is missing in each gap, as far as it is known
              chance:float, # Of each missing token to arrive now
-             generator:torch.Generator|None)->Tensor: # Whole numbers
+             generator:Chance)->Tensor: # Whole numbers
     "How many arrive: of the expectation, rounded up or down by its fraction, each by its own chance."
     missing = (expected.double()+uniform(expected.shape, expected.device, generator)).floor()
     most = int(missing.max()) if missing.numel() else 0
@@ -227,7 +227,7 @@ def arrivals(expected:Tensor, # What is missing in each gap, as far as it is kno
 
 # %% ../../../nbs/xlm/26_flexible.ipynb #9add5e36
 def by_leaps(model:Flex, out:Flexed, mask_id:int, pad_id:int, plan:FlexPlan,
-             generator:torch.Generator|None)->Flexed:
+             generator:Chance)->Flexed:
     "All events of a part of time at once."
     (B, T), device = out.ids.shape, out.ids.device
     everyone = torch.arange(B, device=device)
@@ -243,7 +243,7 @@ def by_leaps(model:Flex, out:Flexed, mask_id:int, pad_id:int, plan:FlexPlan,
     return last_lift(model, out, mask_id, plan, generator)
 
 # %% ../../../nbs/xlm/26_flexible.ipynb #b6ab4848
-def last_lift(model:Flex, out:Flexed, mask_id:int, plan:FlexPlan, generator:torch.Generator|None)->Flexed:
+def last_lift(model:Flex, out:Flexed, mask_id:int, plan:FlexPlan, generator:Chance)->Flexed:
     "Lift what arrived in the last step."
     (B, T), device = out.ids.shape, out.ids.device
     everyone, t = torch.arange(B, device=device), torch.full((B,), 1-.5/plan.steps, device=device)
@@ -258,7 +258,7 @@ def last_lift(model:Flex, out:Flexed, mask_id:int, plan:FlexPlan, generator:torc
 # %% ../../../nbs/xlm/26_flexible.ipynb #db3482bb
 def flex(model:Flex, ids:Tensor, # [B, T]
          length:Tensor, # [B]
-         mask_id:int, pad_id:int, plan:FlexPlan=FlexPlan(), generator:torch.Generator|None=None)->Flexed:
+         mask_id:int, pad_id:int, plan:FlexPlan=FlexPlan(), generator:Chance=None)->Flexed:
     "From what is there to whole texts."
     out = Flexed(ids.clone(), length.clone(), torch.full_like(ids, -1), torch.zeros_like(length, dtype=torch.bool))
     return (by_leaps if plan.leap else by_events)(model, out, mask_id, pad_id, plan, generator)

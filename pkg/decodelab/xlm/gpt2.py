@@ -102,7 +102,7 @@ class GPT(nn.Module):
 
     def get_num_params(self, non_embedding:bool=True)->int:
         "Parameters; learnt positions are no part of them unless asked for."
-        positions = self.transformer['wpe'].weight.numel() if non_embedding else 0
+        positions = sum(p.numel() for p in self.transformer['wpe'].parameters()) if non_embedding else 0
         return sum(p.numel() for p in self.parameters())-positions
 
     def forward(self, idx:Tensor, pos:Tensor|None=None,
@@ -112,6 +112,6 @@ class GPT(nn.Module):
             raise BadValue('tokens', length, f'at most block_size, {self.config.block_size}')
         pos = torch.arange(length, device=idx.device) if pos is None else pos
         x = self.transformer['drop'](self.transformer['wte'](idx)+self.transformer['wpe'](pos))
-        for block in self.transformer['h']: x = block(x, attention_mask)
+        for block in self.transformer['h'].children(): x = block(x, attention_mask)
         if 'ln_f' in self.transformer: x = self.transformer['ln_f'](x)
         return x, self.lm_head(x)

@@ -16,12 +16,12 @@ from ..core.errors import BadValue, DecodelabError, ModelError, RunError
 from ..core.files import write_atomic
 from .contracts import loss_call, own_method
 from .loaders import seed_of, set_seed
-from .resolvers import as_written, provide
+from .resolvers import as_dict, as_written, provide
 
 # %% auto #0
 __all__ = ['log', 'HOW', 'History', 'BadLoss', 'bad_tensors', 'bad_loss', 'CustomModuleDict', 'metric_modules',
            'LRSchedulerWithConfig', 'schedule', 'lacking', 'unresolved_container', 'Harness', 'parameter_groups',
-           'optimizer_of', 'starts', 'ends', 'PredictorHistoryMixin']
+           'optimizer_of', 'PredictorHistoryMixin']
 
 # %% ../../../nbs/xlm/12_harness.ipynb #e8198bb9
 log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ def lacking(part:Any, **parts:Any)->None:
 
 def unresolved_container(cfg:DictConfig)->dict[str, Any]:
     "A configuration to be stored: resolved, but for the parts of a run."
-    with as_written(): return OmegaConf.to_container(cfg, resolve=True) # type: ignore[return-value]
+    with as_written(): return as_dict(cfg, resolve=True)
 
 # %% ../../../nbs/xlm/12_harness.ipynb #b316b5cf
 class Harness(L.LightningModule):
@@ -104,6 +104,8 @@ class Harness(L.LightningModule):
     predictor: Any
     noise_schedule: Any
     tokenizer: Any
+    create_lr_scheduler = staticmethod(schedule)
+    predictions_path: Path|None = None # Where all predictions go, if it was asked for
 
     def __init__(self, cfg:Any, tokenizer:Any=None, datamodule:Any=None, write_per_sample_metrics:bool=False,
                  log:Mapping[str, str]|None=None, # Logged name → entry of the loss's dictionary
@@ -153,7 +155,7 @@ def instantiate_loss_function(self:Harness)->None:
     self.loss_function = instantiate(node) if node else None
     if self.loss_function is None: return
     lacking(self.loss_function, tokenizer=self.tokenizer, model=self.model)
-    if hasattr(self, 'check_loss_predictor_consistency'): self.check_loss_predictor_consistency()
+    if callable(check := getattr(self, 'check_loss_predictor_consistency', None)): check()
 
 # %% ../../../nbs/xlm/12_harness.ipynb #574ba2c7
 @patch
@@ -218,12 +220,12 @@ def optimizer_of(node:DictConfig, model:Any, precision:Any=None)->torch.optim.Op
 
 # %% ../../../nbs/xlm/12_harness.ipynb #6b07e4f2
 @patch
-def configure_optimizers(self:Harness)->dict[str, Any]:
+def configure_optimizers(self:Harness)->Any: # What Lightning takes
     optimizer = optimizer_of(self.config.optimizer, self.model, OmegaConf.select(self.config, 'trainer.precision'))
     if not self.config.get('lr_scheduler'): return {'optimizer': optimizer}
     return {'optimizer': optimizer, 'lr_scheduler': self.create_lr_scheduler(optimizer, **self.config.lr_scheduler)}
 
-Harness.create_lr_scheduler = staticmethod(schedule)
+
 
 # %% ../../../nbs/xlm/12_harness.ipynb #1c85d843
 @patch
@@ -245,7 +247,7 @@ def compute_loss(self:Harness, batch:Any, batch_idx:int|None=None, dataloader_id
     if not isinstance(found, Mapping) or found.get('loss') is None:
         who, what = type(self.loss_function).__name__, type(found).__name__
         raise ModelError(f'{who} gave {what}, not a dictionary with "loss"')
-    return found
+    return found if isinstance(found, dict) else dict(found)
 
 # %% ../../../nbs/xlm/12_harness.ipynb #8d894c8d
 @patch
@@ -315,40 +317,62 @@ def seed_evaluation(self:Harness, batch_idx:int, dataloader_idx:int)->None:
     set_seed(seed_of(self.config.get('seed', 0), self.trainer.global_step, batch_idx, dataloader_idx, 'evaluation'))
 
 # %% ../../../nbs/xlm/12_harness.ipynb #d2c603b9
-def starts(split:str)->Callable[..., None]:
-    def hook(self, batch:Any, batch_idx:int, dataloader_idx:int=0)->None:
-        self.seed_evaluation(batch_idx, dataloader_idx)
-        self.show_batch(batch, split, dataloader_idx)
-    return hook
+@patch
+def starts(self:Harness, split:str, batch:Any, batch_idx:int, dataloader_idx:int)->None:
+    "A batch that is not learnt from."
+    self.seed_evaluation(batch_idx, dataloader_idx)
+    self.show_batch(batch, split, dataloader_idx)
 
-Harness.on_validation_batch_start, Harness.on_test_batch_start = starts('val'), starts('test')
-Harness.on_predict_batch_start = starts('predict')
+@patch
+def on_validation_batch_start(self:Harness, batch:Any, batch_idx:int, dataloader_idx:int=0)->None:
+    self.starts('val', batch, batch_idx, dataloader_idx)
+
+@patch
+def on_test_batch_start(self:Harness, batch:Any, batch_idx:int, dataloader_idx:int=0)->None:
+    self.starts('test', batch, batch_idx, dataloader_idx)
+
+@patch
+def on_predict_batch_start(self:Harness, batch:Any, batch_idx:int, dataloader_idx:int=0)->None:
+    self.starts('predict', batch, batch_idx, dataloader_idx)
 
 # %% ../../../nbs/xlm/12_harness.ipynb #8a1a2e19
 @patch
 def get_predictions_file_path(self:Harness, split:str, dataloader_name:str, epoch:int, step:int)->Path:
-    "One file per evaluation (and per process of a job that has several)."
+    "One file per evaluation (and per process of a job that has several), or the one that was asked for."
+    if self.predictions_path is not None: return self.predictions_path
     rank = f'_rank={self.global_rank}' if self.global_rank else ''
     return self.predictions_dir/split/dataloader_name/f'{epoch=}_{step=}{rank}.jsonl'
 
 # %% ../../../nbs/xlm/12_harness.ipynb #501faa76
-def ends(split:str)->Callable[..., None]:
-    def hook(self, outputs:Any, batch:Any, batch_idx:int, dataloader_idx:int=0)->None:
-        name = self.dataloader_name(split, dataloader_idx)
-        if 'prediction' in name and self.log_predictions is not None and not self.trainer.sanity_checking:
-            self.log_predictions(self, self.trainer, batch, outputs, split, name)
-    return hook
+@patch
+def predictions_jsonl_path(self:Harness, split:str, dataloader_name:str, epoch:int, step:int)->Path:
+    "The same under another name of xLM's."
+    return self.get_predictions_file_path(split, dataloader_name, epoch, step)
 
-Harness.predictions_jsonl_path = Harness.get_predictions_file_path
-Harness.on_validation_batch_end, Harness.on_test_batch_end, Harness.on_predict_batch_end = map(ends,
-                                                                                               ('val', 'test',
-                                                                                                'predict'))
+@patch
+def ends(self:Harness, split:str, outputs:Any, batch:Any, dataloader_idx:int)->None:
+    "What was predicted is written."
+    name = self.dataloader_name(split, dataloader_idx)
+    if 'prediction' in name and self.log_predictions is not None and not self.trainer.sanity_checking:
+        self.log_predictions(self, self.trainer, batch, outputs, split, name)
+
+@patch
+def on_validation_batch_end(self:Harness, outputs:Any, batch:Any, batch_idx:int, dataloader_idx:int=0)->None:
+    self.ends('val', outputs, batch, dataloader_idx)
+
+@patch
+def on_test_batch_end(self:Harness, outputs:Any, batch:Any, batch_idx:int, dataloader_idx:int=0)->None:
+    self.ends('test', outputs, batch, dataloader_idx)
+
+@patch
+def on_predict_batch_end(self:Harness, outputs:Any, batch:Any, batch_idx:int, dataloader_idx:int=0)->None:
+    self.ends('predict', outputs, batch, dataloader_idx)
 
 # %% ../../../nbs/xlm/12_harness.ipynb #63809c70
 @patch
 def on_before_optimizer_step(self:Harness, optimizer:Any)->None:
     "The norm of the gradients, where a line is logged anyway."
-    trainer = self.trainer
+    trainer: Any = self.trainer # its own types leave out `log_every_n_steps`
     if not trainer.loggers or (trainer.global_step+1) % trainer.log_every_n_steps: return
     norms = torch._foreach_norm([p.grad for p in self.parameters() if p.grad is not None])
     self.log('train/gradient_norm', torch.stack(norms).norm())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from ..core.errors import BadValue
-from .categorical import Pick, uniform
+from .categorical import Chance, Pick, uniform
 from .masking import without
 
 # %% auto #0
@@ -122,7 +122,7 @@ class Grown:
 # %% ../../../nbs/xlm/25_insertion.ipynb #2ae90aa2
 def grow(insert:Inserter, ids:Tensor, # [B, T], pads where nothing is yet
          length:Tensor, # [B] tokens that are there
-         how:Growth=Growth(), generator:torch.Generator|None=None)->Grown:
+         how:Growth=Growth(), generator:Chance=None)->Grown:
     "Insert until all rows have stopped or are full."
     out = Grown(ids.clone(), torch.full_like(ids, -1), length.clone(), torch.zeros_like(length, dtype=torch.bool))
     room, step = min(how.length or ids.shape[1], ids.shape[1]), 0

@@ -19,24 +19,25 @@ from ..core.errors import BadValue, DataError, ModelError
 from ..core.files import to_json, write_atomic
 from . import flags
 from .callbacks import Overfit
-from .composition import (check_chosen, check_settings, check_targets, located, resolved, unresolvable,
-                                       why_not_built)
+from .composition import (check_chosen, check_settings, check_targets, located, resolved, targets,
+                                       unresolvable, why_not_built)
 from .harness import Harness
 from .loaders import set_seed
-from .resolvers import provide
+from .resolvers import as_dict, provide
 from .weights import model_weights, push_shared, read_checkpoint, read_shared, read_weights
 
 # %% auto #0
-__all__ = ['log', 'WHOLE', 'REAL', 'FLAGS', 'MALLOPT', 'CHECKPOINTS', 'SECTIONS', 'JOBS', 'in_a_sentence', 'build',
-           'check_numbers', 'figures_logged', 'check_monitored', 'check_readers', 'checked', 'data_of', 'harness_of',
-           'listed', 'trainer_of', 'raised_in', 'of_the_trainer', 'folder_of', 'figures_of', 'report',
-           'newest_checkpoint', 'keep_freed_memory', 'check_resumable', 'begun', 'train', 'asked', 'check_sections',
-           'weights_for', 'load_weights', 'without_training', 'loaded', 'evaluate', 'output_of', 'free_output',
-           'prompts_of', 'generate', 'write_texts', 'prepare_data', 'extract_checkpoint', 'push_to_hub', 'show_name',
-           'print_predictor_params']
+__all__ = ['log', 'CORE_MODELS', 'WHOLE', 'REAL', 'MOST', 'FLAGS', 'ALIKE', 'MALLOPT', 'CHECKPOINTS', 'SECTIONS', 'JOBS',
+           'in_a_sentence', 'build', 'check_numbers', 'figures_logged', 'check_monitored', 'check_readers',
+           'check_together', 'checked', 'data_of', 'harness_of', 'listed', 'trainer_of', 'raised_in', 'of_the_trainer',
+           'folder_of', 'figures_of', 'report', 'newest_checkpoint', 'keep_freed_memory', 'check_resumable', 'begun',
+           'train', 'asked', 'check_sections', 'weights_for', 'load_weights', 'without_training', 'loaded', 'evaluate',
+           'output_of', 'free_output', 'prompts_of', 'generate', 'write_texts', 'prepare_data', 'extract_checkpoint',
+           'push_to_hub', 'show_name', 'print_predictor_params']
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #968b6510
 log = logging.getLogger(__name__)
+CORE_MODELS = 'decodelab.xlm.models.'
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #4ade1250
 @contextmanager
@@ -57,6 +58,8 @@ WHOLE = {'seed': 0, 'per_device_batch_size': 1, 'per_device_val_batch_size': 1, 
 REAL = {'optimizer.lr': 0, 'optimizer.weight_decay': 0, 'trainer.gradient_clip_val': 0,
         'lr_scheduler.num_warmup_steps': 0, 'lr_scheduler.fraction_warmup_steps': 0}
 
+MOST = {'seed': 2**63-1} # What torch's generators take
+
 FLAGS = ('resume_from_checkpoint', 'strict_model_only_load', 'compile', 'print_batches', 'test_after_train')
 
 def check_numbers(cfg:DictConfig)->None:
@@ -66,6 +69,7 @@ def check_numbers(cfg:DictConfig)->None:
         if key in FLAGS and type(value) is not bool: raise BadValue(key, value, 'true or false')
         if key in WHOLE and (type(value) is not int or value < WHOLE[key]):
             raise BadValue(key, value, f'a whole number, at least {WHOLE[key]}')
+        if key in MOST and value > MOST[key]: raise BadValue(key, value, f'at most {MOST[key]}')
         if key in REAL and (type(value) not in (int, float) or not REAL[key] <= value < math.inf):
             raise BadValue(key, value, f'a number, at least {REAL[key]}')
 
@@ -102,15 +106,29 @@ def check_readers(plain:Mapping[str, Any])->None:
                              'or leave these data sets out of datamodule.dataset_managers')
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #afc31b70
+ALIKE = {'mlm': 'mdlm'} # Core models of the same rows and networks
+
+def check_together(plain:Mapping[str, Any])->None:
+    "Parts of different core models do not fit each other: their rows have other marks, their networks other outputs."
+    found: dict[str, str] = {} # Model → the first part that is of it
+    for key,target in targets({k: plain.get(k) for k in ('model', 'loss', 'predictor', 'datamodule')}):
+        if not target.startswith(CORE_MODELS): continue
+        name = target.removeprefix(CORE_MODELS).partition('.')[0]
+        found.setdefault(ALIKE.get(name, name), f'{key} is of {name}')
+    if len(found) > 1:
+        raise ModelError(f'{" and ".join(list(found.values())[:2])}: they do not fit each other. Choose model=…, '
+                         'model_type=… and datamodule=… of one model')
+
 def checked(cfg:DictConfig, *parts:str)->None: # Further parts that the job needs
     "Everything that can be known before work begins."
     with in_a_sentence():
         check_numbers(cfg)
         check_sections(cfg)
         check_targets(cfg)
-        check_settings(OmegaConf.to_container(cfg, resolve=False)) # before sums are made of them
+        check_settings(as_dict(cfg)) # before sums are made of them
         check_chosen(cfg, ('datamodule', 'model', 'trainer', *parts))
     check_settings(plain := resolved(cfg))
+    check_together(plain)
     check_readers(plain)
     if 'optimizer' in parts: check_monitored(plain)
 
@@ -129,7 +147,7 @@ def data_of(cfg:DictConfig)->Any: # Data module
 # %% ../../../nbs/xlm/16_jobs.ipynb #c9b8f253
 def harness_of(cfg:DictConfig, data:Any)->Harness:
     "The module that the configuration names."
-    settings = {k: v for k,v in OmegaConf.to_container(cfg.lightning_module, resolve=False).items() if k != '_target_'}
+    settings = {k: v for k,v in as_dict(cfg.lightning_module).items() if k != '_target_'}
     with in_a_sentence():
         return located(cfg.lightning_module._target_)(cfg, tokenizer=data.tokenizer, datamodule=data, **settings)
 
@@ -332,7 +350,7 @@ def generate(cfg:DictConfig)->int:
     if prompts: return write_texts(harness, prompts, path or folder_of(cfg)/'predictions.jsonl')
     if not data.dataset_managers['predict']:
         raise ModelError('nothing to generate from: datamodule.dataset_managers.predict is empty')
-    if path is not None: harness.get_predictions_file_path = lambda *args, **kwargs: path
+    harness.predictions_path = path
     with of_the_trainer(): trainer.predict(harness, datamodule=data, return_predictions=False)
     for f in [path] if path else sorted(harness.predictions_dir.rglob('*.jsonl')):
         print(f'written to {f}: {sum(1 for _ in f.open())} lines')
@@ -410,6 +428,7 @@ def print_predictor_params(cfg:DictConfig)->int:
     "The predictor's settings as JSON, to the terminal or to `+predictor_json_out=FILE`."
     text = json.dumps(resolved(cfg).get('predictor') or {})
     out = OmegaConf.select(cfg, 'predictor_json_out')
+    if out=='': raise BadValue('predictor_json_out', out, 'the name of a file')
     print(text) if out is None else write_atomic(Path(str(out)), text+'\n')
     return 0
 

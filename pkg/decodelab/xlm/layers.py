@@ -5,14 +5,14 @@
 # %% ../../../nbs/xlm/17_layers.ipynb #941ff697
 from __future__ import annotations
 import copy, math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from ..core.errors import BadValue
 
-ACTIVATIONS = {'gelu': lambda: nn.GELU(approximate='tanh'), 'relu': nn.ReLU}
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {'gelu': lambda: nn.GELU(approximate='tanh'), 'relu': nn.ReLU}
 
 def activation_of(name:str)->nn.Module:
     if name not in ACTIVATIONS: raise BadValue('activation', name, ACTIVATIONS)
@@ -28,6 +28,10 @@ __all__ = ['ACTIVATIONS', 'POSITIVE', 'activation_of', 'RotaryEmbedding', 'Times
 # %% ../../../nbs/xlm/17_layers.ipynb #786b24ac
 class RotaryEmbedding(nn.Module):
     "Turns pairs of features by angles that grow with the position."
+    inv_freq: Tensor
+    sin: Tensor
+    cos: Tensor
+
     def __init__(self, dim:int, head_first:bool=True, # Heads before positions: [batch, heads, length, dim]
                  cache_size:int=1024): # Positions; one more is kept, for a token that is added at the end
         super().__init__()
@@ -48,6 +52,8 @@ class RotaryEmbedding(nn.Module):
 # %% ../../../nbs/xlm/17_layers.ipynb #a60a6b5b
 class TimestepEmbedder(nn.Module):
     "A time as features: waves, then two linear layers."
+    freqs: Tensor
+
     def __init__(self, hidden_size:int, frequency_embedding_size:int=256, max_period:int=10000):
         super().__init__()
         self.mlp = nn.Sequential(nn.Linear(frequency_embedding_size, hidden_size), nn.SiLU(),
@@ -57,7 +63,7 @@ class TimestepEmbedder(nn.Module):
 
     def forward(self, t:Tensor)->Tensor: # [batch] → [batch, hidden]
         angles = t[:,None].float()*self.freqs
-        return self.mlp(torch.cat([angles.cos(), angles.sin()], -1).to(self.mlp[0].weight.dtype))
+        return self.mlp(torch.cat([angles.cos(), angles.sin()], -1).to(next(self.mlp.parameters()).dtype))
 
 # %% ../../../nbs/xlm/17_layers.ipynb #6b8b8dba
 def attention_bias(mask:Tensor|None)->Tensor|None: # Broadcasts to [batch, heads, query, key]
@@ -82,10 +88,10 @@ class RotaryAttention(nn.Module):
         if self.rotary_emb_dim > self.head_dim:
             raise BadValue('rotary_emb_dim', self.rotary_emb_dim, f'at most the size of a head, {self.head_dim}')
     def apply_rotary_pos_emb(self, x:Tensor, positions:Tensor|None=None)->Tensor:
+        if self.rotary_emb is None: raise BadValue('rotary_emb', None, 'one that was set by set_rotary_emb()')
         turned = self.rotary_emb(x[...,:self.rotary_emb_dim], positions)
         return torch.cat([turned, x[...,self.rotary_emb_dim:]], -1)
     def attend(self, x:Tensor, mask:Tensor|None, positions:Tensor|None, dropout:float)->Tensor:
-        if self.rotary_emb is None: raise BadValue('rotary_emb', None, 'one that was set by set_rotary_emb()')
         q, k, v = (part.unflatten(-1, (self.n_heads, self.head_dim)).transpose(1, 2)
                    for part in self.attn_qkv(x).chunk(3, -1))
         q, k = (self.apply_rotary_pos_emb(part, positions).to(v.dtype) for part in (q, k))
@@ -229,8 +235,9 @@ class DDitFinalLayerForClassification(nn.Module):
         return self.linear(x + gate*F.dropout(more, self.dropout, self.training))
 
 # %% ../../../nbs/xlm/17_layers.ipynb #0be752f7
-POSITIVE = {'softplus': nn.Softplus, 'exp': lambda beta: torch.exp, 'sigmoid': lambda beta: nn.Sigmoid(),
-            'identity': lambda beta: nn.Identity()}
+POSITIVE: dict[str, Callable[[float], Callable[[Tensor], Tensor]]] = {
+    'softplus': nn.Softplus, 'exp': lambda beta: torch.exp, 'sigmoid': lambda beta: nn.Sigmoid(),
+    'identity': lambda beta: nn.Identity()}
 
 class RateHead(nn.Module):
     "From features to one number a token: a positive function of a linear one, or the mean over bins."

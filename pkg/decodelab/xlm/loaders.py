@@ -66,7 +66,8 @@ def epoch_batches(n:int, # Rows there are; of endless data, rows that an epoch t
 class Endless:
     "Rows without end: the row at a place is a function of the place."
     def __init__(self, make:Callable[[int], Mapping[str, Any]], epoch_size:int): # Rows that are called an epoch
-        if epoch_size < 1: raise BadValue('epoch_size', epoch_size, 'a whole number from 1')
+        if type(epoch_size) is not int or epoch_size < 1:
+            raise BadValue('epoch_size', epoch_size, 'a whole number from 1')
         self.make, self.epoch_size = make, epoch_size
 
     def __len__(self)->int: return self.epoch_size
@@ -87,8 +88,8 @@ class Rows(torch.utils.data.Dataset):
 class Collate:
     "The model's collator under the seed of its batch."
     def __init__(self, collator:Callable[[list], Any]): self.collator = collator
-    def __call__(self, examples:Chosen)->Any:
-        with seeded(examples.seed): return self.collator(list(examples))
+    def __call__(self, examples:list[Any])->Any: # `Chosen`, as `Rows` gives them
+        with seeded(examples.seed if isinstance(examples, Chosen) else 0): return self.collator(list(examples))
 
 # %% ../../../nbs/xlm/03_loaders.ipynb #b5e8c8ae
 HERE = ('num_workers', 'pin_memory', 'persistent_workers', 'prefetch_factor', 'timeout', 'multiprocessing_context')

@@ -12,7 +12,7 @@ from torchmetrics import MeanMetric, Metric
 from .datasets import get_function
 
 # %% auto #0
-__all__ = ['NOTHING', 'MetricWrapper', 'MeanMetricWithComputedValue', 'widened', 'ExactMatch', 'TokenAccuracy',
+__all__ = ['NOTHING', 'MetricWrapper', 'MeanMetricWithComputedValue', 'RowsMean', 'widened', 'ExactMatch', 'TokenAccuracy',
            'mean_metric_update_fn', 'mean_loss_update_fn', 'exact_match_update_fn', 'answers',
            'seq2seq_exact_match_update_fn', 'seq2seq_token_accuracy_update_fn', 'steps_taken_update_fn']
 
@@ -45,9 +45,23 @@ class MetricWrapper(torch.nn.Module):
 # %% ../../../nbs/xlm/08_metrics.ipynb #6775c48d
 class MeanMetricWithComputedValue(MeanMetric):
     "A mean that remembers the values of its last batch."
-    def update(self, value:Any)->None:
-        super().update(value)
+    def update(self, value:Any, weight:Any=None)->None:
+        super().update(value, weight)
         self._computed_value = value
+
+class RowsMean(Metric):
+    "The same of one value a row, for metrics that work it out of something else."
+    total: Tensor
+    rows: Tensor
+
+    def __init__(self, **kwargs:Any):
+        super().__init__(**kwargs)
+        for name in ('total', 'rows'): self.add_state(name, torch.tensor(0.), dist_reduce_fx='sum')
+
+    def add(self, values:Tensor)->None: # [rows]
+        self.total, self.rows = self.total+values.sum(), self.rows+values.numel()
+        self._computed_value = values
+    def compute(self)->Tensor: return self.total/self.rows
 
 def widened(a:Tensor, b:Tensor, fill:int)->tuple[Tensor, Tensor]:
     "Two tensors of one width: the narrower is filled up."
@@ -58,23 +72,23 @@ def widened(a:Tensor, b:Tensor, fill:int)->tuple[Tensor, Tensor]:
 # %% ../../../nbs/xlm/08_metrics.ipynb #17f79619
 NOTHING = -1 # No id: what stands in for places that one of the two does not have
 
-class ExactMatch(MeanMetricWithComputedValue):
+class ExactMatch(RowsMean):
     "The share of rows that are equal to their targets, all of them and at every place."
     def update(self, pred:Tensor, target:Tensor, pred_length:Tensor|None=None, target_length:Tensor|None=None)->None:
         pred, target = widened(pred, target, NOTHING)
         matches = (pred==target).all(-1)
         if pred_length is not None and target_length is not None: matches &= pred_length==target_length
-        super().update(matches.float())
+        self.add(matches.float())
 
 # %% ../../../nbs/xlm/08_metrics.ipynb #0a5b114d
-class TokenAccuracy(MeanMetricWithComputedValue):
+class TokenAccuracy(RowsMean):
     "The share of places that agree, row by row; a row with nothing to predict does not count."
     def update(self, pred:Tensor, target:Tensor, pred_mask:Tensor|None=None)->None:
         pred, target = widened(pred, target, NOTHING)
         counted = torch.ones_like(pred, dtype=torch.bool) if pred_mask is None else widened(pred_mask, pred,
                                                                                             0)[0].bool()
         total = counted.sum(-1)
-        super().update((((pred==target) & counted).sum(-1)/total.clamp_min(1))[total > 0])
+        self.add((((pred==target) & counted).sum(-1)/total.clamp_min(1))[total > 0])
 
 # %% ../../../nbs/xlm/08_metrics.ipynb #96b0d1f2
 def mean_metric_update_fn(batch:Any, loss_dict:Mapping[str, Any], tokenizer:Any=None)->dict[str, Any]:

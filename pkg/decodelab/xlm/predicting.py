@@ -12,11 +12,12 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 from ..core.errors import BadValue, ModelError
-from .categorical import Pick
+from .categorical import Chance, Pick
 from .contracts import Tokenizer
+from .rows import PromptRows
 
 # %% auto #0
-__all__ = ['marks_of', 'never_written', 'RowsLoss', 'per_token', 'Written', 'ended', 'RowsPredictor', 'histories']
+__all__ = ['ALONE', 'marks_of', 'never_written', 'RowsLoss', 'per_token', 'Written', 'ended', 'RowsPredictor', 'histories']
 
 # %% ../../../nbs/xlm/29_predicting.ipynb #3904ae39
 def marks_of(tokenizer:Tokenizer, *names:str)->tuple[int, ...]: # Sorted ids
@@ -32,19 +33,20 @@ def never_written(tokenizer:Tokenizer, *names:str)->tuple[int, ...]:
 class RowsLoss:
     "A loss of rows. Model and tokenizer are given, or set by the harness."
     likelihood: Literal['exact', 'lower']|None = None # What −`nats` is of the log-probability of an answer
+    tokenizer: Tokenizer
 
-    def __init__(self, model:Any=None, tokenizer:Tokenizer|None=None, noise_schedule:Any=None):
+    def __init__(self, model:Any=None, tokenizer:Any=None, noise_schedule:Any=None):
         self.model, self.tokenizer, self.noise_schedule = model, tokenizer, noise_schedule
 
     def configure(self, pl_module:Any)->None:
         "Nothing: every tensor is made where the batch is."
 
     def loss_fn(self, batch:Any, batch_idx:int|None=None, dataloader_idx:int|None=None,
-                dataloader_name:str|None=None)->dict[str, Tensor]:
+                dataloader_name:str|None=None)->Mapping[str, Any]:
         raise ModelError(f'{type(self).__name__} has no loss_fn')
 
     def __call__(self, batch:Any, batch_idx:int|None=None, dataloader_idx:int|None=None,
-                 dataloader_name:str|None=None)->dict[str, Tensor]:
+                 dataloader_name:str|None=None)->Mapping[str, Any]:
         return self.loss_fn(batch, batch_idx, dataloader_idx, dataloader_name)
 
 # %% ../../../nbs/xlm/29_predicting.ipynb #7952cb97
@@ -75,17 +77,20 @@ def ended(ids:Tensor, # [B, T]
 # %% ../../../nbs/xlm/29_predicting.ipynb #5f95df41
 class RowsPredictor:
     "Answers prompts; a model's predictor derives from it and defines `write`."
-    collator: Any = None # Class that turns prompts into a batch
+    collator: type[PromptRows] # Turns prompts into a batch
+    tokenizer: Tokenizer # Given, or set by the harness
 
-    def __init__(self, tokenizer:Tokenizer|None=None, model:Any=None, noise_schedule:Any=None,
+    def __init__(self, tokenizer:Any=None, model:Any=None, noise_schedule:Any=None,
                  max_length:int|None=None, # Tokens of an answer, at most
                  temperature:float=1., top_k:int|None=None, top_p:float|None=None,
-                 seed:int|None=None): # Of each batch; `None` goes on with torch's own
+                 seed:int|None=None, # Of each batch; `None` goes on with torch's own
+                 whole:bool=False): # Trained on whole texts: a prompt is the beginning of one
         if max_length is not None and max_length < 1: raise BadValue('max_length', max_length, 'at least 1')
         self.tokenizer, self.model, self.noise_schedule = tokenizer, model, noise_schedule
         self.max_length, self.seed, self.pick = max_length, seed, Pick(temperature, top_k, top_p)
+        self.whole = whole
 
-    def write(self, batch:Mapping[str, Any], width:int, generator:torch.Generator|None)->Written:
+    def write(self, batch:Mapping[str, Any], width:int, generator:Chance)->Written:
         raise ModelError(f'{type(self).__name__} does not say how it writes')
 
     def width(self, batch:Mapping[str, Any])->int:
@@ -101,17 +106,22 @@ class RowsPredictor:
 # %% ../../../nbs/xlm/29_predicting.ipynb #57797fc0
 @patch
 @torch.no_grad()
-def predict(self:RowsPredictor, batch:Mapping[str, Any], batch_idx:int|None=None, dataloader_idx:int|None=None,
-            dataloader_name:str|None=None)->dict[str, Any]:
-    "Answers to the prompts of a batch."
+def written(self:RowsPredictor, batch:Mapping[str, Any], width:int, batch_idx:int|None=None)->dict[str, Any]:
+    "Answers of at most `width` tokens to the prompts of a batch."
     begin, tok = time.perf_counter(), self.tokenizer
-    out = self.write(batch, self.width(batch), self.random(batch_idx))
+    out = self.write(batch, width, self.random(batch_idx))
     ids, text = ended(out.ids, marks_of(tok, 'eos', 'pad'), tok.pad_token_id)
     seconds, n = time.perf_counter()-begin, len(ids)
     rows = [row[keep].tolist() for row,keep in zip(ids.cpu(), text.cpu())]
     return dict(text=[tok.decode(row) for row in rows], ids=torch.cat([batch['input_ids'], ids], 1),
                 order=out.order, output_start_idx=batch['input_ids'].shape[1], calls=out.calls,
                 time_taken=[seconds/max(n, 1)]*n, history=histories(tok, out, n))
+
+@patch
+def predict(self:RowsPredictor, batch:Mapping[str, Any], batch_idx:int|None=None, dataloader_idx:int|None=None,
+            dataloader_name:str|None=None)->dict[str, Any]:
+    "Answers to the prompts of a batch."
+    return self.written(batch, self.width(batch), batch_idx)
 
 # %% ../../../nbs/xlm/29_predicting.ipynb #87b198b0
 def histories(tokenizer:Tokenizer, out:Written, n:int)->list[list[str]]: # [B][steps]
@@ -134,12 +144,28 @@ def to_dict(self:RowsPredictor, batch:Mapping[str, Any], preds:Mapping[str, Any]
             for text,prompt,ids,order,right,seconds,history in rows]
 
 # %% ../../../nbs/xlm/29_predicting.ipynb #b93a6212
+ALONE = 'its stop head speaks for a whole text, so it writes without a prompt only'
+
+@patch
+def behind(self:RowsPredictor, prompts:Sequence[Sequence[int]], width:int)->list[str]:
+    "Texts of at most `width` tokens behind prompts."
+    if self.whole and self.collator.cls and any(prompts): raise ModelError(f'{type(self).__name__}: {ALONE}')
+    collate = self.collator(self.tokenizer)
+    collate.whole = self.whole
+    device, batch = next(self.model.parameters()).device, collate([dict(prompt_ids=list(p)) for p in prompts])
+    return self.written({k: v.to(device) if isinstance(v, Tensor) else v for k,v in batch.items()}, width)['text']
+
+# %% ../../../nbs/xlm/29_predicting.ipynb #c06abc2a
 @patch
 def generate(self:RowsPredictor, prompts:Sequence[str], max_length:int|None=None)->list[str]:
-    "Answers to texts."
+    "Answers to texts; of a model of whole texts, what comes after them."
     if isinstance(prompts, str): raise BadValue('prompts', prompts, 'a list of texts')
+    if (width := max_length or self.max_length) is None: raise BadValue('max_length', None, 'a number of tokens')
     ids = [self.tokenizer(p, add_special_tokens=False)['input_ids'] for p in prompts]
-    batch = self.collator(self.tokenizer, max_length or self.max_length)([dict(prompt_ids=i) for i in ids])
-    device = next(self.model.parameters()).device
-    batch = {k: v.to(device) if isinstance(v, Tensor) else v for k,v in batch.items()}
-    return self.predict(batch)['text']
+    if self.whole and (longest := max(map(len, ids), default=0)) >= width:
+        raise BadValue('prompt', f'{longest} tokens', f'fewer than {width}, the width of a text')
+    groups: dict[int, list[int]] = {}
+    for place,row in enumerate(ids): groups.setdefault(len(row)*self.whole, []).append(place)
+    texts = {place: text for given,places in groups.items()
+             for place,text in zip(places, self.behind([ids[p] for p in places], width-given))}
+    return [texts[place] for place in range(len(ids))]

@@ -43,6 +43,7 @@ class Writer:
     def __init__(self, fields_to_keep_in_output:Sequence[str]|None=None):
         self.fields_to_keep_in_output = None if fields_to_keep_in_output is None else list(fields_to_keep_in_output)
     def write(self, rows:Sequence[dict], where:dict[str, Any], pl_module:Any)->None: raise NotImplementedError
+    def path(self, where:dict[str, Any], pl_module:Any)->Path: raise NotImplementedError # of one that can be read
 
 # %% ../../../nbs/xlm/10_predictions.ipynb #4f2bb756
 class FilePredictionWriter(Writer):

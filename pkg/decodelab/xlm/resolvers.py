@@ -13,14 +13,18 @@ from ..core.errors import BadValue
 
 # %% auto #0
 __all__ = ['BINARY', 'UNARY', 'COMPARE', 'CALLS', 'LARGEST', 'PLAIN', 'LATER', 'power', 'value', 'safe_eval', 'devices',
-           'count_of', 'grad_accum', 'cpus', 'unresolved', 'register_resolvers', 'part_of', 'provide', 'as_written']
+           'count_of', 'grad_accum', 'cpus', 'unresolved', 'register_resolvers', 'part_of', 'provide', 'as_written',
+           'as_dict']
 
 # %% ../../../nbs/xlm/09_resolvers.ipynb #33010656
-BINARY = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-          ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: operator.pow}
-UNARY = {ast.USub: operator.neg, ast.UAdd: operator.pos, ast.Not: operator.not_}
-COMPARE = {ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
-           ast.GtE: operator.ge, ast.Is: operator.is_, ast.IsNot: operator.is_not}
+BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: operator.pow}
+UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
+    ast.USub: operator.neg, ast.UAdd: operator.pos, ast.Not: operator.not_}
+COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
+    ast.GtE: operator.ge, ast.Is: operator.is_, ast.IsNot: operator.is_not}
 CALLS: dict[str, Callable[..., Any]] = {f.__name__: f for f in (abs, bool, float, int, max, min, round, sum, len)}
 LARGEST = 1e15 # Of a power's result: a configuration asks for sizes
 
@@ -137,3 +141,9 @@ def as_written(names:tuple[str, ...]=LATER)->Iterator[None]:
     finally:
         for n in names: table.pop(n, None)
         table.update(before)
+
+# %% ../../../nbs/xlm/09_resolvers.ipynb #22009081
+def as_dict(cfg:Any, resolve:bool=False)->dict[str, Any]:
+    "A configuration as a plain dictionary; empty for one that is none."
+    found = OmegaConf.to_container(cfg, resolve=resolve) if OmegaConf.is_dict(cfg) else {}
+    return {str(k): v for k,v in found.items()} if isinstance(found, dict) else {}

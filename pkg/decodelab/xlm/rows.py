@@ -38,12 +38,16 @@ class PromptBatch(TypedDict):
     output_start: int
 
 # %% ../../../nbs/xlm/28_rows.ipynb #c85e109b
-def fit(rows:Sequence[Sequence[int]], width:int|None, name:str, left:bool, truncate:bool)->list[list[int]]:
+def fit(rows:Sequence[Sequence[int]], width:int|None, name:str, left:bool, truncate:bool,
+        marks:int=0)->list[list[int]]: # Columns of the width that marks need, beside the rows
     "Rows no longer than a width: the end of a prompt is kept, the beginning of an answer."
-    longest = max(map(len, rows), default=0)
+    longest = max(map(len, rows), default=0)+marks
     if width is None or longest <= width: return [list(r) for r in rows]
-    if not truncate: raise BadValue(name, width, f'at least {longest}, the longest row', 'Or set truncate=true.')
-    return [list(r[-width:] if left else r[:width]) for r in rows]
+    if width < marks: raise BadValue(name, width, f'at least {marks}, for the marks')
+    if not truncate:
+        raise BadValue(name, width, f'at least {longest}, the longest row', "Or let its collator cut: truncate=true.")
+    room = width-marks
+    return [list(r[len(r)-room:] if left and len(r) > room else r[:room]) for r in rows]
 
 # %% ../../../nbs/xlm/28_rows.ipynb #119454a8
 def rectangle(rows:Sequence[Sequence[int]], width:int|None, fill:int, left:bool)->tuple[Tensor, Tensor]: # ids, mask
@@ -71,6 +75,7 @@ def answer_of_row(example:Mapping[str, Any])->list[int]:
 class RowsCollator:
     "Examples to rows; a model's collators derive from it."
     cls, eos, canvas = False, True, False # Marks that a model needs, and whether pads are asked for
+    whole = False # Whether a prompt is the beginning of a text, behind the marks
 
     def __init__(self, tokenizer:Tokenizer, block_size:int|None=None, # Columns of the answer, `EOS` included
                  noise_schedule:Any=None, input_block_size:int|None=None, # Columns of the prompt, marks included
@@ -85,9 +90,10 @@ class RowsCollator:
 
     def prompts(self, examples:Sequence[Mapping[str, Any]], width:int|None)->tuple[Tensor, Tensor]:
         "Prompts and marks, filled on the left."
-        inside = None if width is None else width-len(self.marks)
-        rows = fit([prompt_of_row(e) for e in examples], inside, 'input_block_size', True, self.truncate)
-        return rectangle([[*r, *self.marks] for r in rows], width, self.tokenizer.pad_token_id, left=True)
+        rows = fit([prompt_of_row(e) for e in examples], width, 'input_block_size', True, self.truncate,
+                   len(self.marks))
+        rows = [[*self.marks, *r] if self.whole else [*r, *self.marks] for r in rows]
+        return rectangle(rows, width, self.tokenizer.pad_token_id, left=True)
 
     def answers(self, examples:Sequence[Mapping[str, Any]], eos:bool)->tuple[Tensor, Tensor]:
         "Answers, filled on the right."

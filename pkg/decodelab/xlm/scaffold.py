@@ -15,11 +15,13 @@ from .discovery import CORE, HERE, LISTING, core_models, discover, read_listing
 
 TEMPLATE = HERE/'template'
 NAME = re.compile(r'[a-z][a-z0-9_]*')
+OWN = ('configs', 'setup', 'tests') # In the folder of every model
+LONGEST = 64
 
 # %% auto #0
-__all__ = ['TEMPLATE', 'NAME', 'check_name', 'check_free', 'camel', 'Plan', 'filled', 'from_template', 'renamed', 'own_code',
-           'from_core', 'core_place', 'planned', 'listing_entry', 'check_writable', 'written', 'Reader', 'reader',
-           'write_scaffold', 'tell', 'main']
+__all__ = ['TEMPLATE', 'NAME', 'OWN', 'LONGEST', 'check_name', 'check_free', 'camel', 'Plan', 'filled', 'from_template',
+           'renamed', 'own_code', 'from_core', 'core_place', 'planned', 'listing_entry', 'check_writable', 'written',
+           'Reader', 'reader', 'write_scaffold', 'tell', 'main']
 
 # %% ../../../nbs/xlm/31_scaffold.ipynb #6d735e49
 def check_name(name:str)->str:
@@ -29,6 +31,8 @@ def check_name(name:str)->str:
     if keyword.iskeyword(name) or keyword.issoftkeyword(name) or hasattr(builtins, name):
         raise BadValue('name', name, 'a word that Python does not use itself')
     if name in CORE: raise BadValue('name', name, 'a name that no core model has')
+    if name in OWN: raise BadValue('name', name, 'none of the names in its own folder', f'These are {", ".join(OWN)}.')
+    if len(name) > LONGEST: raise BadValue('name', f'{name[:20]}…', f'at most {LONGEST} letters: files bear it')
     return name
 
 # %% ../../../nbs/xlm/31_scaffold.ipynb #81574877
@@ -123,6 +127,9 @@ def listing_entry(plan:Plan, path:Path)->str: # The new text of the listing
 # %% ../../../nbs/xlm/31_scaffold.ipynb #5bd47ba3
 def check_writable(plan:Plan)->None:
     "Nothing is written over: if one file is there, none is written."
+    above = next(p for p in (plan.root, *plan.root.absolute().parents) if p.exists())
+    if not above.is_dir(): raise RunError(f'{above} is a file: {plan.root} cannot be made in it')
+    if not os.access(above, os.W_OK): raise RunError(f'{above}: nothing may be written there')
     there = [str(plan.root/f) for f in plan.files if (plan.root/f).exists()]
     if not there: return
     some = ', '.join(there[:5]) + ('' if len(there) <= 5 else ' …')
@@ -172,7 +179,7 @@ def reader()->Reader:
 def write_scaffold(arguments:Sequence[str]|None=None)->int: # Exit status
     "`xlm-scaffold` with its arguments."
     a = reader().parse_args(arguments)
-    plan = planned(check_name(a.name), a.output_dir, a.begin, a.core)
+    plan = planned(check_name(a.name), a.output_dir.expanduser(), a.begin, a.core)
     path = None if a.no_xlm_models or a.core else Path(LISTING)
     taken = next((m for m in discover() if m.name==a.name and m.root != plan.root.resolve()), None)
     if taken: raise BadValue('name', a.name, f'a name that no model has; this one is {taken.place}')
@@ -195,5 +202,10 @@ def main()->None:
         try: status = write_scaffold()
         except DecodelabError as e:
             print(f'xlm-scaffold: {e}', file=sys.stderr)
+            status = 2
+        except BrokenPipeError: raise # its reader has left
+        except OSError as e:
+            if e.errno is None: raise
+            print(f'xlm-scaffold: {e.filename}: {e.strerror}', file=sys.stderr)
             status = 2
         sys.exit(status)

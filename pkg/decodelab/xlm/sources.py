@@ -12,12 +12,14 @@ import numpy as np
 from ..core.errors import BadValue, DataError, needs
 from ..core.files import json_lines, read_text
 from ..tasks.stars import CHUNK, STARS, Graphs, StarData, StarTask, drawn_apart, star_data
+from ..tasks.sudoku import Puzzle, mark_of, puzzles
 from .loaders import Endless
 
 # %% auto #0
-__all__ = ['MINI', 'STAR_TASKS', 'STAR_SPLITS', 'STAR_SIZES', 'LOCAL', 'READERS', 'stars', 'star_row', 'StarRows', 'fresh_chunk',
-           'fresh_star', 'star_rows', 'preprocess_fn', 'add_source', 'parse_full_name', 'from_hub', 'rows_of', 'table',
-           'rows_of_files']
+__all__ = ['MINI', 'STAR_TASKS', 'STAR_SPLITS', 'STAR_SIZES', 'SUDOKU_GIVENS', 'SUDOKU_SIZES', 'LOCAL', 'READERS', 'stars',
+           'star_row', 'StarRows', 'fresh_chunk', 'fresh_star', 'check_source', 'star_rows', 'preprocess_fn',
+           'sudoku_split', 'sudoku_rows', 'sudoku_preprocess', 'add_source', 'parse_full_name', 'from_hub', 'rows_of',
+           'table', 'rows_of_files']
 
 # %% ../../../nbs/xlm/05_sources.ipynb #b4b346ea
 MINI = StarTask('mini', 2, 5, 5, 10) # Two arms of five nodes: 40,320 graphs up to relabelling, so splits can differ
@@ -56,9 +58,15 @@ def fresh_star(level:str, place:int, seed:int)->dict[str, Any]:
     return star_row(graphs, place % CHUNK % len(graphs))
 
 # %% ../../../nbs/xlm/05_sources.ipynb #061a7d57
+def check_source(split:str, seed:Any, endless:Any=False)->None:
+    "What a configuration may ask of rows that are made here."
+    if split not in STAR_SPLITS: raise BadValue('split', split, STAR_SPLITS)
+    if type(seed) is not int or seed < 0: raise BadValue('source_kwargs.seed', seed, 'a whole number, at least 0')
+    if type(endless) is not bool: raise BadValue('source_kwargs.endless', endless, 'true or false')
+
 def star_rows(level:str, split:str, seed:int=42, endless:bool=False, epoch_size:int=50_000)->Any:
     "A split, or training graphs without end."
-    if split not in STAR_SPLITS: raise BadValue('split', split, STAR_SPLITS)
+    check_source(split, seed, endless)
     if endless and STAR_SPLITS[split]=='train': return Endless(lambda i: fresh_star(level, i, seed), epoch_size)
     return StarRows(getattr(stars(level, seed), STAR_SPLITS[split]))
 
@@ -71,8 +79,33 @@ def preprocess_fn(example:Mapping[str, Any], tokenizer:Any)->dict[str, Any]:
     ids = lambda nodes: tokenizer.convert_tokens_to_ids([str(v) for v in nodes])
     return {**example, 'prompt_token_ids': ids(prompt), 'input_token_ids': ids(answer)}
 
+# %% ../../../nbs/xlm/05_sources.ipynb #f3c4b09a
+SUDOKU_GIVENS = {4: 6, 9: 36} # Digits given, by side
+SUDOKU_SIZES = {'test': 200, 'validation': 100, 'train': 10_000} # In the order in which they are drawn
+
+@functools.lru_cache(maxsize=8)
+def sudoku_split(side:int, split:str, givens:int, seed:int)->tuple[Puzzle, ...]:
+    "Puzzles of a split, made once a process; none is of a split that was drawn before."
+    names = list(SUDOKU_SIZES)
+    before = [p for name in names[:names.index(split)] for p in sudoku_split(side, name, givens, seed)]
+    return tuple(puzzles(SUDOKU_SIZES[split], side, givens, seed, split, avoid=frozenset(map(mark_of, before))))
+
+# %% ../../../nbs/xlm/05_sources.ipynb #67b596c5
+def sudoku_rows(side:int, split:str, seed:int=42, givens:int|None=None)->list[dict[str, list[int]]]:
+    "A split as rows: digits, 0 where none is given."
+    check_source(split, seed)
+    found = sudoku_split(side, STAR_SPLITS[split], SUDOKU_GIVENS[side] if givens is None else givens, seed)
+    return [dict(puzzle=list(p.puzzle), answer=list(p.answer)) for p in found]
+
+def sudoku_preprocess(example:Mapping[str, Any], tokenizer:Any)->dict[str, Any]:
+    "A puzzle as ids: what is given, and all digits."
+    ids = lambda digits: tokenizer.convert_tokens_to_ids([str(v) for v in digits])
+    return {**example, 'prompt_token_ids': ids(example['puzzle']), 'input_token_ids': ids(example['answer'])}
+
 # %% ../../../nbs/xlm/05_sources.ipynb #04d85e48
-LOCAL: dict[str, Callable[..., Any]] = {f'star-{level}': functools.partial(star_rows, level) for level in STAR_TASKS}
+LOCAL: dict[str, Callable[..., Any]] = {
+    **{f'star-{level}': functools.partial(star_rows, level) for level in STAR_TASKS},
+    **{f'sudoku-{side}': functools.partial(sudoku_rows, side) for side in SUDOKU_GIVENS}}
 
 def add_source(name:str, # `decodelab/<name>/<split>` in configurations
                rows:Callable[..., Any], # (split, **source_kwargs) -> a sequence of rows

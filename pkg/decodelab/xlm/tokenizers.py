@@ -15,7 +15,8 @@ from ..core.files import read_text
 
 # %% auto #0
 __all__ = ['SPECIAL', 'BERT', 'GPT2', 'BertTokenizer', 'BertTokenizerFast', 'GPT2Tokenizer', 'GPT2TokenizerFast',
-           'TokenizerMixin', 'bracketed', 'SimpleSpaceTokenizer', 'with_special_tokens', 'load_auto_tokenizer']
+           'TokenizerMixin', 'bracketed', 'SimpleSpaceTokenizer', 'with_special_tokens', 'load_auto_tokenizer',
+           'byte_tokenizer']
 
 # %% ../../../nbs/xlm/01_tokenizers.ipynb #724de2b0
 SPECIAL = ('pad', 'cls', 'mask', 'eos', 'bos', 'sep', 'unk') # In the order of their ids in `SimpleSpaceTokenizer`
@@ -64,7 +65,12 @@ def _tokenize(self:SimpleSpaceTokenizer, text:str, **kwargs:Any)->list[str]:
     return words
 
 # %% ../../../nbs/xlm/01_tokenizers.ipynb #e508ba89
-SimpleSpaceTokenizer.tokenize = SimpleSpaceTokenizer._tokenize # no trie of added tokens: a text is words between spaces
+@patch
+def tokenize(self:SimpleSpaceTokenizer, text:str, pair:str|None=None, add_special_tokens:bool=False,
+             **kwargs:Any)->list[str]:
+    "Without Transformers' trie of added tokens: a text is words between spaces."
+    return self._tokenize(text)
+
 @patch
 def _convert_token_to_id(self:SimpleSpaceTokenizer, token): return self._ids[token]
 
@@ -76,7 +82,8 @@ def convert_tokens_to_string(self:SimpleSpaceTokenizer, tokens): return ' '.join
 
 # %% ../../../nbs/xlm/01_tokenizers.ipynb #b979071e
 @patch
-def _decode(self:SimpleSpaceTokenizer, token_ids:Any, skip_special_tokens:bool=False, **kwargs:Any)->str:
+def _decode(self:SimpleSpaceTokenizer, token_ids:Any, skip_special_tokens:bool=False,
+            clean_up_tokenization_spaces:bool|None=None, **kwargs:Any)->str:
     ids = [token_ids] if isinstance(token_ids, int) else [int(i) for i in token_ids]
     special = set(self.all_special_ids) if skip_special_tokens else ()
     return ' '.join(self._words[i] for i in ids if i not in special)
@@ -100,23 +107,21 @@ def from_txt(cls:SimpleSpaceTokenizer, txt_file:str|Path, **kwargs:Any)->SimpleS
 BERT = {'cls_token': '[CLS]', 'bos_token': '[BOS]', 'eos_token': '[EOS]'}
 GPT2 = {f'{name}_token': f'<|{name}|>' for name in SPECIAL} | {'eos_token': '<|endoftext|>'}
 
-def with_special_tokens(base:type, # A tokenizer class of Transformers
+def with_special_tokens(base:Any, # A tokenizer class of Transformers
                         tokens:Mapping[str, str])->type: # A class of the same name that has them
     "Adds special tokens when a tokenizer is made; what is missing then is an error."
-    @classmethod
-    def from_pretrained(cls, *args:Any, **kwargs:Any)->Any:
-        tokenizer = super(made, cls).from_pretrained(*args, **kwargs)
+    def from_pretrained(cls:Any, *args:Any, **kwargs:Any)->Any:
+        tokenizer = base.from_pretrained.__func__(cls, *args, **kwargs)
         tokenizer.add_special_tokens(dict(tokens))
         tokenizer.post_creation()
         return tokenizer
-    made = type(base.__name__, (TokenizerMixin, base), {'from_pretrained': from_pretrained, '__module__': __name__})
-    return made
+    own = {'from_pretrained': classmethod(from_pretrained), '__module__': __name__}
+    return type(base.__name__, (TokenizerMixin, base), own)
 
 # %% ../../../nbs/xlm/01_tokenizers.ipynb #c0b7126b
-BertTokenizer = with_special_tokens(transformers.BertTokenizer, BERT)
-BertTokenizerFast = with_special_tokens(transformers.BertTokenizerFast, BERT)
-GPT2Tokenizer = with_special_tokens(transformers.GPT2Tokenizer, GPT2)
-GPT2TokenizerFast = with_special_tokens(transformers.GPT2TokenizerFast, GPT2)
+BertTokenizer, BertTokenizerFast, GPT2Tokenizer, GPT2TokenizerFast = (
+    with_special_tokens(getattr(transformers, f'{name}Tokenizer{kind}'), tokens)
+    for name,tokens in (('Bert', BERT), ('GPT2', GPT2)) for kind in ('', 'Fast'))
 
 # %% ../../../nbs/xlm/01_tokenizers.ipynb #521a1179
 def load_auto_tokenizer(pretrained_model_name_or_path:str, # A folder or a name on the Hub; its own code is not run
@@ -130,5 +135,13 @@ def load_auto_tokenizer(pretrained_model_name_or_path:str, # A folder or a name 
         if name not in known:
             object.__setattr__(tokenizer, name, token)
             object.__setattr__(tokenizer, f'{name}_id', tokenizer.convert_tokens_to_ids(token))
+    tokenizer.full_vocab_size = len(tokenizer)
+    return tokenizer
+
+# %% ../../../nbs/xlm/01_tokenizers.ipynb #d6653b8f
+def byte_tokenizer()->Any:
+    "Any text as bytes of UTF-8, with every mark; nothing is fetched."
+    tokenizer = transformers.ByT5Tokenizer(extra_ids=0)
+    tokenizer.add_special_tokens({f'{name}_token': bracketed(name) for name in ('cls', 'mask', 'bos', 'sep')})
     tokenizer.full_vocab_size = len(tokenizer)
     return tokenizer

@@ -5,7 +5,7 @@
 # %% ../../../nbs/xlm/20_transformer.ipynb #8bff8a7f
 from __future__ import annotations
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 import torch
 from fastcore.basics import patch
@@ -15,7 +15,7 @@ from ..core.errors import BadValue
 
 # %% auto #0
 __all__ = ['ACTIVATIONS', 'ADDED', 'rotary', 'turn', 'visible', 'Cache', 'Attention', 'Modulation', 'Layer', 'sides',
-           'Neighbours', 'TimeEmbedding', 'check_sizes', 'first_weights', 'Transformer']
+           'Neighbours', 'TimeEmbedding', 'check_sizes', 'first_weights', 'Trunk', 'Transformer']
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #219b87dd
 def rotary(positions:Tensor, # [B, L]
@@ -114,7 +114,8 @@ class Attention(nn.Module):
         return self.out(seen.transpose(1, 2).flatten(2))
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #e69b89e7
-ACTIVATIONS = dict(relu=nn.ReLU, gelu=lambda: nn.GELU(approximate='tanh'), silu=nn.SiLU)
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = dict(relu=nn.ReLU, gelu=lambda: nn.GELU(approximate='tanh'),
+                                                       silu=nn.SiLU)
 
 class Modulation(nn.Module):
     "Shift, scale and gate of two branches from a condition; zero at first, which changes nothing."
@@ -173,9 +174,8 @@ class Neighbours(nn.Module):
     def behind(self, x:Tensor, mask:Tensor|None, cache:Cache)->Tensor:
         "Behind what a cache holds, whose last token stands left of the first."
         if not self.causal: raise BadValue('neighbours', True, 'False where a net that reads both ways has a cache')
-        cache.read, first = x, cache.tail is not None
-        whole = torch.cat([cache.tail, x], 1) if first else x
-        return self(whole, None if mask is None else mask[:,-whole.shape[1]:])[:,int(first):]
+        cache.read, whole = x, x if cache.tail is None else torch.cat([cache.tail, x], 1)
+        return self(whole, None if mask is None else mask[:,-whole.shape[1]:])[:,whole.shape[1]-x.shape[1]:]
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #1bce96d5
 class TimeEmbedding(nn.Module):
@@ -191,10 +191,11 @@ class TimeEmbedding(nn.Module):
         return self.map(torch.cat([angles.cos(), angles.sin()], -1))
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #83f1095c
-def check_sizes(d_model:int, nhead:int, rotary_emb_dim:int, activation:str)->None:
+def check_sizes(d_model:int, nhead:int, rotary_emb_dim:int, activation:str, **sizes:int|None)->None:
     "Sizes that do not fit each other are errors."
-    if d_model < 1 or nhead < 1 or d_model % nhead:
-        raise BadValue('nhead', nhead, f'a whole number that divides d_model, {d_model}')
+    for name,value in dict(d_model=d_model, nhead=nhead, **sizes).items():
+        if value is not None and value < 1: raise BadValue(name, value, 'a whole number, at least 1')
+    if d_model % nhead: raise BadValue('nhead', nhead, f'a whole number that divides d_model, {d_model}')
     if rotary_emb_dim % 2 or not 0 < rotary_emb_dim <= d_model//nhead:
         raise BadValue('rotary_emb_dim', rotary_emb_dim, f'an even number, at most the head width {d_model//nhead}')
     if activation not in ACTIVATIONS: raise BadValue('activation', activation, ACTIVATIONS)
@@ -210,16 +211,17 @@ def first_weights(module:nn.Module, layers:int, d_model:int)->None:
         elif p.dim() > 1: nn.init.normal_(p, std=std/math.sqrt(2*layers) if name.endswith(ADDED) else std)
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #ee7e5190
-class Transformer(nn.Module):
-    "Tokens to logits."
+class Trunk(nn.Module):
+    "Tokens to states, and states to logits; what a network gives is its own to say."
     def __init__(self, num_embeddings:int, d_model:int=128, num_layers:int=4, nhead:int=4,
                  dim_feedforward:int|None=None, dropout:float=0., activation:str='relu', layer_norm_eps:float=1e-5,
                  rotary_emb_dim:int|None=None, causal:bool=False, d_cond:int|None=None,
                  max_positions:int|None=None, # Learned positions beside rotary ones, for texts of a fixed layout
                  neighbours:bool=False): # Whether each token sees those beside it from the start
         super().__init__()
-        self.rotary_dim = rotary_emb_dim or d_model//max(nhead, 1)
-        check_sizes(d_model, nhead, self.rotary_dim, activation)
+        self.rotary_dim = d_model//max(nhead, 1) if rotary_emb_dim is None else rotary_emb_dim
+        check_sizes(d_model, nhead, self.rotary_dim, activation, num_embeddings=num_embeddings, num_layers=num_layers,
+                    dim_feedforward=dim_feedforward, max_positions=max_positions)
         self.causal, self.heads = causal, (nhead, d_model//nhead)
         self.embed, self.drop = nn.Embedding(num_embeddings, d_model), nn.Dropout(dropout)
         self.embed_positions = nn.Embedding(max_positions, d_model) if max_positions else None
@@ -233,7 +235,7 @@ class Transformer(nn.Module):
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #e272a9c0
 @patch
-def hidden(self:Transformer, input_ids:Tensor, attention_mask:Tensor|None=None, positions:Tensor|None=None,
+def hidden(self:Trunk, input_ids:Tensor, attention_mask:Tensor|None=None, positions:Tensor|None=None,
            cache:Cache|None=None, t:Tensor|None=None, start:int=0)->Tensor: # [B, L-start, d]
     "States of the tokens from `start` on; with a cache they stand behind what it holds, the mask is over all keys."
     B, L = input_ids.shape
@@ -251,7 +253,7 @@ def hidden(self:Transformer, input_ids:Tensor, attention_mask:Tensor|None=None, 
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #9685433a
 @patch
-def embedded(self:Transformer, input_ids:Tensor, positions:Tensor, keys:int)->Tensor: # [B, L, d]
+def embedded(self:Trunk, input_ids:Tensor, positions:Tensor, keys:int)->Tensor: # [B, L, d]
     "Tokens as vectors, with their positions where these are learned."
     x = self.embed(input_ids)
     if self.embed_positions is None: return x
@@ -262,32 +264,34 @@ def embedded(self:Transformer, input_ids:Tensor, positions:Tensor, keys:int)->Te
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #aa6f256e
 @patch
-def logits(self:Transformer, hidden:Tensor)->Tensor: # [..., d] → [..., V]
+def logits(self:Trunk, hidden:Tensor)->Tensor: # [..., d] → [..., V]
     return self.head(hidden)
 
 @patch
-def forward(self:Transformer, input_ids:Tensor, attention_mask:Tensor|None=None, positions:Tensor|None=None,
-            cache:Cache|None=None, t:Tensor|None=None)->Tensor: # [B, L, V]
-    return self.logits(self.hidden(input_ids, attention_mask, positions, cache, t))
-
-@patch
-def new_cache(self:Transformer, tokens:int)->Cache:
+def new_cache(self:Trunk, tokens:int)->Cache:
     "A cache with room for `tokens`."
     return Cache(len(self.layers), tokens)
 
 # %% ../../../nbs/xlm/20_transformer.ipynb #d67597b9
 @patch
-def named_weights(self:Transformer, decayed:bool)->Iterator[tuple[str, nn.Parameter]]:
+def named_weights(self:Trunk, decayed:bool)->Iterator[tuple[str, nn.Parameter]]:
     "Parameters that weight decay pulls on, or those that it leaves alone."
     for name,p in self.named_parameters():
         if decayed==(p.dim() > 1 and not name.startswith('embed')): yield name, p
 
 @patch
-def get_named_params_for_weight_decay(self:Transformer)->Iterator[tuple[str, nn.Parameter]]:
+def get_named_params_for_weight_decay(self:Trunk)->Iterator[tuple[str, nn.Parameter]]:
     "What xLM calls the first."
     return self.named_weights(True)
 
 @patch
-def get_named_params_for_no_weight_decay(self:Transformer)->Iterator[tuple[str, nn.Parameter]]:
+def get_named_params_for_no_weight_decay(self:Trunk)->Iterator[tuple[str, nn.Parameter]]:
     "What xLM calls the second."
     return self.named_weights(False)
+
+# %% ../../../nbs/xlm/20_transformer.ipynb #226ca26f
+class Transformer(Trunk):
+    "Tokens to logits."
+    def forward(self, input_ids:Tensor, attention_mask:Tensor|None=None, positions:Tensor|None=None,
+                cache:Cache|None=None, t:Tensor|None=None)->Tensor: # [B, L, V]
+        return self.logits(self.hidden(input_ids, attention_mask, positions, cache, t))

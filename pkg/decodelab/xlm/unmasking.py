@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from ..core.errors import BadValue
 from ..core.registry import Registry
-from .categorical import Pick, gumbel, uniform
+from .categorical import Chance, Pick, gumbel, uniform
 from .schedules import LogLinear
 
 # %% auto #0
@@ -46,7 +46,7 @@ def begun(x:Tensor)->Filled:
 # %% ../../../nbs/xlm/24_unmasking.ipynb #8d41033d
 def ancestral(denoise:Denoiser, x:Tensor, # [B, L] with masks
               mask_id:int, steps:int, pick:Pick=Pick(), schedule:LogLinear=LogLinear(),
-              generator:torch.Generator|None=None, cached:bool=True)->Filled:
+              generator:Chance=None, cached:bool=True)->Filled:
     "Masks to tokens in so many steps of equal time; with more steps, closer to the model's own distribution."
     if steps < 1: raise BadValue('steps', steps, 'a whole number, at least 1')
     out, everyone = begun(x), torch.arange(len(x), device=x.device)
@@ -170,7 +170,7 @@ def chosen(plan:Plan, logp:Tensor, tokens:Tensor, masked:Tensor, noise:Tensor, p
 
 # %% ../../../nbs/xlm/24_unmasking.ipynb #70491a70
 def by_confidence(denoise:Denoiser, x:Tensor, # [B, L] with masks
-                  mask_id:int, plan:Plan=Plan(), generator:torch.Generator|None=None)->Filled:
+                  mask_id:int, plan:Plan=Plan(), generator:Chance=None)->Filled:
     "Fill masks in the order of a plan."
     out, total, step = begun(x), (x==mask_id).sum(1), 0
     steps = plan.steps or int(total.max()) if len(x) else 0

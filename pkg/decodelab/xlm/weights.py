@@ -297,6 +297,7 @@ def push_shared(folder:Path|str, repo_id:str, private:bool=True, revision:str|No
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
     api, network = HfApi(), HfHubHTTPError.__bases__[0] # every error of the HTTP library that the Hub's client uses
+    assert issubclass(network, Exception)
     try:
         api.create_repo(repo_id, private=private, exist_ok=True)
         return str(api.upload_folder(repo_id=repo_id, folder_path=str(folder), revision=revision,

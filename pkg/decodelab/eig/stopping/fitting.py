@@ -4,17 +4,19 @@
 
 # %% ../../../../nbs/eig/stopping/10_fitting.ipynb #4b98ebe0
 from __future__ import annotations
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 import numpy as np
 from ...backends.contract import Backend
 from ...backends.loading import load
 from ...core.errors import BadValue, ModelError
 from ...core.parameters import param
+from ...core.registry import Registry
 from ..frames import Frame, frame_for, frame_of, prompt_ids
 from ..parameters import Asked, EIGParameters
-from .learnt import FEATURES, VALUES, FittedGain, FittedValue, numbers, opening, progress
+from .learnt import (FEATURES, VALUES, FittedGain, Reading, layers_in, numbers, opening,
+                                           progress, read_off, thinking_key)
 from .reasoning import reason, record
 from . import recording
 from .replay import recorded
@@ -23,15 +25,16 @@ from .valuing import fit_value
 from ...tasks.data import Question, load_questions
 
 # %% auto #0
-__all__ = ['STRIDES', 'Row', 'PENALTIES', 'LEAST_SPREAD', 'Kind', 'LEAST_SHARE', 'FitParameters', 'drops', 'probe_rows',
-           'hidden_rows', 'check_hidden', 'add_hidden', 'ridge', 'cross_validated', 'fit_gain', 'observe', 'fit_kind',
-           'fit']
+__all__ = ['STRIDES', 'Row', 'PENALTIES', 'LEAST_SPREAD', 'Kind', 'HIDDEN', 'TRIALS', 'PEERS', 'LEAST_SHARE', 'FitParameters',
+           'drops', 'probe_rows', 'hidden_rows', 'check_hidden', 'add_hidden', 'ridge', 'cross_validated', 'fit_gain',
+           'observe', 'fit_kind', 'observe_for', 'fit']
 
 # %% ../../../../nbs/eig/stopping/10_fitting.ipynb #7c86f4e2
 class FitParameters(Asked):
     "Parameters of `decodelab fit-gain`."
     backend: str = param('reference:student', 'Runtime and model.')
-    data: str = param('reference', '`reference`, `reference:long`, or a JSONL file; its answers are not looked at.')
+    data: str = param('reference', '`reference`, `reference:long`, or a JSONL file; its answers are looked at '
+                      'by the kinds correctness and hopeless alone, and for the calibration of what is kept apart.')
     n: int = param(300, 'Questions.', ge=20, le=1_000_000)
     seed: int = param(100_000, 'Of questions and draws; take another than you evaluate with.', ge=0, le=2**31-1)
     unanswerable: float|None = param(None, 'Share of questions that nobody can answer; .2 of the reference task by '
@@ -44,6 +47,8 @@ class FitParameters(Asked):
     form: Literal['closed','open'] = param('closed', 'Of a value: `closed` stops well afterwards; `open`: the '
                                            'best rate of gain over six horizons.')
     every: int = param(1, 'Steps between boundaries that a value looks at.', 'steps', ge=1, le=10_000)
+    layer: str = param('-1', 'Whose hidden states a value reads, several with commas; −1 is what the head reads.')
+    pool: Literal['last','mean'] = param('last', 'The state at a step’s last token, or the mean over the step.')
     certify: int = param(0, 'More questions, kept apart: a value’s `risk` is certified on them.', ge=0, le=1_000_000)
 
 # %% ../../../../nbs/eig/stopping/10_fitting.ipynb #a40c6c2a
@@ -83,13 +88,18 @@ def check_hidden(backend:Backend):
     raise ModelError(f'{backend.name}: this runtime shows no hidden states; take hf')
 
 # %% ../../../../nbs/eig/stopping/10_fitting.ipynb #3ff9cab7
-def add_hidden(backend:Backend, thoughts:Sequence[dict], traces:Sequence[dict], frame:Frame|None=None)->Sequence[dict]:
-    "Give traces the hidden state at every boundary, `hidden` [boundaries, d]; one pass over each thought."
+def add_hidden(backend:Backend, thoughts:Sequence[dict], traces:Sequence[dict], frame:Frame|None=None,
+               readings:Mapping[str,Reading]={'hidden': Reading()}, # By name in a trace
+              )->Sequence[dict]:
+    "Give traces what is read at every boundary, [boundaries, d]; one pass over all thoughts."
     check_hidden(backend)
-    frame = frame or frame_for(backend)
-    for thought,trace in zip(thoughts, traces):
-        prompt = prompt_ids(backend, frame, thought['question'])
-        trace['hidden'] = backend.hidden([(*prompt, *thought['ids'][:k]) for k in thought['tokens']])
+    frame, layers = frame or frame_for(backend), sorted({k for r in readings.values() for k in r.layers})
+    prompts = [prompt_ids(backend, frame, thought['question']) for thought in thoughts]
+    along = backend.hidden_along([(*p, *t['ids']) for p,t in zip(prompts, thoughts)], layers)
+    for states,prompt,thought,trace in zip(along, prompts, thoughts, traces):
+        ends = len(prompt)-1+np.array(thought['tokens'])
+        some = lambda r: states[:,[layers.index(k) for k in r.layers]].reshape(len(states), -1)
+        trace |= {name: read_off(some(r), ends, r.pool) for name,r in readings.items()}
     return traces
 
 # %% ../../../../nbs/eig/stopping/10_fitting.ipynb #ec03ce40
@@ -119,29 +129,44 @@ def cross_validated(a:np.ndarray, y:np.ndarray, group:np.ndarray, # [n] number o
     return float(1-((y-guess)**2).sum()/((y-y.mean())**2).sum())
 
 # %% ../../../../nbs/eig/stopping/10_fitting.ipynb #4d22b88b
-Kind = Literal['probes', 'hidden', 'hidden_value', 'probe_value']
+Kind = Literal['probes', 'hidden', 'hidden_value', 'probe_value', 'arrival', 'correctness', 'hopeless']
+HIDDEN, TRIALS = ('hidden', 'hidden_value', 'arrival'), ('correctness', 'hopeless') # Kinds that need these of traces
+
+PEERS = Registry('kind of fit') # Of the rules of others, whose lesson is a later one
+for _name,_doc in dict(
+    arrival='How probable it is that the final answer has arrived, by the hidden state; no labels.',
+    correctness='How probable it is that the answer is right, by trial answers; looks at the true answers.',
+    hopeless='Lines of confidence under which a question is given up; looks at the true answers.').items():
+    PEERS.promise(_name, f'decodelab.eig.stopping.peer_fits:fit_{_name}', _doc)
 
 # %% ../../../../nbs/eig/stopping/10_fitting.ipynb #fec8b0c0
 def fit_gain(traces:Sequence[dict], # With `hidden` for that kind
-             kind:Kind, horizon:int, backend:Backend)->FittedGain:
-    "Fit on traces."
+             kind:Kind, horizon:int, backend:Backend, frame:Frame|None=None)->FittedGain:
+    "Fit on traces; what explains nothing predicts by the tokens alone, or the mean."
     make = probe_rows if kind=='probes' else hidden_rows
     rows = [(g, *row) for g,trace in enumerate(traces) for row in make(trace, horizon)]
     questions = len({g for g,*_ in rows})
     if questions < 10: raise BadValue('questions with beliefs', questions, 'at least 10')
     group, x, said, y = (list(column) for column in zip(*rows))
     group, x, y = np.array(group), np.stack(x), np.array(y)
-    blank = _blank(kind, horizon, backend, x, said, len(traces))
+    bad = np.flatnonzero(~np.isfinite(x).all(-1))
+    if len(bad): raise BadValue(f'hidden state or probe of question {traces[group[bad[0]]].get("id")}', 'not finite',
+                                'finite numbers', 'The model may have overflowed: load it in float32.')
+    blank = _blank(kind, horizon, backend, x, said, len(traces), thinking_key(frame or frame_for(backend), kind))
     a = blank.terms(x, said)
-    r2, penalty = max((cross_validated(a, y, group, p), p) for p in PENALTIES)
-    w, b = ridge(a, y, penalty)
+    tokens = a*(np.arange(a.shape[1])==x.shape[1]-2) # the log of tokens, all else left out
+    for terms in (a, tokens):
+        r2, penalty = max((cross_validated(terms, y, group, p), p) for p in PENALTIES)
+        if r2 > 0: break
+    w, b = ridge(terms if r2 > 0 else 0*a, y, penalty)
     return replace(blank, weights=tuple(w.tolist()), bias=b, r2=r2, penalty=penalty)
 
 # %% ../../../../nbs/eig/stopping/10_fitting.ipynb #46c95644
 LEAST_SHARE = .05 # Where `coverage` and `explored` hardly differ, their differences say nothing
 _SHARES = tuple(map(FEATURES.index, ('coverage', 'explored')))
 
-def _blank(kind:Kind, horizon:int, backend:Backend, x:np.ndarray, said:list[str], questions:int)->FittedGain:
+def _blank(kind:Kind, horizon:int, backend:Backend, x:np.ndarray, said:list[str], questions:int,
+           frame:str)->FittedGain:
     "A gain that knows its inputs and no weights: the openings that are common get a term of their own."
     top = sorted({w for w in said if w}, key=lambda w: (-said.count(w), w))[:8]
     words = tuple(w for w in top if said.count(w) >= .01*len(said))
@@ -149,43 +174,54 @@ def _blank(kind:Kind, horizon:int, backend:Backend, x:np.ndarray, said:list[str]
     if kind=='probes': spread[list(_SHARES)] = np.maximum(spread[list(_SHARES)], LEAST_SHARE)
     spread[spread < 1e-9] = 1.
     return FittedGain(kind, backend.name, backend.fingerprint(), horizon, words, tuple(x.mean(0).tolist()),
-                      tuple(spread.tolist()), (), 0., questions, len(said), 0., 0., FEATURES)
+                      tuple(spread.tolist()), (), 0., questions, len(said), 0., 0., FEATURES, frame)
 
 # %% ../../../../nbs/eig/stopping/10_fitting.ipynb #d23cb5e5
 def observe(backend:Backend, questions:Sequence[Question], p:FitParameters, hidden:bool=False, chunk:int=64,
             progress:Callable|None=None, # Told questions done and all
             frame:Frame|None=None, # By default what fits the model
+            trials:bool=False, # Make trial answers too
            )->list[dict]:
     "Think every question through and probe every boundary."
     if hidden: check_hidden(backend)
     common = EIGParameters(beam_size=p.beam_size, temperature=p.temperature, top_p=p.top_p)
     calculator, traces = recording.recorder(backend, frame or frame_for(backend), common, p.seed), []
     for i in range(0, len(questions), chunk):
-        traces += _observed(calculator, questions[i:i+chunk], p.max_tokens, hidden)
+        traces += _observed(calculator, questions[i:i+chunk], p, hidden, trials)
         if progress: progress(len(traces), len(questions))
     return traces
 
 # %% ../../../../nbs/eig/stopping/10_fitting.ipynb #be98d5b1
-def _observed(calculator, questions:Sequence[Question], max_tokens:int, hidden:bool)->Sequence[dict]:
+def _observed(calculator, questions:Sequence[Question], p:FitParameters, hidden:bool, trials:bool)->Sequence[dict]:
     backend = calculator.backend
     with backend.remembering():
-        thoughts = reason(backend, [q.text for q in questions], None, calculator.forecaster, max_tokens)
+        thoughts = reason(backend, [q.text for q in questions], None, calculator.forecaster, p.max_tokens)
         records = [record(q, t) for q,t in zip(questions, thoughts)]
-        traces = recording.trace(calculator, records, gains=False, trials=False)
-        return add_hidden(backend, records, traces, calculator.posteriors.frame) if hidden else traces
+        traces = recording.trace(calculator, records, gains=False, trials=trials)
+        reading, frame = Reading(layers_in(p.layer), p.pool), calculator.posteriors.frame
+        return add_hidden(backend, records, traces, frame, dict(hidden=reading)) if hidden else traces
 
 # %% ../../../../nbs/eig/stopping/10_fitting.ipynb #9dca4d1b
 def fit_kind(traces:Sequence[dict], kind:Kind, p:FitParameters, backend:Backend,
-             frame:Frame|None=None)->FittedGain|FittedValue:
-    "A gain or a value, as asked for."
+             frame:Frame|None=None)->Any: # What a file is read as: `learnt.FITTED`
+    "A gain, a value, or what a rule of others learns, as asked for."
     if kind not in get_args(Kind): raise BadValue('kind', kind, get_args(Kind))
-    if kind not in VALUES: return fit_gain(traces, kind, p.horizon, backend)
-    return fit_value(traces, kind, backend, frame, p.form, p.every, p.certify).value
+    if kind!='hidden_value' and Reading(layers_in(p.layer), p.pool)!=Reading():
+        raise BadValue('layer and pool', f'{p.layer}, {p.pool}', f'−1 and last for {kind}',
+                       'Only hidden_value reads others.')
+    if kind in PEERS: return PEERS[kind].item(traces, p, backend, frame)
+    if kind not in VALUES: return fit_gain(traces, kind, p.horizon, backend, frame)
+    return fit_value(traces, kind, backend, frame, p.form, p.every, p.certify,
+                     Reading(layers_in(p.layer), p.pool)).value
 
-def fit(p:FitParameters, kind:Kind, progress:Callable|None=None)->FittedGain|FittedValue:
+def observe_for(backend:Backend, kind:Kind, questions:Sequence[Question], p:FitParameters,
+                progress:Callable|None=None, frame:Frame|None=None)->list[dict]:
+    "Traces with what a kind of fit needs."
+    return observe(backend, questions, p, kind in HIDDEN, 64, progress, frame, kind in TRIALS)
+
+def fit(p:FitParameters, kind:Kind, progress:Callable|None=None)->Any:
     "What `decodelab fit-gain` does."
     questions = load_questions(p.data, p.n+p.certify, p.seed, p.unanswerable)
     backend = load(p.backend)
     frame = frame_of(backend, p, questions)
-    traces = observe(backend, questions, p, kind.startswith('hidden'), 64, progress, frame)
-    return fit_kind(traces, kind, p, backend, frame)
+    return fit_kind(observe_for(backend, kind, questions, p, progress, frame), kind, p, backend, frame)

@@ -23,7 +23,8 @@ __all__ = ['lacking', 'check_able', 'scale', 'is_number', 'outcomes']
 def lacking(backend:Backend, scale_func_name:str)->str:
     "The capability that a rule needs and a runtime lacks; empty if there is none."
     needs, has = rules[scale_func_name].item.needs, backend.capabilities
-    if needs in ('token', 'answer', 'posterior', 'forecast') and not has.full_distribution: return 'full_distribution'
+    distributions = ('token', 'answer', 'trial', 'posterior', 'forecast')
+    if needs in distributions and not has.full_distribution: return 'full_distribution'
     return 'likelihoods' if needs in ('surprise', 'forecast') and not has.likelihoods else ''
 
 def check_able(backend:Backend, scale_func_name:str):

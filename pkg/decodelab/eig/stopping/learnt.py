@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 import numpy as np
 from ...backends.contract import Backend
 from ...core.errors import BadValue, DataError
@@ -19,13 +19,16 @@ from ..frames import Frame
 from .published import rules # noqa: F401 (the registry is had from here with all its rules)
 from .rules import Believing, Probing, State, Verdict, entropy_settles, rule, without_forecast
 from ...maths.risk import certify, questions_needed
+from ...maths.folded import Folded
 from ...maths.stopping import Inputs, Worth
 
 # %% auto #0
-__all__ = ['FEATURES', 'VALUES', 'FINER', 'opening', 'progress', 'numbers', 'products', 'FittedGain', 'terms', 'predicted',
-           'FittedValue', 'looked_at', 'priced', 'thinking_key', 'read_gain', 'AmortisedParameters', 'of_this_model',
-           'amortised_gain', 'hidden_gain', 'ValueParameters', 'risk_of', 'prices_of', 'losses_at', 'certified_cost',
-           'value_check', 'hidden_value', 'probe_value', 'OwnPathParameters', 'own_path_gain']
+__all__ = ['FEATURES', 'Pool', 'VALUES', 'UNPROBED', 'FITTED', 'KIND_OF', 'Loss', 'FINER', 'TRUSTED', 'opening', 'progress',
+           'numbers', 'products', 'FittedGain', 'terms', 'finite', 'predicted', 'Reading', 'layers_in', 'read_off',
+           'FittedValue', 'looked_at', 'priced', 'thinking_key', 'read_gain', 'kind_in', 'AmortisedParameters',
+           'of_this_model', 'check_owner', 'amortised_gain', 'hidden_gain', 'ValueParameters', 'risk_of', 'prices_of',
+           'losses_at', 'check_calibrated', 'certified_cost', 'check_reading', 'check_fit', 'value_check',
+           'hidden_value', 'probe_value', 'OwnPathParameters', 'own_path_gain']
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #ae637438
 FEATURES = (
@@ -89,6 +92,7 @@ class FittedGain:
     r2: float # Cross-validated over questions
     penalty: float # Of the ridge
     features: tuple[str,...] # What the inputs are, the hidden state aside
+    frame: str = '' # Digest of how the model is made to think; of older files unknown
 
     @cached_property
     def arrays(self)->tuple[np.ndarray,...]: return tuple(map(np.array, (self.mean, self.scale, self.weights)))
@@ -98,7 +102,10 @@ class FittedGain:
     def figures(self)->dict: return dict(r2=self.r2, rows=self.rows, questions=self.questions)
     @property
     def said(self)->str:
-        return f'explains {self.r2:.0%} of the variance of the drops on questions left out'
+        used = np.count_nonzero(self.weights)
+        if used > 1: return f'explains {self.r2:.0%} of the variance of the drops on questions left out'
+        return ('explains nothing of the drops on questions left out: '
+                + ('it goes by the tokens alone, as a fixed budget does' if used else 'it predicts their mean'))
     def save(self, path:Path): write_atomic(Path(path), to_json(asdict(self))+'\n')
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #93cde41f
@@ -114,12 +121,47 @@ def terms(gain:FittedGain, x:np.ndarray, # [..., d] inputs
     return np.concatenate([z, said, said*z[...,-3:-2]], -1)
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #c67f8d44
+def finite(x:np.ndarray, s:State)->np.ndarray:
+    "What a fit looks at; numbers that are none are an error."
+    if np.isfinite(x).all(): return np.asarray(x, float)
+    raise BadValue(f'hidden state or probe at boundary {len(s.tokens)-1}', 'not finite', 'finite numbers',
+                   'The model may have overflowed: load it in float32.')
+
 def predicted(gain:FittedGain, s:State)->float:
     "Predicted drop of the entropy at a state, nats."
-    x = numbers(s) if gain.kind=='probes' else np.concatenate([s.now.hidden, progress(s)])
+    x = finite(numbers(s), s) if gain.kind=='probes' else np.concatenate([finite(s.now.hidden, s), progress(s)])
     return float(terms(gain, x, opening(s.steps[-1])) @ gain.arrays[2]) + gain.bias
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #5688e9d9
+Pool = Literal['last', 'mean', 'next']
+
+@dataclass(frozen=True)
+class Reading:
+    "Which hidden states stand for a boundary."
+    layers: tuple[int,...] = (-1,) # As Transformers counts them; −1 is what the head reads
+    pool: Pool = 'last' # Of the token that ends the step; their mean over the step; of the next step's first token
+
+    @property
+    def name(self)->str: return 'last' if self.layers==(-1,) else ','.join(map(str, self.layers)) # In a file
+    def __repr__(self): return f'Reading(layer={",".join(map(str, self.layers))}, pool={self.pool!r})'
+    @property
+    def peek(self)->int: return int(self.pool=='next') # Tokens that are thought before it is decided
+
+def layers_in(given:str)->tuple[int,...]:
+    "Numbers of layers, with commas."
+    try: return tuple(dict.fromkeys(int(x) for x in given.split(',')))
+    except ValueError: raise BadValue('layer', given, 'whole numbers with commas, such as -1 or -1,-2') from None
+
+def read_off(states:np.ndarray, # [T, d] after each token of prompt and thought
+             ends:np.ndarray, # [boundaries] places of the tokens at which prompt and steps end
+             pool:Pool)->np.ndarray: # [boundaries, d]
+    "What is read at each boundary; before the first step there is nothing to take a mean of."
+    if pool=='last': return states[ends]
+    if pool=='next': return states[np.minimum(ends+1, len(states)-1)]
+    sums = np.cumsum(states, 0, dtype=float)
+    steps = (sums[ends[1:]]-sums[ends[:-1]])/np.maximum(np.diff(ends), 1)[:,None]
+    return np.concatenate([states[ends[:1]], steps.astype(np.float32)])
+
 VALUES = ('hidden_value', 'probe_value')
 
 @dataclass(frozen=True)
@@ -147,9 +189,15 @@ class FittedValue:
     error: float # Standard error of that
     features: tuple[str,...] # What the inputs are, the hidden state aside
     losses: tuple[tuple[tuple[float,float,float],...],...] = () # Of questions kept apart, for `risk`
+    calibration: float|None = None # Error of the beliefs on them
+    pool: str = 'last' # Of the hidden states of a step
 
     @cached_property
     def worth(self)->Worth: return _worth(self)
+    @cached_property
+    def folded(self)->Folded: return Folded(self.worth)
+    @property
+    def reading(self)->Reading: return Reading(layers_in('-1' if self.layer=='last' else self.layer), self.pool)
     def __call__(self, s:State)->float: return priced(self, s)
     @property
     def figures(self)->dict: return dict(gain=self.gain, error=self.error, rows=self.rows, questions=self.questions)
@@ -174,21 +222,20 @@ def _said(v:FittedValue)->str:
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #21e25fbf
 def looked_at(kind:str, s:State)->np.ndarray:
     "What a value looks at, besides the tokens spent."
-    if kind=='probe_value': return products(numbers(s))
-    x = np.concatenate([np.asarray(s.now.hidden, float), progress(s)[[0, 2]]])
-    if np.isfinite(x).all(): return x
-    raise BadValue(f'hidden state at boundary {len(s.tokens)-1}', 'not finite', 'finite numbers',
-                   'The model may have overflowed: load it in float32.')
+    if kind=='probe_value': return finite(products(numbers(s)), s)
+    return np.concatenate([finite(s.now.hidden, s), progress(s)[[0, 2]]])
 
 def priced(v:FittedValue, s:State)->float:
     "ν at a state."
-    return float(v.worth(looked_at(v.kind, s), s.tokens[-1]+v.price*len(s.probes)))
+    return v.folded(looked_at(v.kind, s)[None], [s.tokens[-1]+v.price*len(s.probes)])[0]
 
 def thinking_key(frame:Frame, kind:str)->str:
     "What a fit depends on in how a model is made to think; the cue too where it is what probes append."
     examples = [(e.question, e.reasoning, e.answer) for e in frame.examples]
     parts = [frame.close, frame.ends, frame.step_tokens, frame.lead, frame.open, frame.instruction, examples]
-    return digest(repr(parts + ([frame.cue] if kind=='probe_value' else [])))
+    return digest(repr(parts + ([] if kind in UNPROBED else [frame.cue])))
+
+UNPROBED = ('hidden', 'hidden_value', 'arrival') # Kinds of fit that ask nothing of the model
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #843f023f
 _ANEW = 'make it anew with: decodelab fit-gain'
@@ -199,57 +246,79 @@ def _unreadable(path:str, error:Exception)->str:
     return f'fitted by an older version, which did not look at `explored`; {_ANEW}' if older else \
         f'not a fitted gain: {error}'
 
+FITTED:dict[str,tuple[type,tuple[str,...]]] = { # What is read from a file of a kind, and the features it must have
+    kind: (FittedValue if kind in VALUES else FittedGain, FEATURES) for kind in ('probes', 'hidden', *VALUES)}
+
 def _tuples(x:Any)->Any: return tuple(map(_tuples, x)) if isinstance(x, list) else x
 
 @lru_cache(16)
-def read_gain(path:str, kind:str)->FittedGain|FittedValue:
-    "A fitted gain, or value, from its file."
+def read_gain(path:str, kind:str)->Any:
+    "A fitted gain, or value, or what else `FITTED` knows, from its file."
     if not Path(path).is_file():
         raise DataError(f'{path or "gain_file"}: no file of a fitted gain; make one with: decodelab fit-gain')
     try:
         entries = json.loads(Path(path).read_text())
-        made = FittedValue if entries.get('kind') in VALUES else FittedGain
+        made, features = FITTED.get(entries.get('kind'), (FittedGain, FEATURES))
         gain = made(**{k: _tuples(v) for k,v in entries.items()})
     except (ValueError, TypeError, AttributeError) as e: raise DataError(f'{path}: {_unreadable(path, e)}') from e
-    if gain.features!=FEATURES:
+    if gain.features!=features:
         raise DataError(f'{path}: fitted on other features than this version looks at; {_ANEW}')
     if gain.kind!=kind: raise BadValue('gain_file', path, f'one fitted on {kind}; this one was fitted on {gain.kind}')
     return gain
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #1a9cb0c1
+KIND_OF = dict(amortised_gain='probes', hidden_gain='hidden', hidden_value='hidden_value', probe_value='probe_value')
+
+def kind_in(path:str)->str:
+    "The kind of fit that a file holds."
+    try: kind = json.loads(Path(path).expanduser().read_text()).get('kind')
+    except OSError: raise DataError(f'{path}: no file of a fitted gain; make one with: decodelab fit-gain') from None
+    except (ValueError, AttributeError) as e: raise DataError(f'{path}: not a fitted gain: {e}') from None
+    if kind in KIND_OF.values(): return kind
+    raise BadValue('gain_file', f'{path} (kind {kind})', KIND_OF.values())
+
 class AmortisedParameters(Believing):
     lambda_cost: float = param(.05, 'Reasoning goes on while the predicted drop of entropy exceeds this cost λ.',
                                'nats', ge=0, le=10)
     gain_file: str = param('', 'Written by `decodelab fit-gain` for this model.')
 
 def of_this_model(kind:str)->Callable[[AmortisedParameters,Backend,Frame|None],None]:
-    "The check that a fitted gain was fitted on this model."
+    "The check that a fitted gain was fitted on this model, and on how it is made to think."
     def check(p:AmortisedParameters, backend:Backend, frame:Frame|None=None):
-        gain = read_gain(p.gain_file, kind)
-        if gain.fingerprint==backend.fingerprint(): return
-        raise BadValue('gain_file', f'{p.gain_file} (fitted on {gain.backend})',
-                       f'a gain fitted on {backend.name} as it is now', 'Make one with: decodelab fit-gain')
+        check_owner(p.gain_file, read_gain(p.gain_file, kind), backend, frame)
     return check
 
+def check_owner(path:str, fit:Any, backend:Backend, frame:Frame|None)->None:
+    "A fit belongs to its model, and to delimiters, steps, instruction and examples; to the cue where that is probed."
+    if fit.fingerprint!=backend.fingerprint():
+        raise BadValue('gain_file', f'{path} (fitted on {fit.backend})',
+                       f'a gain fitted on {backend.name} as it is now', 'Make one with: decodelab fit-gain')
+    if frame is not None and fit.frame and thinking_key(frame, fit.kind)!=fit.frame:
+        raise BadValue('gain_file', path, 'a fit with the same delimiters, steps, instruction and examples',
+                       'Make one with: decodelab fit-gain')
+
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #0372d0ed
-@rule('amortised_gain', AmortisedParameters, needs='posterior', source='science.md, section 1',
+@rule('amortised_gain', AmortisedParameters, needs='posterior', source='this package',
       check=of_this_model('probes'))
 def amortised_gain(s:State, p:AmortisedParameters)->Verdict:
     "Go on iff H_t − H_(t+L), as a regression on the probes predicts it, is > λ; H_high ≤ λ stops at once."
     if entropy_settles(s, p): return without_forecast(s, p)
     return Verdict(read_gain(p.gain_file, 'probes')(s) > p.lambda_cost, why='no gain')
 
-@rule('hidden_gain', AmortisedParameters, needs='hidden', source='science.md, section 1', check=of_this_model('hidden'))
+@rule('hidden_gain', AmortisedParameters, needs='hidden', source='this package', check=of_this_model('hidden'))
 def hidden_gain(s:State, p:AmortisedParameters)->bool:
     "Go on iff H_t − H_(t+L), as a regression on the hidden state predicts it, is > λ; nothing is probed."
     return read_gain(p.gain_file, 'hidden')(s) > p.lambda_cost
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #b0815474
+Loss = Literal['differs', 'probability']
+
 class ValueParameters(Probing):
     cost: float = param(.002, 'Reasoning goes on while it gains more expected accuracy than this for a token.',
                         'accuracy a token', ge=0, le=1)
-    risk: str = param('', '`ε,δ`: in place of a cost, the boldest at which at most a share ε of answers differ from '
-                      'full reasoning’s, with confidence 1−δ.')
+    risk: str = param('', '`ε,δ`: in place of a cost, the boldest at which at most ε is lost, with confidence 1−δ.')
+    loss: Loss = param('differs', 'What `risk` bounds: the share of answers that `differs` from full reasoning’s, or '
+                       'what the last belief gives them less in `probability`, if it is calibrated.')
     gain_file: str = param('', 'Written by `decodelab fit-gain` for this model.')
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #cb926e4d
@@ -269,46 +338,67 @@ def prices_of(v:FittedValue)->np.ndarray:
     return np.append(0., np.geomspace(v.costs[1], v.costs[-1], FINER-1))
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #d2277897
-def losses_at(v:FittedValue, prices:np.ndarray, expected:bool=False)->np.ndarray: # [n, prices]
+def losses_at(v:FittedValue, prices:np.ndarray, loss:Loss='differs')->np.ndarray: # [n, prices]
     "Whether each question kept apart gets another answer at a price than at its end, or what it loses in probability."
-    rows = np.empty((len(v.losses), len(prices)))
+    rows, which = np.zeros((len(v.losses), len(prices))), 1 if loss=='differs' else 2
     for row,own in zip(rows, v.losses):
-        nu, loss = np.array([x[0] for x in own]), np.array([x[1+expected] for x in own])
+        if not own: continue # thinking that was over at once
+        nu, lost = np.array([x[0] for x in own]), np.array([x[which] for x in own])
         crossed = nu[:,None] <= prices
-        row[:] = np.where(crossed.any(0), loss[crossed.argmax(0)], 0.)
+        row[:] = np.where(crossed.any(0), lost[crossed.argmax(0)], 0.)
     return rows
 
-def certified_cost(v:FittedValue, given:str)->float:
+# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #4ab1b853
+TRUSTED = .05 # Calibration error up to which a loss may be told in probability
+
+def check_calibrated(v:FittedValue)->None:
+    "Beliefs that are off, or of which nobody knows, cannot say what is lost."
+    if v.calibration is not None and v.calibration <= TRUSTED: return
+    known = 'unknown: no questions were kept apart' if v.calibration is None else f'{v.calibration:.3f}'
+    raise BadValue('loss', 'probability', f'differs, unless the beliefs’ calibration error is at most {TRUSTED}',
+                   f'That of this fit is {known}.')
+
+def certified_cost(v:FittedValue, given:str, loss:Loss='differs')->float:
     "The boldest price that a risk allows; below zero, where ν never falls, if nothing can be certified."
     risk, level = risk_of(given)
+    if loss=='probability': check_calibrated(v)
     if len(v.losses) < (least := questions_needed(risk, level)):
         raise BadValue('risk', given, f'one that {len(v.losses)} questions can certify; this takes {least} at least',
                        'Keep more apart: decodelab fit-gain --certify N')
     prices = prices_of(v)
-    place = certify(losses_at(v, prices), risk, level).place
+    place = certify(losses_at(v, prices, loss), risk, level).place
     return -1. if place is None else float(prices[place])
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #ade17e7b
+def check_reading(path:str, v:FittedValue, backend:Backend):
+    "A fit reads a layer that the model has, in a way that is known."
+    pools = [x for x in get_args(Pool) if x!='next'] # of which nothing can be read where a text stands
+    if v.pool not in pools: raise BadValue('gain_file', f'{path} (pool {v.pool})', f'a fit on {" or ".join(pools)}')
+    if v.layer=='last': return
+    for k in v.reading.layers: backend.hidden([(backend.prefix_id,)], k) # an error that names the layers
+
+def check_fit(p:Any, kind:str, backend:Backend, frame:Frame|None)->Any:
+    "A fit, if it is of this model, of how that is made to think, of a layer it has, and of every so many steps."
+    fit = read_gain(p.gain_file, kind)
+    check_owner(p.gain_file, fit, backend, frame)
+    if isinstance(fit, FittedValue): check_reading(p.gain_file, fit, backend)
+    elif fit.layer!='last': raise BadValue('gain_file', f'{p.gain_file} (layer {fit.layer})', 'a fit on the last layer')
+    if p.every!=fit.every: raise BadValue('every', p.every, f'{fit.every}, as fitted')
+    return fit
+
 def value_check(kind:str)->Callable[[ValueParameters,Backend,Frame|None],None]:
-    "The check that a fit is of this model, and of how it is made to think."
-    of_model = of_this_model(kind)
+    "The check that a fit is of this model and of how it is made to think, and that its risk can be certified."
     def check(p:ValueParameters, backend:Backend, frame:Frame|None=None):
-        of_model(p, backend)
-        v = read_gain(p.gain_file, kind)
-        if v.layer!='last': raise BadValue('gain_file', f'{p.gain_file} (layer {v.layer})', 'a fit on the last layer')
-        if frame is not None and thinking_key(frame, kind)!=v.frame:
-            raise BadValue('gain_file', p.gain_file, 'a fit with the same delimiters, steps, instruction and examples',
-                           'Make one with: decodelab fit-gain')
-        if p.every!=v.every: raise BadValue('every', p.every, f'{v.every}, as fitted')
-        if p.risk: certified_cost(v, p.risk)
+        v = check_fit(p, kind, backend, frame)
+        if p.risk: certified_cost(v, p.risk, p.loss)
     return check
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #cb0cb766
 def _pays(s:State, p:ValueParameters, kind:str)->bool:
-    return read_gain(p.gain_file, kind)(s) > (_allowed(p.gain_file, kind, p.risk) if p.risk else p.cost)
+    return read_gain(p.gain_file, kind)(s) > (_allowed(p.gain_file, kind, p.risk, p.loss) if p.risk else p.cost)
 
 @lru_cache(16)
-def _allowed(path:str, kind:str, risk:str)->float: return certified_cost(read_gain(path, kind), risk)
+def _allowed(path:str, kind:str, risk:str, loss:Loss)->float: return certified_cost(read_gain(path, kind), risk, loss)
 
 @rule('hidden_value', ValueParameters, needs='hidden', source='Longstaff and Schwartz 2001, on hidden states',
       check=value_check('hidden_value'))
@@ -328,7 +418,7 @@ class OwnPathParameters(Believing):
                                ge=0, le=10)
     ahead: int = param(6, 'Probes between the two that are compared.', 'probes', ge=1, le=1000)
 
-@rule('own_path_gain', OwnPathParameters, needs='posterior', source='science.md, section 1')
+@rule('own_path_gain', OwnPathParameters, needs='posterior', source='this package')
 def own_path_gain(s:State, p:OwnPathParameters)->Verdict:
     "Stop when H_(t−L) − H_t ≤ λ, and answer from t−L; H_high ≤ λ stops at once."
     if entropy_settles(s, p): return without_forecast(s, p)

@@ -17,13 +17,14 @@ from ..frames import Frame, check_questions, frame_asked, frame_for
 from ..gain import Decision, ExpectedInformationGainCalculator, Metrics, count, remember
 from ..parameters import Asked, EIGParameters, as_parameters
 from ..posterior import Known, Posterior
-from .learnt import rules
+from .learnt import KIND_OF, Reading, kind_in, read_gain, rules
 from .probes import PROBERS, Look
 from .reasoning import Thought, reason
 from .rules import Probe, State, Verdict, as_verdict
 
 # %% auto #0
-__all__ = ['EIG', 'rule_parameters', 'common_parameters', 'Memory', 'Scaler', 'decide', 'expected_information_gain_reasoning']
+__all__ = ['EIG', 'rule_parameters', 'common_parameters', 'Memory', 'Scaler', 'decide', 'last_step',
+           'expected_information_gain_reasoning']
 
 # %% ../../../../nbs/eig/stopping/07_live.ipynb #19e147d7
 def _shared(name:str)->set[str]:
@@ -80,6 +81,8 @@ class Scaler:
         self.backend, self.name, self.rule = backend, scale_func_name, rules[scale_func_name].item
         common, frame = as_parameters(common), frame or frame_for(backend)
         self.parameters = p = rule_parameters(backend, scale_func_name, common, parameters, frame)
+        file = getattr(p, 'gain_file', '')
+        self.fitted = read_gain(file, KIND_OF[scale_func_name]) if file and scale_func_name in KIND_OF else None
         self.limit, self.min_tokens, self.wait = self.rule.limit and self.rule.limit(p), min_tokens, wait
         self.forced, self.memories = forced or min_tokens > 0, {}
         self.metrics = remember(Metrics()) if metrics is None else metrics
@@ -127,13 +130,28 @@ def _state(memory:Memory, **more)->State:
     return State(tokens, steps, tuple(memory.probes), t.closed, t.rounds, t.prompt, cost=t.cost, **more)
 
 # %% ../../../../nbs/eig/stopping/07_live.ipynb #aefd6650
+def _looks(scaler:Scaler, thoughts:Sequence[Thought])->list[Look]:
+    "What the rule needs to see at each thought's newest boundary."
+    states, prober = [t.ids for t in thoughts], PROBERS[scaler.rule.needs]
+    reading = getattr(scaler.fitted, 'reading', Reading())
+    if scaler.rule.needs!='hidden' or reading==Reading(): return prober(scaler.calculator, states)
+    cuts = [last_step(t) if reading.pool=='mean' else [len(t.ids)] for t in thoughts]
+    prefixes = [t.ids[:k] for t,own in zip(thoughts, cuts) for k in own]
+    found = iter(np.concatenate([scaler.backend.hidden(prefixes, k) for k in reading.layers], 1))
+    return [Look(Probe(hidden=np.mean([next(found) for _ in own], 0))) for own in cuts]
+
+def last_step(thought:Thought)->list[int]:
+    "Lengths of a thought after each token of its newest step; before the first, of the prompt."
+    ends = [b.tokens for b in thought.boundaries]
+    return [thought.prompt+k for k in range(ends[-2]+1 if len(ends) > 1 else 0, ends[-1]+1)]
+
 def _probe(scaler:Scaler, asked:Sequence[Memory])->dict[int,Decision]:
     "Probe the boundaries that have no probe yet, in one call; gives decisions where that failed, by thought."
     here = lambda m: len(m.thought.boundaries)-1
     new = [m for m in asked if not m.probes or m.probes[-1].boundary < here(m)]
     if scaler.rule.needs not in PROBERS or not new: return {}
     failed = {}
-    for memory,look in zip(new, PROBERS[scaler.rule.needs](scaler.calculator, [m.thought.ids for m in new])):
+    for memory,look in zip(new, _looks(scaler, [m.thought for m in new])):
         if look.failure: failed[id(memory.thought)] = Decision(False, look.failure, None, probe=look.cost)
         else: memory.add(look, here(memory))
     return failed
@@ -187,6 +205,9 @@ EIG = 'expected_information_gain_reasoning'
 def expected_information_gain_reasoning(backend:Backend, questions:Sequence[str],
                                         parameters:EIGParameters|dict|None=None, seed:int=0,
                                         frame:Frame|None=None, normaliser:Callable=normalise, max_tokens:int=1024,
+                                        gain_file:str='', # A fit of `decodelab fit-gain`, which then decides alone
+                                        cost:float|None=None, # Of a token, for a fitted value
+                                        risk:str='', # In its place
                                         **asked # `answer`, `cue`, `step`, …, which may stand in the dict too
                                        )->tuple[list[Thought],Metrics]:
     "Reason about questions with the EIG rule; returns the thoughts and this call's `Metrics`."
@@ -194,8 +215,16 @@ def expected_information_gain_reasoning(backend:Backend, questions:Sequence[str]
     common, asked = _parted(parameters, asked)
     if asked and frame is not None:
         raise BadValue(next(iter(asked)), next(iter(asked.values())), 'a frame alone, or none with it')
-    driver = Scaler(backend, EIG, common, frame_asked(backend, **asked) if asked else frame, seed, normaliser)
+    name, own = _by_file(gain_file, cost, risk)
+    driver = Scaler(backend, name, common, frame_asked(backend, **asked) if asked else frame, seed, normaliser, **own)
     return reason(backend, questions, driver, driver.forecaster, max_tokens), driver.metrics
+
+def _by_file(path:str, cost:float|None, risk:str)->tuple[str,dict]:
+    "The rule that a fit is for, and its parameters; the EIG itself without one."
+    given = {k: v for k,v in dict(cost=cost, risk=risk).items() if v not in (None, '')}
+    if path: return {kind: name for name,kind in KIND_OF.items()}[kind_in(path)], given | dict(gain_file=path)
+    if given: raise BadValue(next(iter(given)), next(iter(given.values())), 'a fit to go with it: gain_file=FILE')
+    return EIG, {}
 
 def _parted(given:Any, asked:dict)->tuple[Parameters,dict]:
     "The EIG's own parameters, and those of how questions are put."

@@ -15,7 +15,7 @@ from .rules import Probe
 from ...maths.information import entropy
 
 # %% auto #0
-__all__ = ['Prober', 'PROBERS', 'Look', 'next_tokens', 'hidden_states', 'trial_answers', 'trial', 'beliefs']
+__all__ = ['Prober', 'PROBERS', 'Look', 'next_tokens', 'hidden_states', 'trial_answers', 'trial', 'unsure_trials', 'beliefs']
 
 # %% ../../../../nbs/eig/stopping/04_probes.ipynb #fb06e623
 @dataclass
@@ -57,6 +57,13 @@ def trial(calculator:ExpectedInformationGainCalculator, sample:Sample)->Probe:
     return Probe(answer=answer, confidence=float(np.exp(sum(logprobs))) if answer else 0., length=len(sample.ids),
                  said=sample.text, logprobs=logprobs, ended=ended)
 
+# %% ../../../../nbs/eig/stopping/04_probes.ipynb #a8f1a69a
+def unsure_trials(calculator:ExpectedInformationGainCalculator, states:Sequence[Ids])->list[Look]:
+    "Greedy answers with the entropy of their first token, which decoding had at hand: it costs nothing more."
+    looks = zip(trial_answers(calculator, states), next_tokens(calculator, states)) if states else ()
+    return [Look(replace(tried.probe, entropy=first.probe.entropy), tried.cost, failure=first.failure)
+            for tried,first in looks]
+
 # %% ../../../../nbs/eig/stopping/04_probes.ipynb #b055965f
 def beliefs(calculator:ExpectedInformationGainCalculator, states:Sequence[Ids])->list[Look]:
     "Beliefs over the answer."
@@ -76,5 +83,5 @@ def _believed(calculator, posterior:Posterior, candidates:Sequence[Candidate])->
     return replace(belief, answer=answer, confidence=posterior.of(answer) if answer else 0., length=len(said.ids))
 
 # %% ../../../../nbs/eig/stopping/04_probes.ipynb #adac4c9a
-PROBERS:dict[str,Prober] = dict(token=next_tokens, hidden=hidden_states, answer=trial_answers,
+PROBERS:dict[str,Prober] = dict(token=next_tokens, hidden=hidden_states, answer=trial_answers, trial=unsure_trials,
                                 posterior=beliefs, forecast=beliefs)

@@ -5,7 +5,7 @@
 # %% ../../../../nbs/eig/stopping/06_replay.ipynb #9567b5b5
 from __future__ import annotations
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 import numpy as np
 from ...core.errors import BadValue
@@ -29,6 +29,7 @@ def recorded(trace:dict, i:int, needs:str, # What a rule needs
     if needs=='hidden': return Probe(i, hidden=_hidden(trace, i))
     if needs=='token': return _next_token(trace, i)
     if needs=='answer': return _trial(trace, i, normaliser)
+    if needs=='trial': return _unsure_trial(trace, i, normaliser)
     if trace['entropy'][i] is None: return None
     answer, length = normaliser(trace['answer'][i]), max(1, trace['answer_tokens'][i]-cue_tokens)
     return Probe(i, answer, trace['confidence'][i] if answer else 0., length, trace['entropy'][i],
@@ -65,12 +66,16 @@ def _trial(trace:dict, i:int, normaliser:Callable)->Probe:
     return Probe(i, answer, float(np.exp(sum(logprobs))) if answer else 0., len(logprobs), said=seen['said'],
                  logprobs=logprobs, ended=seen['ended'])
 
+def _unsure_trial(trace:dict, i:int, normaliser:Callable)->Probe|None:
+    h = _of(trace, 'next_entropy', i)
+    return None if h is None else replace(_trial(trace, i, normaliser), entropy=h)
+
 # %% ../../../../nbs/eig/stopping/06_replay.ipynb #670d815e
 def probe_price(trace:dict, i:int, needs:str, cue_tokens:int)->int:
     "Tokens of a probe: the last token of a trial answer is only read off, not fed."
     if needs in ('none', 'surprise', 'hidden'): return 0
     if needs=='token': return cue_tokens
-    if needs=='answer': return cue_tokens+len(_of(trace, 'trial', i)['logprobs'])-1
+    if needs in ('answer', 'trial'): return cue_tokens+len(_of(trace, 'trial', i)['logprobs'])-1
     return trace['probe'][i]
 
 # %% ../../../../nbs/eig/stopping/06_replay.ipynb #6910f68e
@@ -114,18 +119,23 @@ def tape_of(trace:dict, rule:StoppingRule, step:str='\n', cue_tokens:int=2, norm
     return Tape(trace, rule, states, probes, [probe_price(trace, i, rule.needs, cue_tokens) for i in asked])
 
 # %% ../../../../nbs/eig/stopping/06_replay.ipynb #6a26bac5
-def replay_tape(tape:Tape, p:Parameters)->tuple[int,Cost]: # Boundary that is answered from, and what was spent
+def replay_tape(tape:Tape, p:Parameters,
+                looked:list[tuple[int,bool]]|None=None, # Told where the rule looked, and whether forecasts were drawn
+               )->tuple[int,Cost]: # Boundary that is answered from, and what was spent
     "Where a rule stops on a trace."
     probes, probe, forecast, rule, p = [], 0, 0, tape.rule, _as_recorded(p, tape.trace)
     for i,bare in enumerate(tape.states):
         if not rule.when(_with(bare, probes), p): continue
         probe += tape.prices[i]
         if tape.probes: probes.append(tape.probes[i])
+        if looked is not None: looked.append((i, False))
         if probes and probes[-1] is None: return _stopped(tape, p, i, Cost(0, forecast, probe))
         look = partial(recorded_gain, tape.trace, i, rule)
         s = State(bare.tokens, bare.steps, tuple(probes), False, 0, bare.prompt, (), Cost(0, forecast, probe), look)
         verdict = as_verdict(rule.decide(s, p))
-        drawn = _forecast_price(tape.trace, i, verdict.go) if rule.foresees(s, p) else Cost()
+        foresees = rule.foresees(s, p)
+        drawn = _forecast_price(tape.trace, i, verdict.go) if foresees else Cost()
+        if looked is not None: looked[-1] = (i, foresees)
         probe, forecast = probe+drawn.probe, forecast+drawn.forecast
         if not verdict.go: return _stopped(tape, p, i, Cost(0, forecast, probe), verdict.back)
     return _stopped(tape, p, len(tape.trace['tokens'])-1, Cost(0, forecast, probe))

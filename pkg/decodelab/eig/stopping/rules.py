@@ -4,14 +4,16 @@
 
 # %% ../../../../nbs/eig/stopping/01_rules.ipynb #9f39f074
 from __future__ import annotations
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, Literal, get_args
 import numpy as np
+from fastcore.basics import patch
 from ...backends.contract import Backend
 from ...core.errors import BadValue
 from ...core.parameters import Parameters, allowed, param, read
-from ...core.registry import Registry
+from ...core.registry import Entry, Registry
 from ...core.tables import markdown_table
 from ..gain import UNEXPLORED, Gain, settled, worth
 from ..parameters import EIGParameters
@@ -89,13 +91,14 @@ def as_verdict(decision:bool|Verdict)->Verdict:
     return decision if isinstance(decision, Verdict) else Verdict(bool(decision))
 
 # %% ../../../../nbs/eig/stopping/01_rules.ipynb #997eba4d
-Need = Literal['none', 'surprise', 'token', 'hidden', 'answer', 'posterior', 'forecast']
+Need = Literal['none', 'surprise', 'token', 'hidden', 'answer', 'trial', 'posterior', 'forecast']
 NEEDS = dict(zip(get_args(Need), (
     'nothing',
     'log-probabilities of its own steps, known from generating them',
     'entropy of the token after the cue',
     'the hidden state that thinking leaves behind',
     'a greedy trial answer',
+    'a greedy trial answer, and the entropy of its first token',
     'the belief about the answer',
     'the belief, and forecasts')))
 
@@ -161,7 +164,11 @@ class StoppingRule:
 
 # %% ../../../../nbs/eig/stopping/01_rules.ipynb #8b468c04
 class Rules(Registry):
-    "Stopping rules by `scale_func_name`."
+    "Stopping rules by `scale_func_name`; those of lessons further on are there once one is asked for."
+    def __init__(self, kind:str, homes:tuple[str,...]=()): # Modules that register rules
+        super().__init__(kind)
+        self.homes = [*homes]
+
     def rule(self, name:str, parameters:type[Parameters]=NoParameters, needs:Need='none', source:str='',
              **more, # Other fields of `StoppingRule`
             )->Callable:
@@ -187,6 +194,34 @@ class Rules(Registry):
         head = ('`scale_func_name`', 'what it does', 'needs', 'parameters', 'source')
         return markdown_table(head, map(_row, self))
 
+# %% ../../../../nbs/eig/stopping/01_rules.ipynb #3dbaced4
+@patch
+def complete(self:Rules)->None:
+    "Have the rules of all lessons; one that a notebook has defined itself stays as it is."
+    own = {name: e for name,e in self._entries.items() if e.item.__module__=='__main__'}
+    while self.homes: import_module(self.homes.pop()) # popped first: while it is imported, what is there is there
+    self._entries.update(own)
+
+@patch
+def __getitem__(self:Rules, name:str)->Entry:
+    self.complete()
+    return super(Rules, self).__getitem__(name)
+
+@patch
+def __iter__(self:Rules)->Iterator[Entry]:
+    self.complete()
+    return super(Rules, self).__iter__()
+
+@patch
+def __contains__(self:Rules, name:object)->bool:
+    self.complete()
+    return super(Rules, self).__contains__(name)
+
+@patch
+def __len__(self:Rules)->int:
+    self.complete()
+    return super(Rules, self).__len__()
+
 # %% ../../../../nbs/eig/stopping/01_rules.ipynb #f23b1312
 def _row(entry)->tuple:
     drawing = EIGParameters.model_fields.keys() - {'lambda_cost'} # the same for all rules with forecasts
@@ -194,7 +229,7 @@ def _row(entry)->tuple:
     given = ', '.join(f'`{k}` {f.default!r} ({allowed(f)})' for k,f in own.items())
     return f'`{entry.name}`', entry.doc, entry.item.needs, given, entry.item.source
 
-rules = Rules('scale_func_name')
+rules = Rules('scale_func_name', ('decodelab.eig.stopping.peers',))
 rule = rules.rule
 
 # %% ../../../../nbs/eig/stopping/01_rules.ipynb #d30ffcfe
@@ -310,7 +345,7 @@ def entropy_settles(s:State, p:Forecasting)->bool:
     return unexplored(s.now, p.min_explored) or settled(s.now.high, p.lambda_cost)
 
 # %% ../../../../nbs/eig/stopping/01_rules.ipynb #a0e944a5
-@rule('expected_information_gain_reasoning', Forecasting, needs='forecast', source='seed 003; science.md, section 1',
+@rule('expected_information_gain_reasoning', Forecasting, needs='forecast', source='this package',
       free=entropy_settles, adaptive=True)
 def worth_forecasting(s:State, p:Forecasting)->Verdict:
     "Go on iff H_t − mean_k H(P^k) > λ; H_high ≤ λ stops without a forecast, too little explored goes on without one."
@@ -337,7 +372,7 @@ def risk_settles(s:State, p:BayesParameters)->bool:
     return unexplored(s.now, p.min_explored) or risk(s) < p.lambda_cost
 
 # %% ../../../../nbs/eig/stopping/01_rules.ipynb #5ca2ee15
-@rule('bayes_risk_optimal_reasoning', BayesParameters, needs='forecast', source='science.md, section 1',
+@rule('bayes_risk_optimal_reasoning', BayesParameters, needs='forecast', source='this package',
       free=risk_settles)
 def bayes_risk_optimal_reasoning(s:State, p:BayesParameters)->Verdict:
     "Stop when R_t − mean_k R(P^k) < λ with R(P) = 1 − max_a P(a); R_t < λ stops without a forecast."

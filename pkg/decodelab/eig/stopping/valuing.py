@@ -11,10 +11,11 @@ from ...backends.contract import Backend
 from ...core.errors import BadValue
 from ..answers import normalise
 from ..frames import Frame, frame_for
-from .learnt import FEATURES, FittedValue, looked_at, thinking_key
+from .learnt import FEATURES, FittedValue, Reading, looked_at, thinking_key
 from .replay import recorded
 from .rules import State
 from ...maths.paths import Paths, paths_of
+from ...maths.statistics import calibration
 from ...maths.stopping import FEWEST, Chosen, Form, Worth, fit_worth
 
 # %% auto #0
@@ -40,11 +41,13 @@ def price_of(traces:Sequence[dict], kind:str)->float:
     "Mean tokens of a look."
     return 0. if kind=='hidden_value' else float(np.mean([x for t in traces for x in t['probe']]))
 
-def value_paths(traces:Sequence[dict], kind:str, every:int=1)->Paths:
+def value_paths(traces:Sequence[dict], kind:str, every:int=1,
+                peek:int=0, # Tokens of the next step that are thought before it is decided
+               )->Paths:
     "Values and tokens at the boundaries that are looked at."
     price = price_of(traces, kind)
     looked = [(t, looked_boundaries(t, every)) for t in traces]
-    tokens = [[t['tokens'][i]+price*(k+1) for k,i in enumerate(at)] for t,at in looked]
+    tokens = [[t['tokens'][i]+price*(k+1)+peek*(i < at[-1]) for k,i in enumerate(at)] for t,at in looked]
     return paths_of([[best_mass(t['belief'][i]) for i in at] for t,at in looked], tokens)
 
 # %% ../../../../nbs/eig/stopping/09_valuing.ipynb #1c899a68
@@ -78,6 +81,7 @@ class ValueFit:
 def fit_value(traces:Sequence[dict], # With `hidden` for that kind
               kind:str, backend:Backend, frame:Frame|None=None, form:Form='closed', every:int=1,
               apart:int=0, # Questions, the last ones, that the fit does not see and `risk` is certified on
+              reading:Reading=Reading(), # What `hidden` of the traces is
              )->ValueFit:
     "Fit on traces."
     if not 0 <= apart <= len(traces): raise BadValue('questions kept apart', apart, f'0 to {len(traces)}')
@@ -86,7 +90,8 @@ def fit_value(traces:Sequence[dict], # With `hidden` for that kind
     paths, x = value_paths(fitted, kind, every), value_features(fitted, kind, every)
     worth, chosen = fit_worth(paths, x, form)
     about = dict(kind=kind, backend=backend.name, fingerprint=backend.fingerprint(), every=every,
-                 frame=thinking_key(frame or frame_for(backend), kind), layer='last', price=price_of(fitted, kind),
+                 frame=thinking_key(frame or frame_for(backend), kind), layer=reading.name, pool=reading.pool,
+                 price=price_of(fitted, kind),
                  questions=len(fitted), rows=len(x), gain=chosen.gain, error=chosen.error, features=FEATURES)
     value = FittedValue(**about, **_plain(worth))
     return ValueFit(_with_losses(value, kept), chosen) if apart else ValueFit(value, chosen)
@@ -117,4 +122,6 @@ def _loss(trace:dict, i:int)->tuple[float,float]:
     return float(here!=last), float(np.clip(mass.get(last, 0.)-mass.get(here, 0.), 0, 1))
 
 def _with_losses(value:FittedValue, traces:Sequence[dict])->FittedValue:
-    return replace(value, losses=tuple(losses_of(t, value) for t in traces))
+    confidence, correct = (np.concatenate([t[of] for t in traces]) for of in ('confidence', 'correct'))
+    return replace(value, losses=tuple(losses_of(t, value) for t in traces),
+                   calibration=calibration(confidence, correct)[0])

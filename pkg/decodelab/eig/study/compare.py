@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 import numpy as np
 from ...backends.contract import Backend
 from ...core.errors import BadValue
@@ -17,8 +17,8 @@ from ...core.parameters import param
 from ...core.runs import Run
 from ..frames import frame_of
 from ..parameters import EIGEvalParameters, EIGParameters
-from ..stopping.fitting import FitParameters, Kind, add_hidden, fit_kind, observe
-from ..stopping.learnt import FittedGain, FittedValue, rules
+from ..stopping.fitting import HIDDEN, TRIALS, FitParameters, Kind, add_hidden, fit_kind, observe
+from ..stopping.learnt import rules
 from ..stopping.live import Scaler
 from ..stopping.reasoning import reason, record
 from ..stopping.recording import FLOOR
@@ -32,7 +32,7 @@ from ...tasks.data import Question, load_questions
 __all__ = ['SWEEPS', 'VARIANTS', 'LEARNT', 'LEAST', 'EIGCompareParameters', 'falling', 'rising', 'whole', 'counts', 'nothing',
            'Sweep', 'fitted_file', 'sweep', 'budgets', 'sweeps', 'with_forecasts', 'front', 'area', 'at_equal_tokens',
            'seeds_of', 'questions_of', 'fit_seed', 'others', 'Comparison', 'kinds_of', 'skipped', 'fit_gains',
-           'traces_of', 'look', 'run_live', 'live_at', 'caveats']
+           'fitting_tokens', 'traces_of', 'look', 'run_live', 'live_at', 'caveats']
 
 # %% ../../../../nbs/eig/study/06_compare.ipynb #ac071d62
 _FORECASTS = ('Drawn at every boundary, as the Bayes-risk rule needs them; where EIG may need them, up to the first '
@@ -73,6 +73,7 @@ class Sweep:
 _ANSWER = (('skip', 0),) # Our cue has opened the answer: a trial's first token is the answer's own
 _EIG, _entropies, _costs = 'expected_information_gain_reasoning', partial(rising, .02, 2.3), partial(rising, .01, 1.6)
 _prices = partial(rising, 1e-4, .05) # Of a token, in expected accuracy
+def _chances(m:int)->np.ndarray: return 1-rising(.002, .95, m) # From nearly sure down
 
 # %% ../../../../nbs/eig/study/06_compare.ipynb #46ab653f
 SWEEPS = {
@@ -94,6 +95,10 @@ SWEEPS = {
     'EAT': Sweep('eat', 'delta', partial(rising, 1e-7, 1.), (('warmup', 2),)),
     'CoDE-Stop': Sweep('code_stop', 'degeneration', partial(falling, .9, 12.), _ANSWER),
     'CUSUM': Sweep('cusum', 'threshold', partial(falling, .05, 6.), (('drift', .1),)),
+    'LearnStop': Sweep('learn_stop', 'threshold', _chances),
+    'TERMINATOR': Sweep('first_arrival', 'threshold', _chances),
+    'thought calibration': Sweep('thought_calibration', 'threshold', _chances),
+    'Conformal Thinking': Sweep('conformal_thinking', 'upper', _chances, (('control', 'crc'), ('giveup', .05))),
 }
 
 # %% ../../../../nbs/eig/study/06_compare.ipynb #75582aef
@@ -106,7 +111,8 @@ VARIANTS = {
 }
 
 LEARNT = {'amortised_gain': 'probes', 'hidden_gain': 'hidden', 'probe_value': 'probe_value',
-          'hidden_value': 'hidden_value'} # Rules and the kind of fit they need
+          'hidden_value': 'hidden_value', 'learn_stop': 'correctness', 'first_arrival': 'arrival',
+          'thought_calibration': 'arrival', 'conformal_thinking': 'hopeless'} # Rules and the kind of fit they need
 
 def fitted_file(rule:str, gains:Mapping[str,Path]|None)->dict:
     "The file of the gain that a learnt rule needs; nothing for others."
@@ -201,6 +207,7 @@ class Comparison:
         self.cue_tokens = len(backend.encode(self.frame.cue))
         self.kinds = kinds_of(backend)
         self.skip, self.fitted = skipped(p, self.kinds), {}
+        self.spent = {} # Tokens of fitting, by kind
 
     def seeds(self)->list[int]: return seeds_of(self.p)
     def questions(self, seed:int)->list[Question]: return questions_of(self.p, seed)
@@ -218,13 +225,14 @@ class Comparison:
 # %% ../../../../nbs/eig/study/06_compare.ipynb #1bd6d82c
 def kinds_of(backend:Backend)->tuple[Kind,...]:
     "What can be fitted on a runtime."
-    return get_args(Kind) if backend.capabilities.hidden_states else ('probes', 'probe_value')
+    every = get_args(Kind)
+    return every if backend.capabilities.hidden_states else tuple(kind for kind in every if kind not in HIDDEN)
 
 def skipped(p:EIGCompareParameters, kinds:Sequence[str])->list[str]:
     "Rules that are left out: the runtime, or the forecasts that are drawn, do not give what they need."
-    absent = dict(hidden_gain='hidden' not in kinds, hidden_value='hidden_value' not in kinds,
-                  bayes_risk_optimal_reasoning=p.forecasts!='everywhere')
-    return [name for name,out in (absent | {_EIG: p.forecasts=='none'}).items() if out]
+    absent = [rule for rule,kind in LEARNT.items() if kind not in kinds]
+    undrawn = dict(bayes_risk_optimal_reasoning=p.forecasts!='everywhere') | {_EIG: p.forecasts=='none'}
+    return absent + [name for name,out in undrawn.items() if out]
 
 # %% ../../../../nbs/eig/study/06_compare.ipynb #6945c1ec
 def fit_gains(c:Comparison, run:Run, progress:Callable|None=None)->dict[str,Path]:
@@ -232,11 +240,17 @@ def fit_gains(c:Comparison, run:Run, progress:Callable|None=None)->dict[str,Path
     p = c.p
     given = {k: getattr(p, k) for k in FitParameters.model_fields if k in type(p).model_fields}
     chosen = FitParameters(**given | dict(n=p.fit_n, seed=fit_seed(p)))
-    traces = observe(c.backend, others(p), chosen, 'hidden' in c.kinds, p.chunk, progress, c.frame)
+    traces = observe(c.backend, others(p), chosen, 'hidden' in c.kinds, p.chunk, progress, c.frame, trials=True)
+    c.spent = {kind: fitting_tokens(traces, kind in TRIALS, c.cue_tokens) for kind in c.kinds}
     c.fitted = {kind: fit_kind(traces, kind, chosen, c.backend, c.frame) for kind in c.kinds}
     return {kind: _saved(gain, run.folder/f'gain-{kind}.json') for kind,gain in c.fitted.items()}
 
-def _saved(gain:FittedGain|FittedValue, path:Path)->Path:
+def fitting_tokens(traces:Sequence[dict], trials:bool=False, cue_tokens:int=2)->int:
+    "Tokens of thinking questions through and looking at every boundary, each token once."
+    tried = lambda t: sum(cue_tokens+len(x['logprobs'])-1 for x in t['trial']) if trials else 0
+    return int(sum(t.get('prompt', 0)+t['tokens'][-1]+sum(t['probe'])+tried(t) for t in traces))
+
+def _saved(gain:Any, path:Path)->Path:
     gain.save(path)
     return path
 

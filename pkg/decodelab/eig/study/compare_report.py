@@ -19,8 +19,8 @@ from ..stopping.recording import trace
 from ...maths.statistics import Paired, detectable
 
 # %% auto #0
-__all__ = ['TONES', 'BASES', 'Curves', 'CLAIMS', 'AMORTISED', 'tidy', 'tone', 'interval', 'chosen', 'means', 'in_front', 'reach',
-           'table', 'claims', 'more_or_less', 'claims_table', 'along', 'spending', 'keeping_accuracy', 'parts',
+__all__ = ['TONES', 'BASES', 'Curves', 'CLAIMS', 'AMORTISED', 'BOUND', 'tidy', 'tone', 'interval', 'chosen', 'means', 'in_front',
+           'reach', 'table', 'claims', 'more_or_less', 'claims_table', 'along', 'spending', 'keeping_accuracy', 'parts',
            'free_bound', 'beams', 'plane_figure', 'cost_figure', 'sensitivity_figure', 'verdict', 'metrics', 'pooled']
 
 # %% ../../../../nbs/eig/study/07_compare_report.ipynb #7ece8729
@@ -64,7 +64,7 @@ def reach(curves:Curves)->tuple[float,float]:
     return curves['none'].tokens().min(), curves['full'].outcomes[0][:,TOTAL].mean()
 
 # %% ../../../../nbs/eig/study/07_compare_report.ipynb #eafbf3e9
-def table(curves:Curves, goal:float)->pd.DataFrame:
+def table(curves:Curves, goal:float, bound:Curve|None=None)->pd.DataFrame: # Of hindsight: the last row
     "Every rule at the target: accuracy, tokens by kind, against full reasoning and a budget that spends as much."
     rules = chosen(curves, goal)
     best, by_tokens = in_front(rules), sorted(rules, key=lambda name: rules[name].mean(TOTAL))
@@ -73,7 +73,12 @@ def table(curves:Curves, goal:float)->pd.DataFrame:
         row = outcome_row(name, rules[name].outcomes if name in BASES else rules[name])
         del row['seconds']
         rows.append({'front': '●' if name in best else ''} | row | _against_bases(curves, name, rules, goal))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows + ([_bound_row(bound, goal)] if bound else []))
+
+def _bound_row(bound:Curve, goal:float)->dict:
+    row = outcome_row('hindsight, a bound', judge(bound, goal, TOTAL))
+    del row['seconds']
+    return {'front': ''} | row | {'accuracy less full, 95 %': '–', 'less a budget of equal tokens, 95 %': '–'}
 
 def _against_bases(curves:Curves, name:str, rules:dict[str,Judged], goal:float)->dict:
     "A rule against full reasoning and against a budget, and its area."
@@ -126,9 +131,10 @@ def _told(r:dict)->str:
 
 # %% ../../../../nbs/eig/study/07_compare_report.ipynb #e3a88e5f
 AMORTISED = ('amortised, probes', 'amortised, hidden state')
+BOUND = 'hindsight, a bound'
 
 def along(traces:Sequence[dict], curves:Curves, shares:Sequence[float]=SHARES,
-          which:Sequence[str]=('fixed budget', 'entropy', 'EIG', *AMORTISED), column:int=TOTAL)->pd.DataFrame:
+          which:Sequence[str]=('fixed budget', 'entropy', 'EIG', *AMORTISED, BOUND), column:int=TOTAL)->pd.DataFrame:
     "Tokens that each rule needs for an accuracy, by mixtures judged on the other half; a dash where it is not met."
     known = [name for name in which if name in curves]
     return pd.DataFrame([_along(share, goal, {name: judge(curves[name], goal, column) for name in known}, column)

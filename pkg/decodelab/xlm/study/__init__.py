@@ -18,5 +18,5 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "read_cost"],
     "trials": ["VALIDATION", "Progress", "written_order", "record_of", "predictions", "answers", "timed", "update_of",
         "pilot", "Trials", "trials_for", "paces", "budget", "expected_seconds", "Outcome", "told_apart", "tasks_in",
-        "trained", "answered", "outcomes"],
+        "ahead", "trained", "share", "answered", "outcomes"],
 })

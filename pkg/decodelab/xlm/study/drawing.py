@@ -17,7 +17,8 @@ __all__ = ['graph_of', 'neighbours', 'ray', 'layout', 'on_circle', 'graph_figure
 def graph_of(prompt:str)->tuple[list[tuple[int, int]], int, int]: # Edges, source, goal
     "What a prompt says."
     numbers = numbers_in(prompt) or []
-    return (edges_of(numbers[:-2]), *numbers[-2:]) if len(numbers) >= 4 and len(numbers) % 2==0 else ([], -1, -1)
+    if len(numbers) < 4 or len(numbers) % 2: return [], -1, -1
+    return edges_of(numbers[:-2]), numbers[-2], numbers[-1]
 
 def neighbours(edges:Sequence[tuple[int, int]])->dict[int, list[int]]:
     "Of each node, in the order of their edges."

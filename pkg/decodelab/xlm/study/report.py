@@ -211,7 +211,8 @@ def against_chance(r:Row)->str:
 
 def difference(best:Outcome, other:Outcome)->str:
     "Paired, of two models on the same graphs."
-    d = paired(*([float(r['exact']) for r in o.records] for o in (best, other)))
+    right, wrong = ([float(r['exact']) for r in o.records] for o in (best, other))
+    d = paired(right, wrong)
     return f'{best.label} − {other.label} on {best.trial.task}: {100*d.difference:+.1f} points ' \
            f'[{100*d.low:+.1f}, {100*d.high:+.1f}], {d.flips} of {d.n} answers differ in being right'
 

@@ -108,7 +108,7 @@ def learn(cfg:DictConfig, folder:Path, tell:Callable[[int, int], Any]=lambda don
     trainer = trainer_of(cfg, callbacks=[*listed(cfg.get('callbacks')), meter], logger=False)
     trainer.fit(harness, datamodule=data, ckpt_path=newest)
     if trainer.interrupted: raise KeyboardInterrupt
-    if not meter.ended: harness.restore(read_checkpoint(newest), where=newest) # killed after its last update
+    if not meter.ended and newest: harness.restore(read_checkpoint(newest), where=newest) # killed after its last update
     if (folder/MODEL).exists(): shutil.rmtree(folder/MODEL) # half written
     harness.cpu().save_shared(folder/MODEL)
     cost = cost_of(cfg, harness, meter, str(trainer.strategy.root_device))

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json, statistics, time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 import torch
@@ -25,8 +26,8 @@ from .training import composed_for, learn, placed, prepared
 
 # %% auto #0
 __all__ = ['VALIDATION', 'Progress', 'written_order', 'record_of', 'predictions', 'answers', 'timed', 'update_of', 'pilot',
-           'Trials', 'trials_for', 'paces', 'budget', 'expected_seconds', 'Outcome', 'told_apart', 'tasks_in',
-           'trained', 'answered', 'outcomes']
+           'Trials', 'trials_for', 'paces', 'budget', 'expected_seconds', 'Outcome', 'told_apart', 'tasks_in', 'ahead',
+           'trained', 'share', 'answered', 'outcomes']
 
 # %% ../../../../nbs/xlm/study/05_trials.ipynb #4c91ec7d
 def written_order(row:Mapping[str, Any], text:str)->list[int]|None: # `None` where a predictor keeps none
@@ -156,18 +157,26 @@ def tasks_in(outcomes:Sequence[Outcome])->list[str]:
 # %% ../../../../nbs/xlm/study/05_trials.ipynb #b181c7c1
 Progress = Callable[[str], Callable[[float, int], Any]]
 
+def ahead(tell:Callable[[float, int], Any], before:float, total:int, done:float, of:int)->None:
+    "A part's progress as the whole's, `before` of which is done."
+    tell(before+done, total)
+
 def trained(trials:Trials, progress:Progress)->list[Path]: # Folders
     "Train what is to be trained."
     if trials.p.runs: return folders_of(trials.p.runs)
     steps = {trial: int(paces(trials)[trial.name]['steps']) for trial in trials.trials}
     tell, total, before = progress('learning, updates'), sum(steps.values()), 0
     for trial,n in steps.items():
-        learn(trials.cfg(trial, n), trials.folder(trial), lambda done,_,before=before: tell(before+done, total))
+        learn(trials.cfg(trial, n), trials.folder(trial), partial(ahead, tell, before, total))
         before += n
     tell(total, total)
     return [trials.folder(trial) for trial in trials.trials]
 
 # %% ../../../../nbs/xlm/study/05_trials.ipynb #b613b333
+def share(tell:Callable[[float, int], Any], before:int, total:int, done:float, of:int)->None:
+    "The same where every part is one of the whole's."
+    tell(before+done/of, total)
+
 def answered(trials:Trials, folder:Path, number:int, tell:Callable[[float, int], Any])->Outcome:
     "The answers of one model."
     learner = learner_of(folder)
@@ -181,5 +190,5 @@ def outcomes(trials:Trials, progress:Progress)->list[Outcome]:
     folders = trained(trials, progress)
     tell, out = progress('answering, models'), []
     for i,folder in enumerate(folders):
-        out.append(answered(trials, folder, i, lambda done,total,i=i: tell(i+done/total, len(folders))))
+        out.append(answered(trials, folder, i, partial(share, tell, i, len(folders))))
     return told_apart(out)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 import torch
 from torch import Tensor
-from ...categorical import uniform
+from ...categorical import Chance, uniform
 from ...contracts import Batch
 from ...masking import without
 from .datamodule_arlm import ARLMSeq2SeqPredCollator
@@ -34,7 +34,7 @@ class ARLMPredictor(RowsPredictor):
         if cache is not None: cache.keep(ids.shape[1]-new)
         return without(self.model.logits(states[:,-1]), never_written(self.tokenizer, 'pad', 'mask', 'cls', 'bos'))
 
-    def write(self, batch:Batch, width:int, generator:torch.Generator|None)->Written:
+    def write(self, batch:Batch, width:int, generator:Chance)->Written:
         ids, mask, start = batch['input_ids'], batch['attention_mask'], batch['input_ids'].shape[1]
         cache = self.model.new_cache(start+width) if self.use_cache else None
         ended = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from ...insertion import right_of_gaps
-from ...transformer import Transformer
+from ...transformer import Trunk
 
 # %% auto #0
 __all__ = ['FlexMDMModel']
 
 # %% ../../../../../nbs/xlm/models/flexmdm/01_model_flexmdm.ipynb #fc82ba80
-class FlexMDMModel(Transformer):
+class FlexMDMModel(Trunk):
     "Tokens with masks, and a time, to logits behind masks and expected insertions."
-    def __init__(self, num_embeddings:int, d_cond:int=64, **sizes:Any): # Width of the time; sizes of `Transformer`
+    def __init__(self, num_embeddings:int, d_cond:int=64, **sizes:Any): # Width of the time; sizes of `Trunk`
         super().__init__(num_embeddings, causal=False, d_cond=d_cond, **sizes)
         width = self.head.in_features
         self.gap_head = nn.Sequential(nn.Linear(2*width, width), nn.ReLU(), nn.Linear(width, 1))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 from typing import Any
 import torch
+from ...categorical import Chance
 from ...contracts import Batch
 from ...flexible import Flex, FlexPlan, Schedules, flex
 from ...insertion import open_gaps
@@ -37,7 +38,7 @@ class FlexMDMPredictor(RowsPredictor):
     def __init__(self, *args:Any, max_steps:int=32, confidence:str|None='top_prob', temperature:float=0.,
                  insertion:str='linear', unmasking:str='linear', leap:bool=False,
                  **settings:Any): # Settings of `RowsPredictor`
-        super().__init__(*args, temperature=temperature, **settings)
+        super().__init__(*args, **(settings | dict(temperature=temperature)))
         when = Schedules(rising(insertion), rising(unmasking))
         self.plan = FlexPlan(max_steps, self.pick, confidence, when, leap)
 
@@ -45,7 +46,7 @@ class FlexMDMPredictor(RowsPredictor):
         "`max_length`, else twice as wide as the right answers: how long one becomes is the model's to say."
         return super().width(batch)*(1 if self.max_length else 2)
 
-    def write(self, batch:Batch, width:int, generator:torch.Generator|None)->Written:
+    def write(self, batch:Batch, width:int, generator:Chance)->Written:
         ids, tok = batch['input_ids'], self.tokenizer
         empty = ids.new_full((len(ids), width), tok.pad_token_id)
         say = flexer(self.model, tok, batch)

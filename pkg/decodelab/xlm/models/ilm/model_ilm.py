@@ -7,15 +7,15 @@ from __future__ import annotations
 from typing import Any
 from torch import Tensor, nn
 from ...insertion import right_of_gaps
-from ...transformer import Transformer
+from ...transformer import Trunk
 
 # %% auto #0
 __all__ = ['ILMModel']
 
 # %% ../../../../../nbs/xlm/models/ilm/01_model_ilm.ipynb #efee7bac
-class ILMModel(Transformer):
+class ILMModel(Trunk):
     "Tokens to insertion logits and the logit of stopping."
-    def __init__(self, num_embeddings:int, **sizes:Any): # Sizes of `Transformer`
+    def __init__(self, num_embeddings:int, **sizes:Any): # Sizes of `Trunk`
         super().__init__(num_embeddings, causal=False, **sizes)
         width = self.head.in_features
         self.stop_head, self.right = nn.Linear(width, 1), nn.Linear(width, width, bias=False)

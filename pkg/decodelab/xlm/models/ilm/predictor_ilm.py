@@ -6,7 +6,7 @@
 from __future__ import annotations
 from typing import Any
 import torch
-from ...categorical import Pick
+from ...categorical import Chance, Pick
 from ...contracts import Batch
 from ...insertion import Growth, Inserter, grow, joint, open_gaps
 from .datamodule_ilm import ILMSeq2SeqPredCollator
@@ -34,7 +34,7 @@ class ILMPredictor(RowsPredictor):
 
     def __init__(self, *args:Any, stop:float|None=.5, temperature:float=0., gap_temperature:float|None=None,
                  gap_top_k:int|None=None, gap_top_p:float|None=None, **settings:Any): # Settings of `RowsPredictor`
-        super().__init__(*args, temperature=temperature, **settings)
+        super().__init__(*args, **(settings | dict(temperature=temperature)))
         first = any(v is not None for v in (gap_temperature, gap_top_k, gap_top_p))
         gap = Pick(1. if gap_temperature is None else gap_temperature, gap_top_k, gap_top_p) if first else None
         self.how = Growth(stop, self.pick, gap)
@@ -43,7 +43,7 @@ class ILMPredictor(RowsPredictor):
         "`max_length`, else as wide as the right answers: no end mark is needed."
         return super().width(batch)-(self.max_length is None)
 
-    def write(self, batch:Batch, width:int, generator:torch.Generator|None)->Written:
+    def write(self, batch:Batch, width:int, generator:Chance)->Written:
         ids = batch['input_ids']
         empty = ids.new_full((len(ids), width), self.tokenizer.pad_token_id)
         out = grow(inserter(self.model, self.tokenizer, batch), empty, ids.new_zeros(len(ids)), self.how, generator)

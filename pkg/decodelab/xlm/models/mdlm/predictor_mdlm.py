@@ -9,6 +9,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 from ....core.errors import BadValue
+from ...categorical import Chance
 from ...contracts import Batch
 from ...masking import subs, without
 from .datamodule_mdlm import MDLMSeq2SeqPredCollator
@@ -56,14 +57,14 @@ class MDLMPredictor(RowsPredictor):
         order = 'top_prob' if confidence is None and threshold is not None else confidence
         self.plan = None if order is None else Plan(order, max_steps, threshold, noise, self.pick)
 
-    def fill(self, say:Denoiser, ids:Tensor, steps:int, generator:torch.Generator|None)->Filled:
+    def fill(self, say:Denoiser, ids:Tensor, steps:int, generator:Chance)->Filled:
         "Fill the masks of rows."
         mask_id = self.tokenizer.mask_token_id
         if self.plan is not None: return by_confidence(say, ids, mask_id, self.plan, generator)
         noise = self.noise_schedule if isinstance(self.noise_schedule, LogLinear) else LogLinear()
         return ancestral(say, ids, mask_id, steps, self.pick, noise, generator, self.cached)
 
-    def write(self, batch:Batch, width:int, generator:torch.Generator|None)->Written:
+    def write(self, batch:Batch, width:int, generator:Chance)->Written:
         if self.block is not None: return self.write_blocks(batch, width, self.block, generator)
         ids, mask = with_masks(batch, width, self.tokenizer.mask_token_id)
         say = denoiser(self.model, self.tokenizer, mask)
@@ -72,7 +73,7 @@ class MDLMPredictor(RowsPredictor):
 
 # %% ../../../../../nbs/xlm/models/mdlm/04_predictor_mdlm.ipynb #0650c2f9
 @patch
-def write_blocks(self:MDLMPredictor, batch:Batch, width:int, size:int, generator:torch.Generator|None)->Written:
+def write_blocks(self:MDLMPredictor, batch:Batch, width:int, size:int, generator:Chance)->Written:
     "One block after another."
     ids, mask = with_masks(batch, width, self.tokenizer.mask_token_id)
     start, end = ids.shape[1]-width, ids.shape[1]

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 import torch
 from torch import Tensor
+from ...categorical import Chance
 from ...contracts import Batch
 from ...masking import subs, without
 from .datamodule_mlm import MLMSeq2SeqPredCollator
@@ -40,10 +41,10 @@ class MLMPredictor(RowsPredictor):
 
     def __init__(self, *args:Any, confidence:str='top_prob', max_steps:int|None=None, threshold:float|None=None,
                  noise:float=1., temperature:float=0., **settings:Any): # Settings of `RowsPredictor`
-        super().__init__(*args, temperature=temperature, **settings)
+        super().__init__(*args, **(settings | dict(temperature=temperature)))
         self.plan = Plan(confidence, max_steps, threshold, noise, self.pick)
 
-    def write(self, batch:Batch, width:int, generator:torch.Generator|None)->Written:
+    def write(self, batch:Batch, width:int, generator:Chance)->Written:
         ids, mask = with_masks(batch, width, self.tokenizer.mask_token_id)
         say = denoiser(self.model, self.tokenizer, mask)
         out = by_confidence(say, ids, self.tokenizer.mask_token_id, self.plan, generator)
