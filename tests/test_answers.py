@@ -93,6 +93,10 @@ def test_a_canonical_form_is_its_own(pieces):
     once = normalise(''.join(pieces))
     assert normalise(once)==once
 
+def test_small_numbers_have_one_canonical_form():
+    once = normalise(r'\pi/36290000')
+    assert normalise(once)==once
+
 def test_what_is_too_large_to_work_out_is_text():
     assert normalise('9^{9^{9^9}}')=='9^{9^{9^9}}'
     assert not same('2^{99999}', '2^{99998}') and normalise('('*40+'1'+')'*40)

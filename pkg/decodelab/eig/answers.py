@@ -159,7 +159,7 @@ def _canonical(formula)->str|None:
     if not isinstance(formula, sympy.Expr) or formula.has(sympy.nan, sympy.zoo): return None
     formula = sympy.nsimplify(formula, rational=True)
     if formula.is_Rational: return str(formula)
-    if formula.is_number and formula.is_finite: return f'≈{sympy.N(formula, 12)}'
+    if formula.is_number and formula.is_finite: return f'≈{sympy.N(formula, 12)}'.casefold()
     if formula.is_rational_function(): formula = sympy.cancel(sympy.together(formula))
     return str(formula).replace('**', '^')
 
