@@ -30,7 +30,11 @@ EQUAL = [
     (r'3\times 10^5', '300,000'), ('10^{6}', '1000000'), ('1e3', '1000'), ('5 + 3 = 8', '8'), ('x = 5', '5'), # formulas
     (r'\frac{x+1}{2}', '(1+x)/2'), ('(x+1)^2', 'x^2 + 2x + 1'), (r'\frac{1}{\sqrt2}', r'\frac{\sqrt{2}}{2}'),
     ('3π', r'3\pi'),
+    ('≈42', '42'), ('2pi', r'2\pi'), (r'\sqrt[3]{8}', '2'), ('|-3|', '3'), ('1x10^3', '1000'), ('3 x 10^{5}', '300000'),
+    ('2**10', '1024'), ('3 x 4 = 12', '12'), ('twelve', '12'), ('Twenty-five', '25'), ('answer = 5', '5'),
+    ('The correct answer is B.', 'B'), ('> 42', '42'),
     # Lists
+    ('5 and 6', '5, 6'), ('A and B', 'A,B'), ('A, B, and C', 'a,b,c'),
     ('7, 3', '7,3'), (r'\left(1, \frac{1}{2}\right)', '(1,0.5)'), ('[0, 1)', '[0,1)'), (r'\{2,1\}', r'\{1, 2\}'),
     (r'\text{Paris}', 'paris.'), ('"Paris"', 'Paris'), ('The answer is Paris.', 'paris'),
 ]
@@ -39,6 +43,7 @@ DIFFERENT = [
     ('1/3', '0.33'),
     ('2 thirds', '2'), ('3 million', '3'), ('1,2', '(1,2)'), ('(0,1)', '[0,1]'), ('x+1', 'x-1'),
     (r'\frac{x+1}{2}', 'x+1/2'),
+    ('>5', '5'), ('<5', '5'), ('≈3.14159265359', '3.14159265359'), ('one', '2'), ('5 and 6', '56'),
     ('A', 'B'), ('5x', '5'), ('10:30', '1030'), ('-5', '5'), ('3 or more', '3'), ('', '0'), ('1/0', '0'),
 ]
 FOUND = {
@@ -55,6 +60,9 @@ FOUND = {
     r'\boxed{\frac{\sqrt{3}}{2}}': r'\frac{\sqrt{3}}{2}', r'\boxed{1} or \boxed{2}': '2', 'work\n#### 1,234': '1,234',
     'it makes 72, and that is it': '72', r'so x = \frac{3}{4}.': r'\frac{3}{4}', 'from 10-5 we get -5': '-5',
     '7,3 it is': '7,3', 'no': None,
+    '<answer>B</answer>': 'B', 'so <answer>\n5 apples </answer> it is': '5 apples', '{"answer": "B", "why": "3"}': 'B',
+    'The correct option is (D).': '(D)', 'Therefore, the correct choice is B.': 'B', r'\boxed{} 7': '7',
+    'The answer is 5. No, the answer is 6.': '6', 'Answer: the answer is 8': '8',
 }
 
 @pytest.mark.parametrize(('a', 'b'), EQUAL)
@@ -83,6 +91,10 @@ PIECES = ['\\frac{1}{2}', '\\sqrt{2}', 'x', 'y', '3', '12', '+', '-', '*', '/', 
 @settings(max_examples=300, deadline=None)
 def test_a_canonical_form_is_its_own(pieces):
     once = normalise(''.join(pieces))
+    assert normalise(once)==once
+
+def test_small_numbers_have_one_canonical_form():
+    once = normalise(r'\pi/36290000')
     assert normalise(once)==once
 
 def test_what_is_too_large_to_work_out_is_text():
@@ -193,3 +205,9 @@ def test_plain_numbers_are_those_of_math_verify():
         asked += 1
         assert bool(verify(*read, timeout_seconds=None))==same(a, b)==(one==other), (a, b)
     assert asked > 800
+
+@pytest.mark.parametrize('model', ['reference:student', None])
+def test_a_model_that_is_not_loaded_is_one_error(model):
+    from decodelab.core.errors import BadValue
+    from decodelab.eig import expected_information_gain_reasoning
+    with pytest.raises(BadValue, match='a loaded model'): expected_information_gain_reasoning(model, ['1+1=?'])

@@ -354,6 +354,10 @@ def test_foreign_tokenizers_are_one_error():
 @pytest.mark.parametrize('options, message', [
     (dict(alpha_min=.9, alpha_max=.1), 'alpha_min'), (dict(fixed_alpha=2.), 'fixed_alpha'),
     (dict(alpha_method='kl_symetry'), "Did you mean 'kl_symmetry'"), (dict(target_top_k=3), 'constraint_to_target'),
+    (dict(fixed_alpha='x'), 'fixed_alpha'), (dict(alpha_min=True), 'alpha_min'),
+    (dict(target_top_k=None), 'target_top_k'),
+    (dict(constraint_to_target='yes'), 'constraint_to_target'), (dict(support_first='no'), 'support_first'),
+    (dict(alpha_methd='fixed'), "Did you mean 'alpha_method'"),
     (dict(device='cpu'), 'device'), (dict(load_in_4bit=True), 'load_in_4bit')])
 def test_bad_options_are_one_error(options, message):
     with pytest.raises(BadValue, match=message): OptimalSamplingModel(*toys(), **options)
@@ -362,7 +366,12 @@ def test_bad_options_are_one_error(options, message):
     (dict(prompts=[]), 'prompts'), (dict(prompts='ab'), 'a list of texts'), (dict(prompts=['a', '']), r'prompts\[1\]'),
     (dict(prompts=['a'], prompts_t=['a', 'b']), 'prompts_t'), (dict(prompts=['a'], prompts_t=['']), r'prompts_t\[0\]'),
     (dict(prompts=['a'], top_p=0), 'top_p'), (dict(prompts=['a'], temperature=-1), 'temperature'),
-    (dict(prompts=['a'], max_new_tokens=0), 'max_tokens'), (dict(prompts=['a'], batch_size=0), 'batch_size'),
+    (dict(prompts=['a'], max_new_tokens=0), 'max_new_tokens'), (dict(prompts=['a'], batch_size=0), 'batch_size'),
+    (dict(prompts=None), 'a list of texts'), (dict(prompts=[None]), r'prompts\[0\]'),
+    (dict(prompts=[5]), r'prompts\[0\]'), (dict(prompts=[[1.5]]), 'whole number'),
+    (dict(prompts=[[True]]), 'whole number'), (dict(prompts=['a'], prompts_t=[None]), r'prompts_t\[0\]'),
+    (dict(prompts=['a'], top_k=None), 'top_k'), (dict(prompts=['a'], batch_size='auto'), 'batch_size'),
+    (dict(prompts=['a'], max_new_tokens='5'), 'max_new_tokens'),
     (dict(prompts=['a'], draft_tokens=-1), 'draft_tokens'), (dict(prompts=['a'], draft_rule='other'), 'draft_rule'),
     (dict(prompts=['a'], draft_tokens='auto', draft_rule='residual'), 'residual'), (dict(prompts=[[9]]), '0 to 3'),
     (dict(prompts=['a'], prompts_t=['a'*60], max_new_tokens=9), 'at most 4'),

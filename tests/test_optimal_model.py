@@ -1,5 +1,5 @@
 "Optimal sampling on the reference pair: drafts and batches, other runtimes, schemas, errors."
-import json, shutil
+import importlib.util, json, shutil
 import numpy as np, pytest, torch
 from decodelab.backends import Sampling, load
 from decodelab.core.errors import BadValue, ModelError
@@ -115,3 +115,15 @@ def test_foreign_tokenizers_are_one_error(student):
     from decodelab.backends.toy import Toy
     with pytest.raises(ModelError, match='262 and 4 tokens, 3 in common; the teacher lacks 25'):
         OptimalSamplingModel(student, Toy.random('ab.$', 0))
+
+@pytest.mark.parametrize('more, words', [
+    (dict(device='gpu'), 'device: got .gpu.'), (dict(device='CPU'), "Did you mean 'cpu'"), (dict(device=0), 'device'),
+    (dict(device='meta'), 'device'), (dict(dtype=torch.int8), 'dtype'), (dict(foo=3), "got 'foo'"),
+    (dict(attn_implementation='flash_attention_2'), 'FlashAttention2|flash')])
+def test_what_transformers_refuses_is_one_error(more, words):
+    if 'attn_implementation' in more and importlib.util.find_spec('flash_attn'): pytest.skip('it is installed')
+    with pytest.raises((BadValue, ModelError), match=words):
+        OptimalSamplingModel('reference:student', **dict(device='cpu') | more)
+
+def test_a_slip_in_a_runtimes_name_is_told():
+    with pytest.raises(BadValue, match="Did you mean 'reference:student'"): OptimalSamplingModel('refrence:student')

@@ -213,3 +213,8 @@ def test_no_thread_goes_on_spinning():
     env = os.environ | dict(OMP_NUM_THREADS='2', OPENBLAS_NUM_THREADS='2')
     out = subprocess.run([sys.executable, '-c', IDLE], capture_output=True, text=True, check=True, env=env)
     assert float(out.stdout) < .03
+
+@pytest.mark.parametrize('rows', [torch.zeros(2, 0), torch.zeros(0, 3), torch.zeros(2, 3, dtype=torch.int64),
+                                  np.zeros((2, 3)), [[1., 2.]], torch.zeros(3)])
+def test_what_are_no_rows_of_logits_is_one_error(rows):
+    with pytest.raises(BadValue): q_star(rows, rows)

@@ -34,13 +34,21 @@ __all__ = ['FAILS', 'pick_device', 'pick_dtype', 'HF', 'state_bytes', 'Growing']
 def pick_device(device:str)->str:
     "`auto` takes a GPU when there is one; one that is not there is an error."
     known = dict(cuda=torch.cuda.is_available(), mps=torch.backends.mps.is_available())
-    if device=='auto': return next((d for d,there in known.items() if there), 'cpu')
-    if known.get(device.partition(':')[0], True): return device
-    raise BadValue('device', device, 'what this machine has: ' + ', '.join(['cpu', *(d for d,x in known.items() if x)]))
+    here = ['cpu', *(d for d,there in known.items() if there)]
+    if device=='auto': return here[1] if here[1:] else 'cpu'
+    kind = device.partition(':')[0]
+    if kind in here or kind not in known and _is_accelerator(device): return device
+    close = [name for name in here if name==kind.lower()]
+    raise BadValue('device', device, close or 'what this machine has: ' + ', '.join(here))
+
+def _is_accelerator(device:str)->bool:
+    "Whether torch knows a device of another kind, and can put numbers on it."
+    try: return torch.empty(1, device=device).device.type!='meta'
+    except (RuntimeError, AssertionError, ImportError, AttributeError): return False
 
 def pick_dtype(dtype:str|torch.dtype, device:str)->Any:
     "`auto` is float32 on CPU and the checkpoint's own type elsewhere."
-    if isinstance(dtype, torch.dtype): return dtype
+    if isinstance(dtype, torch.dtype) and dtype.is_floating_point: return dtype
     names = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16,
                  auto=torch.float32 if device=='cpu' else 'auto')
     if dtype not in names: raise BadValue('dtype', dtype, names)

@@ -42,6 +42,9 @@ _DRESS = tuple((re.compile(pattern), new) for pattern, new in (
     (r'\\!|\\(?:left|right|displaystyle)\b|\\?\$', ''),
     (r'\\[,;: ]|~|\\q?quad\b|\s+', ' '),
     (r'\\([%&#])', r'\1'),
+    (r'(?<=\d)\s*[xX]\s*(?=10\s*\^)', r' \\times '), # 3x10^5
+    (r'(?<=[\w)])\*\*(\d+)', r'^{\1}'), # A power as programs write it
+    (r'(?<![a-zA-Z\\])pi(?![a-zA-Z])', r'\\pi '),
     (r'\\[()\[\]]', ' '), # Marks of a formula
     (r'\^?\s*\{?\\(?:circ|degree)\b\}?', '°'),
     (r'\\[dtc]frac(?![a-zA-Z])', r'\\frac'),
@@ -90,6 +93,12 @@ _UNIT = (rf'(?:\s*{_GLUED}(?![a-z])|\s*[°¢]|\s*/\s*[a-z]{{2,}}|\s+(?!{_OTHER})
 _NUMBER = re.compile(rf'([-+]?)\s*(?:(\d+) (?=\d+\s*/))?({_DECIMAL})(?:\s*/\s*([-+]?{_DECIMAL}))?'
                      rf'\s*(%|per ?cent|percentage|pct)?(?: ({"|".join(_SCALES)})s?)?(?:{_OF}{_UNIT})?')
 
+_ONES = ('zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen '
+         'seventeen eighteen nineteen').split()
+_TENS = {name: 10*i for i,name in enumerate('twenty thirty forty fifty sixty seventy eighty ninety'.split(), 2)}
+_SPELT = ({name: i for i,name in enumerate(_ONES)} | _TENS | {f'{tens}{gap}{one}': value+i for gap in ' -'
+          for tens,value in _TENS.items() for i,one in enumerate(_ONES[1:10], 1)})
+
 # %% ../../../nbs/eig/01_answers.ipynb #d43f237e
 def _exact(text:str)->Fraction:
     "A decimal by its value."
@@ -100,6 +109,7 @@ def number(text:str # Without its dress, in lower case
     "A number by its value, whatever its thousands, fraction, percent, currency or unit; `None` for anything else."
     text = _LAKHS.sub(lambda met: met[0].replace(',', ''), text)
     text = re.sub(r'^(?:negative|minus) ', '-', _MONEY.sub('', text).strip())
+    if text in _SPELT: return str(_SPELT[text])
     m = _NUMBER.fullmatch(text) if len(text) <= 60 else None
     if not m: return None
     value, below = _exact(m[3]), _exact(m[4] or '1')
@@ -109,7 +119,8 @@ def number(text:str # Without its dress, in lower case
 
 # %% ../../../nbs/eig/01_answers.ipynb #42e4826f
 _COMMANDS = 'frac sqrt pi cdot times div pm infty log ln exp sin cos tan'.split()
-_FORMULA = re.compile(rf'(?:\\(?:{"|".join(_COMMANDS)}|[{{}}])|(?<![a-z])[a-z](?![a-z])|[\d\s.,+*/^_!(){{}}-])+')
+_FORMULA = re.compile(rf'(?:\\(?:{"|".join(_COMMANDS)}|sqrt\s*\[\d+\]|[{{}}])|(?<![a-z])[a-z](?![a-z])'
+                      r'|[\d\s.,+*/^_!(){}|-])+')
 _RANGE = re.compile(r'\d+(?:-\d+)+') # A score, a date or a range is no difference
 
 @lru_cache(maxsize=1)
@@ -148,24 +159,25 @@ def _canonical(formula)->str|None:
     if not isinstance(formula, sympy.Expr) or formula.has(sympy.nan, sympy.zoo): return None
     formula = sympy.nsimplify(formula, rational=True)
     if formula.is_Rational: return str(formula)
-    if formula.is_number and formula.is_finite: return f'≈{sympy.N(formula, 12)}'
+    if formula.is_number and formula.is_finite: return f'≈{sympy.N(formula, 12)}'.casefold()
     if formula.is_rational_function(): formula = sympy.cancel(sympy.together(formula))
     return str(formula).replace('**', '^')
 
 # %% ../../../nbs/eig/01_answers.ipynb #813c2daa
 _QUOTES = ' *"\'`“”'
-_STATEMENT = re.compile(r'^(?:(?:the )?(?:final )?answer(?: is|:):?|it[\'’]?s |it is '
+_STATEMENT = re.compile(r'^(?:(?:the )?(?:final |correct )?answer(?: is|:| ?=):?|it[\'’]?s |it is '
                         r'|(?:option|choice)(?= \(?[a-z]\)?$))')
 
-_ABOUT = re.compile(r'^(?:(?:about|around|roughly|approximately|approx\.?|\\approx)\s*|≈ )(?=[-+.\d\\$€£])')
+_ABOUT = re.compile(r'^(?:(?:about|around|roughly|approximately|approx\.?|\\approx)\s*|≈ '
+                    r'|≈(?=-?[\d.,]{1,10}(?![\d.,])))(?=[-+.\d\\$€£])') # `≈` and twelve digits is a canonical form
 
 def _marked(c:str)->bool:
     "Whether a character before or after an answer is decoration: a heading's mark, an arrow, a picture."
-    return c in '#>•→⇒∴\ufe0f' or unicodedata.category(c)=='So' and c not in '°'+_BREAK
+    return c in '#•→⇒∴\ufe0f' or unicodedata.category(c)=='So' and c not in '°'+_BREAK
 
 def _ended(text:str)->str:
     "Without marks and quotes around it and the full stop after it."
-    bare = text.strip()
+    bare = re.sub(r'^(?:>\s+)+', '', text.strip()) # A quoted line; `>5` is none
     while bare and _marked(bare[0]): bare = bare[1:].lstrip()
     while bare and _marked(bare[-1]): bare = bare[:-1].rstrip()
     bare = re.sub(r'^(__?)(.+)\1$', r'\2', bare.strip(_QUOTES)).rstrip('.,;:。'+_QUOTES)
@@ -213,7 +225,9 @@ def _matrix(text:str)->str|None:
     rows = [','.join(normalise(entry) for entry in row.split('&')) for row in met[2].strip(_BREAK+' ').split(_BREAK)]
     return f'matrix({";".join(rows)})'
 
-_SIDE = re.compile(r'|[a-z]|[\d.,()]+(?:\s*(?:[-+*/^]|\\times|\\cdot)\s*[\d.,()]+)+') # Of a value: `x`, or `5 + 3`
+_SIDE = re.compile(r'|[a-z]|[\d.,()]+(?:\s*(?:[-+*/^x]|\\times|\\cdot)\s*[\d.,()]+)+') # Of a value: `x`, or `5 + 3`
+
+_ITEM = r'\s*(?:[-+]?\d[\d.]*|[a-z])\s*' # Of a list that may say `and`
 
 def _parts(text:str)->str|None:
     "The inside of brackets, a set, the last side of an equation, a list item by item; `None` for anything else."
@@ -226,8 +240,10 @@ def _parts(text:str)->str|None:
         return '{' + ', '.join(sorted(map(normalise, m[1].split(',')))) + '}'
     head, equals, last = text.rpartition('=')
     if equals and _SIDE.fullmatch(head.strip()) and number(last.strip()): return number(last.strip())
-    items = text.split(',')
-    is_list = len(items) > 1 and all(re.search(r'\d', x) and not re.search(r'[(){}\[\]]', x) for x in items)
+    joined = re.sub(r',?\s+and\s+', ', ', text)
+    items = (joined if re.fullmatch(rf'{_ITEM}(?:,{_ITEM})+', joined) else text).split(',')
+    plain = len(items) > 1 and not re.search(r'[(){}\[\]]', text)
+    is_list = plain and all(re.search(r'\d|^\s*[a-z]\s*$', x) for x in items)
     return ','.join(map(normalise, items)) if is_list else None
 
 # %% ../../../nbs/eig/01_answers.ipynb #bc6f27bb
@@ -248,11 +264,15 @@ def _stated(text:str)->str:
     return m[1] if goes_on else clause
 
 # %% ../../../nbs/eig/01_answers.ipynb #660c133b
+_SAYS = re.compile(r'(?:answer|(?:correct|right|best)\s+(?:option|choice))\**\s*(?:is|:)', re.I)
+_TAGGED = re.compile(r'(?s:<answer>(.+?)</answer>)|"(?:final_)?answer"\s*:\s*"((?:[^"\\]|\\.)+)"', re.I)
+
 def extract(text:str)->str|None:
     "The answer that a free text gives, or `None`."
-    if (found := _boxed(text)) is not None: return found
+    if found := _boxed(text): return found
+    if tagged := [said for met in _TAGGED.finditer(text) if (said := (met[1] or met[2]).strip())]: return tagged[-1]
     if hits := re.findall(r'####\s*(.+)', text): return hits[-1].strip().rstrip('.')
-    hits = [said for said in re.findall(r'answer\s*(?:is|:)([^\n]+)', text, re.I) if said.strip(' :*_')]
+    hits = [line for said in _SAYS.split(text)[1:] if (line := said.partition('\n')[0]).strip(' :*_')]
     if hits: return _stated(hits[-1])
     hits = _LAST.findall(text)
     return hits[-1] if hits else None

@@ -75,6 +75,7 @@ def frame_for(backend:Backend,
               **change, # Fields of the frame that are to be others
              )->Frame:
     "The frame that fits a model, from its chat template or from think delimiters that are given."
+    if not hasattr(backend, 'template'): raise BadValue('model', backend, "a loaded model, as load('hf:NAME') gives")
     template = backend.template
     if delimiters is None and ANSWER in template: # reference
         frame = Frame(cue=CLOSE+ANSWER, close=CLOSE, open=OPEN, language=compile(REFERENCE['both']))

@@ -107,6 +107,7 @@ def check_answers(language:Language|None, questions:Sequence[Question], data:str
     if language is None: return
     outside = [q for q in questions if written(language, final_answer(q.answer), normaliser) is None]
     if not outside: return
+    outside.sort(key=lambda q: int(_place(q, data).rpartition(' ')[2]) if _place(q, data).startswith('line ') else 0)
     shown = ', '.join(f'{_place(q, data)} ({q.answer[:40]!r})' for q in outside[:8])
     more = f' and {len(outside)-8} more' if len(outside) > 8 else ''
     raise DataError(f'{data or "data"}: {len(outside)} of {len(questions)} answers are not of the answer language '

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 import numpy as np
 from ..core.errors import BadValue
@@ -181,6 +182,10 @@ def greatest_entropy(p:Pair, wanted:Wanted)->Solved:
     return Solved(raw, alpha, np.full(len(raw), PLACES))
 
 # %% ../../../nbs/maths/03_tilt.ipynb #a943db1b
+def _is_number(value:Any)->bool:
+    "Finite; neither a text nor True or False."
+    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
+
 @dataclass(frozen=True)
 class Tilt:
     "Where between the two to stand."
@@ -196,11 +201,16 @@ class Tilt:
     def __post_init__(self):
         if self.alpha_method not in alpha_methods: alpha_methods[self.alpha_method] # the error names what there is
         for name in ('fixed_alpha', 'alpha_min', 'alpha_max'):
-            if not 0 <= getattr(self, name) <= 1: raise BadValue(name, getattr(self, name), '0 to 1')
+            value = getattr(self, name)
+            if not _is_number(value) or not 0 <= value <= 1: raise BadValue(name, value, '0 to 1')
+        for name in ('constraint_to_target', 'support_first'):
+            value = getattr(self, name)
+            if not isinstance(value, (bool, np.bool_)): raise BadValue(name, value, 'True or False')
         if self.alpha_min > self.alpha_max:
             raise BadValue('alpha_min', self.alpha_min, f'alpha_max ({self.alpha_max}) at most')
-        if not 0 < self.target_top_p <= 1: raise BadValue('target_top_p', self.target_top_p, 'more than 0, at most 1')
-        if self.target_top_k!=int(self.target_top_k):
+        if not _is_number(self.target_top_p) or not 0 < self.target_top_p <= 1:
+            raise BadValue('target_top_p', self.target_top_p, 'more than 0, at most 1')
+        if not _is_number(self.target_top_k) or self.target_top_k!=int(self.target_top_k):
             raise BadValue('target_top_k', self.target_top_k, 'a whole number; -1 is off')
         limits = self.target_top_k > 0 or self.target_top_p < 1
         if limits and not self.constraint_to_target:
@@ -285,7 +295,11 @@ def q_star(theta:torch.Tensor, # [B, V] logits or log-probabilities of the stude
         )->Tilted:
     "q* between two models at each row."
     import torch
+    for name,given in (('theta', theta), ('t', t)):
+        if not (isinstance(given, torch.Tensor) and given.is_floating_point()):
+            raise BadValue(name, getattr(given, 'dtype', type(given).__name__), 'a torch.Tensor of float logits')
     if theta.shape!=t.shape or theta.ndim!=2: raise BadValue('rows', (tuple(theta.shape), tuple(t.shape)), 'two [B, V]')
+    if not theta.numel(): raise BadValue('rows', tuple(theta.shape), 'at least one row and one token')
     cpu, (rows, width) = theta.device.type=='cpu', theta.shape
     step = max(1, (AT_ONCE if cpu else 256*AT_ONCE)//width)
     out, starts = theta.new_empty(theta.shape, dtype=torch.float64), list(range(0, rows, step))

@@ -6,10 +6,11 @@
 from __future__ import annotations
 import importlib.util, sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from ..backends.contract import Causal
 from ..backends.loading import backends, check, load, place_of, runtime_and_model
-from ..core.errors import BadValue, ModelError
+from ..core.errors import BadValue, ModelError, nearest
 
 # %% auto #0
 __all__ = ['ON_TORCH', 'QUANTISED', 'spec_of', 'same_weights', 'torch_options', 'quantised', 'flash', 'open_pair']
@@ -21,7 +22,10 @@ def spec_of(path:Any, name:str)->str:
     "The backend that a path or a name means."
     if not str(path or '').strip(): raise BadValue(name, path, 'a folder, a name on the Hub, or runtime:model')
     runtime, _, model = str(path).partition(':')
-    return str(path) if runtime in backends and model else f'hf:{path}'
+    if runtime in backends and model: return str(path)
+    meant = nearest(runtime, [each.name for each in backends])
+    if model and meant and not Path(str(path)).expanduser().exists(): raise BadValue(name, path, [f'{meant}:{model}'])
+    return f'hf:{path}'
 
 def same_weights(a:str, b:str)->bool:
     "Whether two backends would hold the same weights."
@@ -66,6 +70,13 @@ def flash(device:str, options:Mapping[str, Any])->dict[str, str]:
     return dict(attn_implementation='flash_attention_2')
 
 # %% ../../../nbs/optimal/05_loading.ipynb #6024bc68
+def _refused(e:Exception, spec:str, more:Mapping[str, Any])->Exception:
+    "An option that Transformers does not take, or whose package is not there, as one sentence."
+    if isinstance(e, ImportError): return ModelError(f'{spec}: cannot be loaded: {str(e).splitlines()[0]}')
+    wrong = next((name for name in more if f"unexpected keyword argument '{name}'" in str(e)), None)
+    if wrong is None: return e
+    return BadValue('argument of a pair', wrong, 'its own names, or options that Transformers takes')
+
 def open_pair(theta:Any, t:Any, device:str|None, dtype:Any, more:Mapping[str, Any])->tuple[Causal, Causal]:
     "Student and teacher, loaded or as they were given; both are looked at before either is read."
     paths = dict(model_theta_path=theta, model_t_path=theta if t is None else t)
@@ -80,7 +91,8 @@ def open_pair(theta:Any, t:Any, device:str|None, dtype:Any, more:Mapping[str, An
     for spec in specs.values(): check(spec)
     def opened(name)->Causal:
         if name not in specs: return paths[name]
-        return load(specs[name], **(options if specs[name] in on_torch else {}))
+        try: return load(specs[name], **(options if specs[name] in on_torch else {}))
+        except (TypeError, ImportError) as e: raise _refused(e, specs[name], more) from e
     first = opened('model_theta_path')
     one = paths['model_t_path'] is paths['model_theta_path'] or len(specs)==2 and same_weights(*specs.values())
     return first, first if one else opened('model_t_path')

@@ -4,10 +4,11 @@
 
 # %% ../../../nbs/optimal/06_model.ipynb #bdeb17f0
 from __future__ import annotations
-import sys
-from collections.abc import Generator, Iterator, Sequence
+import difflib, inspect, sys
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
+from numbers import Integral
 from typing import Any, Literal
 import numpy as np
 import torch
@@ -28,7 +29,8 @@ from .sessions import Mix, PairSession
 from .vocabularies import teacher_prompt, vocabulary
 
 # %% auto #0
-__all__ = ['TEXT', 'AT_ONCE', 'Prompt', 'OptimalSamplingModel', 'prompt_ids', 'replace_limit', 'fitting']
+__all__ = ['TEXT', 'AT_ONCE', 'Prompt', 'OptimalSamplingModel', 'check_names', 'check_whole', 'prompt_ids', 'replace_limit',
+           'fitting']
 
 # %% ../../../nbs/optimal/06_model.ipynb #77c0b44f
 class OptimalSamplingModel:
@@ -63,6 +65,7 @@ class OptimalSamplingModel:
         self.how = Tilt(alpha_method, fixed_alpha, alpha_min, alpha_max, constraint_to_target, target_top_k,
                         target_top_p, support_first)
         check_drafts(draft_tokens, draft_rule)
+        check_names(kwargs)
         self.draft_tokens, self.draft_rule = draft_tokens, draft_rule
         self.theta, self.t = open_pair(model_theta_path, model_t_path, device, dtype, kwargs)
         self.vocabulary, self.usage, self.temperature = vocabulary(self.theta, self.t), Usage(), 1.
@@ -70,6 +73,12 @@ class OptimalSamplingModel:
         self._describe()
         special = tuple(sorted({*self.special_ids, *self.eos_ids})) if force_target_special_tokens else ()
         self.mix = Mix(self.vocabulary, self.how, 1., force_target_first_token, special)
+
+def check_names(more:Iterable[str])->None:
+    "A slip in a name of ours is not taken for an option of Transformers."
+    ours = list(inspect.signature(OptimalSamplingModel).parameters)[:-1]
+    for name in more:
+        if difflib.get_close_matches(name, ours, 1, .8): raise BadValue('argument of a pair', name, ours)
 
 # %% ../../../nbs/optimal/06_model.ipynb #d5fdd2bf
 @patch
@@ -250,13 +259,21 @@ def _score_rows(self:OptimalSamplingModel, pairs:Sequence[tuple[Ids, Ids]])->lis
 # %% ../../../nbs/optimal/06_model.ipynb #528b97a8
 Prompt = str|Sequence[int]
 
+def _is_whole(value:Any)->bool: return isinstance(value, Integral) and not isinstance(value, bool)
+
+def check_whole(name:str, value:Any, least:int|None, allowed:str)->None:
+    "A count that is a text, a fraction or too small is an error."
+    if not _is_whole(value) or least is not None and value < least: raise BadValue(name, value, allowed)
+
 def prompt_ids(model:Causal, prompt:Prompt, name:str)->Ids:
     "A prompt in a model's ids; a text begins with the beginning of text, where the model has one."
-    if not len(prompt): raise BadValue(name, prompt, 'a text, or token ids, that are not empty')
+    given = prompt.tolist() if isinstance(prompt, (np.ndarray, torch.Tensor)) else prompt
+    if not isinstance(given, Sequence) or not len(given):
+        raise BadValue(name, prompt, 'a text, or token ids, that are not empty')
     if not isinstance(prompt, str):
-        bad = next((i for i in prompt if not 0 <= int(i) < model.vocab_size), None)
-        if bad is not None: raise BadValue(f'token id in {name}', bad, f'0 to {model.vocab_size-1}')
-        return tuple(map(int, prompt))
+        bad = [i for i in given if not _is_whole(i) or not 0 <= i < model.vocab_size]
+        if bad: raise BadValue(f'token id in {name}', bad[0], f'a whole number, 0 to {model.vocab_size-1}')
+        return tuple(map(int, given))
     ids = tuple(model.encode(prompt))
     begins = model.adds_bos and ids[:1]!=(model.bos_id,)
     return (model.bos_id, *ids) if begins and model.bos_id is not None else ids
@@ -267,6 +284,8 @@ def both_prompts(self:OptimalSamplingModel, prompts:Sequence[Prompt], prompts_t:
     "Prompts of both, in the ids of each."
     for name,given in (('prompts', prompts), ('prompts_t', prompts_t)):
         if isinstance(given, str): raise BadValue(name, given, 'a list of texts', f'Write [{given[:20]!r}…].')
+        if not isinstance(given, (Sequence, np.ndarray, torch.Tensor)) and (given is not None or name=='prompts'):
+            raise BadValue(name, given, 'a list of texts, or of lists of token ids')
     if prompts_t is not None and len(prompts_t)!=len(prompts):
         raise BadValue('prompts_t', f'{len(prompts_t)} of them', f'{len(prompts)}, as many as prompts')
     ours = [prompt_ids(self.theta, p, f'prompts[{i}]') for i,p in enumerate(prompts)]
@@ -307,6 +326,8 @@ def generate(self:OptimalSamplingModel,
              stop:Sequence[str]=(), # Strings that end a text
             )->SamplingOutput:
     "Texts drawn from q*, with diagnostics; neither batch_size nor shared drafts change a row's text."
+    check_whole('max_new_tokens', max_new_tokens, 1, 'a whole number, at least 1')
+    check_whole('top_k', top_k, None, 'a whole number; below 1 is off')
     plan = Sampling(max_tokens=max_new_tokens, temperature=temperature, top_p=top_p, top_k=max(0, top_k), seed=seed,
                     constraint=constraint, stop=tuple(stop))
     rule = self.draft_rule if draft_rule is None else draft_rule
@@ -355,7 +376,7 @@ def pace(self:OptimalSamplingModel, draft_tokens:int|str, rule:str)->Pace:
 def batch(self:OptimalSamplingModel, rows:Sequence[Row], batch_size:int|None)->int:
     "Rows at once."
     if batch_size is not None:
-        if batch_size < 1: raise BadValue('batch_size', batch_size, '1 or more')
+        check_whole('batch_size', batch_size, 1, '1 or more; None is what memory holds')
         return batch_size
     return self.rows_at_once(max(max(len(row.prompt), len(row.prompt_t))+row.job.limit for row in rows))
 

@@ -53,10 +53,9 @@ def pair_of(given:Mapping[str, Any], device:str|None)->OptimalSamplingModel:
     runtimes = sorted((runtime_and_model(s)[0] for s in specs), key=lambda name: name not in ON_TORCH)
     if runtimes: given.update(place(runtimes[0], device, int(os.environ.get('WORLD_SIZE', 1))))
     try: return OptimalSamplingModel(**given)
-    except TypeError as e:
-        wrong = next((name for name in given if f"unexpected keyword argument '{name}'" in str(e)), None)
-        if wrong is None: raise
-        raise BadValue('model argument of optimal_sampling', wrong, [*MODELS_OF, *PAIR_ARGUMENTS, *MODEL_ARGUMENTS],
+    except BadValue as e:
+        if e.what!='argument of a pair': raise
+        raise BadValue('model argument of optimal_sampling', e.value, [*MODELS_OF, *PAIR_ARGUMENTS, *MODEL_ARGUMENTS],
                        'Other names go to Transformers, which has none such.') from e
 
 # %% ../../../../nbs/evaluation/lmeval/13_optimal_sampling.ipynb #691e2d89
