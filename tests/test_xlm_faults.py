@@ -146,7 +146,8 @@ VALUES = {
     'trainer.devices=abc': "trainer.devices: got 'abc'; allowed: auto, -1 .all., how many",
     'lr_scheduler.num_warmup_steps=x': "num_warmup_steps: got 'x'", 'model=null': 'To leave it out: ~model',
     'callbacks=null': "callbacks: got 'null'; allowed: .*default.* To leave it out: ~callbacks",
-    'optimizer=null': 'no optimizer', '~model': 'no model is chosen',
+    'optimizer=null': 'no optimizer', '~model': "no key 'model.d_model'",
+    'optimizer.lrr=1': 'optimizer.lr',
     'seed=99999999999999999999': 'seed: got .*at most',
     'text.train=x': "no key 'text.train'", 'model=ilm': 'model is of ilm and loss is of mdlm: they do not fit',
     'model.rotary_emb_dim=8': r"no key 'model.rotary_emb_dim' yet; decodelab.*MDLMModel takes it: \+model.rotary",
@@ -175,6 +176,28 @@ def test_what_is_typed_wrong_is_one_sentence(override):
                                       'trainer.max_steps=-1',
                                       'predictor.max_steps=4', 'model.max_positions=64', '+hub_checkpoint_path=x'])
 def test_what_may_be_typed_passes(override): check(override)
+
+WRONG = [['optimizer.lrr=1', 'trainer.max_step=3', 'foo=2'], ['foo=2', 'bar=1', 'optimizer.lrr=1'],
+         ['model.d_modl=3', '~nothere', 'datamodule.x=1']]
+
+@pytest.mark.parametrize('wrong', WRONG)
+def test_of_several_wrong_keys_one_is_told(wrong):
+    from decodelab.xlm.composition import composed_or_why
+    with pytest.raises(DecodelabError) as e: composed_or_why(['experiment=star_mini_mdlm', *wrong])
+    assert '\n' not in str(e.value) and any(w.split('=')[0] in str(e.value) for w in wrong)
+
+def test_a_network_that_is_left_out_is_none():
+    from decodelab.xlm.composition import check_chosen, composed_or_why
+    with pytest.raises(ModelError, match='no model is chosen'):
+        check_chosen(composed_or_why(['experiment=star_mini_mdlm', '~model', 'paths.run_dir=x', 'paths.work_dir=x']))
+
+OTHERS = [(['--config-name=foo'], 'one configuration'), (['-cn', 'foo'], 'one configuration'),
+          (['seed=1,2'], 'several values are for --multirun')]
+
+@pytest.mark.parametrize('words,told', OTHERS)
+def test_what_hydra_takes_for_programs_of_another_kind(words, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match=told): command(['job_type=name', 'experiment=star_mini_mdlm', *words])
 
 def test_a_text_experiment_says_which_file_it_wants():
     from decodelab.xlm.composition import composed_or_why, ready

@@ -27,19 +27,23 @@ def folder(tmp_path_factory):
     os.chdir(before)
 
 def test_splits_of_puzzles_share_nothing():
-    for side in (4, 9):
-        marks = {name: set(map(mark_of, sudoku_split(side, name, {4: 6, 9: 40}[side], 1))) for name in SUDOKU_SIZES}
-        assert not marks['test'] & marks['train'] and not marks['validation'] & (marks['test'] | marks['train'])
+    marks = {name: set(map(mark_of, sudoku_split(4, name, 7, 1))) for name in SUDOKU_SIZES}
+    assert not marks['test'] & marks['train'] and not marks['validation'] & (marks['test'] | marks['train'])
     assert rows_of('decodelab/sudoku-4/val')==rows_of('decodelab/sudoku-4/validation')
     with pytest.raises(BadValue, match='split: got'): rows_of('decodelab/sudoku-4/tset')
     with pytest.raises(BadValue, match='givens: got 17'): rows_of('decodelab/sudoku-4/test', givens=17)
+
+@pytest.mark.parametrize('wrong', [dict(seed='abc'), dict(seed=-1), dict(seed=1.5), dict(endless='no'),
+                                   dict(endless=True, epoch_size='x'), dict(endless=True, epoch_size=0)])
+def test_what_a_source_cannot_be_asked(wrong):
+    with pytest.raises(BadValue, match=list(wrong)[-1]): rows_of('decodelab/star-mini/train', **wrong)
 
 @pytest.mark.parametrize('name', CORE)
 def test_puzzles_are_learnt_from_and_answered(name, folder):
     asked = [f'experiment=sudoku_4_{name}', f'job_name=s_{name}', *SMALL]
     assert command(['job_type=train', *asked])==0
     output = ['+generation.output_dir=out', f'+generation.output_file_name={name}',
-              'log_predictions.fields_to_keep_in_output=[text,prompt]']
+              'log_predictions.fields_to_keep_in_output=[text,truth,prompt]']
     assert command(['job_type=generate', *asked, *output])==0
     lines = [json.loads(line) for line in (folder/'out'/name).read_text().splitlines()]
     assert len(lines)==8

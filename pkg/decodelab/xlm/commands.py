@@ -16,9 +16,9 @@ BUILT_IN = ('train', 'eval', 'generate', 'prepare_data', 'extract_checkpoint', '
             'print_predictor_params')
 
 # %% auto #0
-__all__ = ['BUILT_IN', 'CONFIGS', 'USAGE', 'VALUED', 'WORDS', 'FULL', 'NOISE', 'LOGGED', 'choices', 'usage', 'read_environment',
-           'job_of', 'overrides_of', 'meant', 'job', 'run', 'told', 'own_refusal', 'outcome', 'quiet', 'check_place',
-           'with_hydra', 'warn', 'command', 'main']
+__all__ = ['BUILT_IN', 'CONFIGS', 'USAGE', 'VALUED', 'ONE', 'WORDS', 'FULL', 'NOISE', 'LOGGED', 'choices', 'usage',
+           'read_environment', 'job_of', 'overrides_of', 'meant', 'job', 'run', 'told', 'own_refusal', 'outcome',
+           'quiet', 'check_place', 'with_hydra', 'warn', 'command', 'main']
 
 # %% ../../../nbs/xlm/30_commands.ipynb #6db6810b
 CONFIGS = HERE/'configs'
@@ -74,6 +74,7 @@ def job_of(overrides:Sequence[str])->str:
 # %% ../../../nbs/xlm/30_commands.ipynb #fce77b11
 VALUED = ('--cfg', '-c', '--package', '-p', '--info', '-i', '--config-path', '-cp', '--config-name', '-cn',
           '--config-dir', '-cd') # Options of Hydra that are followed by a word
+ONE = ('--config-name', '-cn', '--config-path', '-cp') # Of Hydra, for programs with several configurations
 WORDS = ('list', 'help')
 
 # %% ../../../nbs/xlm/30_commands.ipynb #da88813e
@@ -175,6 +176,8 @@ def check_place(cfg:Any)->None: # A configuration
 def with_hydra(arguments:Sequence[str], found:Sequence[Found])->int:
     "Composes, checks, runs."
     overrides = overrides_of(arguments, [*BUILT_IN, *commands_of(found, BUILT_IN)])
+    for a in arguments:
+        if a.partition('=')[0] in ONE: raise ModelError(f'{a}: xlm has one configuration: choose by experiment=…')
     needs('hydra', 'xlm')
     needs('lightning', 'xlm')
     import hydra

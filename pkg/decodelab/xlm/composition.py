@@ -21,11 +21,12 @@ from .discovery import HERE, Found
 from .resolvers import as_dict, as_written, register_resolvers
 
 # %% auto #0
-__all__ = ['CONFIGS', 'ADDABLE', 'CLOSE', 'NUMBERS', 'ModelSearchPath', 'ready', 'composed', 'problems_of', 'keys_of',
-           'nearest_key', 'without_key', 'missing_config', 'left_out', 'wrong_override', 'check_groups', 'wrong_key',
-           'composed_or_why', 'check_added', 'located', 'targets', 'check_targets', 'missing_in', 'check_chosen',
-           'arguments_of', 'kind_of', 'parameters_of', 'leaves', 'text_fits', 'number_wanted', 'settings',
-           'check_settings', 'cause_of', 'resolved', 'unresolvable', 'why_not_built', 'refusal']
+__all__ = ['CONFIGS', 'NUMBERS', 'ADDABLE', 'CLOSE', 'ModelSearchPath', 'ready', 'composed', 'located', 'targets',
+           'check_targets', 'missing_in', 'check_chosen', 'arguments_of', 'kind_of', 'parameters_of', 'leaves',
+           'text_fits', 'number_wanted', 'settings', 'check_settings', 'problems_of', 'keys_of', 'nearest_key',
+           'without_key', 'composed_without', 'missing_config', 'left_out', 'wrong_override', 'check_groups',
+           'wrong_key', 'composed_or_why', 'check_added', 'cause_of', 'resolved', 'unresolvable', 'why_not_built',
+           'refusal']
 
 # %% ../../../nbs/xlm/14_composition.ipynb #fe50661c
 CONFIGS = HERE/'configs'
@@ -51,114 +52,6 @@ def composed(overrides:Sequence[str], hydra_too:bool=False)->DictConfig:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONFIGS), version_base='1.3', job_name='xlm'):
         return compose('config', overrides=list(overrides), return_hydra_config=hydra_too)
-
-# %% ../../../nbs/xlm/14_composition.ipynb #5b9ef9ee
-def problems_of(found:Sequence[Found])->str:
-    "A sentence about models that were listed and cannot be used."
-    bad = [f'{f.name or f.root}: {f.problem}' for f in found if f.problem]
-    return f' Of the models that are listed, some cannot be used: {"; ".join(bad)}.' if bad else ''
-
-def keys_of(node:Any, prefix:str='')->Iterator[str]:
-    "Every key of a configuration, dotted."
-    if not isinstance(node, DictConfig) or node._is_none() or node._is_missing(): return
-    for k in map(str, node):
-        yield f'{prefix}{k}'
-        yield from keys_of(node._get_node(k), f'{prefix}{k}.')
-
-# %% ../../../nbs/xlm/14_composition.ipynb #acc145f0
-def nearest_key(key:str, keys:Sequence[str])->str|None:
-    "The key that was probably meant: by the whole, else by its last part."
-    keys = [k for k in keys if not key.startswith(f'{k}.')] # what it stands in is there, and not meant
-    last = {k.rsplit('.', 1)[-1]: k for k in reversed(keys)}
-    return nearest(key, keys) or last.get(nearest(key.rsplit('.', 1)[-1], last) or '')
-
-# %% ../../../nbs/xlm/14_composition.ipynb #bf1f1e14
-def without_key(overrides:Sequence[str], key:str)->list[str]:
-    return [o for o in overrides if o.split('=')[0].lstrip('+~') != key]
-
-def missing_config(e:MissingConfigException, found:Sequence[Found])->DecodelabError:
-    "A group or a name that is not there."
-    name = str(e.missing_cfg_file or '')
-    group, _, asked = name.rpartition('/')
-    hint = problems_of(found) + ' `xlm list` shows what was found.'
-    if e.options: return BadValue(group or 'config', asked, sorted(e.options), hint.strip())
-    m = re.match(r"In '([^']*)': Could not find '([^']*)'", str(e))
-    where = f' (asked for by {m[1]})' if m else ''
-    return ModelError(f'no configuration {m[2] if m else name!r}{where}.{hint}')
-
-# %% ../../../nbs/xlm/14_composition.ipynb #9bd72c5f
-def left_out(cfg:DictConfig, key:str)->str: # What takes it; empty where nothing does
-    "A setting that a configuration leaves to its default."
-    parent, _, name = key.rpartition('.')
-    target = OmegaConf.select(cfg, f'{parent}._target_') if parent else None
-    return str(target) if target and name in arguments_of(located(target)) else ''
-
-def wrong_override(e:ConfigCompositionException, overrides:Sequence[str])->DecodelabError:
-    "A key that is not there."
-    text = str(e)
-    if (m := re.search(r"Could not override '([^']+)'\.?\s*No match in the defaults list", text)):
-        groups = re.findall(r'^\s*(?:override )?/?([\w/@.]+):', (CONFIGS/'config.yaml').read_text().split('\n\n')[0],
-                            re.M)
-        return BadValue('override', m[1], [g for g in groups if g != '_self_'],
-                        'A group that nobody has chosen yet: +group=name.')
-    m = re.search(r"Could not override '([^']+)'",
-                  text) or re.search(r"Could not append to config\. An item is already at '([^']+)'", text)
-    if m is None or 'Could not append' in text: return ModelError(text.split('\n')[0])
-    key, cfg = m[1], composed(without_key(overrides, m[1]))
-    if (taken := left_out(cfg, key)): return ModelError(f'no key {key!r} yet; {taken} takes it: +{key}=…')
-    keys = [k for k in keys_of(cfg) if not k.endswith('_')]
-    return wrong_key(key, [*keys, *('experiment', 'debug', 'datamodule', 'model', 'model_type')])
-
-# %% ../../../nbs/xlm/14_composition.ipynb #2ebcc1b0
-def check_groups(overrides:Sequence[str], found:Sequence[Found])->None:
-    "`group=null` leaves nothing out in Hydra: `~group` does."
-    for group,_,value in (o.partition('=') for o in overrides):
-        names = sorted({f.stem for folder in (CONFIGS, *(c for m in found for c in m.configs))
-                        for f in (folder/group.lstrip('+')).glob('*.yaml')} if group.lstrip('+').isidentifier() else ())
-        if names and value.lower() in ('null', 'none', ''):
-            none = group in ('experiment', 'debug', 'hub') # by default
-            raise BadValue(group, value, names, 'Say nothing for none.' if none else f'To leave it out: ~{group}')
-
-# %% ../../../nbs/xlm/14_composition.ipynb #cd7e6c21
-def wrong_key(key:str, keys:Sequence[str])->DecodelabError:
-    close = nearest_key(key, keys)
-    parent = key.rpartition('.')[0]
-    beside = [k.rpartition('.')[2] for k in keys if k.rpartition('.')[0]==parent]
-    allowed = f'{parent or "the configuration"} has {", ".join(sorted(beside))}' if beside else f'there is no {parent}'
-    return ModelError(f'no key {key!r}: {allowed}.' + (f' Did you mean {close!r}?' if close else '')
-                      + f' A new key is added with +{key}=…')
-
-# %% ../../../nbs/xlm/14_composition.ipynb #358a8492
-def composed_or_why(overrides:Sequence[str], found:Sequence[Found]=())->DictConfig:
-    "The configuration, or one sentence that says which key or name is wrong."
-    check_groups(overrides, found)
-    try: cfg = composed(overrides)
-    except MissingConfigException as e: raise missing_config(e, found) from e
-    except ConfigCompositionException as e: raise wrong_override(e, overrides) from e
-    except (HydraException, OmegaConfBaseException) as e:
-        raise ModelError(f'the configuration: {str(e).splitlines()[0]}') from e
-    except OSError as e: raise ModelError(f'the configuration: {e}') from e
-    check_added(cfg, overrides)
-    return cfg
-
-# %% ../../../nbs/xlm/14_composition.ipynb #4e613670
-ADDABLE = ('eval', 'generation', 'post_training', 'hub', 'hub_checkpoint_path', 'predictor_json_out') # Read where given
-CLOSE = .8 # How alike two names are (difflib's ratio) of which one is a slip of the other
-
-def check_added(cfg:DictConfig, overrides:Sequence[str])->None:
-    "`+key=value` whose key, or a part of it, is a slip of one that is there."
-    new = [o for o in overrides if o.startswith('+') and not o.startswith('++')]
-    added = [o[1:].partition('=')[0].split('.') for o in new]
-    for names,depth in ((names, d) for names in added for d in range(len(names))):
-        node = OmegaConf.select(cfg, '.'.join(names[:depth])) if depth else cfg
-        if not isinstance(node, DictConfig) or {'/', '@'} & set(names[depth]): continue
-        beside = {k[depth] for k in added if len(k) > depth and k[:depth]==names[:depth]}
-        there = [*({*map(str, node)} - beside), *(() if depth else ADDABLE)]
-        close = difflib.get_close_matches(names[depth], there, 1, CLOSE) if names[depth] not in there else []
-        key, meant = ('.'.join([*names[:depth], name]) for name in (names[depth], *(close or [''])))
-        if close and OmegaConf.select(composed([o for o in overrides if o not in new]), key) is None:
-            raise ModelError(f'no key {key!r}. Did you mean {meant!r}? Who means a new key of so near a name adds '
-                             f'it with ++{".".join(names)}=…')
 
 # %% ../../../nbs/xlm/14_composition.ipynb #15c41e6b
 def located(target:str)->Any: # A class, a function, a method
@@ -283,6 +176,124 @@ def check_settings(plain:Mapping[str, Any])->None: # A configuration with its va
                 raise BadValue(f'key of {key}', name, takes)
             if (allowed := number_wanted(takes.get(name, inspect.Parameter.empty), value)) and value != '???':
                 raise BadValue(f'{key}.{name}', value, allowed)
+
+# %% ../../../nbs/xlm/14_composition.ipynb #5b9ef9ee
+def problems_of(found:Sequence[Found])->str:
+    "A sentence about models that were listed and cannot be used."
+    bad = [f'{f.name or f.root}: {f.problem}' for f in found if f.problem]
+    return f' Of the models that are listed, some cannot be used: {"; ".join(bad)}.' if bad else ''
+
+def keys_of(node:Any, prefix:str='')->Iterator[str]:
+    "Every key of a configuration, dotted."
+    if not isinstance(node, DictConfig) or node._is_none() or node._is_missing(): return
+    for k in map(str, node):
+        yield f'{prefix}{k}'
+        yield from keys_of(node._get_node(k), f'{prefix}{k}.')
+
+# %% ../../../nbs/xlm/14_composition.ipynb #acc145f0
+def nearest_key(key:str, keys:Sequence[str])->str|None:
+    "The key that was probably meant: by the whole, else by its last part."
+    keys = [k for k in keys if not key.startswith(f'{k}.')] # what it stands in is there, and not meant
+    last = {k.rsplit('.', 1)[-1]: k for k in reversed(keys)}
+    return nearest(key, keys) or last.get(nearest(key.rsplit('.', 1)[-1], last) or '')
+
+# %% ../../../nbs/xlm/14_composition.ipynb #bf1f1e14
+def without_key(overrides:Sequence[str], key:str)->list[str]:
+    return [o for o in overrides if o.split('=')[0].lstrip('+~') != key]
+
+def composed_without(overrides:Sequence[str], key:str)->DictConfig:
+    "Without a wrong key, and without others that are wrong too."
+    rest = without_key(overrides, key)
+    try: return composed(rest)
+    except ConfigCompositionException as e:
+        m = re.search(r"Could not (?:override|delete from config\.? ?) ?'([^']+)'", str(e))
+        if m is None or len(rest)==len(overrides): return composed([o for o in rest if '.' not in o.partition('=')[0]])
+        return composed_without(rest, m[1])
+
+def missing_config(e:MissingConfigException, found:Sequence[Found])->DecodelabError:
+    "A group or a name that is not there."
+    name = str(e.missing_cfg_file or '')
+    group, _, asked = name.rpartition('/')
+    hint = problems_of(found) + ' `xlm list` shows what was found.'
+    if e.options: return BadValue(group or 'config', asked, sorted(e.options), hint.strip())
+    m = re.match(r"In '([^']*)': Could not find '([^']*)'", str(e))
+    where = f' (asked for by {m[1]})' if m else ''
+    return ModelError(f'no configuration {m[2] if m else name!r}{where}.{hint}')
+
+# %% ../../../nbs/xlm/14_composition.ipynb #9bd72c5f
+def left_out(cfg:DictConfig, key:str)->str: # What takes it; empty where nothing does
+    "A setting that a configuration leaves to its default."
+    parent, _, name = key.rpartition('.')
+    target = OmegaConf.select(cfg, f'{parent}._target_') if parent else None
+    return str(target) if target and name in arguments_of(located(target)) else ''
+
+def wrong_override(e:ConfigCompositionException, overrides:Sequence[str])->DecodelabError:
+    "A key that is not there."
+    text = str(e)
+    if (m := re.search(r"Could not override '([^']+)'\.?\s*No match in the defaults list", text)):
+        groups = re.findall(r'^\s*(?:override )?/?([\w/@.]+):', (CONFIGS/'config.yaml').read_text().split('\n\n')[0],
+                            re.M)
+        return BadValue('override', m[1], [g for g in groups if g != '_self_'],
+                        'A group that nobody has chosen yet: +group=name.')
+    m = re.search(r"Could not override '([^']+)'",
+                  text) or re.search(r"Could not append to config\. An item is already at '([^']+)'", text)
+    if text.startswith('Ambiguous value'): text = text.split('\n')[0]+': several values are for --multirun'
+    if m is None or 'Could not append' in text: return ModelError(text.split('\n')[0])
+    key, cfg = m[1], composed_without(overrides, m[1])
+    if (taken := left_out(cfg, key)): return ModelError(f'no key {key!r} yet; {taken} takes it: +{key}=…')
+    keys = [k for k in keys_of(cfg) if not k.endswith('_')]
+    return wrong_key(key, [*keys, *('experiment', 'debug', 'datamodule', 'model', 'model_type')])
+
+# %% ../../../nbs/xlm/14_composition.ipynb #2ebcc1b0
+def check_groups(overrides:Sequence[str], found:Sequence[Found])->None:
+    "`group=null` leaves nothing out in Hydra: `~group` does."
+    for group,_,value in (o.partition('=') for o in overrides):
+        names = sorted({f.stem for folder in (CONFIGS, *(c for m in found for c in m.configs))
+                        for f in (folder/group.lstrip('+')).glob('*.yaml')} if group.lstrip('+').isidentifier() else ())
+        if names and value.lower() in ('null', 'none', ''):
+            none = group in ('experiment', 'debug', 'hub') # by default
+            raise BadValue(group, value, names, 'Say nothing for none.' if none else f'To leave it out: ~{group}')
+
+# %% ../../../nbs/xlm/14_composition.ipynb #cd7e6c21
+def wrong_key(key:str, keys:Sequence[str])->DecodelabError:
+    close = nearest_key(key, keys)
+    parent = key.rpartition('.')[0]
+    beside = [k.rpartition('.')[2] for k in keys if k.rpartition('.')[0]==parent]
+    allowed = f'{parent or "the configuration"} has {", ".join(sorted(beside))}' if beside else f'there is no {parent}'
+    return ModelError(f'no key {key!r}: {allowed}.' + (f' Did you mean {close!r}?' if close else '')
+                      + f' A new key is added with +{key}=…')
+
+# %% ../../../nbs/xlm/14_composition.ipynb #358a8492
+def composed_or_why(overrides:Sequence[str], found:Sequence[Found]=())->DictConfig:
+    "The configuration, or one sentence that says which key or name is wrong."
+    check_groups(overrides, found)
+    try: cfg = composed(overrides)
+    except MissingConfigException as e: raise missing_config(e, found) from e
+    except ConfigCompositionException as e: raise wrong_override(e, overrides) from e
+    except (HydraException, OmegaConfBaseException) as e:
+        raise ModelError(f'the configuration: {str(e).splitlines()[0]}') from e
+    except OSError as e: raise ModelError(f'the configuration: {e}') from e
+    check_added(cfg, overrides)
+    return cfg
+
+# %% ../../../nbs/xlm/14_composition.ipynb #4e613670
+ADDABLE = ('eval', 'generation', 'post_training', 'hub', 'hub_checkpoint_path', 'predictor_json_out') # Read where given
+CLOSE = .8 # How alike two names are (difflib's ratio) of which one is a slip of the other
+
+def check_added(cfg:DictConfig, overrides:Sequence[str])->None:
+    "`+key=value` whose key, or a part of it, is a slip of one that is there."
+    new = [o for o in overrides if o.startswith('+') and not o.startswith('++')]
+    added = [o[1:].partition('=')[0].split('.') for o in new]
+    for names,depth in ((names, d) for names in added for d in range(len(names))):
+        node = OmegaConf.select(cfg, '.'.join(names[:depth])) if depth else cfg
+        if not isinstance(node, DictConfig) or {'/', '@'} & set(names[depth]): continue
+        beside = {k[depth] for k in added if len(k) > depth and k[:depth]==names[:depth]}
+        there = [*({*map(str, node)} - beside), *(() if depth else ADDABLE)]
+        close = difflib.get_close_matches(names[depth], there, 1, CLOSE) if names[depth] not in there else []
+        key, meant = ('.'.join([*names[:depth], name]) for name in (names[depth], *(close or [''])))
+        if close and OmegaConf.select(composed([o for o in overrides if o not in new]), key) is None:
+            raise ModelError(f'no key {key!r}. Did you mean {meant!r}? Who means a new key of so near a name adds '
+                             f'it with ++{".".join(names)}=…')
 
 # %% ../../../nbs/xlm/14_composition.ipynb #70ae4e34
 def cause_of(e:Exception)->Exception:

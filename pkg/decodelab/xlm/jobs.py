@@ -428,6 +428,7 @@ def print_predictor_params(cfg:DictConfig)->int:
     "The predictor's settings as JSON, to the terminal or to `+predictor_json_out=FILE`."
     text = json.dumps(resolved(cfg).get('predictor') or {})
     out = OmegaConf.select(cfg, 'predictor_json_out')
+    if out=='': raise BadValue('predictor_json_out', out, 'the name of a file')
     print(text) if out is None else write_atomic(Path(str(out)), text+'\n')
     return 0
 

@@ -66,7 +66,8 @@ def epoch_batches(n:int, # Rows there are; of endless data, rows that an epoch t
 class Endless:
     "Rows without end: the row at a place is a function of the place."
     def __init__(self, make:Callable[[int], Mapping[str, Any]], epoch_size:int): # Rows that are called an epoch
-        if epoch_size < 1: raise BadValue('epoch_size', epoch_size, 'a whole number from 1')
+        if type(epoch_size) is not int or epoch_size < 1:
+            raise BadValue('epoch_size', epoch_size, 'a whole number from 1')
         self.make, self.epoch_size = make, epoch_size
 
     def __len__(self)->int: return self.epoch_size

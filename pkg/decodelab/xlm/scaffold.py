@@ -203,6 +203,7 @@ def main()->None:
         except DecodelabError as e:
             print(f'xlm-scaffold: {e}', file=sys.stderr)
             status = 2
+        except BrokenPipeError: raise # its reader has left
         except OSError as e:
             if e.errno is None: raise
             print(f'xlm-scaffold: {e.filename}: {e.strerror}', file=sys.stderr)

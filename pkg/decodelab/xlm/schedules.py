@@ -80,7 +80,7 @@ def early(exponent:float)->Rising:
 
 # %% ../../../nbs/xlm/21_schedules.ipynb #1c0be2a5
 SCHEDULES = dict(
-    linear=power(1.), early=early(4.),
+    linear=power(1.), early=early(4.), late=power(16.),
     cosine=Rising(lambda t: 1-torch.cos(HALF_PI*t), lambda t: HALF_PI*torch.sin(HALF_PI*t),
                   lambda a: torch.arccos((1-a).clamp(0, 1))/HALF_PI, lambda t: HALF_PI*torch.tan(HALF_PI*t)),
     sine=Rising(lambda t: torch.sin(HALF_PI*t), lambda t: HALF_PI*torch.cos(HALF_PI*t),
@@ -88,7 +88,7 @@ SCHEDULES = dict(
                 lambda t: HALF_PI*(1+torch.sin(HALF_PI*t))/torch.cos(HALF_PI*t))) # cos/(1−sin), without 0/0
 
 def rising(name:str, exponent:float=1.)->Rising:
-    "A schedule by name: `linear`, `early`, `cosine`, `sine`, or `power` with its exponent."
+    "A schedule by name: `linear`, `early`, `late`, `cosine`, `sine`, or `power` with its exponent."
     if name=='power': return power(exponent)
     if name not in SCHEDULES: raise BadValue('schedule', name, [*SCHEDULES, 'power'])
     return SCHEDULES[name]

@@ -17,9 +17,9 @@ from .loaders import Endless
 
 # %% auto #0
 __all__ = ['MINI', 'STAR_TASKS', 'STAR_SPLITS', 'STAR_SIZES', 'SUDOKU_GIVENS', 'SUDOKU_SIZES', 'LOCAL', 'READERS', 'stars',
-           'star_row', 'StarRows', 'fresh_chunk', 'fresh_star', 'star_rows', 'preprocess_fn', 'sudoku_split',
-           'sudoku_rows', 'sudoku_preprocess', 'add_source', 'parse_full_name', 'from_hub', 'rows_of', 'table',
-           'rows_of_files']
+           'star_row', 'StarRows', 'fresh_chunk', 'fresh_star', 'check_source', 'star_rows', 'preprocess_fn',
+           'sudoku_split', 'sudoku_rows', 'sudoku_preprocess', 'add_source', 'parse_full_name', 'from_hub', 'rows_of',
+           'table', 'rows_of_files']
 
 # %% ../../../nbs/xlm/05_sources.ipynb #b4b346ea
 MINI = StarTask('mini', 2, 5, 5, 10) # Two arms of five nodes: 40,320 graphs up to relabelling, so splits can differ
@@ -58,9 +58,15 @@ def fresh_star(level:str, place:int, seed:int)->dict[str, Any]:
     return star_row(graphs, place % CHUNK % len(graphs))
 
 # %% ../../../nbs/xlm/05_sources.ipynb #061a7d57
+def check_source(split:str, seed:Any, endless:Any=False)->None:
+    "What a configuration may ask of rows that are made here."
+    if split not in STAR_SPLITS: raise BadValue('split', split, STAR_SPLITS)
+    if type(seed) is not int or seed < 0: raise BadValue('source_kwargs.seed', seed, 'a whole number, at least 0')
+    if type(endless) is not bool: raise BadValue('source_kwargs.endless', endless, 'true or false')
+
 def star_rows(level:str, split:str, seed:int=42, endless:bool=False, epoch_size:int=50_000)->Any:
     "A split, or training graphs without end."
-    if split not in STAR_SPLITS: raise BadValue('split', split, STAR_SPLITS)
+    check_source(split, seed, endless)
     if endless and STAR_SPLITS[split]=='train': return Endless(lambda i: fresh_star(level, i, seed), epoch_size)
     return StarRows(getattr(stars(level, seed), STAR_SPLITS[split]))
 
@@ -87,7 +93,7 @@ def sudoku_split(side:int, split:str, givens:int, seed:int)->tuple[Puzzle, ...]:
 # %% ../../../nbs/xlm/05_sources.ipynb #67b596c5
 def sudoku_rows(side:int, split:str, seed:int=42, givens:int|None=None)->list[dict[str, list[int]]]:
     "A split as rows: digits, 0 where none is given."
-    if split not in STAR_SPLITS: raise BadValue('split', split, STAR_SPLITS)
+    check_source(split, seed)
     found = sudoku_split(side, STAR_SPLITS[split], SUDOKU_GIVENS[side] if givens is None else givens, seed)
     return [dict(puzzle=list(p.puzzle), answer=list(p.answer)) for p in found]
 

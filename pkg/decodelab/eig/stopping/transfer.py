@@ -61,7 +61,8 @@ def promised(fit:Certifiable, given:str, loss:Loss='differs')->str:
     head, lost = f'ε = {risk:g}, δ = {level:g} ({loss})', lost_here(fit, threshold, loss)
     if not certifies(threshold): return f'{head}: nothing can be certified; thinking goes on to its end'
     what = 'cost' if isinstance(fit, FittedValue) else 'threshold'
-    return f'{head}: {what} {threshold:.4g}, which loses {lost.mean():.1%} of {len(lost)} questions kept apart'
+    of = 'of' if loss=='differs' else 'in probability on'
+    return f'{head}: {what} {threshold:.4g}, which loses {lost.mean():.1%} {of} {len(lost)} questions kept apart'
 
 # %% ../../../../nbs/eig/stopping/13_transfer.ipynb #afb3761f
 @dataclass(frozen=True)
@@ -88,8 +89,9 @@ def _told(t:Tried)->str:
     if not certifies(t.threshold): return f'tried on {t.questions} other questions: nothing was certified, nothing lost'
     verdict = f'broken by {t.there-t.risk:.1%}' if t.broken else 'held' if t.there <= t.risk else 'in doubt'
     of = '' if np.isnan(t.unanswerable) else f', {t.unanswerable:.0%} of them unanswerable'
-    return (f'tried on {t.questions} other questions{of}: {t.there:.1%} [{t.low:.1%}, {t.high:.1%}] are lost, '
-            f'{t.here:.1%} were: the promise of {t.risk:.1%} is {verdict}')
+    lost = 'lost' if t.loss=='differs' else 'lost in probability'
+    return (f'tried on {t.questions} other questions{of}: {t.there:.1%} [{t.low:.1%}, {t.high:.1%}] {lost}, '
+            f'{t.here:.1%} of those kept apart: the promise of {t.risk:.1%} is {verdict}')
 
 # %% ../../../../nbs/eig/stopping/13_transfer.ipynb #1c33bd67
 def tried(fit:Certifiable, others:Sequence[dict], given:str, loss:Loss='differs')->Tried:
