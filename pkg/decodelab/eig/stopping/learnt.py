@@ -162,9 +162,9 @@ def read_off(states:np.ndarray, # [T, d] after each token of prompt and thought
     steps = (sums[ends[1:]]-sums[ends[:-1]])/np.maximum(np.diff(ends), 1)[:,None]
     return np.concatenate([states[ends[:1]], steps.astype(np.float32)])
 
-# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #5ab27da8
 VALUES = ('hidden_value', 'probe_value')
 
+# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #5ab27da8
 @dataclass(frozen=True)
 class FittedValue:
     "What a token may cost at most for going on to pay, in expected accuracy."
