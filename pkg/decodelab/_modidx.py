@@ -2410,8 +2410,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                      'decodelab/eig/stopping/learnt.py'),
                                                'decodelab.eig.stopping.learnt.FittedValue.reading': ( 'eig/stopping/learnt.html#fittedvalue.reading',
                                                                                                       'decodelab/eig/stopping/learnt.py'),
-                                               'decodelab.eig.stopping.learnt.FittedValue.said': ( 'eig/stopping/learnt.html#fittedvalue.said',
-                                                                                                   'decodelab/eig/stopping/learnt.py'),
                                                'decodelab.eig.stopping.learnt.FittedValue.save': ( 'eig/stopping/learnt.html#fittedvalue.save',
                                                                                                    'decodelab/eig/stopping/learnt.py'),
                                                'decodelab.eig.stopping.learnt.FittedValue.worth': ( 'eig/stopping/learnt.html#fittedvalue.worth',
