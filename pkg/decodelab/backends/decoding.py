@@ -12,18 +12,18 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from fastcore.basics import patch
-from .contract import (Blocks, Finish, Ids, Sample, Sampling, Session, StopPolicy, StopWatch,
+from .contract import (Blocks, Finish, Ids, Sample, Sampling, Session, StopWatch,
                                          TextModel, Usage, Watched, check_length, check_policy)
-from .drawing import (DeadEnd, Drawn, draw, draw_each, draw_under, mask, stream_key, uniforms,
-                                        weighed)
+from .drawing import (DeadEnd, Drawn, ask_policies, draw, draw_each, draw_under, layers_of, mask,
+                                        stream_key, uniforms, weighed)
 from ..core.errors import BadValue
 if TYPE_CHECKING: import torch
 
 # %% auto #0
 __all__ = ['WORTH', 'Accept', 'texts_of', 'Stops', 'Choices', 'set_bits', 'allow', 'ChoiceMatcher', 'Job', 'job_for', 'Event',
            'events_of', 'torch_of', 'filled', 'helpers', 'Masks', 'chances', 'take_all', 'width', 'forced_runs',
-           'note_runs', 'decode', 'layers_of', 'asked', 'opened', 'generate', 'stream', 'pieces', 'close_tokens',
-           'by_target', 'drafted', 'judged', 'agreed', 'speculate']
+           'note_runs', 'decode', 'opened', 'generate', 'stream', 'pieces', 'close_tokens', 'by_target', 'drafted',
+           'judged', 'agreed', 'speculate']
 
 # %% ../../../nbs/backends/04_decoding.ipynb #7078170d
 _token_texts: dict[int, list[str]] = {} # Of each model, by its identity, while it is alive
@@ -310,7 +310,9 @@ def decode(session:Session, jobs:Sequence[Job], usage:Usage|None=None)->Iterator
     live, masks, layers = list(range(len(jobs))), Masks(), layers_of(jobs) # job of each row
     if layers: cast(Watched, session).watch(layers)
     while live:
-        if layers and not (live := asked(cast(Watched, session), jobs, live, layers)): return
+        if layers and ask_policies(session, [jobs[i] for i in live], layers):
+            live = [live[row] for row in _stay(session, jobs, live)]
+            if not live: return
         logp = torch_of(session.logprobs)
         new = take_all(logp, [jobs[i] for i in live], masks)
         yield _counted(jobs, live, [1]*len(live), usage)
@@ -331,26 +333,6 @@ def _pass(session:Session, jobs:Sequence[Job], new:torch.Tensor, masks:Masks, vo
         else: note_runs(torch_of(session.extend([(t, *run) for t,run in zip(new.tolist(), runs)])), jobs, runs)
     finally: masks.wait()
     return runs
-
-# %% ../../../nbs/backends/04_decoding.ipynb #2a2e219e
-def layers_of(jobs:Sequence[Job])->tuple[int, ...]:
-    "Whose hidden states the policies of jobs read."
-    policies = [job.plan.policy for job in jobs if job.watch is not None]
-    return tuple(sorted({k for policy in policies if policy is not None for k in policy.layers}))
-
-def asked(session:Watched, jobs:Sequence[Job], live:list[int], layers:tuple[int, ...])->list[int]:
-    "Ask the policies of the jobs that want to be asked; the jobs that go on. Those of one policy are asked together."
-    groups: dict[int, list[int]] = {}
-    for row,i in enumerate(live):
-        job = jobs[i]
-        if job.watch is not None and job.watch.asks(job.ids): groups.setdefault(id(job.plan.policy), []).append(row)
-    for rows in groups.values():
-        own = [jobs[live[row]] for row in rows]
-        policy, states = cast(StopPolicy, own[0].plan.policy), session.hidden(rows)
-        if policy.layers!=layers: states = states[:,[layers.index(k) for k in policy.layers]]
-        for job,stop in zip(own, policy.stops([job.watch for job in own], states)):
-            if stop: job.finish = 'policy'
-    return [live[row] for row in _stay(session, jobs, live)] if groups else live
 
 # %% ../../../nbs/backends/04_decoding.ipynb #6ba7582e
 def _counted(jobs:Sequence[Job], live:list[int], counts:list[int], usage:Usage|None)->list[Event]:

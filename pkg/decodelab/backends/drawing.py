@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 import numpy as np
 from .contract import Ids, Sampling
 from ..core.errors import ModelError
@@ -19,7 +19,7 @@ __all__ = ['HEAVY', 'BLOCK', 'SMALL', 'stream_key', 'uniforms', 'uniform', 'filt
            'heavy_nucleus', 'mass_where', 'border', 'lightest', 'cut_light', 'pass_point', 'cut_nucleus', 'cut_small',
            'heavy_tokens', 'sure_nuclei', 'among', 'draw_row', 'draw_short', 'draw', 'DeadEnd', 'allowed', 'side',
            'log_sum', 'without', 'kept_mass', 'mask', 'masked', 'masked_there', 'weighed', 'pick', 'Drawn', 'draw_held',
-           'draw_each', 'draw_under', 'draw_there']
+           'draw_each', 'draw_under', 'draw_there', 'layers_of', 'ask_policies']
 
 # %% ../../../nbs/backends/03_drawing.ipynb #162b8154
 def stream_key(seed:int, prompt:Ids, number:int)->int:
@@ -358,3 +358,23 @@ def draw_there(logp:torch.Tensor, u:np.ndarray, plans:Sequence[Sampling], packed
     weights = (torch.logsumexp(held, -1)-torch.logsumexp(hot, -1)).clamp(max=0)
     tokens = draw_each(torch.where(torch.isneginf(kept)[:,None], logp, rows), u, plans)
     return list(map(Drawn, tokens.tolist(), kept.tolist(), weights.tolist()))
+
+# %% ../../../nbs/backends/03_drawing.ipynb #2a2e219e
+def layers_of(jobs:Sequence[Any])->tuple[int, ...]:
+    "Whose hidden states the policies of jobs read."
+    policies = [job.plan.policy for job in jobs if job.watch is not None]
+    return tuple(sorted({k for policy in policies for k in policy.layers}))
+
+def ask_policies(session:Any, # That is watched
+                 jobs:Sequence[Any], # Job i on row i
+                 layers:tuple[int, ...])->bool: # Whether any was asked
+    "Ask the policies of the jobs that want to be asked, those of one policy together; some jobs end here."
+    groups: dict[int, list[int]] = {}
+    for row,job in enumerate(jobs):
+        if job.watch is not None and job.watch.asks(job.ids): groups.setdefault(id(job.plan.policy), []).append(row)
+    for rows in groups.values():
+        policy, states = jobs[rows[0]].plan.policy, session.hidden(rows)
+        if policy.layers!=layers: states = states[:,[layers.index(k) for k in policy.layers]]
+        for row,stop in zip(rows, policy.stops([jobs[r].watch for r in rows], states)):
+            if stop: jobs[row].finish = 'policy'
+    return bool(groups)

@@ -428,12 +428,11 @@ def hidden_along(self:HF, rows:Sequence[Ids], layers:Sequence[int]=(-1,))->list[
 def _states_at(self:HF, rows:Sequence[Ids], which, layers:tuple[int, ...])->list[np.ndarray]: # [n, layers, d] each
     "Hidden states at some nodes of each row's path."
     since, deep = time.perf_counter(), self.model.config.get_text_config().num_hidden_layers
-    for k in layers:
-        if not -deep-1 <= k <= deep:
-            raise BadValue('layer', k, f'{-deep-1} to {deep}: {deep} layers and what they read')
+    wrong = [k for k in layers if not -deep-1 <= k <= deep]
+    if wrong: raise BadValue('layer', wrong[0], f'{-deep-1} to {deep}: {deep} layers and what they read')
     rows, trie = self._begin(rows)
     found, want = {}, np.zeros(len(trie), bool)
-    for path in trie.paths: want[which(path)] = True
+    want[np.concatenate([which(path) for path in trie.paths])] = True
     def take(at, states): found.update(zip(at.tolist(), states.cpu().numpy()))
     if self.capabilities.prefix_sharing: self._run(trie, want, take, hidden=layers)
     else:

@@ -293,9 +293,6 @@ class Grown:
     def rewind(self, lengths)->None:
         for row,n in zip(self.rows, lengths): check_rewind(int(n), len(row))
         self.rows, self._logprobs = [r[:n] for r,n in zip(self.rows, lengths)], None
-    def watch(self, layers:Sequence[int])->None: self.layers = tuple(layers)
-    def hidden(self, rows:Sequence[int])->np.ndarray: # [n, layers, d]
-        return np.stack([self.model.hidden([self.rows[i] for i in rows], k) for k in self.layers], 1)
     def fork(self, rows)->Grown: return type(self)(self.model, [self.rows[i] for i in rows], self._some(rows))
     def select(self, rows)->None: self._logprobs, self.rows = self._some(rows), [self.rows[i] for i in rows]
     def _some(self, rows): return None if self._logprobs is None else self._logprobs[list(map(int, rows))]
@@ -303,3 +300,12 @@ class Grown:
     def close(self)->None: self.rows = []
     def __enter__(self): return self
     def __exit__(self, *error): self.close()
+
+# %% ../../../nbs/backends/05_planned.ipynb #b0a71de5
+@patch
+def watch(self:Grown, layers:Sequence[int])->None: self.layers = tuple(layers)
+
+@patch
+def hidden(self:Grown, rows:Sequence[int])->np.ndarray: # [n, layers, d]
+    "Hidden states of the newest token of these rows."
+    return np.stack([self.model.hidden([self.rows[i] for i in rows], k) for k in self.layers], 1)

@@ -142,6 +142,7 @@ def check_claim(p)->dict:
         for n,seed in ((p.n, p.seed), (p.fit_n, fit_seed(p))): questions_for(data, n, seed, shares)
     return models
 
+# %% ../../../nbs/lab/00_experiments.ipynb #312e0198
 def check_quick(p)->dict:
     "Kinds are known, the built-in set has enough questions, and the models are whole."
     from decodelab.evaluation.quick.questions import built_in, kinds_of

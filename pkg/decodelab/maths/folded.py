@@ -6,6 +6,7 @@
 from __future__ import annotations
 from collections.abc import Sequence
 import numpy as np
+from fastcore.basics import patch
 from .stopping import HORIZONS, LEAST_TOKENS, Worth
 
 # %% auto #0
@@ -50,30 +51,34 @@ class Folded:
         self.matrix = np.ascontiguousarray(weights*used[:,None]/scale[:,None])
         self.line, self.bias = worth.weights[:free]*say, -(mean/scale*used)@weights
 
-    def base(self, spent:Sequence[float])->np.ndarray: # [rows, costs], or [rows, 2·horizons]
-        "What is added to the product where so many tokens are spent."
-        whole = [int(n) for n in spent]
-        if whole!=list(spent) or max(whole) >= MOST: return self._base(np.array(spent, float))
-        while max(whole) >= len(self.bases): self.bases = self._base(np.arange(len(self.bases)+BLOCK, dtype=float))
-        return self.bases[whole]
+# %% ../../../nbs/maths/10_folded.ipynb #f01dedba
+@patch
+def base(self:Folded, spent:Sequence[float])->np.ndarray: # [rows, costs], or [rows, 2·horizons]
+    "What is added to the product where so many tokens are spent."
+    whole = [int(n) for n in spent]
+    if whole!=list(spent) or max(whole) >= MOST: return self._base(np.array(spent, float))
+    while max(whole) >= len(self.bases): self.bases = self._base(np.arange(len(self.bases)+BLOCK, dtype=float))
+    return self.bases[whole]
 
-    def _base(self, spent:np.ndarray)->np.ndarray:
-        w = self.worth
-        floor = w.floor[np.maximum(0, np.searchsorted(w.tokens, spent, 'right')-1)]
-        if not self.reads: return floor
-        terms = w.inputs.terms(np.zeros((len(spent), len(w.inputs.mean))), spent)[:,:w.inputs.free]
-        line = terms@self.line + self.bias
-        return line if self.open else line + (1-w.share)*floor
+@patch
+def _base(self:Folded, spent:np.ndarray)->np.ndarray:
+    w = self.worth
+    floor = w.floor[np.maximum(0, np.searchsorted(w.tokens, spent, 'right')-1)]
+    if not self.reads: return floor
+    terms = w.inputs.terms(np.zeros((len(spent), len(w.inputs.mean))), spent)[:,:w.inputs.free]
+    line = terms@self.line + self.bias
+    return line if self.open else line + (1-w.share)*floor
 
-    def __call__(self, x:np.ndarray, # [rows, d], written over
-                 spent:Sequence[float])->list[float]: # [rows]
-        "ν of each row; NaN where a row is."
-        bases = self.base(spent)
-        if not self.reads: return [crossing(row, self.costs) for row in bases.tolist()]
-        np.maximum(x, self.low, out=x)
-        np.minimum(x, self.high, out=x)
-        rows = (x@self.matrix + bases).tolist()
-        return [_rate(row) if self.open else crossing(row, self.costs) if row[0]==row[0] else row[0] for row in rows]
+@patch
+def __call__(self:Folded, x:np.ndarray, # [rows, d], written over
+             spent:Sequence[float])->list[float]: # [rows]
+    "ν of each row; NaN where a row is."
+    bases = self.base(spent)
+    if not self.reads: return [crossing(row, self.costs) for row in bases.tolist()]
+    np.maximum(x, self.low, out=x)
+    np.minimum(x, self.high, out=x)
+    rows = (x@self.matrix + bases).tolist()
+    return [_rate(row) if self.open else crossing(row, self.costs) if row[0]==row[0] else row[0] for row in rows]
 
 def _rate(row:list[float])->float:
     "The best gain a token over the horizons."

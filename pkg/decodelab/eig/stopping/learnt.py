@@ -164,6 +164,7 @@ def read_off(states:np.ndarray, # [T, d] after each token of prompt and thought
 
 VALUES = ('hidden_value', 'probe_value')
 
+# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #5ab27da8
 @dataclass(frozen=True)
 class FittedValue:
     "What a token may cost at most for going on to pay, in expected accuracy."
@@ -201,8 +202,7 @@ class FittedValue:
     def __call__(self, s:State)->float: return priced(self, s)
     @property
     def figures(self)->dict: return dict(gain=self.gain, error=self.error, rows=self.rows, questions=self.questions)
-    @property
-    def said(self)->str: return _said(self)
+    said = property(lambda self: _said(self)) # In words
     def save(self, path:Path): write_atomic(Path(path), to_json(asdict(self))+'\n')
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #335d3a20
