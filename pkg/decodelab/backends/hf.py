@@ -18,7 +18,7 @@ from transformers.utils import logging
 from .contract import Capabilities, Ids, Scored, Usage
 from .folders import check_model, folder_hash, local_folder
 from .hf_ghosts import Place, RememberedSession
-from .memory import TOP, Memory, Nodes, Packed, grouped, packed, side_by_side
+from .memory import TOP, Memory, Nodes, Packed, grouped, packed, side_by_side, state_bytes
 from .hf_plain import PlainSession
 from .hf_rows import HFSession, Rows, RowStates
 from .planned import Grown, Planned, Tokenized, scored
@@ -28,7 +28,7 @@ from ..core.files import digest
 from ..core.settings import load_settings
 
 # %% auto #0
-__all__ = ['FAILS', 'pick_device', 'pick_dtype', 'HF', 'state_bytes', 'Growing']
+__all__ = ['FAILS', 'pick_device', 'pick_dtype', 'HF', 'Growing']
 
 # %% ../../../nbs/backends/12_hf.ipynb #9f335a59
 def pick_device(device:str)->str:
@@ -98,7 +98,6 @@ def _load(self:HF, trust:bool, options:dict)->None:
     placed = hasattr(self.model, 'hf_device_map') or getattr(self.model, 'is_quantized', False)
     if not placed: self.model.to(self.device)
 
-# %% ../../../nbs/backends/12_hf.ipynb #5cea8b6b
 @patch
 def _inspect(self:HF)->None:
     "Read off lengths, end tokens, bytes a state takes, and whether masks over a trie are honoured."
@@ -115,12 +114,6 @@ def _inspect(self:HF)->None:
     self.capabilities = Capabilities(**can, hidden_states=True, quantisation=kinds)
     self._replays = not sharing and not self._keeps_rows()
     self.usage.reset()
-
-def state_bytes(config, itemsize:int)->int:
-    "Bytes of one token's keys and values, from a model's configuration."
-    heads = getattr(config, 'num_key_value_heads', None) or getattr(config, 'num_attention_heads', 1)
-    size = getattr(config, 'head_dim', None) or config.hidden_size//getattr(config, 'num_attention_heads', 1)
-    return 2*config.num_hidden_layers*heads*size*itemsize
 
 # %% ../../../nbs/backends/12_hf.ipynb #49dd8be0
 FAILS = (RuntimeError, ValueError, TypeError, IndexError, AttributeError) # where no such masks are taken
@@ -393,7 +386,6 @@ def _last(self:HF, prefixes:Sequence[Ids])->torch.Tensor: # [B, V]
     rows = self._rows_through(prefixes, lambda logp: logp[-1])
     return torch.stack([rows[tuple(p)] for p in prefixes])
 
-# %% ../../../nbs/backends/12_hf.ipynb #00c48c35
 @patch
 def _score(self:HF, pairs, seqs)->list[Scored]:
     if self.capabilities.prefix_sharing: return Planned._score(self, pairs, seqs)

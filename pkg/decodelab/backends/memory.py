@@ -12,8 +12,15 @@ import numpy as np
 from .planner import Trie
 
 # %% auto #0
-__all__ = ['TOP', 'UNKNOWN', 'TRAIL', 'Nodes', 'common', 'prefix_key', 'Group', 'ancestors', 'newest_run', 'grouped',
-           'side_by_side', 'Packed', 'packed', 'Memory']
+__all__ = ['TOP', 'UNKNOWN', 'TRAIL', 'state_bytes', 'Nodes', 'common', 'prefix_key', 'Group', 'ancestors', 'newest_run',
+           'grouped', 'side_by_side', 'Packed', 'packed', 'Memory']
+
+# %% ../../../nbs/backends/08_memory.ipynb #f4aebec5
+def state_bytes(config, itemsize:int)->int:
+    "Bytes of one token's keys and values, from a model's configuration."
+    heads = getattr(config, 'num_key_value_heads', None) or getattr(config, 'num_attention_heads', 1)
+    size = getattr(config, 'head_dim', None) or config.hidden_size//getattr(config, 'num_attention_heads', 1)
+    return 2*config.num_hidden_layers*heads*size*itemsize
 
 # %% ../../../nbs/backends/08_memory.ipynb #8c307953
 TOP = -1 # Parent of first tokens

@@ -225,6 +225,7 @@ def _matrix(text:str)->str|None:
     rows = [','.join(normalise(entry) for entry in row.split('&')) for row in met[2].strip(_BREAK+' ').split(_BREAK)]
     return f'matrix({";".join(rows)})'
 
+# %% ../../../nbs/eig/01_answers.ipynb #5c4b9c7d
 _SIDE = re.compile(r'|[a-z]|[\d.,()]+(?:\s*(?:[-+*/^x]|\\times|\\cdot)\s*[\d.,()]+)+') # Of a value: `x`, or `5 + 3`
 
 _ITEM = r'\s*(?:[-+]?\d[\d.]*|[a-z])\s*' # Of a list that may say `and`

@@ -314,6 +314,7 @@ def q_star(theta:torch.Tensor, # [B, V] logits or log-probabilities of the stude
         parts = [found[i%threads][i//threads] for i in range(len(starts))]
     return joined(parts, out)
 
+# %% ../../../nbs/maths/03_tilt.ipynb #6c1b68aa
 def joined(parts:list[Tilted], log_q:torch.Tensor)->Tilted:
     "Pieces in one."
     import torch

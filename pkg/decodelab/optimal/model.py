@@ -48,8 +48,7 @@ class OptimalSamplingModel:
                  model_t_path:str|Causal|None=None, # The teacher; `None` is the student's own weights
                  alpha_method:str='kl_symmetry', # See `decodelab.maths.tilt.alpha_methods`
                  fixed_alpha:float=.5, # α of the method `fixed`
-                 alpha_min:float=.5, # Bounds of α, but for `fixed`
-                 alpha_max:float=1.,
+                 alpha_min:float=.5, alpha_max:float=1., # Bounds of α, but for `fixed`
                  constraint_to_target:bool=False, # Draw only what is in the teacher's `target_top_k`, `target_top_p`
                  target_top_k:int=-1, # -1 is off
                  target_top_p:float=1.,
@@ -74,6 +73,7 @@ class OptimalSamplingModel:
         special = tuple(sorted({*self.special_ids, *self.eos_ids})) if force_target_special_tokens else ()
         self.mix = Mix(self.vocabulary, self.how, 1., force_target_first_token, special)
 
+# %% ../../../nbs/optimal/06_model.ipynb #4b84f3dc
 def check_names(more:Iterable[str])->None:
     "A slip in a name of ours is not taken for an option of Transformers."
     ours = list(inspect.signature(OptimalSamplingModel).parameters)[:-1]
@@ -278,6 +278,7 @@ def prompt_ids(model:Causal, prompt:Prompt, name:str)->Ids:
     begins = model.adds_bos and ids[:1]!=(model.bos_id,)
     return (model.bos_id, *ids) if begins and model.bos_id is not None else ids
 
+# %% ../../../nbs/optimal/06_model.ipynb #3fce804f
 @patch
 def both_prompts(self:OptimalSamplingModel, prompts:Sequence[Prompt], prompts_t:Sequence[Prompt]|None,
                 )->tuple[list[Ids], list[Ids]]:
