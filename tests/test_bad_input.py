@@ -73,10 +73,10 @@ def test_bad_data(command, outputs, tmp_path, lines, words):
     check(command('decodelab', 'run', 'eig_eval', '-p', 'data', data, check=False), words, outputs)
 
 def test_answers_outside_the_language_are_named_by_their_lines(command, outputs, tmp_path):
-    data = written(tmp_path/'d.jsonl', GOOD, '', '{"question": "2+1=?", "answer": "three"}', GOOD)
+    data = written(tmp_path/'d.jsonl', GOOD, '', '{"question": "2+1=?", "answer": "many"}', GOOD)
     given = ('-p', 'data', data, '-p', 'n', '3', '-p', 'answer', 'number')
     p = command('decodelab', 'run', 'eig_eval', *given, check=False)
-    check(p, ["1 of 3 answers", 'number', "line 3 ('three')", 'text'], outputs)
+    check(p, ["1 of 3 answers", 'number', "line 3 ('many')", 'text'], outputs)
 
 def test_a_choice_that_the_tokenizer_cannot_write(command, outputs, tmp_path):
     folder = shutil.copytree(reference('student'), tmp_path/'model')

@@ -176,7 +176,7 @@ def check_settings(plain:Mapping[str, Any])->None: # A configuration with its va
             if name not in takes and '**' not in takes:
                 raise BadValue(f'key of {key}', name, takes)
             allowed = number_wanted(takes.get(name, inspect.Parameter.empty), value)
-            if allowed and value != '???' and (ours or isinstance(value, str)): # `int` of others may be written for .5
+            if allowed and value != '???' and (ours or not isinstance(value, float)): # others write `int` for .5
                 raise BadValue(f'{key}.{name}', value, allowed)
 
 # %% ../../../nbs/xlm/14_composition.ipynb #5b9ef9ee

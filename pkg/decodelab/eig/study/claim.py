@@ -48,7 +48,8 @@ class StoppingClaimParameters(Asked):
     targets: str = param('.3,.5,.7,.85,.95', 'Where rules are compared, with commas: shares of the way from the '
                          'accuracy without reasoning to that of the best budget.')
     peers: bool = param(True, 'Published rules too, which probe.')
-    layer: int = param(-2, 'Another layer whose states are tried.', ge=-1000, le=1000)
+    layer: int = param(-2, 'Another layer whose states are recorded, and tried.', ge=-1000, le=1000)
+    two_layers: bool = param(True, 'The value reads that layer beside the last; else the last alone.')
     beam_size: int = param(8, 'Answer candidates.', ge=1, le=20)
     temperature: float = param(1., 'Of the reasoning.', ge=.1, le=2)
     top_p: float = param(.9, 'Of the reasoning.', ge=.1, le=1)
@@ -201,11 +202,13 @@ def drop_policy(fitted:Sequence[dict], backend:Backend, horizon:int=6)->Policy:
         return said@gain.arrays[2] + gain.bias
     return Policy(DROP, scores)
 
-def policies_of(fitted:Sequence[dict], backend:Backend, tell:Callable|None=None)->dict[str,Policy]:
+def policies_of(fitted:Sequence[dict], backend:Backend, two:bool=False, # Layers that the value reads
+                tell:Callable|None=None)->dict[str,Policy]:
     "What is compared, fitted on traces."
     made = {}
     hidden = backend.capabilities.hidden_states
-    makers = {HIDDEN: lambda: by_worth(HIDDEN, fitted, seen_hidden('hidden'), free),
+    read_from = ('hidden', 'layer') if two else ('hidden',)
+    makers = {HIDDEN: lambda: by_worth(HIDDEN, fitted, seen_hidden(*read_from), free),
               DROP: lambda: drop_policy(fitted, backend),
               PROBES: lambda: by_worth(PROBES, fitted, seen_belief, probing, probes=True),
               CEILING: lambda: by_worth(CEILING, fitted, bent(seen_belief, fitted), free)}
@@ -221,6 +224,7 @@ def readings_of(fitted:Sequence[dict])->dict[str,Policy]:
     "The value of going on by other readings of the same thoughts."
     last = seen_hidden('hidden')
     made = {
+        'the last layer': (last, free, 0),
         'another layer': (seen_hidden('layer'), free, 0),
         'both layers': (seen_hidden('hidden', 'layer'), free, 0),
         'mean over the step': (seen_hidden('mean'), free, 0),
@@ -279,7 +283,7 @@ def fits_of(s:Setting, p:StoppingClaimParameters, tell:Callable|None=None)->dict
     "What is compared, fitted at each share."
     shares, out = shares_of(p, 'unanswerable'), {}
     for share in shares:
-        out[share] = policies_of(s.fitted.population(share, p.fit_n), s.backend)
+        out[share] = policies_of(s.fitted.population(share, p.fit_n), s.backend, p.two_layers)
         if tell: tell(len(out), len(shares))
     return out
 
