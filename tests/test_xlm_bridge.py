@@ -18,7 +18,7 @@ from decodelab.xlm.jobs import data_of, harness_of, push_to_hub
 from decodelab.xlm.reopening import within_reach
 
 SMALL = ['model.d_model=16', 'model.num_layers=1', 'model.nhead=2', 'paths.run_dir=.', 'paths.work_dir=.',
-         'block_size=4', 'input_block_size=6', 'global_components.tokenizer.vocab_size=3']
+         'block_size=4', '++input_block_size=6', '++global_components.tokenizer.vocab_size=3']
 
 def made(name, *more):
     "A small model with large random weights: its answers differ from each other."
@@ -132,7 +132,8 @@ def test_checkpoints_and_runs_open_and_chance_is_untouched(tmp_path, models):
 def test_whole_texts(tmp_path):
     "A model of whole texts continues a prompt as the beginning of a text."
     files = [f'datamodule.dataset_managers.{s}.lm.load_kwargs.data_files=none.txt' for s in ('train', 'val')]
-    harness = made('arlm', 'datamodule=text_arlm', 'model_type=arlm', *files)
+    words = '++global_components.tokenizer._target_=decodelab.xlm.tokenizers.SimpleSpaceTokenizer.for_numbers'
+    harness = made('arlm', 'datamodule=text_arlm', 'model_type=arlm', words, *files)
     m = load(f'xlm:{harness.save_shared(tmp_path/"text")}')
     assert m.layout.whole and m.layout.marks==(4,)
     words = [3, 5, 6, *range(7, 10)]
