@@ -271,7 +271,7 @@ def prompt_ids(model:Causal, prompt:Prompt, name:str)->Ids:
     if not isinstance(given, Sequence) or not len(given):
         raise BadValue(name, prompt, 'a text, or token ids, that are not empty')
     if not isinstance(prompt, str):
-        bad = [i for i in given if not _is_whole(i) or not 0 <= i < model.vocab_size]
+        bad = [i for i in given if not _is_whole(i) or not 0 <= int(i) < model.vocab_size]
         if bad: raise BadValue(f'token id in {name}', bad[0], f'a whole number, 0 to {model.vocab_size-1}')
         return tuple(map(int, given))
     ids = tuple(model.encode(prompt))
