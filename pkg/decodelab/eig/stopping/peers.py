@@ -25,7 +25,7 @@ from ...maths.risk import certify, questions_needed
 
 # %% auto #0
 __all__ = ['TRIAL_FEATURES', 'BACKTRACKING', 'CHANCES', 'BARS', 'Signal', 'Control', 'trial_numbers', 'FittedChance', 'seen_by',
-           'chances', 'ChanceParameters', 'WindowParameters', 'first_above', 'smoothed', 'certified_bar',
+           'chances', 'ChanceParameters', 'WindowParameters', 'first_above', 'smoothed', 'certified_bar', 'lost_at',
            'chance_check', 'learn_stop', 'ArrivalParameters', 'first_arrival', 'thought_calibration', 'moving_average',
            'steadiness', 'signal_of', 'lower_line', 'FittedLower', 'corrected', 'chosen_line', 'HopelessParameters',
            'hopeless_check', 'conformal_thinking']
@@ -142,10 +142,10 @@ def certified_bar(f:FittedChance, given:str, window:int=1)->float:
         raise BadValue('risk', given, f'one that {len(f.kept)} questions can certify; this takes {least} at least',
                        'Keep more apart: decodelab fit-gain --certify N')
     bars = 1-np.arange(BARS+1)/BARS
-    place = certify(np.stack([_lost(own, bars, window) for own in f.kept]), risk, level).place
+    place = certify(np.stack([lost_at(own, bars, window) for own in f.kept]), risk, level).place
     return np.inf if place is None else float(bars[place])
 
-def _lost(own:Sequence[tuple[float,float]], bars:np.ndarray, window:int)->np.ndarray: # [bars]
+def lost_at(own:Sequence[tuple[float,float]], bars:np.ndarray, window:int)->np.ndarray: # [bars]
     "The loss of one question at each threshold; none where thinking goes on to its end."
     p, loss = zip(*own)
     return np.append(loss, 0.)[first_above(smoothed(p, window), bars)]

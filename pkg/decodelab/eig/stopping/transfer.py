@@ -13,7 +13,7 @@ from ..frames import frame_of
 from .fitting import FitParameters, observe_for
 from .learnt import FittedValue, Loss, certified_cost, losses_at, risk_of
 from .peer_fits import losses_by
-from .peers import FittedChance, WindowParameters, certified_bar, first_above, smoothed
+from .peers import FittedChance, WindowParameters, certified_bar, lost_at
 from .valuing import believed, losses_of
 from ...maths.risk import questions_needed
 from ...maths.statistics import mean_interval, wilson
@@ -42,8 +42,7 @@ def losses_there(fit:Certifiable, traces:Sequence[dict], threshold:float, loss:L
 
 def losses_of_kept(kept:Sequence[Sequence[tuple[float,float]]], bar:float, window:int)->np.ndarray: # [n]
     "The same of probabilities and losses at boundaries."
-    at = lambda own: first_above(smoothed([p for p,_ in own], window), np.array([bar]))[0]
-    return np.array([[*(lost for _,lost in own), 0.][at(own)] for own in kept])
+    return np.array([lost_at(own, np.array([bar]), window)[0] for own in kept])
 
 # %% ../../../../nbs/eig/stopping/13_transfer.ipynb #68558a6e
 def certifies(threshold:float)->bool:

@@ -28,7 +28,7 @@ from ...maths.units import random_units
 # %% auto #0
 __all__ = ['Features', 'CEILING', 'HIDDEN', 'PROBES', 'DROP', 'BUDGET', 'HINDSIGHT', 'PEERS', 'Curves', 'DRAWS', 'FEW',
            'StoppingClaimParameters', 'names_of', 'shares_of', 'seeds_of', 'fit_seed', 'Board', 'board_of', 'curve_of',
-           'outcomes_at', 'budget_curve', 'hindsight_curve', 'Policy', 'by_worth', 'seen_hidden', 'seen_belief', 'free',
+           'outcomes_at', 'budget_curve', 'hindsight_front', 'Policy', 'by_worth', 'seen_hidden', 'seen_belief', 'free',
            'peeking', 'probing', 'bent', 'drop_policy', 'policies_of', 'beside', 'readings_of', 'Setting', 'shelf_of',
            'recorder_of', 'settings_of', 'fits_of', 'peer_curves', 'curves_on', 'of_population', 'goals_of',
            'judged_rows', 'cell_rows', 'reading_rows', 'moved_rows']
@@ -132,7 +132,7 @@ def budget_curve(b:Board, most:int=128)->Curve:
     "Stop at the first boundary with so many tokens."
     return curve_of(b, 'fixed_budget', -b.tokens[b.asked], most)
 
-def hindsight_curve(b:Board, most:int=64)->Curve:
+def hindsight_front(b:Board, most:int=64)->Curve:
     "The fewest tokens that any stop could reach each accuracy with, were it told what is right where."
     n, first = np.arange(len(b.lengths)), b.right.argmax(1)
     total = b.tokens+b.answer
@@ -303,7 +303,7 @@ def peer_curves(s:Setting, seed:int, m:int=10)->Curves:
 def curves_on(pool:Pool, policies:Mapping[str,Policy])->Curves:
     "Budgets, hindsight and policies on a whole pool."
     b = board_of(pool.traces)
-    return {BUDGET: budget_curve(b), HINDSIGHT: hindsight_curve(b)} | {
+    return {BUDGET: budget_curve(b), HINDSIGHT: hindsight_front(b)} | {
         name: policy.curve(pool.traces, b) for name,policy in policies.items()}
 
 def of_population(curves:Curves, places:np.ndarray)->Curves:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
+from ..stopping.learnt import TRUSTED
 from .claim import (BUDGET, CEILING, DROP, HIDDEN, HINDSIGHT, PEERS, PROBES, Curves, Policy,
                                        Setting, StoppingClaimParameters, curves_on, of_population, shares_of)
 from .compare_report import more_or_less, pooled
@@ -15,9 +16,9 @@ from .report import done, finite
 from ...maths.statistics import mcnemar
 
 # %% auto #0
-__all__ = ['CELL', 'NEAR', 'LOW', 'HIGH', 'TRUSTED', 'TONES', 'summed', 'best_peer', 'cells_of', 'claim_table', 'fits_said',
-           'verdict', 'calibration_rows', 'calibration_table', 'calibration_said', 'full_rows', 'full_said',
-           'readings_table', 'moved_table', 'plane_figure', 'claim_metrics']
+__all__ = ['CELL', 'NEAR', 'LOW', 'HIGH', 'TONES', 'summed', 'best_peer', 'cells_of', 'claim_table', 'fits_said', 'verdict',
+           'calibration_rows', 'calibration_table', 'calibration_said', 'full_rows', 'full_said', 'readings_table',
+           'moved_table', 'plane_figure', 'claim_metrics']
 
 # %% ../../../../nbs/eig/study/11_claim_report.ipynb #70d55435
 CELL = ('model', 'data', 'unanswerable')
@@ -115,8 +116,6 @@ def _misses(rows:Sequence[dict], said)->str:
     return ' **Missed**: ' + '; '.join(map(said, rows)) + '.' if rows else ''
 
 # %% ../../../../nbs/eig/study/11_claim_report.ipynb #2ae5afe9
-TRUSTED = .05 # Calibration error up to which beliefs count as expected accuracy
-
 def calibration_rows(settings:Sequence[Setting], p:StoppingClaimParameters)->list[dict]:
     "The calibration error of each population, all seeds together."
     return [dict(model=s.name[0], data=s.data, unanswerable=share, error=float(trace_calibration(
