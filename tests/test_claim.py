@@ -98,3 +98,8 @@ def test_presets_are_read(root, name):
     p = resolve(EXPERIMENTS['stopping_claim'], dict(preset=name), root)
     assert p.seeds==5 and claim.shares_of(p, 'unanswerable')==[0, .2, .4] and len(claim.names_of(p, 'data'))==2
     assert (len(claim.names_of(p, 'backends'))==2)==(name=='both')
+
+def test_a_layer_that_is_not_there_is_told_before_anything_is_thought(p, monkeypatch):
+    monkeypatch.setattr('decodelab.eig.study.pools.reason', None)
+    wrong = p.model_copy(update=dict(layer=-9))
+    with pytest.raises(BadValue, match='layer: got -9; allowed: -4 to 3'): settings_of(wrong)

@@ -2453,6 +2453,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                    'decodelab/eig/stopping/learnt.py'),
                                                'decodelab.eig.stopping.learnt.check_fit': ( 'eig/stopping/learnt.html#check_fit',
                                                                                             'decodelab/eig/stopping/learnt.py'),
+                                               'decodelab.eig.stopping.learnt.check_layers': ( 'eig/stopping/learnt.html#check_layers',
+                                                                                               'decodelab/eig/stopping/learnt.py'),
                                                'decodelab.eig.stopping.learnt.check_owner': ( 'eig/stopping/learnt.html#check_owner',
                                                                                               'decodelab/eig/stopping/learnt.py'),
                                                'decodelab.eig.stopping.learnt.check_reading': ( 'eig/stopping/learnt.html#check_reading',

@@ -15,7 +15,7 @@ from ...core.parameters import param
 from ...core.registry import Registry
 from ..frames import Frame, frame_for, frame_of, prompt_ids
 from ..parameters import Asked, EIGParameters
-from .learnt import (FEATURES, VALUES, FittedGain, Reading, layers_in, numbers, opening,
+from .learnt import (FEATURES, VALUES, FittedGain, Reading, check_layers, layers_in, numbers, opening,
                                            progress, read_off, thinking_key)
 from .reasoning import reason, record
 from . import recording
@@ -184,6 +184,7 @@ def observe(backend:Backend, questions:Sequence[Question], p:FitParameters, hidd
            )->list[dict]:
     "Think every question through and probe every boundary."
     if hidden: check_hidden(backend)
+    if hidden: check_layers(backend, layers_in(p.layer))
     common = EIGParameters(beam_size=p.beam_size, temperature=p.temperature, top_p=p.top_p)
     calculator, traces = recording.recorder(backend, frame or frame_for(backend), common, p.seed), []
     for i in range(0, len(questions), chunk):

@@ -27,8 +27,8 @@ __all__ = ['FEATURES', 'Pool', 'VALUES', 'UNPROBED', 'FITTED', 'KIND_OF', 'Loss'
            'numbers', 'products', 'FittedGain', 'terms', 'finite', 'predicted', 'Reading', 'layers_in', 'read_off',
            'FittedValue', 'looked_at', 'priced', 'thinking_key', 'read_gain', 'kind_in', 'AmortisedParameters',
            'of_this_model', 'check_owner', 'amortised_gain', 'hidden_gain', 'ValueParameters', 'risk_of', 'prices_of',
-           'losses_at', 'check_calibrated', 'certified_cost', 'check_reading', 'check_fit', 'value_check',
-           'hidden_value', 'probe_value', 'OwnPathParameters', 'own_path_gain']
+           'losses_at', 'check_calibrated', 'certified_cost', 'check_layers', 'check_reading', 'check_fit',
+           'value_check', 'hidden_value', 'probe_value', 'OwnPathParameters', 'own_path_gain']
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #ae637438
 FEATURES = (
@@ -370,12 +370,16 @@ def certified_cost(v:FittedValue, given:str, loss:Loss='differs')->float:
     return -1. if place is None else float(prices[place])
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #ade17e7b
+def check_layers(backend:Backend, layers:Sequence[int])->None:
+    "Layers that the model does not have are an error that names those it has."
+    for k in layers: backend.hidden([(backend.prefix_id,)], k)
+
 def check_reading(path:str, v:FittedValue, backend:Backend):
     "A fit reads a layer that the model has, in a way that is known."
     pools = [x for x in get_args(Pool) if x!='next'] # of which nothing can be read where a text stands
     if v.pool not in pools: raise BadValue('gain_file', f'{path} (pool {v.pool})', f'a fit on {" or ".join(pools)}')
     if v.layer=='last': return
-    for k in v.reading.layers: backend.hidden([(backend.prefix_id,)], k) # an error that names the layers
+    check_layers(backend, v.reading.layers)
 
 def check_fit(p:Any, kind:str, backend:Backend, frame:Frame|None)->Any:
     "A fit, if it is of this model, of how that is made to think, of a layer it has, and of every so many steps."

@@ -17,6 +17,7 @@ from ...core.settings import load_settings
 from ..frames import frame_of
 from ..parameters import Asked, EIGParameters
 from ..stopping.fitting import fit_gain, hidden_rows
+from ..stopping.learnt import check_layers
 from ..stopping.valuing import value_features, value_paths
 from .compare import SWEEPS, sweep
 from .plane import CORRECT, TOTAL, Curve, Judged, difference, judge
@@ -270,6 +271,7 @@ def settings_of(p:StoppingClaimParameters, tell:Callable[[str],Callable]|None=No
     shares, out = shares_of(p, 'unanswerable'), []
     for spec in names_of(p, 'backends'):
         backend = load(spec)
+        if backend.capabilities.hidden_states: check_layers(backend, (p.layer,)) # before anything is thought
         for data in names_of(p, 'data'):
             r = recorder_of(p, backend, data)
             said = lambda what: tell(f'{spec}, {data}: {what}') if tell else None
