@@ -15,8 +15,8 @@ from ...core.parameters import param
 from ...core.registry import Registry
 from ..frames import Frame, frame_for, frame_of, prompt_ids
 from ..parameters import Asked, EIGParameters
-from .learnt import (FEATURES, VALUES, FittedGain, Reading, check_layers, layers_in, numbers, opening,
-                                           progress, read_off, thinking_key)
+from .learnt import (FEATURES, VALUES, FittedGain, Reading, check_layers, layers_in, numbers,
+                                           opening, progress, read_off, thinking_key)
 from .reasoning import reason, record
 from . import recording
 from .replay import recorded
