@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 # %% auto #0
 __all__ = ['SHOWN', 'LISTED', 'UNREAD', 'DecodelabError', 'DataError', 'ModelError', 'RunError', 'nearest', 'BadValue',
-           'MissingExtra', 'needs', 'unread', 'for_a_reader']
+           'MissingExtra', 'needs', 'many', 'data_size', 'unread', 'for_a_reader']
 
 # %% ../../../nbs/core/00_errors.ipynb #3dfd5431
 class DecodelabError(Exception):
@@ -51,7 +51,7 @@ class BadValue(DecodelabError, ValueError):
         close = nearest(value, names) if isinstance(value, str) else None
         given = repr(value)
         if len(given)>SHOWN: given = f'{given[:SHOWN-40]}… ({len(given):,} characters)'
-        listed = ', '.join(names[:LISTED])+(f' and {len(names)-LISTED:,} others' if len(names)>LISTED else '')
+        listed = ', '.join(names[:LISTED])+(f' and {many(len(names)-LISTED, "other")}' if len(names)>LISTED else '')
         text = f'{what}: got {given}; allowed: {listed if names else allowed}.'
         super().__init__(' '.join(filter(None, [text, close and f'Did you mean {close!r}?', hint])))
         self.what, self.value, self.allowed, self.nearest, self.hint = what, value, allowed, close, hint
@@ -70,6 +70,18 @@ def needs(package:str, # As imported, e.g. `mlx.core`
     try: found = importlib.util.find_spec(package)
     except ModuleNotFoundError: found = None # the package around it is missing
     if found is None: raise MissingExtra(package, extra)
+
+# %% ../../../nbs/core/00_errors.ipynb #1f0e3e7a
+def many(n:int, one:str, several:str='')->str:
+    "A count with its word."
+    return f'{n:,} {one if n==1 else several or one+"s"}'
+
+def data_size(n:int)->str: # Bytes
+    "A size as a person says it."
+    if n < 1024: return many(n, 'byte')
+    power = min((n.bit_length()-1)//10, 4)
+    value = n/1024**power
+    return f'{value:.{int(value < 10)}f} {"KMGT"[power-1]}iB'
 
 # %% ../../../nbs/core/00_errors.ipynb #aba2cd04
 UNREAD = 141

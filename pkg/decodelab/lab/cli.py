@@ -7,15 +7,15 @@ from __future__ import annotations
 import importlib, os
 from pathlib import Path
 import click
-from ..core.errors import BadValue, DecodelabError, RunError, nearest, needs
+from ..core.errors import BadValue, DecodelabError, RunError, data_size, many, nearest, needs
 from ..core.settings import in_laboratory
 from ..evaluation.lmeval.names import HELD
 
 # %% auto #0
-__all__ = ['Group', 'check_inside', 'main', 'values', 'ended', 'run', 'show', 'watch', 'publish', 'params', 'schema_arguments',
-           'checked', 'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked', 'generate_data',
-           'merge_data', 'export_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema',
-           'bench_belief', 'bench_decision', 'bench_policy', 'bench_quick']
+__all__ = ['Group', 'check_inside', 'main', 'values', 'run', 'show', 'watch', 'publish', 'params', 'schema_arguments', 'checked',
+           'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked', 'generate_data', 'merge_data',
+           'export_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema', 'bench_belief',
+           'bench_decision', 'bench_policy', 'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
@@ -80,12 +80,6 @@ def values(pairs:tuple, # Of names and texts
     for file in files: out.update(read_yaml(Path(file)))
     return out | from_pairs(model, pairs)
 
-def ended(run):
-    "Say what came out of a run, and where its page is."
-    from decodelab.lab.runner import headline
-    click.echo(headline(run))
-    click.echo(run.folder/'report.html')
-
 _silent = click.option('--no-progress', 'silent', is_flag=True, help='No line of progress.')
 
 # %% ../../../nbs/lab/09_cli.ipynb #7ae0c520
@@ -97,9 +91,9 @@ _silent = click.option('--no-progress', 'silent', is_flag=True, help='No line of
 @_silent
 def run(experiment, pairs, files, silent):
     "Run an experiment and write its report."
-    from decodelab.lab.runner import execute, experiment_in, notebook_of
+    from decodelab.lab.runner import ended, execute, experiment_in, notebook_of
     path = notebook_of(experiment)
-    ended(execute(path, values(pairs, files, experiment_in(path).parameters), not silent))
+    for line in ended(execute(path, values(pairs, files, experiment_in(path).parameters), not silent)): click.echo(line)
 
 # %% ../../../nbs/lab/09_cli.ipynb #bfe07f85
 @main.command()
@@ -121,7 +115,7 @@ def watch(name):
     from decodelab.core.runs import find_run
     from decodelab.lab.watch import write
     path = write(find_run(name))
-    click.echo(f'{path} ({path.stat().st_size/1024:.0f} KB)')
+    click.echo(f'{path} ({data_size(path.stat().st_size)})')
 
 @main.command()
 @click.argument('name', metavar='RUN')
@@ -184,7 +178,8 @@ def fitted(out:str, kind:str, given:dict, asked:dict):
     check_asked(kind, p, a)
     gain = fit(p, kind, said('questions'))
     gain.save(Path(out))
-    click.echo(f'{out}: fitted on {gain.rows:,} boundaries of {gain.questions} questions, {gain.said}')
+    rows = many(gain.rows, 'boundary', 'boundaries')
+    click.echo(f'{out}: fitted on {rows} of {many(gain.questions, "question")}, {gain.said}')
     if a.risk: click.echo(promised(gain, a.risk, a.loss))
     if a.elsewhere: click.echo(try_elsewhere(gain, kind, p, a, said('other questions')).said)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 import click
-from ..core.errors import BadValue, DecodelabError
+from ..core.errors import BadValue, DecodelabError, many
 
 # %% auto #0
 __all__ = ['compare', 'view', 'verify', 'adopt']
@@ -67,7 +67,7 @@ def verify(ctx, reports, every, within, keep):
     for path,why in left: click.echo(f'{path.stem}: left out: {why}')
     if not (chosen or left): return click.echo('no report is published here yet: decodelab publish RUN')
     counts = _verified(chosen, keep)
-    click.echo(f'{len(chosen)} report{"s"*(len(chosen)!=1)}: ' + ', '.join(f'{n} {what}' for what,n in counts.items()))
+    click.echo(f'{many(len(chosen), "report")}: ' + ', '.join(f'{n} {what}' for what,n in counts.items()))
     ctx.exit(int(bool(counts['do not agree'] or (counts['cannot be run here'] and not every))))
 
 @click.command()

@@ -16,18 +16,18 @@ from typing import Any, Literal, get_args, get_origin
 from ..core.errors import BadValue, DecodelabError, RunError, needs
 from ..core.files import digest
 from ..core.parameters import Parameters, preset, read
-from ..core.runs import RUN_DIR, Run
+from ..core.runs import RUN_DIR, Run, left_open
 from ..core.settings import find_root
 from ..tasks.data import load_questions, read_examples
 
 # %% auto #0
 __all__ = ['EXPERIMENTS', 'RESERVED', 'WORDS', 'defined', 'imported', 'Experiment', 'contents', 'check_backend', 'check_asking',
            'check_in_tokens', 'check_questions', 'check_comparison', 'check_claim', 'check_quick', 'check_schemas',
-           'check_over', 'check_between', 'check_stars', 'read_notebook', 'cells_hash', 'experiment_of', 'told_in',
-           'notebook_hash', 'check_file', 'check_own', 'cell_of', 'written', 'check_name', 'experiment_from',
-           'own_claims', 'own_notebooks', 'experiment', 'the_one', 'why_not', 'value_of', 'takes_text_only', 'typed',
-           'given_twice', 'from_pairs', 'slips', 'edited', 'check_cell', 'resolve', 'named_file', 'data_of', 'start',
-           'quiet_errors', 'taken_up', 'begin', 'end']
+           'check_between', 'check_stars', 'read_notebook', 'cells_hash', 'experiment_of', 'told_in', 'notebook_hash',
+           'check_file', 'check_own', 'cell_of', 'written', 'check_name', 'experiment_from', 'own_claims',
+           'own_notebooks', 'experiment', 'the_one', 'why_not', 'value_of', 'takes_text_only', 'typed', 'given_twice',
+           'from_pairs', 'slips', 'edited', 'check_cell', 'resolve', 'named_file', 'data_of', 'start', 'quiet_errors',
+           'taken_up', 'begin', 'end']
 
 # %% ../../../nbs/lab/00_experiments.ipynb #2f6ef9c2
 @cache
@@ -156,11 +156,6 @@ def check_schemas(p)->dict:
     check_schema(p)
     return {p.backend: check_backend(p.backend)}
 
-def check_over(p)->dict:
-    "The sweep is there; what is done of it is what the report depends on."
-    from decodelab.lab.across import check_sweep
-    return check_sweep(p)
-
 def check_between(p)->dict:
     "Lists, bounds and questions are good, and both models are whole."
     from decodelab.optimal.study.trials import check_pair
@@ -222,7 +217,6 @@ EXPERIMENTS = {e.name: e for e in (
     Experiment('schema_eval', 'decodelab.evaluation.schema_trials:SchemaEvalParameters', 'schema', check_schemas),
     Experiment('optimal_sampling', 'decodelab.optimal.study.parameters:OptimalSamplingParameters', 'optimal',
                check_between),
-    Experiment('sweep_report', 'decodelab.lab.across:SweepReportParameters', check=check_over),
     Experiment('star_graphs', 'decodelab.xlm.study.parameters:StarGraphsParameters', 'stars', check_stars),
 )}
 
@@ -472,7 +466,6 @@ def begin(name:str, # The experiment
 def end(run:Run):
     "The last cell: outside papermill the record is closed here."
     if os.environ.get(RUN_DIR)!=str(run.folder):
-        from decodelab.lab.adopting import left_open
         run.finish()
         run.unlock()
         left_open(run)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from ..core.errors import BadValue, DecodelabError
+from ..core.errors import BadValue, DecodelabError, many
 from ..core.parameters import BadParameters, Parameters, param, read, read_yaml
 from ..core.runs import run_key
 from ..core.settings import find_root
@@ -156,7 +156,7 @@ def checked_points(exp:Experiment, # Which experiment
     if not wrong: return points
     same = dict.fromkeys(why for _,why in wrong)
     told = [f'point {name}: {why}' for name,why in wrong] if len(same) > 1 or len(wrong)<len(rows) else list(same)
-    more = [f'and {len(told)-SHOWN} points more'] if len(told) > SHOWN else []
+    more = [f'and {many(len(told)-SHOWN, "point")} more'] if len(told) > SHOWN else []
     raise BadParameters('\n'.join(told[:SHOWN]+more))
 
 # %% ../../../nbs/lab/17_points.ipynb #eb47ee60

@@ -13,8 +13,8 @@ from .experiments import Experiment, cells_hash, data_of, experiment, experiment
 from .experiments import start
 
 # %% auto #0
-__all__ = ['notebook_of', 'experiment_in', 'conduct', 'execute', 'take_up', 'begin_attempt', 'resume', 'headline', 'listing',
-           'code_of', 'facts_of', 'details']
+__all__ = ['notebook_of', 'experiment_in', 'conduct', 'execute', 'take_up', 'begin_attempt', 'resume', 'headline', 'ended',
+           'listing', 'code_of', 'facts_of', 'details']
 
 # %% ../../../nbs/lab/06_runner.ipynb #36c06311
 def notebook_of(name:str, # An experiment, or a notebook's file
@@ -105,6 +105,10 @@ def headline(run:Run)->str:
         case {'live': {'accuracy': float(right), 'tokens': {'reasoning': float(tokens)}}}:
             return f'accuracy {right:.3f}, {tokens:.1f} reasoning tokens'
         case metrics: return ', '.join([f'{k} {v:.3g}' for k,v in metrics.items() if isinstance(v, (int, float))][:3])
+
+def ended(run:Run)->list[str]:
+    "What came out of a run, and where its page is."
+    return [headline(run), str(run.folder/'report.html')]
 
 def listing(runs:list[Run])->str:
     "One line a run: when, what, status, parameters that were given, result."

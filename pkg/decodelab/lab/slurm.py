@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from ..core.errors import BadValue, RunError
+from ..core.errors import BadValue, RunError, many
 from ..core.files import write_atomic
 from ..core.locks import now
 from ..core.runs import RUN_DIR
@@ -160,7 +160,7 @@ def submit(sweep:Sweep, # Prepared
     try:
         todo, size = wanted(sweep, again), largest_array()
         (sweep.folder/'logs').mkdir(exist_ok=True)
-        lines = [f'{sweep.name}: {len(todo)} points to submit; now {counted(states(sweep))}']
+        lines = [f'{sweep.name}: {many(len(todo), "point")} to submit; now {counted(states(sweep))}']
         for i in range(0, len(todo), size): lines.append(submit_piece(sweep, asked, todo[i:i+size]))
         return [*lines, 'decodelab ls says how far it is']
     finally: sweep.lock.release()
@@ -173,7 +173,7 @@ def submit_piece(sweep:Sweep, asked:Asked, rows:list[Row])->str:
     script = write_atomic(sweep.folder/f'job-{piece}.sbatch', script_of(sweep, asked, piece, len(rows)))
     job = submitted(script)
     sweep.update(jobs=[*jobs, dict(id=job, runs=places, submitted=now(), script=script.name)])
-    return f'job {job}: {len(rows)} point{"s"*(len(rows)!=1)}, {script}'
+    return f'job {job}: {many(len(rows), "point")}, {script}'
 
 # %% ../../../nbs/lab/34_slurm.ipynb #b08485da
 def with_queue(rows:Iterable[Row], outputs:Path)->list[Row]:

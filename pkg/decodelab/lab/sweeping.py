@@ -129,13 +129,12 @@ def resume_sweep(name:str, jobs:int, isolate:bool, report:bool, where:str, optio
 def resume(ctx, name, silent, jobs, isolate, report, where, **options):
     "Finish a run that was killed or failed, or all that is not done of a sweep."
     from decodelab.core.runs import find_run
-    from decodelab.lab.cli import ended as told
-    from decodelab.lab.runner import resume as again
+    from decodelab.lab.runner import ended as told, resume as again
     from decodelab.lab.sweeps import is_sweep
     if not is_sweep(name): refuse_unused(ctx, ('jobs', 'isolate', 'report', 'where', *options), 'only for a sweep')
     refuse_elsewhere(ctx, where, options)
     if is_sweep(name): ctx.exit(resume_sweep(name, jobs, isolate, report, where, options))
-    told(again(find_run(name), not silent))
+    for line in told(again(find_run(name), not silent)): click.echo(line)
 
 # %% ../../../nbs/lab/35_sweeping.ipynb #0e1be5c2
 def shown(name:str)->list[str]:
