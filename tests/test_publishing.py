@@ -6,8 +6,9 @@ import nbformat, pytest
 from decodelab.core.errors import RunError
 from decodelab.core.runs import Run
 from decodelab.lab.adopting import adopt, after_save, run_in
-from decodelab.lab.publishing import (DEFAULT, Tolerance, allowed, check_metrics, known_places, publish, read_published,
-                                      report_path, run_named_in, scrubbed, sources_of, tolerance_of, verifiable, verify)
+from decodelab.lab.publishing import (DEFAULT, Tolerance, allowed, check_metrics, known_places, publish,
+                                      read_published, report_path, run_named_in, scrubbed, sources_of, standing,
+                                      tolerance_of, verifiable, verified_text, verify)
 
 def code(source, text='', tags=()):
     cell = nbformat.v4.new_code_cell(source, metadata=dict(tags=list(tags)))
@@ -132,10 +133,11 @@ def test_a_published_report_is_run_again_and_agrees(lab, capsys):
     assert [f.name for f in (place/'outputs').glob('*/*')]==[run.folder.name] # nothing was left behind
 
 def test_the_site_shows_verifications_of_what_is_published_now(lab):
-    from decodelab.lab.publishing import RECORD, Verified, record, standing
+    from decodelab.lab.publishing import RECORD, Verified, record
     from decodelab.lab.registry_pages import verified_page
     place, run, report = lab
     found = Verified('small', run.folder.name, 3., [], False)
+    took = f'{json.loads(report.read_text())["metadata"]["papermill"]["duration"]:,.0f} s'
     try:
         assert standing(place)==({}, {'small': 'not run again yet'}) and verified_page(place)==''
         record(found, place)
@@ -143,6 +145,39 @@ def test_the_site_shows_verifications_of_what_is_published_now(lab):
         record(Verified('small', '20200101-000000-00000000', 3., [], False), place)
         assert standing(place)==({}, {'small': 'published anew since'})
     finally: (report.parent/RECORD).unlink(missing_ok=True)
+
+def test_what_a_report_took_from_the_laboratory_and_what_differs_is_shown(lab):
+    from decodelab.lab.publishing import RECORD, Checked, Verified, record
+    from decodelab.lab.registry_pages import verified_page
+    place, run, report = lab
+    checks = [Checked('a', .5, .8, 'differs', .1), Checked('b', 'x', None, 'missing'), Checked('c', 1., 1., 'same')]
+    found = Verified('small', run.folder.name, 3., checks, False, ('outputs/nets',))
+    nb = json.loads(report.read_text())
+    try:
+        record(found, place)
+        page = verified_page(place)
+        assert '| no | 1 | 0 | 1 | 1 |' in page and '| outputs/nets |' in page and 'Not in this table' not in page
+        assert '| `a` | 0.5 | 0.8 | ± 0.1 |' in page and '| `b` | x | none | the same |' in page
+        assert '  with outputs/nets as it lies here' in verified_text(found)
+        report.write_text(json.dumps(nb | dict(metadata=nb['metadata'] | dict(papermill=dict(
+            duration=3., parameters=dict(runs='outputs/nets/a,outputs/nets/b', data='my_outputs/q.jsonl'))))))
+        record(Verified('small', '20200101-000000-00000000', 3., [], False), place)
+        (report.parent/RECORD).unlink()
+        record(Verified('other', run.folder.name, 3., [], False), place)
+        assert standing(place)[1]=={'small': 'it reads outputs/nets, which is not published with it'}
+    finally:
+        report.write_text(json.dumps(nb))
+        (report.parent/RECORD).unlink(missing_ok=True)
+
+def test_kept_recordings_are_taken_only_when_asked(lab, tmp_path):
+    from decodelab.lab.publishing import _thrown_away
+    place, _, _ = lab
+    kept = place/'outputs'/'recordings'
+    kept.mkdir()
+    try:
+        with _thrown_away(place, ('models',)) as folder: assert not list(folder.iterdir())
+        with _thrown_away(place, ('models', 'recordings')) as folder: assert (folder/'recordings').resolve()==kept
+    finally: kept.rmdir()
 
 def test_a_report_that_cannot_be_run_here_is_not_one_that_disagrees(lab, monkeypatch):
     from click.testing import CliRunner

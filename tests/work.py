@@ -40,3 +40,5 @@ if __name__=='__main__':
         if not pid: attempt(Path(line.strip()), model)
         print(pid, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+    sys.stdout.flush()
+    os._exit(0) # nothing is left to take down

@@ -23,9 +23,9 @@ from .runs import flat, is_number
 __all__ = ['COMMON', 'TIMINGS', 'DEFAULT', 'PROVENANCE', 'ABOUT', 'RECORD', 'VERDICTS', 'scrubbed', 'known_places',
            'without_places', 'Tolerance', 'tolerance_of', 'allowed', 'provenance', 'provenance_cell', 'told_of',
            'report_name', 'publish', 'read_report', 'Checked', 'check_metric', 'check_metrics', 'reports_folder',
-           'report_path', 'run_named_in', 'read_published', 'seconds_of', 'sources_of', 'Verified', 'NotHere', 'verify',
-           'verified_text', 'outcome', 'used', 'record', 'kept_records', 'agreement', 'verified_table', 'standing',
-           'verifiable']
+           'report_path', 'run_named_in', 'read_published', 'seconds_of', 'sources_of', 'Verified', 'NotHere',
+           'named_outputs', 'verify', 'verified_text', 'outcome', 'off', 'used', 'record', 'kept_records', 'agreement',
+           'verified_table', 'differing_table', 'standing', 'verifiable']
 
 # %% ../../../nbs/lab/24_publishing.ipynb #3de9117a
 _ROOTS = ('home Users root work tmp private var mnt media data scratch opt usr srv gpfs lustre nfs cluster project '
@@ -271,15 +271,16 @@ def sources_of(nb:dict)->dict[str, Any]:
 
 # %% ../../../nbs/lab/24_publishing.ipynb #aa96dbce
 @contextmanager
-def _thrown_away(root:Path)->Iterator[Path]:
-    "A folder for runs, within the laboratory; converted models are taken from the laboratory's own."
+def _thrown_away(root:Path, taken:Sequence[str])->Iterator[Path]:
+    "A folder for runs, within the laboratory, with some of what lies in the laboratory's own."
     from decodelab.core.settings import load_settings
     outputs, root = Path(load_settings(root).outputs).resolve(), root.resolve()
     within = outputs if outputs.is_relative_to(root) else root
     within.mkdir(parents=True, exist_ok=True)
     before = os.environ.get('DECODELAB_OUTPUTS')
     with tempfile.TemporaryDirectory(prefix='.verify-', dir=within) as folder:
-        if (outputs/'models').exists(): (Path(folder)/'models').symlink_to(outputs/'models')
+        for name in taken:
+            if (outputs/name).exists(): (Path(folder)/name).symlink_to(outputs/name)
         os.environ['DECODELAB_OUTPUTS'] = folder
         try: yield Path(folder)
         finally:
@@ -295,6 +296,7 @@ class Verified:
     seconds: float # That this took
     checks: list[Checked]
     changed: bool # The experiment's notebook is not that of the report any more
+    leans: tuple[str, ...] = () # What of the laboratory's outputs it read
 
     @property
     def agrees(self)->bool: return not any(c.verdict in ('differs', 'missing') for c in self.checks)
@@ -302,6 +304,12 @@ class Verified:
 # %% ../../../nbs/lab/24_publishing.ipynb #6064873b
 class NotHere(RunError):
     "A published report that cannot be run where one is: a model, data or a package is missing."
+
+def named_outputs(given:dict[str, Any])->list[str]:
+    "Folders among a laboratory's outputs that parameters name; they are not published with a report."
+    texts = [text for v in given.values() for text in (v if isinstance(v, (list, tuple)) else [v])]
+    return sorted({name for text in texts if isinstance(text, str)
+                   for name in re.findall(r'(?:^|[\s,])(outputs/[\w.-]+)', text)})
 
 def _begun(notebook:Path, given:dict[str, Any])->Run:
     from decodelab.lab.runner import experiment_in
@@ -312,21 +320,26 @@ def _begun(notebook:Path, given:dict[str, Any])->Run:
 def verify(path:Path, # A published report
            root:Path|None=None, # The laboratory's folder
            progress:bool=True,
+           kept:bool=False, # Recordings that lie in the laboratory count, instead of being made anew
           )->Verified:
     "Run a published report again, and hold its metrics to the published ones."
     import time
-    from decodelab.lab.runner import conduct
     nb, metrics = read_published(path)
     given = nb['metadata'].get('papermill', {}).get('parameters', {})
     root, began = root or find_root(), time.monotonic()
-    with _thrown_away(root) as folder:
+    with _thrown_away(root, ('models', 'recordings') if kept else ('models',)) as folder:
         notebook = folder/f'{nb["metadata"]["decodelab"]["experiment"]}.ipynb'
         notebook.write_text(json.dumps(sources_of(nb)), encoding='utf-8')
-        run = conduct(_begun(notebook, given), notebook, progress)
+        run = _seen_through(_begun(notebook, given), notebook, progress)
+        leans = named_outputs(given) + ['outputs/recordings']*(kept and 'recordings' in run.params)
         checks = check_metrics(metrics, run.metrics)
     own = root/'nbs'/notebook.name
     changed = own.exists() and cells_hash(read_notebook(own))!=cells_hash(sources_of(nb))
-    return Verified(path.stem, metrics[ABOUT]['run'], time.monotonic()-began, checks, changed)
+    return Verified(path.stem, metrics[ABOUT]['run'], time.monotonic()-began, checks, changed, tuple(leans))
+
+def _seen_through(run:Run, notebook:Path, progress:bool)->Run:
+    from decodelab.lab.runner import conduct
+    return conduct(run, notebook, progress)
 
 # %% ../../../nbs/lab/24_publishing.ipynb #dad625ef
 _ORDER = ('differs', 'missing', 'within', 'not compared') # In which metrics are shown
@@ -351,6 +364,7 @@ def verified_text(found:Verified, shown:int=40)->str:
     more = [f'  … {len(odd)-shown} more'] if len(odd) > shown else []
     more += [f'  ({i+1}) {reason}' for i,reason in enumerate(why)]
     note = ['  the experiment has changed since: the notebook in the report was run'] if found.changed else []
+    note += [f'  with {", ".join(found.leans)} as it lies here'] if found.leans else []
     return '\n'.join([head, *note, *lines, *more, '  agrees' if found.agrees else '  DOES NOT AGREE'])
 
 # %% ../../../nbs/lab/24_publishing.ipynb #de9d8791
@@ -364,7 +378,13 @@ def outcome(found:Verified)->dict[str, Any]:
     return dict(run=found.run, seconds=round(found.seconds), changed=found.changed, agrees=found.agrees,
                 processor=f'{box["processor"]}, {box["cpus"]} cpus',
                 versions={name: packages[name] for name in ('decodelab', 'python', 'torch') if name in packages},
-                counts={v: sum(c.verdict==v for c in found.checks) for v in VERDICTS}, used=used(found.checks))
+                counts={v: sum(c.verdict==v for c in found.checks) for v in VERDICTS}, used=used(found.checks),
+                leans=list(found.leans), off=off(found.checks))
+
+def off(checks:Sequence[Checked], shown:int=12)->list[list[Any]]:
+    "Metrics that do not agree: name, published, now, and how far it may be off; the first few."
+    wrong = [c for c in checks if c.verdict in ('differs', 'missing')]
+    return [[c.name, c.published, c.now, c.allowed] for c in wrong[:shown]]
 
 def used(checks:Sequence[Checked])->float:
     "The largest share of its tolerance by which a metric is off."
@@ -391,21 +411,43 @@ def agreement(kept:dict[str, Any])->str:
 def verified_table(kept:dict[str, Any])->str:
     "What was kept, a row a report."
     def share(x): return '< 1 %' if 0 < x < .01 else f'{x:.0%}'.replace('%', ' %')
-    rows = [(f'[{name}](../reports/{name}.ipynb)', agreement(k), *(str(k['counts'][v]) for v in VERDICTS),
-             share(k['used']), f'{k["seconds"]:,} s', k['processor']) for name,k in sorted(kept.items())]
-    return markdown_table(('report', 'agrees', *VERDICTS, 'of a tolerance, at most', 'took', 'on'), rows)
+    rows = [(_linked(name), agreement(k), *(str(k['counts'][v]) for v in VERDICTS), share(k['used']),
+             ', '.join(k.get('leans', ())) or 'nothing', f'{k["seconds"]:,} s', k['processor'])
+            for name,k in sorted(kept.items())]
+    head = ('report', 'agrees', *VERDICTS, 'of a tolerance, at most', 'taken from here', 'took', 'on')
+    return markdown_table(head, rows)
 
+def differing_table(kept:dict[str, Any])->str:
+    "Metrics that do not agree; empty where all do."
+    from decodelab.lab.compare_page import number
+    def bound(most): return 'the same' if most is None else f'± {number(most)}'
+    rows = [(_linked(name), f'`{metric}`', number(then), number(now), bound(most))
+            for name,k in sorted(kept.items()) for metric,then,now,most in k.get('off', ())]
+    return markdown_table(('report', 'metric', 'published', 'now', 'may be off'), rows) if rows else ''
+
+def _linked(name:str)->str: return f'[{name}](../reports/{name}.ipynb)'
+
+
+# %% ../../../nbs/lab/24_publishing.ipynb #5ca1ab1e
 def standing(root:Path|None=None)->tuple[dict[str, Any], dict[str, str]]:
     "Records of reports as they are published now, and why other reports have none."
     records, reasons = kept_records(root), {path.stem: why for path,why in verifiable(float('inf'), root)[1]}
-    now, left = {}, dict(reasons)
+    now: dict[str, Any] = {}
+    left = dict(reasons)
     for path in sorted(reports_folder(root).glob('*.metrics.json')):
         name = path.name.removesuffix('.metrics.json')
         run = (json.loads(path.read_text(encoding='utf-8')).get(ABOUT) or {}).get('run')
         if name in reasons: continue
         if name in records and records[name]['run']==run: now[name] = records[name]
-        else: left[name] = 'published anew since' if name in records else 'not run again yet'
+        else: left[name] = 'published anew since' if name in records else _unverified(path.with_name(f'{name}.ipynb'))
     return now, left
+
+def _unverified(report:Path)->str:
+    "Why nobody has run a report again, where that can be told."
+    nb = read_notebook(report)
+    if leans := named_outputs(nb['metadata'].get('papermill', {}).get('parameters', {})):
+        return f'it reads {", ".join(leans)}, which is not published with it'
+    return f'not run again yet; it took {seconds_of(nb):,.0f} s'
 
 # %% ../../../nbs/lab/24_publishing.ipynb #d9ecfc76
 def verifiable(within:float=600, # Seconds that the published run took at most
