@@ -139,7 +139,7 @@ def test_the_site_shows_verifications_of_what_is_published_now(lab):
     found = Verified('small', run.folder.name, 3., [], False)
     took = f'{json.loads(report.read_text())["metadata"]["papermill"]["duration"]:,.0f} s'
     try:
-        assert standing(place)==({}, {'small': 'not run again yet'}) and verified_page(place)==''
+        assert standing(place)==({}, {'small': f'not run again yet; it took {took}'}) and verified_page(place)==''
         record(found, place)
         assert list(standing(place)[0])==['small'] and '| [small]' in verified_page(place)
         record(Verified('small', '20200101-000000-00000000', 3., [], False), place)
