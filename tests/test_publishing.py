@@ -4,10 +4,11 @@ from datetime import datetime
 from pathlib import Path
 import nbformat, pytest
 from decodelab.core.errors import RunError
+from decodelab.core.locks import Lock
 from decodelab.core.runs import Run
 from decodelab.lab.adopting import adopt, after_save, run_in
 from decodelab.lab.publishing import (DEFAULT, Tolerance, allowed, check_metrics, known_places, publish,
-                                      read_published, report_path, run_named_in, scrubbed, sources_of, standing,
+                                      read_published, report_path, run_named_in, scrubbed, sources_of,
                                       tolerance_of, verifiable, verified_text, verify)
 
 def code(source, text='', tags=()):
@@ -133,7 +134,8 @@ def test_a_published_report_is_run_again_and_agrees(lab, capsys):
     assert [f.name for f in (place/'outputs').glob('*/*')]==[run.folder.name] # nothing was left behind
 
 def test_the_site_shows_verifications_of_what_is_published_now(lab):
-    from decodelab.lab.publishing import RECORD, Verified, record
+    from decodelab.lab.publishing import Verified
+    from decodelab.lab.verified import RECORD, record, standing
     from decodelab.lab.registry_pages import verified_page
     place, run, report = lab
     found = Verified('small', run.folder.name, 3., [], False)
@@ -147,7 +149,8 @@ def test_the_site_shows_verifications_of_what_is_published_now(lab):
     finally: (report.parent/RECORD).unlink(missing_ok=True)
 
 def test_what_a_report_took_from_the_laboratory_and_what_differs_is_shown(lab):
-    from decodelab.lab.publishing import RECORD, Checked, Verified, record
+    from decodelab.lab.publishing import Checked, Verified
+    from decodelab.lab.verified import RECORD, record, standing
     from decodelab.lab.registry_pages import verified_page
     place, run, report = lab
     checks = [Checked('a', .5, .8, 'differs', .1), Checked('b', 'x', None, 'missing'), Checked('c', 1., 1., 'same')]
@@ -169,15 +172,45 @@ def test_what_a_report_took_from_the_laboratory_and_what_differs_is_shown(lab):
         report.write_text(json.dumps(nb))
         (report.parent/RECORD).unlink(missing_ok=True)
 
-def test_kept_recordings_are_taken_only_when_asked(lab, tmp_path):
-    from decodelab.lab.publishing import _thrown_away
+def test_kept_recordings_are_taken_only_when_asked(lab):
+    from decodelab.lab.publishing import apart
     place, _, _ = lab
     kept = place/'outputs'/'recordings'
     kept.mkdir()
     try:
-        with _thrown_away(place, ('models',)) as folder: assert not list(folder.iterdir())
-        with _thrown_away(place, ('models', 'recordings')) as folder: assert (folder/'recordings').resolve()==kept
+        with apart('small', place) as folder: assert not list(folder.iterdir())
+        with apart('small', place, ('models', 'recordings')) as folder: assert (folder/'recordings').resolve()==kept
+        assert not folder.exists()
+        held = Lock(place/'outputs'/'.verify-small.lock')
+        held.take()
+        with pytest.raises(RunError, match='small: another process verifies it'):
+            with apart('small', place): pass
+        held.release()
     finally: kept.rmdir()
+
+def test_a_verification_that_is_broken_off_goes_on(lab, monkeypatch):
+    "Ctrl-C after the first chunk: the next takes up the same run, and what it did not have to do again counts."
+    from decodelab.lab import publishing
+    place, run, report = lab
+    def broken(run, notebook, progress):
+        from decodelab.core.runs import chunks
+        next(chunks(run, 'full', [1, 2], lambda part: [dict(id=1)], size=1)) # whatever its work is
+        run.unlock()
+        raise KeyboardInterrupt
+    seen = []
+    monkeypatch.setattr(publishing, '_seen_through', broken)
+    with pytest.raises(KeyboardInterrupt): verify(report, place, progress=False)
+    left = place/'outputs'/'.verify-small'
+    assert len(list(left.glob('*/*/samples.jsonl')))==1 and not (place/'outputs'/'.verify-small.lock').exists()
+    def again(run, notebook, progress):
+        seen.append((run.info['attempts'], run.info['go_on'], (run.folder/'samples.jsonl').read_text().count('id')))
+        run.write_metrics(dict(n=6))
+        run.finish()
+        run.unlock()
+        return Run.open(run.folder)
+    monkeypatch.setattr(publishing, '_seen_through', again)
+    assert not verify(report, place, progress=False).agrees
+    assert seen==[(2, 'decodelab verify small', 1)] and not left.exists()
 
 def test_a_report_that_cannot_be_run_here_is_not_one_that_disagrees(lab, monkeypatch):
     from click.testing import CliRunner

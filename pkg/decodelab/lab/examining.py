@@ -37,7 +37,8 @@ def view(out):
 # %% ../../../nbs/lab/37_examining.ipynb #e62233b6
 def _verified(paths, kept, keep):
     "Run reports again, one after the other; how many agree, do not agree, and cannot be run."
-    from decodelab.lab.publishing import NotHere, record, verified_text, verify as again
+    from decodelab.lab.publishing import NotHere, verified_text, verify as again
+    from decodelab.lab.verified import record
     counts = Counter()
     for path in paths:
         try:

@@ -4,28 +4,28 @@
 
 # %% ../../../nbs/lab/24_publishing.ipynb #0fa91634
 from __future__ import annotations
-import json, os, re, socket, tempfile
+import json, os, re, shutil, socket, sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 from ..core.errors import BadValue, DecodelabError, RunError, nearest
 from ..core.files import to_json, write_atomic
-from ..core.runs import Run
+from ..core.locks import Lock
+from ..core.runs import Provenance, Run
 from ..core.settings import find_root
 from ..core.tables import markdown_table
 from .experiments import cells_hash, read_notebook, start
 from .runs import flat, is_number
 
 # %% auto #0
-__all__ = ['COMMON', 'TIMINGS', 'DEFAULT', 'PROVENANCE', 'ABOUT', 'RECORD', 'VERDICTS', 'scrubbed', 'known_places',
-           'without_places', 'Tolerance', 'tolerance_of', 'allowed', 'provenance', 'provenance_cell', 'told_of',
-           'report_name', 'publish', 'read_report', 'Checked', 'check_metric', 'check_metrics', 'reports_folder',
-           'report_path', 'run_named_in', 'read_published', 'seconds_of', 'sources_of', 'Verified', 'NotHere',
-           'named_outputs', 'verify', 'verified_text', 'outcome', 'off', 'used', 'record', 'kept_records', 'agreement',
-           'verified_table', 'differing_table', 'standing', 'verifiable']
+__all__ = ['COMMON', 'TIMINGS', 'DEFAULT', 'PROVENANCE', 'ABOUT', 'scrubbed', 'known_places', 'without_places', 'Tolerance',
+           'tolerance_of', 'allowed', 'provenance', 'provenance_cell', 'told_of', 'report_name', 'publish',
+           'read_report', 'Checked', 'check_metric', 'check_metrics', 'reports_folder', 'report_path', 'run_named_in',
+           'read_published', 'seconds_of', 'sources_of', 'apart', 'linked', 'Verified', 'NotHere', 'named_outputs',
+           'verify', 'verified_text', 'verifiable']
 
 # %% ../../../nbs/lab/24_publishing.ipynb #3de9117a
 _ROOTS = ('home Users root work tmp private var mnt media data scratch opt usr srv gpfs lustre nfs cluster project '
@@ -271,21 +271,39 @@ def sources_of(nb:dict)->dict[str, Any]:
 
 # %% ../../../nbs/lab/24_publishing.ipynb #aa96dbce
 @contextmanager
-def _thrown_away(root:Path, taken:Sequence[str])->Iterator[Path]:
-    "A folder for runs, within the laboratory, with some of what lies in the laboratory's own."
+def apart(name:str, # Of the report
+          root:Path, # The laboratory's folder
+          taken:Sequence[str]=('models',), # What of its outputs is used
+         )->Iterator[Path]:
+    "A folder for the runs of one verification. It goes when that ends, and stays where it is broken off."
     from decodelab.core.settings import load_settings
     outputs, root = Path(load_settings(root).outputs).resolve(), root.resolve()
     within = outputs if outputs.is_relative_to(root) else root
     within.mkdir(parents=True, exist_ok=True)
+    folder, lock = within/f'.verify-{name}', Lock(within/f'.verify-{name}.lock')
+    if not lock.take(): raise RunError(f'{name}: another process verifies it ({lock.owner()})')
+    try:
+        linked(folder, outputs, taken)
+        with _runs_go_to(folder): yield folder
+    finally:
+        if not isinstance(sys.exception(), KeyboardInterrupt): shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+
+def linked(folder:Path, outputs:Path, taken:Sequence[str])->None:
+    "Make a folder in which some of what lies in a laboratory's outputs is found."
+    folder.mkdir(exist_ok=True)
+    for old in (path for path in folder.iterdir() if path.is_symlink()): old.unlink()
+    for name in taken:
+        if (outputs/name).exists(): (folder/name).symlink_to(outputs/name)
+
+@contextmanager
+def _runs_go_to(folder:Path)->Iterator[None]:
     before = os.environ.get('DECODELAB_OUTPUTS')
-    with tempfile.TemporaryDirectory(prefix='.verify-', dir=within) as folder:
-        for name in taken:
-            if (outputs/name).exists(): (Path(folder)/name).symlink_to(outputs/name)
-        os.environ['DECODELAB_OUTPUTS'] = folder
-        try: yield Path(folder)
-        finally:
-            if before is None: del os.environ['DECODELAB_OUTPUTS']
-            else: os.environ['DECODELAB_OUTPUTS'] = before
+    os.environ['DECODELAB_OUTPUTS'] = str(folder)
+    try: yield
+    finally:
+        if before is None: del os.environ['DECODELAB_OUTPUTS']
+        else: os.environ['DECODELAB_OUTPUTS'] = before
 
 # %% ../../../nbs/lab/24_publishing.ipynb #97283bb5
 @dataclass(frozen=True)
@@ -311,10 +329,17 @@ def named_outputs(given:dict[str, Any])->list[str]:
     return sorted({name for text in texts if isinstance(text, str)
                    for name in re.findall(r'(?:^|[\s,])(outputs/[\w.-]+)', text)})
 
-def _begun(notebook:Path, given:dict[str, Any])->Run:
-    from decodelab.lab.runner import experiment_in
+def _begun(name:str, notebook:Path, given:dict[str, Any])->Run:
+    "The run of a verification: one that was broken off, as long as nothing has changed since, or a new one."
+    from decodelab.lab.runner import experiment_in, take_up
+    code = Provenance.here().facts['git']
+    for file in notebook.parent.glob('*/*/run.json'):
+        run = Run.open(file.parent)
+        if run.status=='interrupted' and (run.info.get('git'), run.info.get('given'))==(code, given):
+            with suppress(RunError): return take_up(run, notebook) # notebook, models or data are others
+        shutil.rmtree(run.folder)
     try: return start(experiment_in(notebook), given, cells_hash(read_notebook(notebook)), by='verify',
-                      source=str(notebook))
+                      source=str(notebook), go_on=f'decodelab verify {name}')
     except DecodelabError as e: raise NotHere(f'cannot be run here: {e}') from None
 
 def verify(path:Path, # A published report
@@ -327,15 +352,16 @@ def verify(path:Path, # A published report
     nb, metrics = read_published(path)
     given = nb['metadata'].get('papermill', {}).get('parameters', {})
     root, began = root or find_root(), time.monotonic()
-    with _thrown_away(root, ('models', 'recordings') if kept else ('models',)) as folder:
+    with apart(path.stem, root, ('models', 'recordings') if kept else ('models',)) as folder:
         notebook = folder/f'{nb["metadata"]["decodelab"]["experiment"]}.ipynb'
         notebook.write_text(json.dumps(sources_of(nb)), encoding='utf-8')
-        run = _seen_through(_begun(notebook, given), notebook, progress)
+        run = _seen_through(_begun(path.stem, notebook, given), notebook, progress)
         leans = named_outputs(given) + ['outputs/recordings']*(kept and 'recordings' in run.params)
         checks = check_metrics(metrics, run.metrics)
     own = root/'nbs'/notebook.name
     changed = own.exists() and cells_hash(read_notebook(own))!=cells_hash(sources_of(nb))
-    return Verified(path.stem, metrics[ABOUT]['run'], time.monotonic()-began, checks, changed, tuple(leans))
+    seconds = max(time.monotonic()-began, sum(run.info['seconds'].values())) # earlier attempts count
+    return Verified(path.stem, metrics[ABOUT]['run'], seconds, checks, changed, tuple(leans))
 
 def _seen_through(run:Run, notebook:Path, progress:bool)->Run:
     from decodelab.lab.runner import conduct
@@ -366,88 +392,6 @@ def verified_text(found:Verified, shown:int=40)->str:
     note = ['  the experiment has changed since: the notebook in the report was run'] if found.changed else []
     note += [f'  with {", ".join(found.leans)} as it lies here'] if found.leans else []
     return '\n'.join([head, *note, *lines, *more, '  agrees' if found.agrees else '  DOES NOT AGREE'])
-
-# %% ../../../nbs/lab/24_publishing.ipynb #de9d8791
-RECORD = 'verified.json' # In the folder of published reports
-VERDICTS = ('same', 'within', 'differs', 'missing', 'not compared')
-
-def outcome(found:Verified)->dict[str, Any]:
-    "A verification as it is kept."
-    from decodelab.core.runs import machine, versions
-    box, packages = machine(), versions()
-    return dict(run=found.run, seconds=round(found.seconds), changed=found.changed, agrees=found.agrees,
-                processor=f'{box["processor"]}, {box["cpus"]} cpus',
-                versions={name: packages[name] for name in ('decodelab', 'python', 'torch') if name in packages},
-                counts={v: sum(c.verdict==v for c in found.checks) for v in VERDICTS}, used=used(found.checks),
-                leans=list(found.leans), off=off(found.checks))
-
-def off(checks:Sequence[Checked], shown:int=12)->list[list[Any]]:
-    "Metrics that do not agree: name, published, now, and how far it may be off; the first few."
-    wrong = [c for c in checks if c.verdict in ('differs', 'missing')]
-    return [[c.name, c.published, c.now, c.allowed] for c in wrong[:shown]]
-
-def used(checks:Sequence[Checked])->float:
-    "The largest share of its tolerance by which a metric is off."
-    shares = [abs(c.now-c.published)/c.allowed for c in checks if c.verdict=='within' and c.allowed]
-    return float(f'{max(shares, default=0.):.2g}')
-
-def record(found:Verified, root:Path|None=None)->Path:
-    "Keep a verification, in place of an earlier one of the same report."
-    path = reports_folder(root)/RECORD
-    return write_atomic(path, to_json(kept_records(root) | {found.name: outcome(found)}, 2)+'\n')
-
-def kept_records(root:Path|None=None)->dict[str, Any]:
-    "Verifications that were kept, by report."
-    path = reports_folder(root)/RECORD
-    return json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
-
-# %% ../../../nbs/lab/24_publishing.ipynb #9785c34d
-def agreement(kept:dict[str, Any])->str:
-    "In a word, how a report came out."
-    counts = kept['counts']
-    if counts['differs']+counts['missing']: return 'no'
-    return 'within tolerance' if counts['within'] else 'to the digit'
-
-def verified_table(kept:dict[str, Any])->str:
-    "What was kept, a row a report."
-    def share(x): return '< 1 %' if 0 < x < .01 else f'{x:.0%}'.replace('%', ' %')
-    rows = [(_linked(name), agreement(k), *(str(k['counts'][v]) for v in VERDICTS), share(k['used']),
-             ', '.join(k.get('leans', ())) or 'nothing', f'{k["seconds"]:,} s', k['processor'])
-            for name,k in sorted(kept.items())]
-    head = ('report', 'agrees', *VERDICTS, 'of a tolerance, at most', 'taken from here', 'took', 'on')
-    return markdown_table(head, rows)
-
-def differing_table(kept:dict[str, Any])->str:
-    "Metrics that do not agree; empty where all do."
-    from decodelab.lab.compare_page import number
-    def bound(most): return 'the same' if most is None else f'± {number(most)}'
-    rows = [(_linked(name), f'`{metric}`', number(then), number(now), bound(most))
-            for name,k in sorted(kept.items()) for metric,then,now,most in k.get('off', ())]
-    return markdown_table(('report', 'metric', 'published', 'now', 'may be off'), rows) if rows else ''
-
-def _linked(name:str)->str: return f'[{name}](../reports/{name}.ipynb)'
-
-
-# %% ../../../nbs/lab/24_publishing.ipynb #5ca1ab1e
-def standing(root:Path|None=None)->tuple[dict[str, Any], dict[str, str]]:
-    "Records of reports as they are published now, and why other reports have none."
-    records, reasons = kept_records(root), {path.stem: why for path,why in verifiable(float('inf'), root)[1]}
-    now: dict[str, Any] = {}
-    left = dict(reasons)
-    for path in sorted(reports_folder(root).glob('*.metrics.json')):
-        name = path.name.removesuffix('.metrics.json')
-        run = (json.loads(path.read_text(encoding='utf-8')).get(ABOUT) or {}).get('run')
-        if name in reasons: continue
-        if name in records and records[name]['run']==run: now[name] = records[name]
-        else: left[name] = 'published anew since' if name in records else _unverified(path.with_name(f'{name}.ipynb'))
-    return now, left
-
-def _unverified(report:Path)->str:
-    "Why nobody has run a report again, where that can be told."
-    nb = read_notebook(report)
-    if leans := named_outputs(nb['metadata'].get('papermill', {}).get('parameters', {})):
-        return f'it reads {", ".join(leans)}, which is not published with it'
-    return f'not run again yet; it took {seconds_of(nb):,.0f} s'
 
 # %% ../../../nbs/lab/24_publishing.ipynb #d9ecfc76
 def verifiable(within:float=600, # Seconds that the published run took at most

@@ -42,7 +42,7 @@ def experiments_page(root:Path)->str:
 # %% ../../../nbs/lab/28_registry_pages.ipynb #53eb1ca4
 def verified_page(root:Path)->str:
     "Which published reports agree when they are run again; empty where nobody has looked."
-    from decodelab.lab.publishing import differing_table, standing, verified_table
+    from decodelab.lab.verified import differing_table, standing, verified_table
     found, left = standing(root)
     if not found: return ''
     others = markdown_table(('report', 'why'), [(f'[{name}](../reports/{name}.ipynb)', why)

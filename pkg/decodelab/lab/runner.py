@@ -40,14 +40,14 @@ def conduct(run:Run, # Locked by this process
     import papermill
     from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import DeadKernelError
-    from decodelab.lab.plugin import TARGET
+    from decodelab.lab.plugin import TARGET, to_go_on
     given, report = run.info.get('given', {}), run.folder/'report.ipynb'
     try: papermill.execute_notebook(str(notebook), TARGET, given, progress_bar=progress, run=run,
                                             **options)
     except papermill.PapermillExecutionError as e:
         why = f'{e.ename}: {e.evalue}\nThe report up to the failing cell: {report}'
     except DeadKernelError:
-        why = f'{run.folder}: its kernel died; log.txt may say why. To go on: decodelab resume {run.folder.name}'
+        why = f'{run.folder}: its kernel died; log.txt may say why. To go on: {to_go_on(run)}'
     except NoSuchKernel as e:
         why = f'{run.folder}: no Jupyter kernel is named {e.name!r}: python -m ipykernel install --sys-prefix'
     else: return Run.open(run.folder)
