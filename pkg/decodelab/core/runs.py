@@ -332,6 +332,7 @@ def find_run(name:str, outputs:Path|None=None)->Run:
     outputs = Path(outputs or load_settings().outputs)
     runs = list_runs(outputs)
     if name=='last' and runs: return runs[0]
+    if not name: raise RunError("run '': a run has a name, or the beginning of one")
     keys = {r.folder: r.info['key'] for r in runs}
     known = {folder: _names(folder, keys.get(folder, '')) for folder in (*keys, *_unread(outputs, runs))}
     hits = [folder for folder,names in known.items() if any(own.startswith(name) for own in names)]
@@ -340,7 +341,8 @@ def find_run(name:str, outputs:Path|None=None)->Run:
     if hits: raise RunError(f'run {name!r} is ambiguous: {some(folder.name for folder in hits)}')
     close = nearest(name, ['last', *(r.folder.name for r in runs)] if runs else [])
     hint = f'. Did you mean {close!r}?' if close else ''
-    raise RunError(f'run {name!r}: none of that name among {len(runs)} runs{hint}')
+    if not runs: raise RunError(f'run {name!r}: there are no runs yet: decodelab run eig_eval')
+    raise RunError(f'run {name!r}: none of that name among {many(len(runs), "run")}{hint}')
 
 # %% ../../../nbs/core/07_runs.ipynb #c82aa76d
 def notebook_here()->Path|None:

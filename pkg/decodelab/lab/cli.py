@@ -28,6 +28,11 @@ class Group(click.Group):
         except DecodelabError as e:
             click.echo(f'decodelab: {e}', err=True)
             ctx.exit(2)
+        except click.UsageError as e: # `n=3` and `--n 3` are what other programs take
+            asked = e.ctx and any(p.name=='pairs' for p in e.ctx.command.params)
+            if asked and e.message.startswith(('Got unexpected', 'No such option')):
+                e.message += ' A parameter is given as -p NAME VALUE.'
+            raise
 
     def get_command(self, ctx, name):
         "A command, also one whose module is imported only when it is asked for."
@@ -77,7 +82,12 @@ def values(pairs:tuple, # Of names and texts
     from decodelab.core.parameters import read_yaml
     from decodelab.lab.experiments import from_pairs
     out = {}
-    for file in files: out.update(read_yaml(Path(file)))
+    for file in files:
+        found = read_yaml(Path(file))
+        if 'notebook' in found and 'notebook' not in model.model_fields:
+            raise BadValue('parameter file', file, 'names and values of parameters', 'A sweep: decodelab sweep FILE.')
+        if 'nbformat' in found: raise BadValue('parameter file', file, 'names and values of parameters; not a notebook')
+        out.update(found)
     return out | from_pairs(model, pairs)
 
 _silent = click.option('--no-progress', 'silent', is_flag=True, help='No line of progress.')

@@ -20,8 +20,8 @@ from .crew import AGAIN, WAITING
 from .sweeps import Sweep, counted, states
 
 # %% auto #0
-__all__ = ['TIME', 'SCRIPT', 'seconds_in', 'Asked', 'script_of', 'clean_environment', 'said_by', 'largest_array', 'submitted',
-           'queue', 'places_in', 'wanted', 'submit', 'submit_piece', 'with_queue']
+__all__ = ['TIME', 'SCRIPT', 'seconds_in', 'Asked', 'script_of', 'clean_environment', 'said_by', 'check_cluster', 'largest_array',
+           'submitted', 'queue', 'places_in', 'wanted', 'submit', 'submit_piece', 'with_queue']
 
 # %% ../../../nbs/lab/34_slurm.ipynb #9785169f
 TIME = re.compile(r'(?:(\d+)-)?(\d+)(?::(\d\d?))?(?::(\d\d?))?')
@@ -37,6 +37,9 @@ def seconds_in(text:str)->float|None:
     return rest[0]*60. + rest[1]
 
 # %% ../../../nbs/lab/34_slurm.ipynb #a47ff389
+_FORMS = (('gpus', r'(?:[\w.-]+:)?[1-9]\d*(?:,(?:[\w.-]+:)?[1-9]\d*)*', 'a number, or kind:number, such as a100:2'),
+          ('memory', r'\d+[KMGTkmgt]?', 'a number with K, M, G or T, such as 16G'))
+
 @dataclass(frozen=True)
 class Asked:
     "What a point needs of a cluster; empty is the cluster's default."
@@ -61,6 +64,8 @@ class Asked:
         if 'options' in typed: typed['options'] = (*known['options'], *typed['options'])
         out = cls(**known | typed)
         seconds_in(out.time)
+        for what,form,allowed in _FORMS:
+            if (text := getattr(out, what)) and not re.fullmatch(form, text): raise BadValue(what, text, allowed)
         for option in out.options:
             if not option.startswith('-'): raise BadValue('sbatch option', option, 'one that begins with -')
         return out
@@ -118,6 +123,16 @@ def said_by(*command:str, seconds:float=60.)->str|None:
     try: p = subprocess.run(command, capture_output=True, text=True, timeout=seconds, env=clean_environment(os.environ))
     except subprocess.TimeoutExpired: return None
     return p.stdout if p.returncode==0 else None
+
+def check_cluster(asked:Asked)->None:
+    "A cluster that does not answer, or has no such partition, is told before any folder is made."
+    if not shutil.which('sinfo'): return
+    ask = ['sinfo', '--all', '--noheader', '--format=%R']
+    try: p = subprocess.run(ask, capture_output=True, text=True, timeout=60, env=clean_environment(os.environ))
+    except subprocess.TimeoutExpired: raise RunError('sinfo: no answer for 60 s; does slurmctld run?') from None
+    if p.returncode: raise RunError(f'Slurm does not answer: {" ".join(p.stderr.split())}')
+    for name in filter(None, asked.partition.split(',')):
+        if name not in p.stdout.split(): raise BadValue('partition', name, sorted(set(p.stdout.split())))
 
 def largest_array()->int:
     "Tasks that an array may have on this cluster."

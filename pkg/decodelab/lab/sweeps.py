@@ -222,12 +222,14 @@ def find_sweep(name:str, outputs:Path|None=None)->Sweep:
                      key=lambda f: f.stat().st_mtime)
     sweeps = {f.parent.name: f.parent for f in folders}
     if name=='last' and sweeps: return Sweep(folders[-1].parent)
+    if not sweeps: raise RunError(f'sweep {name!r}: there are no sweeps yet: decodelab sweep FILE')
+    if not name: raise RunError("sweep '': a sweep has a name, or the beginning of one")
     hits = [n for n in sweeps if n==name] or [n for n in sweeps if n.startswith(name)]
     if len(hits)==1: return Sweep(sweeps[hits[0]])
     if hits: raise RunError(f'sweep {name!r} is ambiguous: {some(sorted(hits))}')
     close = nearest(name, sweeps)
     hint = f'. Did you mean {close!r}?' if close else ''
-    raise RunError(f'sweep {name!r}: none of that name among {len(sweeps)}{hint}')
+    raise RunError(f'sweep {name!r}: none of that name among {many(len(sweeps), "sweep")}{hint}')
 
 # %% ../../../nbs/lab/32_sweeps.ipynb #1d412d13
 def open_sweeps(rows:list[Row], outputs:Path,
