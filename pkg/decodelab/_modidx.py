@@ -2017,6 +2017,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                   'decodelab/core/parameters.py'),
                                            'decodelab.core.parameters.explain': ( 'core/parameters.html#explain',
                                                                                   'decodelab/core/parameters.py'),
+                                           'decodelab.core.parameters.in_units': ( 'core/parameters.html#in_units',
+                                                                                   'decodelab/core/parameters.py'),
                                            'decodelab.core.parameters.kind_in_words': ( 'core/parameters.html#kind_in_words',
                                                                                         'decodelab/core/parameters.py'),
                                            'decodelab.core.parameters.members': ( 'core/parameters.html#members',

@@ -53,7 +53,8 @@ class BadValue(DecodelabError, ValueError):
                 ):
         several = allowed if isinstance(allowed, Iterable) and not isinstance(allowed, str) else ()
         names = [str(name) for name in several]
-        close = nearest(value, names) if isinstance(value, str) else None
+        meant = [name for name in names if ' ' not in name] or names # `a file` is no name
+        close = nearest(value, meant) if isinstance(value, str) else None
         given = in_short(value)
         listed = ', '.join(names[:LISTED])+(f' and {many(len(names)-LISTED, "other")}' if len(names)>LISTED else '')
         text = f'{what}: got {given}; allowed: {listed if names else allowed}.'

@@ -17,8 +17,8 @@ from .tables import markdown_table
 
 # %% auto #0
 __all__ = ['UNREADABLE', 'MOST', 'BadParameters', 'Parameters', 'param', 'choices', 'members', 'kind_in_words', 'allowed',
-           'unit_of', 'Plain', 'check_size', 'why_unreadable', 'read_yaml', 'several', 'explain', 'read', 'preset',
-           'table']
+           'unit_of', 'Plain', 'check_size', 'why_unreadable', 'read_yaml', 'several', 'in_units', 'explain', 'read',
+           'preset', 'table']
 
 # %% ../../../nbs/core/04_parameters.ipynb #65193fe6
 class BadParameters(DecodelabError, ValueError):
@@ -137,6 +137,11 @@ def several(field:FieldInfo)->bool:
 
 def _known(model:type[Parameters])->str: return f' Known: {", ".join(model.model_fields)}.'
 
+def in_units(field:FieldInfo)->str:
+    "What a field allows, with its unit."
+    range_, unit = allowed(field), unit_of(field)
+    return ' '.join(filter(None, [range_, unit.removesuffix('s') if range_.endswith(' 1') else unit]))
+
 _INNER = dict(tuple_type='a list of values', list_type='a list of values', dict_type='names with values')
 
 def explain(model:type[Parameters], error:Mapping[str,Any])->str:
@@ -154,8 +159,7 @@ def explain(model:type[Parameters], error:Mapping[str,Any])->str:
     if field is None: return f'{got} {error["msg"]}.'
     if error['type']=='missing' and len(place)==1: return f'{name}: must be given; allowed: {allowed(field)}.'
     if len(place) > 1 and error['type'] in _INNER: return f'{got} {_INNER[error["type"]]}.'
-    range_ = ' '.join(filter(None, [allowed(field), unit_of(field)]))
-    return f'{got} {range_}.{_meant(value, choices(field.annotation))}'
+    return f'{got} {in_units(field)}.{_meant(value, choices(field.annotation))}'
 
 # %% ../../../nbs/core/04_parameters.ipynb #53d1e7c7
 _Model = TypeVar('_Model', bound=Parameters)

@@ -44,6 +44,8 @@ def sweep_file(name:str, # A file, or the name of one in params/sweeps
 
 def read_sweep(path:Path)->SweepSpec:
     "What a sweep's file says; a wrong name or value is one clear error."
+    if path.suffix=='.ipynb':
+        raise BadValue('sweep', str(path), 'a YAML file that names the notebook', f'For one run: decodelab run {path}.')
     try: return read(SweepSpec, read_yaml(path))
     except BadParameters as e: raise BadParameters(f'sweep {path}: {e}') from None
 

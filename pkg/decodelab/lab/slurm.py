@@ -130,7 +130,7 @@ def check_cluster(asked:Asked)->None:
     ask = ['sinfo', '--all', '--noheader', '--format=%R']
     try: p = subprocess.run(ask, capture_output=True, text=True, timeout=60, env=clean_environment(os.environ))
     except subprocess.TimeoutExpired: raise RunError('sinfo: no answer for 60 s; does slurmctld run?') from None
-    if p.returncode: raise RunError(f'Slurm does not answer: {" ".join(p.stderr.split())}')
+    if p.returncode: raise RunError(f'Slurm does not answer: {(p.stderr.strip().splitlines() or [""])[-1]}')
     for name in filter(None, asked.partition.split(',')):
         if name not in p.stdout.split(): raise BadValue('partition', name, sorted(set(p.stdout.split())))
 
