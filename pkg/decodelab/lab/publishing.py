@@ -342,6 +342,7 @@ def _begun(name:str, notebook:Path, given:dict[str, Any])->Run:
                       source=str(notebook), go_on=f'decodelab verify {name}')
     except DecodelabError as e: raise NotHere(f'cannot be run here: {e}') from None
 
+# %% ../../../nbs/lab/24_publishing.ipynb #5960e950
 def verify(path:Path, # A published report
            root:Path|None=None, # The laboratory's folder
            progress:bool=True,
