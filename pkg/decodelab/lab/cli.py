@@ -62,6 +62,7 @@ def check_inside()->None:
     raise RunError(f'{Path.cwd()}: no laboratory here, nor in a folder around it (no settings.ini that says '
                    '[decodelab]). To make one: decodelab new my-lab; cd my-lab')
 
+# %% ../../../nbs/lab/09_cli.ipynb #c48b4450
 @click.group(cls=Group, context_settings=dict(help_option_names=['-h', '--help']))
 @click.version_option(package_name='decodelab')
 def main():
@@ -167,6 +168,7 @@ def checked(spec:str|None)->str:
 
 _backend = click.option('--backend', default=None, help="Runtime and model; the laboratory's default otherwise.")
 
+# %% ../../../nbs/lab/09_cli.ipynb #bd5f361f
 @main.command()
 @click.argument('model')
 @click.argument('out', type=click.Path(path_type=str))
@@ -265,6 +267,7 @@ class Typed(click.Command):
         if not self.made: self.made = [option_of(name, field) for name,field in self.model().model_fields.items()]
         return [*self.made, *super().get_params(ctx)]
 
+# %% ../../../nbs/lab/09_cli.ipynb #07d22239
 def option_of(name, field):
     "A field as an option; its value is read and checked by the model."
     kind, said = str(field.annotation), f'{field.description} [{field.default}]'

@@ -85,6 +85,7 @@ def contents(path:Path)->Iterator[str|bytes]:
         yield f.name
         yield f.read_bytes() if f.stat().st_size < 1<<26 else str(f.stat().st_size)
 
+# %% ../../../nbs/lab/00_experiments.ipynb #6437300f
 def check_backend(spec:str, # `runtime:model`
                  )->str: # Fingerprint of its files
     "Check a backend without importing its runtime."
@@ -234,6 +235,7 @@ def check_own(p:Parameters)->dict:
     models = {spec: check_backend(spec)} if isinstance(spec, str) else {}
     return models | ((p.check() or {}) if hasattr(p, 'check') else {})
 
+# %% ../../../nbs/lab/00_experiments.ipynb #4254312e
 def cell_of(nb:dict, name:str)->str:
     "The code cell that defines a class."
     for text in (''.join(c['source']) for c in nb['cells'] if c['cell_type']=='code'):
@@ -250,6 +252,7 @@ def written(nb:dict)->dict[str,Any]:
     except SyntaxError as e: raise RunError(f'parameters cell: {e.msg}, line {e.lineno}') from None
     return {name: value for line in body for name,value in _assigned(line)}
 
+# %% ../../../nbs/lab/00_experiments.ipynb #1fea4ae7
 def _assigned(line:ast.stmt)->Iterator[tuple[str, Any]]:
     "Names and values of an assignment: `n = 3`, `n: int = 3`, `a = b = 3`, `a, b = 1, 2`."
     if not isinstance(line, (ast.Assign, ast.AnnAssign)) or line.value is None: return
@@ -435,6 +438,7 @@ def quiet_errors():
     def show(self, etype, e, tb, tb_offset=None): self._showtraceback(etype, e, [f'{etype.__name__}: {e}'])
     shell.set_custom_exc((DecodelabError,), show)
 
+# %% ../../../nbs/lab/00_experiments.ipynb #c0445e7c
 def taken_up(name:str, # The experiment
              run:Run|None, # The run that goes on, if one does
             )->Experiment:

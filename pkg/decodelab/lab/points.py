@@ -42,6 +42,7 @@ def sweep_file(name:str, # A file, or the name of one in params/sweeps
     if name in files: return files[name]
     raise BadValue('sweep', name, files or f'a YAML file, or the name of one in {folder}')
 
+# %% ../../../nbs/lab/17_points.ipynb #1fa364a2
 def read_sweep(path:Path)->SweepSpec:
     "What a sweep's file says; a wrong name or value is one clear error."
     if path.suffix=='.ipynb':
@@ -55,6 +56,7 @@ def _values(part:str, name:str, values:tuple)->tuple:
     if (twice := repeated(values)) is not None: raise BadValue(f'{part}.{name}', values[twice], 'each value once')
     return values
 
+# %% ../../../nbs/lab/17_points.ipynb #a1658fc9
 def repeated(values:Iterable)->int|None:
     "Where a value stands for the second time; 1 and 1.0 and true are different."
     seen: set[str] = set()
@@ -74,6 +76,7 @@ def _zipped(columns:Mapping[str,tuple])->list[dict[str,Any]]:
 
 MOST = 10_000 # Points of a sweep
 
+# %% ../../../nbs/lab/17_points.ipynb #23a4fa9f
 def seeds_of(spec:SweepSpec)->tuple[int,...]:
     "The seeds of a sweep; a number counts them."
     if isinstance(spec.seeds, tuple): return spec.seeds

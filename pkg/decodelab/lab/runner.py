@@ -110,6 +110,7 @@ def ended(run:Run)->list[str]:
     "What came out of a run, and where its page is."
     return [headline(run), str(run.folder/'report.html')]
 
+# %% ../../../nbs/lab/06_runner.ipynb #57dcf70b
 def listing(runs:list[Run])->str:
     "One line a run: when, what, status, parameters that were given, result."
     if not runs: return 'no runs yet: decodelab run eig_eval'
