@@ -1,8 +1,8 @@
 "What is published names no place, person or host; a report is verified by running it; by hand made is a report too."
-import json, os, shutil, socket, subprocess, sys, time, urllib.error, urllib.request
+import json, os, re, shutil, socket, subprocess, sys, time, urllib.error, urllib.request
 from datetime import datetime
 from pathlib import Path
-import nbformat, pytest
+import nbformat, numpy as np, pytest
 from decodelab.core.errors import RunError
 from decodelab.core.locks import Lock
 from decodelab.core.runs import Run
@@ -159,7 +159,8 @@ def test_what_a_report_took_from_the_laboratory_and_what_differs_is_shown(lab):
     try:
         record(found, place)
         page = verified_page(place)
-        assert '| no | 1 | 0 | 1 | 1 |' in page and '| outputs/nets |' in page and 'Not in this table' not in page
+        assert '| no | 1 | 0 | 1 | 1 |' in page and '| outputs/nets | not said |' in page
+        assert 'Not in this table' not in page
         assert '| `a` | 0.5 | 0.8 | ± 0.1 |' in page and '| `b` | x | none | the same |' in page
         assert '  with outputs/nets as it lies here' in verified_text(found)
         report.write_text(json.dumps(nb | dict(metadata=nb['metadata'] | dict(papermill=dict(
@@ -171,6 +172,15 @@ def test_what_a_report_took_from_the_laboratory_and_what_differs_is_shown(lab):
     finally:
         report.write_text(json.dumps(nb))
         (report.parent/RECORD).unlink(missing_ok=True)
+
+def test_packages_are_held_to_those_of_the_report(lab):
+    from decodelab.lab.publishing import packages_of
+    nb = json.loads(lab[2].read_text())
+    assert packages_of(nb)=='the same'
+    cell = nb['cells'][-1]
+    cell['source'] = [re.sub(r'numpy [\d.]+', 'numpy 0.9, vllm 7', line) for line in cell['source']]
+    assert packages_of(nb)==f'numpy 0.9, now {np.__version__}' or 'vllm 7, now' in packages_of(nb)
+    assert packages_of(dict(nb, cells=nb['cells'][:-1]))=='not said'
 
 def test_kept_recordings_are_taken_only_when_asked(lab):
     from decodelab.lab.publishing import apart

@@ -5268,6 +5268,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                           'decodelab.lab.publishing.linked': ('lab/publishing.html#linked', 'decodelab/lab/publishing.py'),
                                           'decodelab.lab.publishing.named_outputs': ( 'lab/publishing.html#named_outputs',
                                                                                       'decodelab/lab/publishing.py'),
+                                          'decodelab.lab.publishing.packages_of': ( 'lab/publishing.html#packages_of',
+                                                                                    'decodelab/lab/publishing.py'),
                                           'decodelab.lab.publishing.provenance': ( 'lab/publishing.html#provenance',
                                                                                    'decodelab/lab/publishing.py'),
                                           'decodelab.lab.publishing.provenance_cell': ( 'lab/publishing.html#provenance_cell',

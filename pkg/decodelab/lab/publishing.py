@@ -14,7 +14,7 @@ from typing import Any
 from ..core.errors import BadValue, DecodelabError, RunError, nearest
 from ..core.files import to_json, write_atomic
 from ..core.locks import Lock
-from ..core.runs import Provenance, Run
+from ..core.runs import Provenance, Run, versions
 from ..core.settings import find_root
 from ..core.tables import markdown_table
 from .experiments import cells_hash, read_notebook, start
@@ -25,7 +25,7 @@ __all__ = ['COMMON', 'TIMINGS', 'DEFAULT', 'PROVENANCE', 'ABOUT', 'scrubbed', 'k
            'tolerance_of', 'allowed', 'provenance', 'provenance_cell', 'told_of', 'report_name', 'publish',
            'read_report', 'Checked', 'check_metric', 'check_metrics', 'reports_folder', 'report_path', 'run_named_in',
            'read_published', 'seconds_of', 'sources_of', 'apart', 'linked', 'Verified', 'NotHere', 'named_outputs',
-           'verify', 'verified_text', 'verifiable']
+           'packages_of', 'verify', 'verified_text', 'verifiable']
 
 # %% ../../../nbs/lab/24_publishing.ipynb #3de9117a
 _ROOTS = ('home Users root work tmp private var mnt media data scratch opt usr srv gpfs lustre nfs cluster project '
@@ -315,6 +315,7 @@ class Verified:
     checks: list[Checked]
     changed: bool # The experiment's notebook is not that of the report any more
     leans: tuple[str, ...] = () # What of the laboratory's outputs it read
+    packages: str = 'not said' # Whether they are those of the report
 
     @property
     def agrees(self)->bool: return not any(c.verdict in ('differs', 'missing') for c in self.checks)
@@ -343,6 +344,14 @@ def _begun(name:str, notebook:Path, given:dict[str, Any])->Run:
     except DecodelabError as e: raise NotHere(f'cannot be run here: {e}') from None
 
 # %% ../../../nbs/lab/24_publishing.ipynb #5960e950
+def packages_of(nb:dict)->str:
+    "Whether packages here are those that a report was made with; those that are not installed here do not count."
+    cells = [''.join(c['source']) for c in nb['cells'] if PROVENANCE in c['metadata'].get('tags', [])]
+    row = re.search(r'^\| packages \| (.+) \|$', '\n'.join(cells), re.M)
+    if not row: return 'not said'
+    here, there = versions(), (part.rsplit(' ', 1) for part in row[1].split(', '))
+    return ', '.join(f'{k} {v}, now {here[k]}' for k,v in there if here.get(k, v)!=v) or 'the same'
+
 def verify(path:Path, # A published report
            root:Path|None=None, # The laboratory's folder
            progress:bool=True,
@@ -362,7 +371,7 @@ def verify(path:Path, # A published report
     own = root/'nbs'/notebook.name
     changed = own.exists() and cells_hash(read_notebook(own))!=cells_hash(sources_of(nb))
     seconds = max(time.monotonic()-began, sum(run.info['seconds'].values())) # earlier attempts count
-    return Verified(path.stem, metrics[ABOUT]['run'], seconds, checks, changed, tuple(leans))
+    return Verified(path.stem, metrics[ABOUT]['run'], seconds, checks, changed, tuple(leans), packages_of(nb))
 
 def _seen_through(run:Run, notebook:Path, progress:bool)->Run:
     from decodelab.lab.runner import conduct

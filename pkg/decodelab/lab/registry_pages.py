@@ -50,7 +50,8 @@ def verified_page(root:Path)->str:
     return page_of('Reports that were run again', 'Which metrics came out the same, and which within their tolerance.',
                    verified_table(found), '`decodelab verify --all --record` writes this anew. Tolerances stand, each '
                    'with its reason, in the metrics of each report; timings are not compared. What was taken from '
-                   "the laboratory's own outputs was not worked out anew.",
+                   "the laboratory's own outputs was not worked out anew. Packages are compared with those that the "
+                   'report says it was made with.',
                    *(['## Which do not agree', wrong] if (wrong := differing_table(found)) else []),
                    *(['## Not in this table', others] if left else []))
 

@@ -30,7 +30,7 @@ def outcome(found:Verified)->dict[str, Any]:
                 processor=f'{box["processor"]}, {box["cpus"]} cpus',
                 versions={name: packages[name] for name in ('decodelab', 'python', 'torch') if name in packages},
                 counts={v: sum(c.verdict==v for c in found.checks) for v in VERDICTS}, used=used(found.checks),
-                leans=list(found.leans), off=off(found.checks))
+                leans=list(found.leans), packages=found.packages, off=off(found.checks))
 
 def off(checks:Sequence[Checked], shown:int=12)->list[list[Any]]:
     "Metrics that do not agree: name, published, now, and how far it may be off; the first few."
@@ -63,9 +63,10 @@ def verified_table(kept:dict[str, Any])->str:
     "What was kept, a row a report."
     def share(x): return '< 1 %' if 0 < x < .01 else f'{x:.0%}'.replace('%', ' %')
     rows = [(_linked(name), agreement(k), *(str(k['counts'][v]) for v in VERDICTS), share(k['used']),
-             ', '.join(k.get('leans', ())) or 'nothing', f'{k["seconds"]:,} s', k['processor'])
+             ', '.join(k.get('leans', ())) or 'nothing', k.get('packages', 'not said'), f'{k["seconds"]:,} s',
+             k['processor'])
             for name,k in sorted(kept.items())]
-    head = ('report', 'agrees', *VERDICTS, 'of a tolerance, at most', 'taken from here', 'took', 'on')
+    head = ('report', 'agrees', *VERDICTS, 'of a tolerance, at most', 'taken from here', 'packages', 'took', 'on')
     return markdown_table(head, rows)
 
 def differing_table(kept:dict[str, Any])->str:
