@@ -105,7 +105,7 @@ def script_of(sweep:Sweep, asked:Asked, piece:int, count:int)->str:
     limit, point_limit = (f'{x:g}' if x else 'none' for x in limits)
     return SCRIPT.format(
         name=sweep.info['name'], last=count-1, at_once=f'%{asked.at_once}' if asked.at_once else '',
-        logs=f'{folder}/logs', warning=WARNING, options=options, points=f'{count} point{"s"*(count!=1)}',
+        logs=f'{folder}/logs', warning=WARNING, options=options, points=many(count, 'point'),
         sweep=sweep.name, runs_name=runs.name, script=f'{folder}/job-{piece}.sbatch', root=quote(str(find_root())),
         outputs=quote(outputs), outputs_bare=outputs, runs=quote(str(runs)), python=quote(sys.executable), limit=limit,
         point_limit=point_limit)
