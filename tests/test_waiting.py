@@ -134,9 +134,6 @@ def test_odd_text_is_text(command, outputs, tmp_path, name, text):
     assert not outputs.exists()
 
 @pytest.mark.parametrize('text', ODD)
-def test_odd_text_is_text_to_our_own_command(outputs, tmp_path, monkeypatch, text):
-    from click.testing import CliRunner
-    from decodelab.lab.cli import main
-    monkeypatch.chdir(tmp_path) # outputs are named by the environment
-    found = CliRunner().invoke(main, ['run', str(small(tmp_path/'small.ipynb', 0)), '-p', 'data', text])
-    assert found.exit_code==2 and f'{text}: no such file' in found.output and not outputs.exists(), found.output
+def test_odd_text_is_text_to_our_own_command(typed, outputs, tmp_path, text):
+    p = typed('run', small(tmp_path/'small.ipynb', 0), '-p', 'data', text)
+    assert p.returncode==2 and f'{text}: no such file' in p.stderr and not outputs.exists(), p.stderr

@@ -69,7 +69,8 @@ def verify(ctx, reports, every, within, kept, keep):
     for path,why in left: click.echo(f'{path.stem}: left out: {why}')
     if not (chosen or left): return click.echo('no report is published here yet: decodelab publish RUN')
     counts = _verified(chosen, kept, keep)
-    click.echo(f'{many(len(chosen), "report")}: ' + ', '.join(f'{n} {what}' for what,n in counts.items()))
+    came = ', '.join(f'{n} {what}' for what,n in counts.items()) or 'nothing was run'
+    click.echo(f'{many(len(chosen), "report")}: {came}')
     ctx.exit(int(bool(counts['do not agree'] or (counts['cannot be run here'] and not every))))
 
 @click.command()
