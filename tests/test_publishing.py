@@ -3,6 +3,7 @@ import json, os, re, shutil, socket, subprocess, sys, time, urllib.error, urllib
 from datetime import datetime
 from pathlib import Path
 import nbformat, numpy as np, pytest
+from sweep_parts import notebook
 from decodelab.core.errors import RunError
 from decodelab.core.locks import Lock
 from decodelab.core.runs import Run
@@ -109,18 +110,24 @@ def test_a_report_and_metrics_of_two_runs_verify_nothing(tmp_path):
     with pytest.raises(RunError, match='nothing to verify'): read_published(report)
     assert verifiable(600, tmp_path)==([], [(report, 'it has no metrics')])
 
+DRAWN = """from decodelab.backends import Sampling, load
+from decodelab.core import chunks
+model = load(p.backend)
+def draw(part): return [dict(id=i, x=model.sample([model.encode(f'{i}+1=')], Sampling(max_tokens=8, temperature=2.,
+                        seed=i))[0][0].logprobs.tolist()) for i in part]
+with run.timed('draw'): drawn = [row['x'] for c in chunks(run, 'full', list(range(p.n)), draw, size=2) for row in c]
+run.write_metrics(dict(n=p.n, live=dict(accuracy=.5, seconds=run.info['seconds']), drawn=drawn))"""
+
 @pytest.fixture(scope='module')
 def lab(root, tmp_path_factory):
     "A laboratory with one small report, published."
     place, old = tmp_path_factory.mktemp('lab'), os.environ.get('DECODELAB_OUTPUTS')
-    shutil.copytree(root/'params', place/'params')
     (place/'nbs').mkdir()
-    shutil.copy(root/'nbs'/'eig_eval.ipynb', place/'nbs')
+    notebook(place/'nbs'/'eig_eval.ipynb', DRAWN)
     (place/'settings.ini').write_text((root/'settings.ini').read_text())
     os.environ['DECODELAB_OUTPUTS'] = str(place/'outputs')
     from decodelab.lab.runner import execute
-    small = dict(n=6, max_tokens=32, mc_samples=2, sample_length=16, chunk=3)
-    run = execute(place/'nbs'/'eig_eval.ipynb', small, False)
+    run = execute(place/'nbs'/'eig_eval.ipynb', dict(n=6), False)
     report = publish(run, 'small', place)
     yield place, run, report
     os.environ.pop('DECODELAB_OUTPUTS')
