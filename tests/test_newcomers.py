@@ -243,6 +243,8 @@ def test_one_and_many_and_sizes():
     assert [many(n, 'record') for n in (0, 1, 2000)]==['0 records', '1 record', '2,000 records']
     assert [data_size(n) for n in (0, 1, 1023, 1024, 1536, 10_240, 2**20-1, 2**50)]==[
         '0 bytes', '1 byte', '1,023 bytes', '1.0 KiB', '1.5 KiB', '10 KiB', '1.0 MiB', '1024 TiB']
+    assert 'Did you mean' not in str(BadValue('prompt', 'nofile', ['hint', 'a file']))
+    assert "Did you mean 'budget 0.tokens'?" in str(BadValue('metric', 'budget0.tokens', ['budget 0.tokens', 'n']))
     with pytest.raises(BadValue, match=r'and 1 other\.'): raise BadValue('x', 3, [f'n{i}' for i in range(41)])
 
 def test_a_site_where_none_can_be_written(lab):

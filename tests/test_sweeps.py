@@ -317,6 +317,10 @@ def test_a_report_over_a_sweep(tmp_path):
     assert (made['metric'], made['parameter'])==('accuracy', 'lambda_cost')
     assert [(point['x'], point['n'], round(point['value'], 6)) for point in made['points']]==[(.1, 2, .05), (.2, 2, .1)]
     assert all(point['low'] < point['value'] < point['high'] for point in made['points'])
+    for name,wrong in (('metric', 'acuracy'), ('parameter', 'lamda_cost'), ('by', 'sed')):
+        said = ran(outputs, 'run', 'sweep_report', '-p', name, wrong, code=2)
+        assert f"{name}: got '{wrong}'" in said and 'Did you mean' in said
+    assert len(list(outputs.glob('sweep_report/*')))==1 # told before a run was made
 
 @pytest.mark.parametrize('line,said', [
     (('resume', 'last', '--jobs', '3'), '--jobs: got 3; allowed: only for a sweep'),

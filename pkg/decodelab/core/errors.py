@@ -53,7 +53,7 @@ class BadValue(DecodelabError, ValueError):
                 ):
         several = allowed if isinstance(allowed, Iterable) and not isinstance(allowed, str) else ()
         names = [str(name) for name in several]
-        meant = [name for name in names if ' ' not in name] or names # `a file` is no name
+        meant = [name for name in names if not name.startswith(('a ', 'an ', 'the '))] # `a file` is no name
         close = nearest(value, meant) if isinstance(value, str) else None
         given = in_short(value)
         listed = ', '.join(names[:LISTED])+(f' and {many(len(names)-LISTED, "other")}' if len(names)>LISTED else '')

@@ -27,11 +27,11 @@ class SweepReportParameters(Parameters):
     by: str = param('', 'A parameter that tells curves apart; the second that was swept by default.')
 
     def check(self)->dict[str,str]:
-        "The sweep is there and has finished runs; its points are what the report depends on."
-        sweep = find_sweep(self.sweep)
-        done = [row for row in states(sweep) if row.status=='done']
-        if not done: raise RunError(f'{sweep.folder}: no point is done yet')
-        return {sweep.name: ' '.join(sorted(row.key[:16] for row in done))}
+        "The sweep has finished runs, and these have what is asked; its points are what the report depends on."
+        study = across(self.sweep)
+        chosen(study, self)
+        done = (row for row in states(study.sweep) if row.status=='done')
+        return {study.sweep.name: ' '.join(sorted(row.key[:16] for row in done))}
 
 # %% ../../../nbs/lab/36_across.ipynb #0a3fe93e
 def numbers(metrics:Any, prefix:str='')->dict[str,float]:

@@ -141,7 +141,7 @@ def carry_out(sweep:Sweep, # Prepared
     try:
         rows = states(sweep)
         todo = deque(row for row in rows if row.status in (AGAIN if again else WAITING))
-        tell(f'{sweep.name}: {many(len(rows), "point")}, {counted(rows)}')
+        if todo: tell(f'{sweep.name}: {many(len(rows), "point")}, {counted(rows)}')
         crew = Crew(sweep, todo, jobs, fresh, sweep.info['time_limit'], tell)
         if todo: labour(crew)
         if crew.stop: raise RunError(f'{crew.stop}. To go on: decodelab resume {sweep.name}')

@@ -108,7 +108,7 @@ def headline(run:Run)->str:
 
 def ended(run:Run)->list[str]:
     "What came out of a run, and where its page is."
-    return [headline(run), str(run.folder/'report.html')]
+    return [line for line in (headline(run), str(run.folder/'report.html')) if line]
 
 # %% ../../../nbs/lab/06_runner.ipynb #57dcf70b
 def listing(runs:list[Run])->str:
