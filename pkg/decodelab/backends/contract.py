@@ -155,7 +155,7 @@ class Capabilities:
     remembers: bool = False # `remembering()` keeps states across calls
     likelihoods: bool = True # `score` works; a server may have no log-probabilities of prompts
     hidden_states: bool = False # `hidden(prefixes)` gives the model's last hidden state, [B, d]
-    quantisation: tuple[str, ...] = ()
+    quantisation: tuple[str, ...] = () # Kinds of weights of fewer bits that it runs
 
 # %% ../../../nbs/backends/00_contract.ipynb #a808ae2b
 Blocks = Literal['packed', 'padded', 'even', 'single'] # Ragged blocks: each token once; padded to the longest; in one

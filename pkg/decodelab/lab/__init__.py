@@ -94,7 +94,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "symbols": ["Symbol", "comments_of", "decorators", "owner", "kind_of", "symbols_in", "members", "prose",
         "Qualified", "signature", "argument_notes", "field_notes", "entry", "imports", "peculiar", "Index", "linked"],
     "verified": ["RECORD", "VERDICTS", "outcome", "off", "used", "record", "kept_records", "agreement",
-        "verified_table", "differing_table", "standing"],
+        "verified_table", "conditions_table", "differing_table", "standing"],
     "viewer": ["Decode", "LONG", "CHUNK", "BYTES", "SHORT", "FORMAT", "OWN", "VENDORED", "MARKED", "spoken", "dumped",
         "script", "cut", "are_ids", "decoder", "prompt_of", "output_parts", "sample", "is_yes_or_no", "beginning",
         "stages_of", "chunked", "place_of", "stamp", "samples_of", "links_of", "figures_of", "accuracies", "about",

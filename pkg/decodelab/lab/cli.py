@@ -342,7 +342,7 @@ _round('sample', "Sixty-four prompts in one batch against Transformers' own gene
 @bench.command('draw')
 @click.option('--rows', default=16, show_default=True, type=click.IntRange(1))
 @click.option('--vocabulary', default=152_000, show_default=True, type=click.IntRange(1), help='Tokens.')
-@click.option('--top-p', default=.9, show_default=True)
+@click.option('--top-p', default=.9, show_default=True, type=click.FloatRange(0, 1, min_open=True))
 @click.option('--rounds', default=10, show_default=True, type=click.IntRange(1), help='Measured rounds.')
 def bench_draw(rows, vocabulary, top_p, rounds):
     "One token of many rows, against sorting every row and against log_softmax."
@@ -370,7 +370,7 @@ def bench_optimal(pairs, rows, tokens, rounds, equality, exactness):
 @bench.command('score')
 @click.option('--runtime', default='hf', show_default=True, type=click.Choice(['hf', 'vllm', 'gguf', 'mlx']))
 @click.option('--n', default=16, show_default=True, type=click.IntRange(1), help='Questions of four choices each.')
-@click.option('--peer-n', default=None, type=int, help='Fewer of them for a slow peer.')
+@click.option('--peer-n', default=None, type=click.IntRange(1), help='Fewer of them for a slow peer.')
 @click.option('--rounds', default=3, show_default=True, type=click.IntRange(1), help='Measured rounds.')
 @click.option('--size', default=35, show_default=True,
               help='Million parameters of a model made on the spot: 2, 35, 70 or 120.')

@@ -42,17 +42,17 @@ def experiments_page(root:Path)->str:
 # %% ../../../nbs/lab/28_registry_pages.ipynb #53eb1ca4
 def verified_page(root:Path)->str:
     "Which published reports agree when they are run again; empty where nobody has looked."
-    from decodelab.lab.verified import differing_table, standing, verified_table
+    from decodelab.lab.verified import conditions_table, differing_table, standing, verified_table
     found, left = standing(root)
     if not found: return ''
     others = markdown_table(('report', 'why'), [(f'[{name}](../reports/{name}.ipynb)', why)
                                                 for name,why in sorted(left.items())])
     return page_of('Reports that were run again', 'Which metrics came out the same, and which within their tolerance.',
                    verified_table(found), '`decodelab verify --all --record` writes this anew. Tolerances stand, each '
-                   'with its reason, in the metrics of each report; timings are not compared. What was taken from '
-                   "the laboratory's own outputs was not worked out anew. Packages are compared with those that the "
-                   'report says it was made with.',
+                   'with its reason, in the metrics of each report; timings are not compared.',
                    *(['## Which do not agree', wrong] if (wrong := differing_table(found)) else []),
+                   '## How they were run', conditions_table(found), "What was taken from the laboratory's own outputs "
+                   'was not worked out anew. Packages are compared with those that the report says it was made with.',
                    *(['## Not in this table', others] if left else []))
 
 def sweeps_page()->str:
@@ -107,7 +107,11 @@ def claims(file:Path)->list[str]:
     "What a module says its runtime can do, where that is not the default."
     calls = [n for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Call)
              and isinstance(n.func, ast.Name) and n.func.id=='Capabilities' and n.keywords]
-    return [f'{k.arg} = {ast.unparse(k.value)}' for c in calls for k in c.keywords if k.arg] # not `**more`
+    return [f'{k.arg} = {_plain(k.value)}' for c in calls for k in c.keywords if k.arg] # not `**more`
+
+def _plain(value:ast.expr)->str:
+    try: return repr(ast.literal_eval(value))
+    except ValueError: return 'by model' # found out when it is loaded
 
 # %% ../../../nbs/lab/28_registry_pages.ipynb #d345fe93
 def backends_page()->str:

@@ -17,7 +17,7 @@ from .publishing import ABOUT, Checked, Verified, named_outputs, reports_folder,
 
 # %% auto #0
 __all__ = ['RECORD', 'VERDICTS', 'outcome', 'off', 'used', 'record', 'kept_records', 'agreement', 'verified_table',
-           'differing_table', 'standing']
+           'conditions_table', 'differing_table', 'standing']
 
 # %% ../../../nbs/lab/43_verified.ipynb #49589013
 RECORD = 'verified.json' # In the folder of published reports
@@ -60,14 +60,17 @@ def agreement(kept:dict[str, Any])->str:
     return 'within tolerance' if counts['within'] else 'to the digit'
 
 def verified_table(kept:dict[str, Any])->str:
-    "What was kept, a row a report."
+    "What came out, a row a report."
     def share(x): return '< 1 %' if 0 < x < .01 else f'{x:.0%}'.replace('%', ' %')
-    rows = [(_linked(name), agreement(k), *(str(k['counts'][v]) for v in VERDICTS), share(k['used']),
-             ', '.join(k.get('leans', ())) or 'nothing', k.get('packages', 'not said'), f'{k["seconds"]:,} s',
-             k['processor'])
+    rows = [(_linked(name), agreement(k), *(str(k['counts'][v]) for v in VERDICTS), share(k['used']))
             for name,k in sorted(kept.items())]
-    head = ('report', 'agrees', *VERDICTS, 'of a tolerance, at most', 'taken from here', 'packages', 'took', 'on')
-    return markdown_table(head, rows)
+    return markdown_table(('report', 'agrees', *VERDICTS, 'of a tolerance, at most'), rows)
+
+def conditions_table(kept:dict[str, Any])->str:
+    "How each was run again: what was not worked out anew, packages, time, processor."
+    rows = [(_linked(name), ', '.join(k.get('leans', ())) or 'nothing', k.get('packages', 'not said'),
+             f'{k["seconds"]:,} s', k['processor']) for name,k in sorted(kept.items())]
+    return markdown_table(('report', 'taken from the laboratory', 'packages', 'took', 'on'), rows)
 
 def differing_table(kept:dict[str, Any])->str:
     "Metrics that do not agree; empty where all do."
