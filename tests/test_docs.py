@@ -229,3 +229,9 @@ def test_readme_states_what_is_between_two_models_in_the_published_run(root):
         d = next(d for d in taught['differences'] if (d['lesson'], d['other'])==('q*', other))['questions']
         assert '{difference:+.3f} [{low:+.3f}, {high:+.3f}]'.format(**d).replace('0.', '.') in text
     assert f'{m["questions"]} questions' in text
+
+def test_every_capability_of_the_reference_has_its_meaning():
+    from decodelab.lab.registry_pages import backends_page
+    table = backends_page().split('## Capabilities')[1].split('\n')
+    rows = [line.strip('|').split('|') for line in table if line[:3]=='| `']
+    assert len(rows) > 8 and all(cell.strip() for row in rows for cell in row), rows
