@@ -445,15 +445,16 @@ def bench_decision(backend, lengths, rounds, answer):
 
 # %% ../../../nbs/lab/09_cli.ipynb #cdc8eec5
 @bench.command('policy')
-@click.argument('gain_file', type=click.Path(path_type=str))
-@_backend
+@click.argument('gain_file', required=False, type=click.Path(path_type=str))
+@click.option('--backend', 'backends', multiple=True,
+              help="Runtime and model, may be given many times; the laboratory's default otherwise.")
 @click.option('--tokens', default=400, show_default=True, type=click.IntRange(8), help='Of a thought.')
-def bench_policy(gain_file, backend, tokens):
-    "What a stop policy, made from a file of `fit-gain --kind hidden_value`, adds to the passes that it rides on."
-    name = checked(backend)
-    from decodelab.backends import load
+def bench_policy(gain_file, backends, tokens):
+    """What a stop policy adds to the passes that it rides on: of GAIN_FILE, written by `fit-gain --kind hidden_value`,
+    or stand-ins that read one layer and two, which take as long to ask as fits do."""
+    names = [checked(name) for name in backends or (None,)]
     from decodelab.lab.decision_bench import report_policy
-    for line in report_policy(load(name), gain_file, tokens): click.echo(line)
+    for line in report_policy(names, gain_file, tokens): click.echo(line)
 
 @bench.command('quick')
 @_backend
