@@ -205,6 +205,18 @@ def test_kept_recordings_are_taken_only_when_asked(lab):
         held.release()
     finally: kept.rmdir()
 
+def test_kept_is_refused_where_it_would_change_nothing(lab, monkeypatch):
+    from click.testing import CliRunner
+    from decodelab.lab.cli import main
+    place, _, _ = lab
+    monkeypatch.chdir(place)
+    found = CliRunner().invoke(main, ['verify', 'small', '--kept'])
+    assert found.exit_code==2 and 'no recordings are kept here' in found.output
+    (place/'outputs'/'recordings').mkdir()
+    try: found = CliRunner().invoke(main, ['verify', 'small', '--kept'])
+    finally: (place/'outputs'/'recordings').rmdir()
+    assert found.exit_code==2 and "--kept: got 'small'; allowed: reports of experiments that keep" in found.output
+
 def test_a_verification_that_is_broken_off_goes_on(lab, monkeypatch):
     "Ctrl-C after the first chunk: the next takes up the same run, and what it did not have to do again counts."
     from decodelab.lab import publishing

@@ -5278,6 +5278,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                           'decodelab.lab.publishing.allowed': ( 'lab/publishing.html#allowed',
                                                                                 'decodelab/lab/publishing.py'),
                                           'decodelab.lab.publishing.apart': ('lab/publishing.html#apart', 'decodelab/lab/publishing.py'),
+                                          'decodelab.lab.publishing.check_kept': ( 'lab/publishing.html#check_kept',
+                                                                                   'decodelab/lab/publishing.py'),
                                           'decodelab.lab.publishing.check_metric': ( 'lab/publishing.html#check_metric',
                                                                                      'decodelab/lab/publishing.py'),
                                           'decodelab.lab.publishing.check_metrics': ( 'lab/publishing.html#check_metrics',

@@ -65,7 +65,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "Tolerance", "tolerance_of", "allowed", "provenance", "provenance_cell", "told_of", "report_name", "publish",
         "read_report", "Checked", "check_metric", "check_metrics", "reports_folder", "report_path", "run_named_in",
         "read_published", "seconds_of", "sources_of", "apart", "linked", "Verified", "NotHere", "named_outputs",
-        "packages_of", "verify", "verified_text", "verifiable"],
+        "check_kept", "packages_of", "verify", "verified_text", "verifiable"],
     "readme": ["main"],
     "registry_pages": ["page_of", "parameters_of", "experiments_page", "verified_page", "sweeps_page", "rules_page",
         "alphas_page", "languages_page", "claims", "backends_page", "lmeval_page", "external_page", "commands_page",

@@ -61,13 +61,14 @@ def _verified(paths, kept, keep):
 @click.pass_context
 def verify(ctx, reports, every, within, kept, keep):
     "Run published reports again in a temporary folder, and hold every metric to the published one."
-    from decodelab.lab.publishing import report_path, verifiable
+    from decodelab.lab.publishing import check_kept, report_path, verifiable
     from decodelab.lab.sweeping import refuse_unused
     if not every: refuse_unused(ctx, ('within',), 'only with --all')
     if bool(reports)==every: raise BadValue('reports', ' '.join(reports), 'names of published reports, or --all')
     chosen, left = verifiable(within) if every else ([report_path(name) for name in reports], [])
     for path,why in left: click.echo(f'{path.stem}: left out: {why}')
     if not (chosen or left): return click.echo('no report is published here yet: decodelab publish RUN')
+    if kept: check_kept(() if every else chosen)
     counts = _verified(chosen, kept, keep)
     came = ', '.join(f'{n} {what}' for what,n in counts.items()) or 'nothing was run'
     click.echo(f'{many(len(chosen), "report")}: {came}')

@@ -17,7 +17,7 @@ from ..core.locks import Lock
 from ..core.runs import Provenance, Run, versions
 from ..core.settings import find_root
 from ..core.tables import markdown_table
-from .experiments import cells_hash, read_notebook, start
+from .experiments import cells_hash, experiment_from, read_notebook, start
 from .runs import flat, is_number
 
 # %% auto #0
@@ -25,7 +25,7 @@ __all__ = ['COMMON', 'TIMINGS', 'DEFAULT', 'PROVENANCE', 'ABOUT', 'scrubbed', 'k
            'tolerance_of', 'allowed', 'provenance', 'provenance_cell', 'told_of', 'report_name', 'publish',
            'read_report', 'Checked', 'check_metric', 'check_metrics', 'reports_folder', 'report_path', 'run_named_in',
            'read_published', 'seconds_of', 'sources_of', 'apart', 'linked', 'Verified', 'NotHere', 'named_outputs',
-           'packages_of', 'verify', 'verified_text', 'verifiable']
+           'check_kept', 'packages_of', 'verify', 'verified_text', 'verifiable']
 
 # %% ../../../nbs/lab/24_publishing.ipynb #3de9117a
 _ROOTS = ('home Users root work tmp private var mnt media data scratch opt usr srv gpfs lustre nfs cluster project '
@@ -344,6 +344,15 @@ def _begun(name:str, notebook:Path, given:dict[str, Any])->Run:
     except DecodelabError as e: raise NotHere(f'cannot be run here: {e}') from None
 
 # %% ../../../nbs/lab/24_publishing.ipynb #5960e950
+def check_kept(asked:Sequence[Path], root:Path|None=None)->None:
+    "Kept recordings are there, and the reports that were named are of experiments that keep some."
+    from decodelab.core.settings import load_settings
+    folder = Path(load_settings(root or find_root()).outputs)/'recordings'
+    if not folder.is_dir(): raise RunError(f'{folder}: no recordings are kept here')
+    for path in asked:
+        if 'recordings' not in experiment_from(read_notebook(path), path).parameters.model_fields:
+            raise BadValue('--kept', path.stem, 'reports of experiments that keep recordings')
+
 def packages_of(nb:dict)->str:
     "Whether packages here are those that a report was made with; those that are not installed here do not count."
     cells = [''.join(c['source']) for c in nb['cells'] if PROVENANCE in c['metadata'].get('tags', [])]
