@@ -361,6 +361,7 @@ def packages_of(nb:dict)->str:
     here, there = versions(), (part.rsplit(' ', 1) for part in row[1].split(', '))
     return ', '.join(f'{k} {v}, now {here[k]}' for k,v in there if here.get(k, v)!=v) or 'the same'
 
+# %% ../../../nbs/lab/24_publishing.ipynb #8dda9abc
 def verify(path:Path, # A published report
            root:Path|None=None, # The laboratory's folder
            progress:bool=True,
