@@ -452,3 +452,24 @@ def test_a_reader_that_stops_reading_ends_a_command_quietly(name, tmp_path):
     p.stdout.close()
     told = p.stderr.read().decode()
     assert p.wait() in (1, 141) and told=='', told
+
+# A newcomer's half hour
+
+def test_a_folder_is_no_checkpoint_and_somebody_elses_file_is_not_to_be_deleted(folder, whole, tmp_path):
+    checkpoints = folder/'logs'/'whole'/'checkpoints'
+    with pytest.raises(DecodelabError, match='is a folder, not a checkpoint, or go on from another .*last.ckpt'):
+        read_checkpoint(checkpoints)
+    (other := tmp_path/'notes.txt').write_text('mine')
+    with pytest.raises(DecodelabError, match='no readable checkpoint .*: give another file$'): read_checkpoint(other)
+
+def test_a_setting_that_a_part_takes_is_no_slip_of_another():
+    check('+predictor.top_p=.9')
+    with pytest.raises(DecodelabError, match="Did you mean 'predictor.max_steps'"): check('+predictor.max_step=3')
+
+PLACES_TO_WRITE = ['/etc/hostname/x', '/etc/hostname']
+
+@pytest.mark.parametrize('place', PLACES_TO_WRITE)
+def test_a_place_where_nothing_can_be_written_is_told_before_weights_are_read(place, folder, whole, capsys):
+    assert command(asked('whole', folder, 'job_type=generate', f'+generation.output_dir={place}'))==2
+    told = capsys.readouterr()
+    assert 'generation.output_dir: got' in told.err and 'weights: ' not in told.out

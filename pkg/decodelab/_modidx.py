@@ -5686,6 +5686,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                   'decodelab/lab/xlm_bench.py'),
                                          'decodelab.lab.xlm_bench.bench_masked': ( 'lab/xlm_bench.html#bench_masked',
                                                                                    'decodelab/lab/xlm_bench.py'),
+                                         'decodelab.lab.xlm_bench.bench_neighbours': ( 'lab/xlm_bench.html#bench_neighbours',
+                                                                                       'decodelab/lab/xlm_bench.py'),
                                          'decodelab.lab.xlm_bench.duel': ('lab/xlm_bench.html#duel', 'decodelab/lab/xlm_bench.py'),
                                          'decodelab.lab.xlm_bench.duel_line': ( 'lab/xlm_bench.html#duel_line',
                                                                                 'decodelab/lab/xlm_bench.py'),
