@@ -264,3 +264,13 @@ def test_options_reach_the_runtime():
     with pytest.raises(BadValue, match='dtype'): load(f'hf:{folder("student")}', dtype='float12')
     if not torch.cuda.is_available():
         with pytest.raises(BadValue, match='cpu'): load(f'hf:{folder("student")}', device='cuda')
+
+@pytest.mark.filterwarnings('error')
+@pytest.mark.parametrize('width', [8, 600, 20_000])
+def test_a_temperature_of_nearly_nothing_is_greedy(width):
+    logp = torch.randn(2, width, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
+    for heat in (1e-9, 1e-40, 1e-300):
+        for more in ({}, dict(top_p=.9), dict(top_k=3), dict(min_p=.1)):
+            plan = Sampling(temperature=heat, **more)
+            assert (draw(logp, np.array([.1, .9]), plan)==logp.argmax(-1)).all()
+            assert (filtered(logp, plan).argmax(-1)==logp.argmax(-1)).all()

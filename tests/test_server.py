@@ -697,6 +697,12 @@ def test_a_server_that_is_down():
         load('server:http://127.0.0.1:9/v1', retries=2, backoff=.05)
     assert .15 <= time.time()-t0 < 5
 
+def test_a_server_that_never_answered_is_not_waited_for():
+    t0 = time.time()
+    with pytest.raises(ModelError, match=r'no answer after 2 attempts in .* refused. Is the server running\?'):
+        load('server:http://127.0.0.1:9/v1')
+    assert time.time()-t0 < 4 # 8 s before
+
 def test_likelihoods_that_are_absent_or_wrong_are_an_error(bad):
     for plan in ({}, dict(lie=True)): # the lie: log-probabilities of prompts that are not those of generation
         bad.plan = plan

@@ -218,3 +218,38 @@ def test_no_thread_goes_on_spinning():
                                   np.zeros((2, 3)), [[1., 2.]], torch.zeros(3)])
 def test_what_are_no_rows_of_logits_is_one_error(rows):
     with pytest.raises(BadValue): q_star(rows, rows)
+
+# Numbers at the ends of what numbers are
+
+@pytest.mark.filterwarnings('error')
+@pytest.mark.parametrize('scale', [1e5, 1e30, 1e300])
+@pytest.mark.parametrize('method', [m.name for m in alpha_methods])
+def test_any_finite_logits_give_a_distribution(method, scale):
+    g = torch.Generator().manual_seed(0)
+    theta, t = torch.randn(2, 3, 8, dtype=torch.float64, generator=g)
+    sure = t.clone()
+    sure[:,2] = scale
+    for a,b in ((theta*scale, t*scale), (theta, sure), (sure, theta), (theta+scale, t), (theta*scale, t)):
+        out = q_star(a, b, Tilt(method))
+        assert torch.allclose(out.log_q.exp().sum(-1), torch.ones(3, dtype=torch.float64), atol=1e-12)
+        assert ((out.alpha >= .5) & (out.alpha <= 1)).all() and not out.numbers.isnan().any()
+
+@pytest.mark.filterwarnings('error')
+def test_the_most_probable_token_is_all_there_is_where_nothing_else_can_be():
+    "Far apart, q* at ½ is the greater of the two sums of logits: by hand."
+    theta, t = torch.tensor([[0., -3e30, -1e30]]).double(), torch.tensor([[-4e30, 0., -1e30]]).double()
+    out = q_star(theta, t, Tilt('fixed', fixed_alpha=.5))
+    assert out.log_q.exp().tolist()==[[0., 0., 1.]]
+
+@pytest.mark.filterwarnings('error')
+def test_sharp_temperatures_are_greedy_and_others_are_numbers():
+    g = torch.Generator().manual_seed(1)
+    theta, t = torch.randn(2, 5, 8, dtype=torch.float64, generator=g)
+    for heat in (1e-9, 1e-40, 1e-300):
+        q = q_star(theta, t, Tilt('fixed', fixed_alpha=.5), heat).log_q.exp()
+        assert torch.allclose(q.amax(-1), torch.ones(5, dtype=torch.float64))
+        assert (q.argmax(-1)==(theta+t).argmax(-1)).all()
+    flat = q_star(theta, t, Tilt(), 1e300).log_q.exp()
+    assert torch.allclose(flat, torch.full_like(flat, 1/8))
+    for heat in (float('nan'), float('inf'), -1., 'hot', True):
+        with pytest.raises(BadValue, match='temperature'): q_star(theta, t, Tilt(), heat)

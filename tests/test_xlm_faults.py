@@ -192,12 +192,39 @@ def test_a_network_that_is_left_out_is_none():
         check_chosen(composed_or_why(['experiment=star_mini_mdlm', '~model', 'paths.run_dir=x', 'paths.work_dir=x']))
 
 OTHERS = [(['--config-name=foo'], 'one configuration'), (['-cn', 'foo'], 'one configuration'),
-          (['seed=1,2'], 'several values are for --multirun')]
+          (['seed=1,2'], 'several values are for --multirun'), (['--resolve'], 'goes with --cfg job'),
+          (['--hydra-hlp'], "option: got '--hydra-hlp'.*Did you mean '--hydra-help'"),
+          (['--cfg', 'jb'], 'invalid choice'), (['--cfg'], 'expected one argument'),
+          (['--config-dir', 'nowhere'], 'a folder that is there'), (['--experimental-rerun=x'], 'goes on from'),
+          (['-m', 'optimizer.lr=.1,.2', 'optimizer.lrr=1,2'], "Did you mean 'optimizer.lr'"),
+          (['-m', 'job_type=name,nme'], "Did you mean 'name'"),
+          (['-m', 'experiment=star_mini_mdlm,star_mini_mlmm'], "Did you mean 'star_mini_mlm'"),
+          (['-m', 'optimizer.betas=[1'], 'no viable alternative')]
 
 @pytest.mark.parametrize('words,told', OTHERS)
 def test_what_hydra_takes_for_programs_of_another_kind(words, told, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelError, match=told): command(['job_type=name', 'experiment=star_mini_mdlm', *words])
+    with pytest.raises(DecodelabError, match=told): command(['job_type=name', 'experiment=star_mini_mdlm', *words])
+
+def test_hydras_own_answers_need_no_folder(tmp_path, monkeypatch, capsys):
+    "Options among overrides, in any order; only a run makes its folder."
+    monkeypatch.chdir(tmp_path)
+    asked = ['experiment=star_mini_mdlm', '--cfg', 'job', '--package', 'trainer', 'trainer.max_steps=7']
+    assert command(asked)==0 and 'max_steps: 7' in capsys.readouterr().out
+    with pytest.raises(SystemExit, match='0'): command(['--hydra-help', 'experiment=star_mini_mdlm'])
+    assert '== Flags ==' in capsys.readouterr().out and not list(tmp_path.iterdir())
+
+def test_a_folder_of_ones_own_configurations(tmp_path, monkeypatch, capsys):
+    (tmp_path/'own'/'experiment').mkdir(parents=True)
+    (tmp_path/'own'/'experiment'/'mine.yaml').write_text('# @package _global_\ndefaults: [star_mini_mdlm]\nseed: 77\n')
+    monkeypatch.chdir(tmp_path)
+    assert command(['--config-dir', 'own', 'experiment=mine', '--cfg', 'job'])==0
+    assert 'seed: 77' in capsys.readouterr().out
+
+def test_each_value_of_a_sweep_is_tried_once():
+    from decodelab.xlm.commands import jobs_of
+    assert jobs_of(['a=1', 'b=1,2', 'c=x,y'])==[['a=1', 'b=1', 'c=x'], ['a=1', 'b=2', 'c=x'], ['a=1', 'b=1', 'c=y']]
+    assert jobs_of(['a=range(1,3)'])==[['a=1'], ['a=2']] and jobs_of(['a=glob(*)'])==[]
 
 def test_a_text_experiment_says_which_file_it_wants():
     from decodelab.xlm.composition import composed_or_why, ready
@@ -425,3 +452,24 @@ def test_a_reader_that_stops_reading_ends_a_command_quietly(name, tmp_path):
     p.stdout.close()
     told = p.stderr.read().decode()
     assert p.wait() in (1, 141) and told=='', told
+
+# A newcomer's half hour
+
+def test_a_folder_is_no_checkpoint_and_somebody_elses_file_is_not_to_be_deleted(folder, whole, tmp_path):
+    checkpoints = folder/'logs'/'whole'/'checkpoints'
+    with pytest.raises(DecodelabError, match='is a folder, not a checkpoint, or go on from another .*last.ckpt'):
+        read_checkpoint(checkpoints)
+    (other := tmp_path/'notes.txt').write_text('mine')
+    with pytest.raises(DecodelabError, match='no readable checkpoint .*: give another file$'): read_checkpoint(other)
+
+def test_a_setting_that_a_part_takes_is_no_slip_of_another():
+    check('+predictor.top_p=.9')
+    with pytest.raises(DecodelabError, match="Did you mean 'predictor.max_steps'"): check('+predictor.max_step=3')
+
+PLACES_TO_WRITE = ['/etc/hostname/x', '/etc/hostname']
+
+@pytest.mark.parametrize('place', PLACES_TO_WRITE)
+def test_a_place_where_nothing_can_be_written_is_told_before_weights_are_read(place, folder, whole, capsys):
+    assert command(asked('whole', folder, 'job_type=generate', f'+generation.output_dir={place}'))==2
+    told = capsys.readouterr()
+    assert 'generation.output_dir: got' in told.err and 'weights: ' not in told.out

@@ -2,7 +2,7 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
-    "client": ["AGAIN", "LASTING", "Refused", "Trouble", "Address", "Client"],
+    "client": ["AGAIN", "LASTING", "Refused", "Trouble", "Away", "Address", "Client"],
     "contract": ["Ids", "Finish", "Blocks", "Backend", "Scored", "Sample", "Matcher", "Constraint", "StopWatch",
         "StopPolicy", "Sampling", "Usage", "Capabilities", "Session", "Watched", "TextModel", "Sampler", "Scorer",
         "Causal", "Infiller", "check_length", "check_policy", "samplings"],
@@ -20,9 +20,10 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "cut_small", "heavy_tokens", "sure_nuclei", "among", "draw_row", "draw_short", "draw", "DeadEnd", "allowed",
         "side", "log_sum", "without", "kept_mass", "mask", "masked", "masked_there", "weighed", "pick", "Drawn",
         "draw_held", "draw_each", "draw_under", "draw_there", "layers_of", "ask_policies"],
-    "folders": ["ANSWER_SECONDS", "local_folder", "check_model", "reading", "read_json", "check_folder",
-        "check_tokenizer", "check_index", "check_safetensors", "read_tokenizer", "file_mark", "folder_hash",
-        "check_gguf", "check_memory", "cached_models", "in_cache", "ask_hub", "hub_refusal", "like_it", "check_hub"],
+    "folders": ["DTYPES", "ANSWER_SECONDS", "local_folder", "check_model", "dtype_name", "reading", "read_json",
+        "check_folder", "check_tokenizer", "check_index", "check_safetensors", "read_tokenizer", "file_mark",
+        "folder_hash", "check_gguf", "check_memory", "cached_models", "in_cache", "ask_hub", "hub_refusal", "like_it",
+        "check_hub"],
     "formats": ["SPELT", "JSON", "FORMATS", "Option", "option_for", "held", "Checks", "unstopped", "checked"],
     "gguf": ["FLOAT32", "HALVES", "SPREAD", "WORTH", "OTHERS", "cores", "spread_of", "GGUF"],
     "gguf_context": ["TELLING", "SEQUENCES", "KV", "reason", "Vocabulary", "render", "Batch", "shared_batch",
@@ -37,7 +38,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "loading": ["backends", "PACKAGES", "runtime_and_model", "load", "shipped_name", "place_of", "titled", "check"],
     "memory": ["TOP", "UNKNOWN", "TRAIL", "state_bytes", "Nodes", "common", "prefix_key", "Group", "ancestors",
         "newest_run", "grouped", "side_by_side", "Packed", "packed", "Memory"],
-    "mlx": ["BROKEN", "DTYPES", "DEVICES", "every_logprob", "gap_to", "unread", "may_pack", "mlx_fields", "MLX"],
+    "mlx": ["BROKEN", "DEVICES", "every_logprob", "gap_to", "unread", "may_pack", "mlx_fields", "MLX"],
     "mlx_net": ["logprobs_of", "only_wanted", "narrow", "Net", "Store", "Placed", "padded", "Memory"],
     "mlx_rows": ["Piece", "in_pieces", "owners", "above", "batches", "Rows", "Layer", "roomy", "GrowingLayer",
         "Windowed", "wrap_windows"],

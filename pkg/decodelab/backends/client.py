@@ -20,7 +20,7 @@ from ..core.errors import BadValue, ModelError
 from ..core.files import to_json
 
 # %% auto #0
-__all__ = ['AGAIN', 'LASTING', 'Refused', 'Trouble', 'Address', 'Client']
+__all__ = ['AGAIN', 'LASTING', 'Refused', 'Trouble', 'Away', 'Address', 'Client']
 
 # %% ../../../nbs/backends/24_client.ipynb #c77dc24d
 class Refused(ModelError):
@@ -28,6 +28,9 @@ class Refused(ModelError):
 
 class Trouble(ModelError):
     "A failure that may pass."
+
+class Away(Trouble):
+    "Nothing listens at the address."
 
 AGAIN = (408, 425, 429) # Besides 500 and above, statuses that may pass
 LASTING = ('validation error', 'not supported', 'exceed context window') # Said with status 500, and true again
@@ -71,6 +74,7 @@ def breaking(timeout:float, # Seconds that were waited
     "What breaks a connection is trouble."
     try: yield
     except httpx.TimeoutException: raise Trouble(f'timed out after {timeout:g} s') from None
+    except httpx.ConnectError as e: raise Away(f'{type(e).__name__}: {e}') from None
     except httpx.HTTPError as e: raise Trouble(f'{type(e).__name__}: {e}') from None
 
 # %% ../../../nbs/backends/24_client.ipynb #ce75e3ba
@@ -133,11 +137,22 @@ def gave_up(state:RetryCallState)->NoReturn:
     "The last failure, and what was done about it; the first argument of what was tried is the address."
     cause = state.outcome.exception() if state.outcome else None
     tried = f'{state.attempt_number} attempts in {state.seconds_since_start or 0:.1f} s'
-    raise ModelError(f'{state.args[0]}: no answer after {tried}: {cause}')
+    running = '. Is the server running?' if isinstance(cause, Away) else ''
+    raise ModelError(f'{state.args[0]}: no answer after {tried}: {cause}{running}')
 
-def attempts(at:Address)->dict[str,Any]: # For `Retrying` and `AsyncRetrying`
+HOPE = 1. # Seconds in which a server that never answered may begin to listen
+
+def hopeless(state:RetryCallState)->bool:
+    "Whether nothing listens, and would not before the next attempt."
+    cause = state.outcome.exception() if state.outcome else None
+    return isinstance(cause, Away) and (state.seconds_since_start or 0)+state.upcoming_sleep > HOPE
+
+def attempts(at:Address, known:bool=True # The server has answered before
+            )->dict[str,Any]: # For `Retrying` and `AsyncRetrying`
     "Trouble is tried again with growing waits; everything else is raised as it is."
-    return dict(stop=stop_after_attempt(at.retries+1), wait=wait_exponential(at.backoff, max=8),
+    most = stop_after_attempt(at.retries+1)
+    def stop(state:RetryCallState)->bool: return most(state) or not known and hopeless(state)
+    return dict(stop=stop, wait=wait_exponential(at.backoff, max=8),
                 retry=retry_if_exception_type(Trouble), retry_error_callback=gave_up)
 
 # %% ../../../nbs/backends/24_client.ipynb #6f20efff
@@ -229,14 +244,16 @@ class Client(Connected):
         super().__init__(at)
         self.concurrency = int(check_number('concurrency', concurrency, 1, 1024, 'requests', whole=True))
         self._kept:dict[str,Any] = {} # answers of a batch that failed elsewhere
+        self.known = False # It has answered
 
     def ask(self, url:str, body:dict|None=None, read:Callable[[Any],Any]=lambda answer: answer)->Any:
         "`read` of the answer; without a body it is a GET."
         def once(url:str)->Any:
             verb = 'GET' if body is None else 'POST'
             with breaking(self.at.timeout): response = self.connection.request(verb, url, json=body)
+            self.known = True
             return read_answer(response, read)
-        return Retrying(**attempts(self.at))(once, url)
+        return Retrying(**attempts(self.at, self.known))(once, url)
 
     def many(self, url:str, bodies:Sequence[dict], read:Reader)->list:
         "Answers in order; equal requests are asked once, several at a time."

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from .contract import Ids, Sampling
 from ..core.errors import ModelError
+from ..maths.tilt import heat_of
 if TYPE_CHECKING: import torch
 
 # %% auto #0
@@ -51,7 +52,7 @@ def filtered(logp:torch.Tensor, # [B, V] log-probabilities
              plan:Sampling)->torch.Tensor: # [B, V] probabilities after temperature, top_k, top_p, min_p
     "The distribution that is sampled from; temperature must be above 0."
     import torch
-    p = torch.softmax(logp.double()/plan.temperature, -1)
+    p = torch.softmax(logp.double()/heat_of(plan.temperature), -1)
     if plan.top_k and plan.top_k < p.shape[-1]:
         p = torch.where(p < p.topk(plan.top_k).values[...,-1:], 0., p)
         p = p/p.sum(-1, keepdim=True)
@@ -81,7 +82,7 @@ def weigh(row:np.ndarray, temperature:float)->np.ndarray: # [V], the most probab
     "Weights of one row of log-probabilities."
     weights = row.astype(np.float64 if len(row) <= SMALL else np.float32)
     np.subtract(weights, weights.max(), out=weights)
-    if temperature!=1: np.divide(weights, weights.dtype.type(temperature), out=weights)
+    if temperature!=1: np.divide(weights, weights.dtype.type(heat_of(temperature)), out=weights)
     return np.exp(weights, out=weights)
 
 def nucleus_of(tokens:np.ndarray, mass:np.ndarray, need:float)->np.ndarray|None: # Ids in order
@@ -187,7 +188,7 @@ def sure_nuclei(logp:torch.Tensor, share:float)->list[np.ndarray|None]: # Of eac
 # %% ../../../nbs/backends/03_drawing.ipynb #97fc9710
 def among(tokens:np.ndarray, row:np.ndarray, u:float, plan:Sampling)->int:
     "One of a few tokens, in order."
-    weights = np.exp((row[tokens].astype(np.float64)-row[tokens].max())/plan.temperature)
+    weights = np.exp((row[tokens].astype(np.float64)-row[tokens].max())/heat_of(plan.temperature))
     weights[weights < plan.min_p] = 0
     sums = weights.cumsum()
     return int(tokens[min(int(np.searchsorted(sums, u*sums[-1], 'right')), int(np.flatnonzero(weights)[-1]))])
@@ -207,7 +208,7 @@ def draw_row(row:np.ndarray, u:float, some:np.ndarray|None, plan:Sampling)->int:
 def draw_short(rows:np.ndarray, u:np.ndarray, temperature:float)->np.ndarray: # [B]
     "What `draw_row` gives for rows [B, V] of less than a block, unfiltered, in one go."
     weights = rows.astype(np.float64)
-    weights = np.exp((weights-weights.max(1, keepdims=True))/temperature)
+    weights = np.exp((weights-weights.max(1, keepdims=True))/heat_of(temperature))
     passed = (weights.cumsum(1) <= (u*weights.sum(1))[:,None]).sum(1)
     last = rows.shape[1]-1
     return np.where(np.isnan(rows[:,-1]), last, np.minimum(passed, last-np.argmax(weights[:,::-1] > 0, axis=1)))
@@ -322,7 +323,7 @@ def draw_held(row:np.ndarray, packed:bytes, u:float, plan:Sampling)->Drawn:
     if np.isneginf(kept): return Drawn(-1, kept, weight)
     if np.isnan(kept): return Drawn(pick(np.zeros_like(row), tokens, few, 0., plan), kept, weight) # a broken model
     if plan.temperature!=1 and weighed(plan):
-        hot = row/np.float32(plan.temperature)
+        hot = row/np.float32(heat_of(plan.temperature))
         weight = kept_mass(hot, tokens, few, log_sum(hot))
     return Drawn(pick(row, tokens, few, u, plan), kept, weight)
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
-from ..core.errors import DecodelabError, ModelError, nearest
+from ..core.errors import BadValue, DecodelabError, ModelError, nearest
 from ..core.files import digest
 
 # %% auto #0
-__all__ = ['ANSWER_SECONDS', 'local_folder', 'check_model', 'reading', 'read_json', 'check_folder', 'check_tokenizer',
-           'check_index', 'check_safetensors', 'read_tokenizer', 'file_mark', 'folder_hash', 'check_gguf',
-           'check_memory', 'cached_models', 'in_cache', 'ask_hub', 'hub_refusal', 'like_it', 'check_hub']
+__all__ = ['DTYPES', 'ANSWER_SECONDS', 'local_folder', 'check_model', 'dtype_name', 'reading', 'read_json', 'check_folder',
+           'check_tokenizer', 'check_index', 'check_safetensors', 'read_tokenizer', 'file_mark', 'folder_hash',
+           'check_gguf', 'check_memory', 'cached_models', 'in_cache', 'ask_hub', 'hub_refusal', 'like_it', 'check_hub']
 
 # %% ../../../nbs/backends/07_folders.ipynb #c06b51cd
 def local_folder(model:str)->Path|None:
@@ -34,6 +34,16 @@ def check_model(model:str):
     if path is None: check_hub(model)
     elif path.is_dir(): check_folder(path)
     else: raise ModelError(f'model folder {path}: no such folder')
+
+DTYPES = dict(float32=('float', 'fp32', 'f32', 'single'), float16=('half', 'fp16', 'f16'), bfloat16=('bf16',))
+
+def dtype_name(dtype:str)->str: # `auto`, or one of `DTYPES`
+    "A type of numbers by the name that torch gives it; `torch.half`, `fp16` and `Half` are `float16`."
+    asked = dtype.strip().removeprefix('torch.').lower()
+    for name,others in DTYPES.items():
+        if asked==name or asked in others: return name
+    if asked=='auto': return asked
+    raise BadValue('dtype', dtype, ['auto', *DTYPES])
 
 # %% ../../../nbs/backends/07_folders.ipynb #1d7f3d8c
 @contextmanager

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.cache_utils import Cache, DynamicLayer
 from transformers.utils import logging
 from .contract import Capabilities, Ids, Scored, Usage
-from .folders import check_model, folder_hash, local_folder
+from .folders import DTYPES, check_model, dtype_name, folder_hash, local_folder
 from .hf_ghosts import Place, RememberedSession
 from .memory import TOP, Memory, Nodes, Packed, grouped, packed, side_by_side, state_bytes
 from .hf_plain import PlainSession
@@ -49,10 +49,10 @@ def _is_accelerator(device:str)->bool:
 def pick_dtype(dtype:str|torch.dtype, device:str)->Any:
     "`auto` is float32 on CPU and the checkpoint's own type elsewhere."
     if isinstance(dtype, torch.dtype) and dtype.is_floating_point: return dtype
-    names = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16,
-                 auto=torch.float32 if device=='cpu' else 'auto')
-    if dtype not in names: raise BadValue('dtype', dtype, names)
-    return names[dtype]
+    if not isinstance(dtype, str): raise BadValue('dtype', dtype, ['auto', *DTYPES])
+    name = dtype_name(dtype)
+    if name!='auto': return getattr(torch, name)
+    return torch.float32 if device=='cpu' else 'auto'
 
 # %% ../../../nbs/backends/12_hf.ipynb #00dde865
 class HF(Tokenized):

@@ -18,7 +18,7 @@ from mlx_lm.utils import _download, _get_classes, load_model
 from transformers import AutoTokenizer
 from .contract import Capabilities, Ids, Usage
 from .convert import end_tokens, rope_fields
-from .folders import check_memory, check_model, folder_hash, local_folder
+from .folders import check_memory, check_model, dtype_name, folder_hash, local_folder
 from .mlx_net import Memory, Net, logprobs_of, padded
 from .mlx_rows import GrowingLayer
 from .mlx_sessions import MLXSession, PlainRow, PlainSession
@@ -29,7 +29,7 @@ from ..core.errors import BadValue, ModelError
 from ..core.settings import load_settings
 
 # %% auto #0
-__all__ = ['BROKEN', 'DTYPES', 'DEVICES', 'every_logprob', 'gap_to', 'unread', 'may_pack', 'mlx_fields', 'MLX']
+__all__ = ['BROKEN', 'DEVICES', 'every_logprob', 'gap_to', 'unread', 'may_pack', 'mlx_fields', 'MLX']
 
 # %% ../../../nbs/backends/29_mlx.ipynb #89e39a4e
 def every_logprob(net:Net, rows:Sequence[Ids])->list[np.ndarray]: # [T, V] a row
@@ -89,7 +89,7 @@ def mlx_fields(config:dict)->dict:
     return {k: v for k,v in whole.items() if v is not None and config.get(k) is None}
 
 # %% ../../../nbs/backends/29_mlx.ipynb #018c78c8
-DTYPES, DEVICES = ('auto', 'float32', 'float16', 'bfloat16'), ('auto', 'cpu', 'gpu')
+DEVICES = ('auto', 'cpu', 'gpu')
 
 def _set_device(name:str, device:str|None)->str:
     "Choose MLX's device, of which the whole process has one; its name."
@@ -121,7 +121,7 @@ class MLX(Tokenized):
                  batch:int=1024, # Tokens of one forward pass
                 ):
         self.name, self.memory = name or f'mlx:{model}', int((memory_gb or load_settings().memory_gb)*2**30)
-        if dtype not in DTYPES: raise BadValue('dtype', dtype, DTYPES)
+        dtype = dtype_name(dtype)
         self.device = _set_device(self.name, device)
         check_model(str(model))
         try: weights = self._load(str(model), dtype)

@@ -14,7 +14,7 @@ from fastcore.basics import patch
 from .contract import (Capabilities, Finish, Ids, Sample, Sampling, Scored, Usage, check_length,
                                          samplings)
 from .decoding import Job, Stops, generate, job_for, pieces, stream as by_session
-from .folders import check_model, folder_hash, local_folder
+from .folders import check_model, dtype_name, folder_hash, local_folder
 from .planned import Asked, Grown, Tokenized
 from .planner import Trie, build
 from .vllm_hook import Request # before vLLM, which reads what it sets
@@ -49,6 +49,7 @@ class VLLM(Tokenized):
         check_model(str(model))
         self.name, self.path, self.usage = name or f'vllm:{model}', str(local_folder(str(model)) or model), Usage()
         check_options(options)
+        dtype = dtype_name(dtype)
         self.tokenizer, config = read_model(self.name, self.path, trust_remote_code)
         self.max_length = longest_text(config, self.tokenizer, max_model_len)
         check_config(self.name, config.to_dict() | _overrides(options), self.max_length)

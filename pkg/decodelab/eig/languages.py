@@ -31,9 +31,10 @@ def language_named(answer:str, # As `answer=` names it
     "The language that a parameter names."
     name = answer.strip().partition(':')[0]
     if answer.strip()==TEXT: return None
-    if name==TEXT: raise BadValue('language', answer, f'{TEXT} alone')
+    if name==TEXT: raise BadValue('answer', answer, f'{TEXT} alone')
     if name not in NAMES and not re.search(r'[/\\.{}\[\]"]', name): raise BadValue('answer', answer, NAMES)
-    return compile(answer.strip())
+    try: return compile(answer.strip())
+    except BadValue as e: raise e if e.what!='language' else BadValue('answer', e.value, e.allowed, e.hint) from None
 
 # %% ../../../nbs/eig/02_languages.ipynb #9486f11a
 def decimal(value:str # `33/2`

@@ -14,11 +14,11 @@ import click
 import numpy as np
 from ..core.errors import BadValue, ModelError, needs
 from .bench import ratio, said
-from .xlm_steps import PARTS, Work
+from .xlm_steps import PARTS, Work, one_step, own_parts, rows
 
 # %% auto #0
 __all__ = ['SHAPES', 'shaped', 'Stepping', 'duel', 'duel_line', 'endless', 'bench_cache', 'bench_masked', 'masked_line',
-           'help_seconds', 'own_lines', 'report_xlm', 'xlm']
+           'bench_neighbours', 'help_seconds', 'own_lines', 'report_xlm', 'xlm']
 
 # %% ../../../nbs/lab/40_xlm_bench.ipynb #918aea55
 SHAPES = dict(star=dict(prompt=28, answer=14, vocabulary=20),
@@ -138,6 +138,16 @@ def masked_line(d:dict[str, Any])->str:
             f'without a cache ({all_passes/passes:.1f} times); rows passed {rows} and {all_rows} '
             f'({all_rows/rows:.1f} times); samples {"equal" if d["equal"] else "DIFFER"}')
 
+def bench_neighbours(work:Work, rounds:int, steps:int)->dict[str, Any]: # Processor seconds of a step, with and without
+    "What a step of training costs where tokens see those beside them."
+    sides, examples = [own_parts(replace(work, neighbours=n)) for n in (True, False)], rows(work)
+    def took(side:Any)->float:
+        since = time.process_time()
+        for _ in range(steps): one_step(side, examples)
+        return (time.process_time()-since)/steps
+    for side in sides: took(side)
+    return ratio(*np.array([[took(side) for side in sides] for _ in range(rounds)]).T)
+
 # %% ../../../nbs/lab/40_xlm_bench.ipynb #a1cebebf
 def help_seconds(rounds:int)->float:
     "What `xlm --help` takes, started anew."
@@ -156,6 +166,9 @@ def own_lines(work:Work, rounds:int)->Iterator[str]:
     yield (f'arlm, 4 rows of 256 tokens: {d["b"]:.2f} s with its cache, {d["a"]:.2f} s without: {said(d)} times '
            f'faster; texts {"equal" if d["equal"] else "DIFFER"}')
     for batch in (1, 16): yield masked_line(bench_masked(replace(work, batch=batch), 64, 14))
+    near = bench_neighbours(work, rounds, 3)
+    yield (f'{work.model}, {work.batch} rows: a step {1e3*near["a"]:.0f} ms with neighbours, {1e3*near["b"]:.0f} ms '
+           f'without: {said(near)} times the processor time')
 
 # %% ../../../nbs/lab/40_xlm_bench.ipynb #d903a429
 def report_xlm(peer:str|None=None, # A Python that has xlm-core

@@ -28,6 +28,7 @@ class Work:
     answer: int = 14
     vocabulary: int = 20
     dropout: float = 0.
+    neighbours: bool = False # Of ours: tokens see those beside them from the start
 
 # %% ../../../nbs/lab/39_xlm_steps.ipynb #09163faf
 def rows(work:Work)->list[dict[str, list[int]]]:
@@ -54,7 +55,7 @@ def own_parts(work:Work)->Side:
         camel = dict(flexmdm='FlexMDM').get(name, name.upper())
         return getattr(import_module(f'decodelab.xlm.models.{name}.{kind}_{name}'), cls.replace('*', camel))
     net = part('model', '*Model')(tok.full_vocab_size, d_model=work.width, num_layers=work.layers, nhead=work.heads,
-                                  dropout=work.dropout)
+                                  dropout=work.dropout, neighbours=work.neighbours)
     collator = part('datamodule', '*Seq2SeqCollator' if work.prompt else 'Default*Collator')
     marks = 0 if work.prompt else len(collator(tok).marks)
     made = collator(tok, work.answer-marks, None, work.prompt or None)

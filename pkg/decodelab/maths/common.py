@@ -13,9 +13,9 @@ from ..core.errors import BadValue, ModelError
 if TYPE_CHECKING: import torch
 
 # %% auto #0
-__all__ = ['Rows', 'NEAR', 'NoCommonToken', 'Room', 'Pair', 'host', 'dot', 'exponential', 'normalised', 'pair',
-           'on_common_ground', 'log_mass', 'compared', 'in_the_middle', 'check_rows', 'excess', 'refined', 'Sums',
-           'weights_at', 'sums_at', 'Moments', 'moments', 'log_z_of']
+__all__ = ['Rows', 'FAR', 'NEAR', 'NoCommonToken', 'Room', 'Pair', 'host', 'dot', 'exponential', 'normalised', 'pair',
+           'on_common_ground', 'within_reach', 'log_mass', 'compared', 'in_the_middle', 'check_rows', 'excess',
+           'refined', 'Sums', 'weights_at', 'sums_at', 'Moments', 'moments', 'log_z_of']
 
 # %% ../../../nbs/maths/02_common.ipynb #ceaf1ccf
 class NoCommonToken(ModelError):
@@ -111,7 +111,8 @@ def pair(theta:torch.Tensor, # [B, V] logits or log-probabilities of the student
     theta, t = (x.detach() if x.dtype in (torch.float32, torch.float64) else x.detach().double() for x in (theta, t))
     if support is None: # most pairs have no token that only one of them gives a probability: then this is all
         zero = np.zeros(len(theta))
-        with np.errstate(invalid='ignore'): found = compared(room, theta, t, None, np.zeros((2, len(theta))), zero+.5)
+        with np.errstate(invalid='ignore', over='ignore'):
+            found = compared(room, theta, t, None, np.zeros((2, len(theta))), zero+.5)
         if np.isfinite(found.spread).all(): return found
     return on_common_ground(room, theta.double(), t.double(), support)
 
@@ -120,6 +121,7 @@ def on_common_ground(room:Room, theta:torch.Tensor, t:torch.Tensor, support:torc
     import torch
     check_rows(theta, t)
     has_theta, has_t = theta > -torch.inf, t > -torch.inf
+    theta, t = within_reach(theta), within_reach(t)
     if support is not None: has_theta, has_t = has_theta & support, has_t & support
     inside = has_theta & has_t
     if not bool((some := inside.any(-1)).all()):
@@ -129,6 +131,12 @@ def on_common_ground(room:Room, theta:torch.Tensor, t:torch.Tensor, support:torc
     lonely = np.where(n > 1, .5, .5+.5*((n_t > n).astype(float)-(n_theta > n)))
     some_theta, some_t = (torch.where(inside, x, -torch.inf) for x in (theta, t))
     with np.errstate(invalid='ignore'): return compared(room, some_theta, some_t, inside, np.stack(kept), lonely)
+
+FAR = 1e100 # How far below the first of its row a token may be; squares of it are still numbers
+
+def within_reach(logits:torch.Tensor)->torch.Tensor: # [B, V]
+    "Rows in which no token is further from the first than numbers can say; −inf comes nearer too."
+    return logits.clamp(min=logits.amax(-1, keepdim=True)-FAR)
 
 def log_mass(logits:torch.Tensor, inside:torch.Tensor)->torch.Tensor: # [B]
     "Log of the mass of some tokens, under the whole row."
@@ -174,7 +182,8 @@ NEAR = 1e-6 # Spread below which sums are taken of e^x − 1
 def excess(room:Room, base:Rows, x:Rows)->Any: # [n]
     "Σ π (e^x − 1), exact to the last digits also where x is small."
     xp = room.xp
-    return xp.where(x < 1, xp.exp(base)*xp.expm1(x.clip(max=1)), xp.exp(base+x)-xp.exp(base)).sum(-1)
+    with np.errstate(over='ignore', invalid='ignore'):
+        return xp.where(x < 1, xp.exp(base)*xp.expm1(x.clip(max=1)), xp.exp(base+x)-xp.exp(base)).sum(-1)
 
 def refined(room:Room, base:Rows, ratio:Rows)->Rows:
     "d without the rounding of its normalisers."
@@ -225,12 +234,15 @@ def moments(p:Pair, alpha:np.ndarray|torch.Tensor)->Moments:
     at = np.asarray(alpha, np.float64)
     found = sums_at(p, at)
     slope = found.pull/found.total
-    return Moments(log_z_of(p, at, found), slope, np.maximum(found.square/found.total-slope**2, 0))
+    with np.errstate(over='ignore', invalid='ignore'): curve = np.maximum(found.square/found.total-slope**2, 0)
+    return Moments(log_z_of(p, at, found), slope, curve)
 
 def log_z_of(p:Pair, alpha:np.ndarray, sums:Sums)->np.ndarray: # [B]
     "log Z, with all its digits where the two are nearly equal."
     out = np.log(sums.total)+sums.top
     if len(p.near):
         moved = p.room.column(alpha[p.near])*p.ratio[p.near]
-        out[p.near] = host(p.room.xp.log1p(excess(p.room, p.base[p.near], moved)))[0]
+        more, = host(excess(p.room, p.base[p.near], moved))
+        small = np.abs(more) < .5 # a token that cannot be may weigh anything where α is not from 0 to 1
+        out[p.near] = np.where(small, np.log1p(np.where(small, more, 0)), out[p.near])
     return out

@@ -17,11 +17,11 @@ from .common import (Pair, Room, Rows, Sums, dot, host, log_z_of, moments, pair,
 if TYPE_CHECKING: import torch
 
 # %% auto #0
-__all__ = ['alpha_methods', 'STEP', 'LEFT', 'SAME', 'MOST', 'Curve', 'PLACES', 'NUMBERS', 'AT_ONCE', 'FEW', 'Wanted', 'Solved',
-           'clipped', 'unequal', 'root', 'pulls', 'kl_symmetry', 'sample_size_ratio', 'ess_balance', 'entropies',
-           'share', 'entropy_ratio', 'reverse_kl_symmetry', 'fixed', 'promising', 'highest', 'summit',
-           'greatest_entropy', 'Tilt', 'teacher_support', 'Tilted', 'told', 'sizes', 'tilted', 'q_star', 'joined',
-           'tilt_rows']
+__all__ = ['alpha_methods', 'STEP', 'LEFT', 'SAME', 'MOST', 'Curve', 'PLACES', 'NUMBERS', 'LARGE', 'AT_ONCE', 'FEW', 'SHARPEST',
+           'Wanted', 'Solved', 'clipped', 'unequal', 'root', 'pulls', 'kl_symmetry', 'sample_size_ratio', 'ess_balance',
+           'entropies', 'share', 'entropy_ratio', 'reverse_kl_symmetry', 'fixed', 'promising', 'highest', 'summit',
+           'greatest_entropy', 'Tilt', 'teacher_support', 'Tilted', 'told', 'sizes', 'tilted', 'heat_of', 'q_star',
+           'joined', 'tilt_rows']
 
 # %% ../../../nbs/maths/03_tilt.ipynb #42320f7c
 alpha_methods = Registry('alpha_method')
@@ -268,25 +268,35 @@ def sizes(p:Pair, alpha:np.ndarray, weights:Rows)->np.ndarray: # [2, B]
     if p.close and not len(p.near) and np.isfinite(found).all(): return found
     return np.stack([moments(p, -alpha).log_z, moments(p, 2-alpha).log_z])
 
+LARGE = 700. # e to it is still a number
+
 def tilted(p:Pair, solved:Solved, fixed:bool, log_q:torch.Tensor)->Tilted:
     "q* into `log_q`, and its diagnostics at α."
     import torch
     alpha, room = solved.raw if fixed else solved.alpha, p.room
     scores, weights, top = weights_at(p, alpha, True)
     total, pull = host(weights.sum(-1), dot(room, weights, p.ratio))
-    log_z = log_z_of(p, alpha, Sums(top, total, *[pull]*4))
-    room.xp.subtract(scores, room.column(log_z-top), out=log_q.numpy() if room.xp is np else log_q)
+    log_z, log_total = log_z_of(p, alpha, Sums(top, total, *[pull]*4)), np.log(total)
+    log_total[p.near] = (log_z-top)[p.near] # of others the top may be so large that nothing is seen beside it
+    room.xp.subtract(scores, room.column(log_total), out=log_q.numpy() if room.xp is np else log_q)
     slope, (back, ahead) = pull/total, sizes(p, alpha, weights)
     ess_theta, ess_t = np.exp(np.minimum(-(log_z+back), 0)), np.exp(np.minimum(-(log_z+ahead), 0))
     to_theta, to_t = np.maximum(alpha*slope-log_z, 0), np.maximum(-(1-alpha)*slope-log_z, 0)
     whole_z, lost = log_z + (1-alpha)*p.kept[0] + alpha*p.kept[1], np.abs(np.expm1(p.kept))
-    numbers = (alpha, solved.raw, alpha!=solved.raw, ess_theta, ess_t, np.exp(ahead-back), to_theta, to_t, whole_z,
+    ess_ratio = np.exp(np.minimum(ahead-back, LARGE))
+    numbers = (alpha, solved.raw, alpha!=solved.raw, ess_theta, ess_t, ess_ratio, to_theta, to_t, whole_z,
                *lost, solved.steps, *p.whole)
     return Tilted(log_q, torch.from_numpy(np.array(numbers, np.float64)))
 
 # %% ../../../nbs/maths/03_tilt.ipynb #ebe2a171
 AT_ONCE = 1<<17 # Numbers of one piece of rows on a CPU: its float64 copies stay in the cache
 FEW = 4 # Pieces up to which another thread waits longer for Python than it computes
+
+SHARPEST = 1e-9 # A temperature below it is it: float32 tells nothing more apart
+
+def heat_of(temperature:float)->float:
+    "What logits are divided by: 1 at temperature 0."
+    return max(temperature, SHARPEST) if temperature else 1.
 
 def q_star(theta:torch.Tensor, # [B, V] logits or log-probabilities of the student
          t:torch.Tensor, # [B, V] of the teacher
@@ -300,13 +310,14 @@ def q_star(theta:torch.Tensor, # [B, V] logits or log-probabilities of the stude
             raise BadValue(name, getattr(given, 'dtype', type(given).__name__), 'a torch.Tensor of float logits')
     if theta.shape!=t.shape or theta.ndim!=2: raise BadValue('rows', (tuple(theta.shape), tuple(t.shape)), 'two [B, V]')
     if not theta.numel(): raise BadValue('rows', tuple(theta.shape), 'at least one row and one token')
+    if not _is_number(temperature) or temperature < 0: raise BadValue('temperature', temperature, 'a number from 0')
     cpu, (rows, width) = theta.device.type=='cpu', theta.shape
     step = max(1, (AT_ONCE if cpu else 256*AT_ONCE)//width)
     out, starts = theta.new_empty(theta.shape, dtype=torch.float64), list(range(0, rows, step))
     threads = min(torch.get_num_threads(), len(starts)//FEW) if cpu else 1
     def some(mine:list[int])->list[Tilted]:
         room = Room(theta, min(step, rows))
-        return [tilt_rows(theta[i:i+step], t[i:i+step], how, temperature or 1., room, out[i:i+step]) for i in mine]
+        return [tilt_rows(theta[i:i+step], t[i:i+step], how, heat_of(temperature), room, out[i:i+step]) for i in mine]
     if threads < 2: parts = some(starts)
     else:
         shares = [starts[i::threads] for i in range(threads)]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from ..backends.contract import Causal
+from ..backends.folders import dtype_name
 from ..backends.loading import backends, check, load, place_of, runtime_and_model
 from ..core.errors import BadValue, ModelError, nearest
 
@@ -44,7 +45,7 @@ def torch_options(device:str|None, dtype:Any, more:Mapping[str, Any])->dict[str,
     how = {name: out.pop(name) for name in list(out) if name in QUANTISED or name.startswith('bnb_')}
     if any(how.get(name) for name in QUANTISED): out['quantization_config'] = quantised(how)
     if device is not None: out['device'] = str(device)
-    if dtype is not None: out['dtype'] = dtype if not isinstance(dtype, str) else dtype.removeprefix('torch.')
+    if dtype is not None: out['dtype'] = dtype_name(dtype) if isinstance(dtype, str) else dtype
     return out | flash(str(device or 'auto'), out)
 
 def quantised(how:dict[str, Any])->Any:

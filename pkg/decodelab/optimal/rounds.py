@@ -17,7 +17,7 @@ from ..backends.decoding import Job, set_bits, torch_of, width
 from ..backends.drawing import filtered, invert, uniform
 from ..core.errors import BadValue
 from ..maths.sure import sure_tokens
-from ..maths.tilt import Tilted
+from ..maths.tilt import Tilted, heat_of
 from .rows import (MEASURES, Drawn, Keep, Languages, Row, draw_rows, languages, masked_rows,
                                     picked)
 from .sessions import Mix, PairSession
@@ -156,7 +156,7 @@ def noted(tilted:Tilted, theta:torch.Tensor, t:torch.Tensor, drawn:Drawn, plan:S
           bits:np.ndarray|None)->np.ndarray: # [n, notes]
     "The notes of one token of each row."
     numbers, tokens, chance = tilted.numbers.numpy(), drawn.tokens.clamp(min=0), log_drawn(tilted, drawn, plan, bits)
-    heat, wholes = plan.temperature or 1., (tilted.whole_theta.numpy(), tilted.whole_t.numpy())
+    heat, wholes = heat_of(plan.temperature), (tilted.whole_theta.numpy(), tilted.whole_t.numpy())
     weights = [picked(rows, tokens)/heat-whole-chance for rows,whole in zip((theta, t), wholes)]
     return np.vstack([numbers[:len(MEASURES)], tilted.kl_diff.numpy(), chance, *weights]).T
 
@@ -217,7 +217,7 @@ def can_wait(mix:Mix, way:Way, places:Places)->bool:
 
 def sure(mix:Mix, way:Way, places:Places)->np.ndarray: # [n]
     "The token that is drawn wherever α is, or -1."
-    plan, heat = way.plan, way.plan.temperature or 1.
+    plan, heat = way.plan, heat_of(way.plan.temperature)
     theta, t = ((x if heat==1 else x/heat).detach().numpy() for x in (places.theta, places.t))
     span = mix.span(bool(plan.top_p < 1 or plan.top_k or plan.min_p))
     if span is None: return np.full(len(places.of), -1)

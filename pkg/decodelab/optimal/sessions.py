@@ -14,7 +14,7 @@ from ..backends.contract import Blocks, Session
 from ..backends.decoding import torch_of
 from ..maths.common import NoCommonToken
 from ..maths.sure import Span, span_of
-from ..maths.tilt import Tilt, Tilted, q_star
+from ..maths.tilt import Tilt, Tilted, heat_of, q_star
 from .vocabularies import Vocabulary, student_rows, teacher_rows
 
 # %% auto #0
@@ -44,7 +44,7 @@ class Mix:
     def tilted_rows(self, theta:torch.Tensor, t:torch.Tensor, first:Sequence[bool]|None=None)->Tilted:
         "The same of rows in the student's ids."
         out = q_star(theta, t, self.how, self.temperature)
-        if self.by_teacher: out = replace(out, log_q=handed(out.log_q, t, self.by_teacher, self.temperature or 1.))
+        if self.by_teacher: out = replace(out, log_q=handed(out.log_q, t, self.by_teacher, heat_of(self.temperature)))
         if not self.first_by_teacher or first is None or not any(first): return out
         at = torch.tensor(first).nonzero().squeeze(-1)
         there = at.to(out.log_q.device)
@@ -54,7 +54,7 @@ class Mix:
         return out
     def shown(self, tilted:Tilted, like:Any)->torch.Tensor: # [B, V]
         "q* as it is before a loop tempers it."
-        log_q, power = tilted.log_q, self.temperature or 1.
+        log_q, power = tilted.log_q, heat_of(self.temperature)
         if power!=1: log_q = (log_q*power).log_softmax(-1)
         log_q = log_q.to(torch_of(like).dtype)
         more = torch_of(like).shape[-1]-log_q.shape[-1]

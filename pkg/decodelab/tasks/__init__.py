@@ -17,7 +17,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "draw_graphs", "prompt_of", "answer_of", "examples", "is_path", "numbers_in", "judge_text", "rows_as_bytes",
         "flat", "graph_keys", "shape_keys", "Avoid", "drawn_apart", "fresh", "StarData", "check_draw", "kept_apart",
         "star_data", "as_lines", "star_card", "save_stars", "read_stars"],
-    "sudoku": ["Grid", "box_of", "peers", "left_in", "solutions", "side_of", "count_solutions", "consistent",
-        "is_solution", "Puzzle", "draw_puzzle", "shuffled_lines", "variant", "least_form", "mark_of", "puzzles",
-        "sudoku_example", "judge_sudoku"],
+    "sudoku": ["Grid", "box_of", "peers", "units", "side_of", "Ways", "digits_in", "solutions", "count_solutions",
+        "needed", "consistent", "is_solution", "Puzzle", "draw_puzzle", "shuffled_lines", "variant", "least_form",
+        "mark_of", "puzzles", "sudoku_example", "judge_sudoku"],
 })

@@ -8,12 +8,13 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from fastcore.basics import patch
 from ..core.errors import BadValue
 
 # %% auto #0
-__all__ = ['Grid', 'box_of', 'peers', 'left_in', 'solutions', 'side_of', 'count_solutions', 'consistent', 'is_solution', 'Puzzle',
-           'draw_puzzle', 'shuffled_lines', 'variant', 'least_form', 'mark_of', 'puzzles', 'sudoku_example',
-           'judge_sudoku']
+__all__ = ['Grid', 'box_of', 'peers', 'units', 'side_of', 'Ways', 'digits_in', 'solutions', 'count_solutions', 'needed',
+           'consistent', 'is_solution', 'Puzzle', 'draw_puzzle', 'shuffled_lines', 'variant', 'least_form', 'mark_of',
+           'puzzles', 'sudoku_example', 'judge_sudoku']
 
 # %% ../../../nbs/tasks/06_sudoku.ipynb #614caee6
 Grid = tuple[int, ...]
@@ -31,22 +32,12 @@ def peers(side:int)->tuple[tuple[int, ...], ...]: # Of each cell
     units = [(c//side, c % side, (c//side//box, c % side//box)) for c in cells]
     return tuple(tuple(d for d in cells if d!=c and any(a==b for a,b in zip(units[c], units[d]))) for c in cells)
 
-# %% ../../../nbs/tasks/06_sudoku.ipynb #6c883f7d
-def left_in(grid:Sequence[int], side:int, cell:int)->list[int]:
-    "Digits that a cell may hold."
-    taken = {grid[d] for d in peers(side)[cell]}
-    return [v for v in range(1, side+1) if v not in taken]
-
-def solutions(grid:Sequence[int], rng:random.Random|None=None)->Iterator[Grid]:
-    "All ways to complete a grid, one after another; in random order where `rng` is given."
-    side = side_of(grid)
-    open_cells = [(left_in(grid, side, c), c) for c,v in enumerate(grid) if not v]
-    if not open_cells:
-        yield tuple(grid)
-        return
-    choices, cell = min(open_cells, key=lambda found: (len(found[0]), rng.random() if rng else found[1]))
-    if rng: rng.shuffle(choices)
-    for value in choices: yield from solutions([*grid[:cell], value, *grid[cell+1:]], rng)
+# %% ../../../nbs/tasks/06_sudoku.ipynb #43b5cb65
+@lru_cache(8)
+def units(side:int)->tuple[tuple[int, int, int], ...]: # Of each cell
+    "Its row, column and box, all counted together."
+    box, cells = box_of(side), range(side*side)
+    return tuple((c//side, side+c % side, 2*side+c//side//box*box+c % side//box) for c in cells)
 
 def side_of(grid:Sequence[int])->int:
     "The side of a grid."
@@ -55,10 +46,72 @@ def side_of(grid:Sequence[int])->int:
     box_of(side)
     return side
 
+# %% ../../../nbs/tasks/06_sudoku.ipynb #a0539c62
+class Ways:
+    "A grid that is being completed."
+    def __init__(self, grid:Sequence[int], rng:random.Random|None=None): # Random order where `rng` is given
+        self.grid, self.rng, self.side = list(grid), rng, side_of(grid)
+        self.of, self.taken, self.all = units(self.side), [0]*(3*self.side), (1 << self.side)-1
+        for cell,v in enumerate(self.grid):
+            for u in self.of[cell] if v else (): self.taken[u] |= 1 << v-1
+
+    def left(self, cell:int)->int: # Bits
+        "Digits that a cell may hold."
+        row, column, box = self.of[cell]
+        return self.all & ~(self.taken[row] | self.taken[column] | self.taken[box])
+
+    def turn(self, cell:int, value:int)->None:
+        "A digit comes into the units of a cell, or goes."
+        for u in self.of[cell]: self.taken[u] ^= 1 << value-1
+
+# %% ../../../nbs/tasks/06_sudoku.ipynb #2177d14b
+def digits_in(left:int)->list[int]:
+    "In order."
+    return [v for v in range(1, left.bit_length()+1) if left >> v-1 & 1]
+
+@patch
+def fewest(self:Ways, where:Sequence[int])->tuple[int, int]: # Cell, bits
+    "The open cell with the fewest digits left; the first of several, or any by chance."
+    best, found = (self.side+1, 0.), (-1, 0)
+    for cell in where:
+        left = self.left(cell)
+        key = left.bit_count(), self.rng.random() if self.rng else 0.
+        if key < best: best, found = key, (cell, left)
+        if key[0] < 2 and not self.rng: break # forced: no other can come before it
+    return found
+
+# %% ../../../nbs/tasks/06_sudoku.ipynb #c847ac08
+@patch
+def complete(self:Ways, where:Sequence[int])->Iterator[Grid]: # Open cells
+    "All ways to fill cells, one after another."
+    if not where:
+        yield tuple(self.grid)
+        return
+    cell, left = self.fewest(where)
+    choices, rest = digits_in(left), [c for c in where if c!=cell]
+    if self.rng: self.rng.shuffle(choices)
+    for value in choices:
+        self.grid[cell] = value
+        self.turn(cell, value)
+        yield from self.complete(rest)
+        self.turn(cell, value)
+    self.grid[cell] = 0
+
+# %% ../../../nbs/tasks/06_sudoku.ipynb #47ea2977
+def solutions(grid:Sequence[int], rng:random.Random|None=None)->Iterator[Grid]:
+    "All ways to complete a grid, one after another; in random order where `rng` is given."
+    yield from Ways(grid, rng).complete([c for c,v in enumerate(grid) if not v])
+
 def count_solutions(grid:Sequence[int], most:int=2)->int:
     "How many ways there are, counted up to `most`; none where the digits given already clash."
     if not consistent(grid): return 0
     return sum(1 for _,_ in zip(range(most), solutions(grid)))
+
+def needed(grid:Sequence[int], cell:int)->bool:
+    "Whether a puzzle with one solution has more without what is given in a cell: then another digit stands there."
+    without = [*grid[:cell], 0, *grid[cell+1:]]
+    others = Ways(without).left(cell) & ~(1 << grid[cell]-1)
+    return any(next(solutions([*grid[:cell], v, *grid[cell+1:]]), None) for v in digits_in(others))
 
 # %% ../../../nbs/tasks/06_sudoku.ipynb #c6a41073
 def consistent(grid:Sequence[int])->bool:
@@ -91,9 +144,7 @@ def draw_puzzle(rng:random.Random, side:int=9, givens:int|None=None)->Puzzle: # 
     grid, left = list(full), side*side
     for cell in rng.sample(range(side*side), side*side):
         if givens is not None and left <= givens: break
-        kept, grid[cell] = grid[cell], 0
-        if count_solutions(grid)==1: left -= 1
-        else: grid[cell] = kept
+        if not needed(grid, cell): grid[cell], left = 0, left-1
     return Puzzle(tuple(grid), full)
 
 # %% ../../../nbs/tasks/06_sudoku.ipynb #f73ce7ac

@@ -11,6 +11,7 @@ import numpy as np, torch
 from torch import Tensor
 from ..backends.drawing import uniforms
 from ..core.errors import BadValue
+from ..maths.tilt import heat_of
 
 # %% auto #0
 __all__ = ['Chance', 'OwnChance', 'uniform', 'gumbel', 'only_top_k', 'only_top_p', 'Pick', 'inverted', 'sample_from_logits',
@@ -80,7 +81,7 @@ class Pick:
 
     def logits(self, logits:Tensor)->Tensor: # float64
         "Logits of the distribution that is drawn from."
-        out = logits.double()/(self.temperature or 1.)
+        out = logits.double()/heat_of(self.temperature)
         if self.top_k is not None: out = only_top_k(out, self.top_k)
         return only_top_p(out, self.top_p) if self.top_p is not None and self.top_p < 1 else out
 

@@ -293,6 +293,7 @@ def check_added(cfg:DictConfig, overrides:Sequence[str])->None:
         there = [*({*map(str, node)} - beside), *(() if depth else ADDABLE)]
         close = difflib.get_close_matches(names[depth], there, 1, CLOSE) if names[depth] not in there else []
         key, meant = ('.'.join([*names[:depth], name]) for name in (names[depth], *(close or [''])))
+        if close and left_out(cfg, key): continue # no slip: its target takes it
         if close and OmegaConf.select(composed([o for o in overrides if o not in new]), key) is None:
             raise ModelError(f'no key {key!r}. Did you mean {meant!r}? Who means a new key of so near a name adds '
                              f'it with ++{".".join(names)}=…')

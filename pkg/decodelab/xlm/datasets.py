@@ -146,7 +146,7 @@ def setup(self:DatasetManager, stage:str, manual_cache_dir:str, tokenizer:Any, b
     if stage in self.stages and self.dataset is None: self.dataset = self._rows(tokenizer, block_size)
 
 # %% ../../../nbs/xlm/06_datasets.ipynb #a5580a26
-COPIES = 4 # Of a batch that is to be learnt by heart, each noised by itself: less chance in a step, fewer steps
+COPIES = 8 # Of a batch that is to be learnt by heart, each noised by itself: less chance in a step, fewer steps
 
 def in_copies(collator:Any, examples:list)->Any: return collator(examples*COPIES)
 

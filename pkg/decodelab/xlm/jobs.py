@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #aca88e46
 from __future__ import annotations
-import ctypes, difflib, json, logging, math, sys
+import ctypes, difflib, json, logging, math, os, sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -328,8 +328,12 @@ def output_of(cfg:DictConfig)->Path|None:
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #34a9cb19
 def free_output(path:Path|None)->None:
-    if path is not None and path.exists():
-        raise BadValue('generation.output_dir', str(path), 'a file that is not there yet')
+    "A file that can be written, and is not there yet."
+    if path is None: return
+    if path.exists(): raise BadValue('generation.output_dir', str(path), 'a file that is not there yet')
+    there = next(p for p in path.absolute().parents if p.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise BadValue('generation.output_dir', str(path), f'a place to write to, which {there} is none')
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #a3806c12
 def prompts_of(cfg:DictConfig)->list[str]|None:

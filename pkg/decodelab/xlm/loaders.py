@@ -121,8 +121,8 @@ def workers(kwargs:Mapping[str, Any], accelerator:bool)->dict[str, Any]: # As to
 # %% ../../../nbs/xlm/03_loaders.ipynb #9da93a9e
 @patch
 def begin(self:Loader, epoch:int, start:int)->Iterator[Any]:
-    order = list(epoch_batches(len(self.rows), self.batch_size, self.seed, epoch, start, self.shuffle, self.drop_last,
-                         isinstance(self.rows, Endless), self.rank, self.world))
+    order = epoch_batches(len(self.rows), self.batch_size, self.seed, epoch, start, self.shuffle, self.drop_last,
+                          isinstance(self.rows, Endless), self.rank, self.world) # as they come: often the first is all
     yield from DataLoader(Rows(self.rows), batch_sampler=order, collate_fn=Collate(self.collator),
                           **workers(self.kwargs, torch.accelerator.is_available()))
 

@@ -36,19 +36,22 @@ BROKEN = (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, LookupErro
 def read_checkpoint(path:Path|str)->dict[str, Any]:
     "A checkpoint; a file that is cut off or no checkpoint is an error that says so. No code in it is run."
     path = Path(path)
+    if path.is_dir(): raise DataError(f'{path} is a folder, not a checkpoint' + others(path))
     if not path.is_file(): raise DataError(f'{path}: no such checkpoint' + others(path))
     try: found = torch.load(path, map_location='cpu', weights_only=True)
     except BROKEN as e:
         why = next(iter(str(e).splitlines()), type(e).__name__)[:120]
-        raise DataError(f'{path} is no readable checkpoint ({why}): delete it{others(path)}') from e
+        todo = ': delete it' if path.suffix=='.ckpt' else ': give another file'
+        raise DataError(f'{path} is no readable checkpoint ({why}){todo}{others(path)}') from e
     if not isinstance(found, dict): raise DataError(f'{path} holds {type(found).__name__}, not a checkpoint')
     return found
 
 # %% ../../../nbs/xlm/15_weights.ipynb #b6ea5b4f
 def others(path:Path)->str:
     "Other checkpoints beside it."
-    beside = sorted(p.name for p in path.parent.glob('*.ckpt') if p != path) if path.parent.is_dir() else []
-    return f', or go on from another one in {path.parent}: {", ".join(beside[:8])}' if beside else ''
+    folder = path if path.is_dir() else path.parent
+    beside = sorted(p.name for p in folder.glob('*.ckpt') if p != path) if folder.is_dir() else []
+    return f', or go on from another one in {folder}: {", ".join(beside[:8])}' if beside else ''
 
 # %% ../../../nbs/xlm/15_weights.ipynb #5e5c7566
 @dataclass(frozen=True)
