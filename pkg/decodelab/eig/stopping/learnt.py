@@ -20,6 +20,7 @@ from .published import rules # noqa: F401 (the registry is had from here with al
 from .rules import Believing, Probing, State, Verdict, entropy_settles, rule, without_forecast
 from ...maths.risk import certify, questions_needed
 from ...maths.folded import Folded
+from ...maths.foresight import unpacked
 from ...maths.stopping import Inputs, Worth
 
 # %% auto #0
@@ -192,6 +193,7 @@ class FittedValue:
     losses: tuple[tuple[tuple[float,float,float],...],...] = () # Of questions kept apart, for `risk`
     calibration: float|None = None # Error of the beliefs on them
     pool: str = 'last' # Of the hidden states of a step
+    foresight: str = '' # What bends it, packed; nothing: it is linear
 
     @cached_property
     def worth(self)->Worth: return _worth(self)
@@ -210,7 +212,8 @@ def _worth(v:FittedValue)->Worth:
     scale = np.array(v.scale, float)
     inputs = Inputs(np.array(v.knots), np.array(v.mean), np.where(scale > 0, scale, np.inf))
     weights = np.array(v.weights, float).reshape(len(v.weights), -1)
-    return Worth(v.form, np.array(v.costs), inputs, weights, np.array(v.share), np.array(v.tokens), np.array(v.floor))
+    return Worth(v.form, np.array(v.costs), inputs, weights, np.array(v.share), np.array(v.tokens), np.array(v.floor),
+                 unpacked(v.foresight) if v.foresight else None)
 
 def _said(v:FittedValue)->str:
     "How much the fit is worth."
