@@ -11,7 +11,7 @@ from ...backends.contract import Backend
 from ...core.errors import BadValue
 from ..answers import normalise
 from ..frames import Frame, frame_for
-from .learnt import FEATURES, FittedValue, Reading, looked_at, numbers, thinking_key
+from .learnt import FEATURES, FittedValue, Reading, looked_at, thinking_key
 from .replay import recorded
 from .rules import State
 from ...maths.foresight import fit_foresight, packed
@@ -20,7 +20,7 @@ from ...maths.statistics import calibration
 from ...maths.stopping import FEWEST, Chosen, Form, Worth, fit_worth
 
 # %% auto #0
-__all__ = ['BELIEVED', 'AHEAD', 'best_mass', 'looked_boundaries', 'believed', 'price_of', 'value_paths', 'states_of',
+__all__ = ['AHEAD', 'LET_IN', 'best_mass', 'looked_boundaries', 'believed', 'price_of', 'value_paths', 'states_of',
            'value_features', 'to_foretell', 'bent_worth', 'ValueFit', 'fit_value', 'losses_of']
 
 # %% ../../../../nbs/eig/stopping/09_valuing.ipynb #98eafa1c
@@ -73,29 +73,37 @@ def _check_finite(traces:Sequence[dict]):
                                  'finite numbers', 'The model may have overflowed: load it in float32.')
 
 # %% ../../../../nbs/eig/stopping/09_valuing.ipynb #be2800af
-BELIEVED, AHEAD = 5, (1, 2, 4) # Of `FEATURES`: what a belief says; looks after which its best mass is foretold too
+AHEAD = (1, 2, 4) # Looks after which the best mass is foretold too
 
 def to_foretell(traces:Sequence[dict], every:int=1)->np.ndarray: # [rows, 8]
     "What a probe would find at each boundary that is looked at, and after a few more; no answer is needed."
-    rows = [numbers(s)[:BELIEVED] for t in traces for s in states_of(t, 'probe_value', every)]
-    later = [_later(t, every) for t in traces]
-    return np.concatenate([np.array(rows).reshape(-1, BELIEVED), np.concatenate(later)], 1)
+    return np.concatenate([_told(t, looked_boundaries(t, every)) for t in traces])
 
-def _later(trace:dict, every:int)->np.ndarray: # [looks, ahead]
-    mass = np.array([best_mass(trace['belief'][i]) for i in looked_boundaries(trace, every)])
-    at = np.arange(len(mass)-1)[:,None]
-    return mass[np.minimum(at+np.array(AHEAD), len(mass)-1)]
+def _told(trace:dict, looked:Sequence[int])->np.ndarray: # [looks but the last, 8]
+    "Entropy, best mass, gap to the second, both drops of the entropy, and best masses to come."
+    entropy = np.array([trace['entropy'][i] for i in looked], float)
+    best, second = np.array([_top_two(trace['belief'][i]) for i in looked]).T
+    at, last = np.arange(len(looked)-1), len(looked)-1
+    drops = [entropy[np.maximum(at-k, 0)]-entropy[at] for k in (1, 3)]
+    later = [best[np.minimum(at+k, last)] for k in AHEAD]
+    return np.stack([entropy[at], best[at], (best-second)[at], *drops, *later], 1)
+
+def _top_two(belief:Sequence[tuple[str,float]])->tuple[float,float]:
+    masses = sorted((float(p) for _,p in belief[:-1]), reverse=True)
+    return (*masses, 0., 0.)[:2] if len(masses)!=1 else (masses[0], masses[0]-1)
 
 # %% ../../../../nbs/eig/stopping/09_valuing.ipynb #e0566c69
+LET_IN = 2. # Standard errors; with one, states of pure noise would cost more than they may
+
 def bent_worth(traces:Sequence[dict], paths:Paths, x:np.ndarray, # [rows, d] as `looked_at` has them
                landmarks:int, every:int=1, form:Form='closed')->tuple[Worth,Chosen]:
-    "Through a foresight of beliefs, if that is worth more by a standard error on questions left out; else linear."
+    "Through a foresight of beliefs, if its policy is worth more on questions left out, beyond chance; else linear."
     line = fit_worth(paths, x, form)
-    if not landmarks or not line[1].mix.share.any(): return line
+    if not landmarks: return line
     foresight, seen = fit_foresight(x, to_foretell(traces, every), paths.owner, 2, landmarks)
     worth, chosen = fit_worth(paths, seen, form)
     more = (chosen.worth-line[1].worth).mean(1)
-    if more.mean() <= more.std(ddof=1)/np.sqrt(len(more)): return line
+    if more.mean() <= LET_IN*more.std(ddof=1)/np.sqrt(len(more)): return line
     return replace(worth, inner=foresight), chosen
 
 # %% ../../../../nbs/eig/stopping/09_valuing.ipynb #c1d5e09a
