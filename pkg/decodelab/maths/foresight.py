@@ -6,6 +6,7 @@
 from __future__ import annotations
 import base64, io
 from dataclasses import dataclass
+from zipfile import BadZipFile
 import numpy as np
 from scipy import linalg
 from ..core.errors import BadValue
@@ -138,5 +139,5 @@ def unpacked(text:str)->Foresight:
             units = RandomUnits(**{name: kept[f'units {name}'] for name in RandomUnits.__annotations__})
             own = {name: kept[name] for name in _KEPT}
             return Foresight(Likened(**own | dict(width=float(own['width']))), units, int(found['plain']))
-    except (ValueError, KeyError, OSError, EOFError) as e:
+    except (ValueError, KeyError, OSError, EOFError, BadZipFile) as e:
         raise BadValue('foresight', f'{text[:20]}…', 'a text that was packed', str(e)) from None
