@@ -173,9 +173,9 @@ def test_landmarks_see_what_no_line_does_and_survive_a_file(tmp_path, student):
     assert worth[0]==pytest.approx(.5) and best-.03 < worth[1] <= best+1e-9
 
 def test_landmarks_of_noise_cost_at_most_a_standard_error():
-    "As above, over eight seeds: the foresight is let in only where it is worth more beyond chance."
+    "As above, over five seeds: the foresight is let in only where it is worth more beyond chance."
     lost = []
-    for seed in (2, 10, 14, 17, 18, 20, 21, 22): # those of the first twenty are among them on which it says anything
+    for seed in (2, 10, 14, 17, 18): # those of the first twenty on which either says anything
         rng = np.random.default_rng(seed)
         def drawn(n):
             made = [made_up(np.clip(.2+np.cumsum(rng.normal(.05, .12, 10)), .01, .99), 4*np.arange(10),
