@@ -2421,8 +2421,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                               'decodelab/eig/stopping/learnt.py'),
                                                'decodelab.eig.stopping.learnt.FittedValue.__call__': ( 'eig/stopping/learnt.html#fittedvalue.__call__',
                                                                                                        'decodelab/eig/stopping/learnt.py'),
-                                               'decodelab.eig.stopping.learnt.FittedValue.figures': ( 'eig/stopping/learnt.html#fittedvalue.figures',
-                                                                                                      'decodelab/eig/stopping/learnt.py'),
                                                'decodelab.eig.stopping.learnt.FittedValue.folded': ( 'eig/stopping/learnt.html#fittedvalue.folded',
                                                                                                      'decodelab/eig/stopping/learnt.py'),
                                                'decodelab.eig.stopping.learnt.FittedValue.reading': ( 'eig/stopping/learnt.html#fittedvalue.reading',

@@ -202,8 +202,7 @@ class FittedValue:
     @property
     def reading(self)->Reading: return Reading(layers_in('-1' if self.layer=='last' else self.layer), self.pool)
     def __call__(self, s:State)->float: return priced(self, s)
-    @property
-    def figures(self)->dict: return dict(gain=self.gain, error=self.error, rows=self.rows, questions=self.questions)
+    figures = property(lambda s: dict(gain=s.gain, error=s.error, rows=s.rows, questions=s.questions))
     said = property(lambda self: _said(self)) # In words
     def save(self, path:Path): write_atomic(Path(path), to_json(asdict(self))+'\n')
 
