@@ -3,16 +3,20 @@ import json
 from dataclasses import replace
 import numpy as np, pytest
 from scipy import stats
+from decodelab.backends.contract import Sampling
+from decodelab.backends.decoding import Choices
 from decodelab.backends.loading import load
 from decodelab.core.errors import BadValue
 from decodelab.eig import EIGParameters
-from decodelab.eig.frames import frame_for
-from decodelab.eig.stopping.fitting import FitParameters, drops, observe
+from decodelab.eig.frames import frame_for, prompt_ids
+from decodelab.eig.stopping import valuing
+from decodelab.eig.stopping.fitting import FitParameters, drops, fit_kind, observe
 from decodelab.eig.stopping.learnt import certified_cost, losses_at, prices_of, read_gain
 from decodelab.eig.stopping.live import Scaler
+from decodelab.eig.stopping.policy import stop_policy
 from decodelab.eig.stopping.reasoning import reason
 from decodelab.eig.stopping.replay import replay_rule
-from decodelab.eig.stopping.valuing import fit_value, losses_of, states_of
+from decodelab.eig.stopping.valuing import bent_worth, fit_value, losses_of, states_of, value_features, value_paths
 from decodelab.maths.paths import best_budget, budgets_of, left_with, paths_of
 from decodelab.maths.risk import certify, questions_needed
 from decodelab.maths.stopping import fit_worth
@@ -146,6 +150,47 @@ def test_the_value_walks_past_traps_that_thresholds_fall_into(kind, cost, best, 
     ours = (r[:,0]-cost*r[:,1]).mean()
     assert ours == pytest.approx(best, abs=1e-9) and best_drop(traces, cost) < ours-.03
 
+# What is foretold of beliefs, where a line through the hidden state sees nothing
+
+def by_a_product():
+    "An answer that comes after six steps, or never; two numbers say which, neither of them alone."
+    for i in range(80):
+        a, b = (i % 2)*2-1, (i//2 % 2)*2-1
+        values = [.5]*6+[.95]*2 if a*b > 0 else [.5]*8
+        yield made_up(values, 4*np.arange(8), [(a, b, i % 7) for _ in values])
+
+def test_landmarks_see_what_no_line_does_and_survive_a_file(tmp_path, student):
+    traces, worth = list(by_a_product()), []
+    for landmarks in (0, 64):
+        file = tmp_path/f'{landmarks}.json'
+        value = fit_value(traces, 'hidden_value', student, landmarks=landmarks).value
+        value.save(file)
+        assert read_gain(str(file), 'hidden_value')==value and bool(value.foresight)==bool(landmarks)
+        probable = [t | dict(correct=[b[0][1] for b in t['belief']]) for t in traces]
+        r = replay_rule(probable, 'hidden_value', gain_file=str(file), cost=.01)
+        worth.append((r[:,0]-.01*r[:,1]).mean())
+    best = .5*.5+.5*(.95-.24)
+    assert worth[0]==pytest.approx(.5) and best-.03 < worth[1] <= best+1e-9
+
+def test_landmarks_of_noise_cost_at_most_a_standard_error():
+    "As above, over five seeds: the foresight is let in only where it is worth more beyond chance."
+    lost = []
+    for seed in (2, 10, 14, 17, 18): # those of the first twenty on which either says anything
+        rng = np.random.default_rng(seed)
+        def drawn(n):
+            made = [made_up(np.clip(.2+np.cumsum(rng.normal(.05, .12, 10)), .01, .99), 4*np.arange(10),
+                            rng.normal(size=(10, 6))) for _ in range(n)]
+            return made, value_paths(made, 'hidden_value'), value_features(made, 'hidden_value')
+        (traces, paths, x), (_, fresh, y) = drawn(60), drawn(500)
+        line, bent = (bent_worth(traces, paths, x, n)[0] for n in (0, 256))
+        def worth(w):
+            nu = np.full(fresh.asked.shape, -1.)
+            nu[fresh.asked] = w(y, fresh.spent[fresh.asked])
+            left = [left_with(fresh, nu > cost) for cost in w.costs]
+            return np.mean([(value-cost*spent).mean() for cost,(value,spent) in zip(w.costs, left)])
+        lost.append(worth(line)-worth(bent))
+    assert np.mean(lost) <= np.std(lost, ddof=1)/np.sqrt(len(lost)) + 1e-6, np.round(lost, 5)
+
 # Certified risks
 
 def test_a_certified_risk_is_broken_no_more_often_than_promised():
@@ -185,7 +230,12 @@ def files(student, seen, tmp_path_factory):
     folder = tmp_path_factory.mktemp('values')
     for kind in ('hidden_value', 'probe_value'):
         fit_value(seen, kind, student, apart=30).value.save(folder/f'{kind}.json')
-    return {kind: str(folder/f'{kind}.json') for kind in ('hidden_value', 'probe_value')}
+    with pytest.MonkeyPatch.context() as patch: # few questions say nothing for sure: let it in whatever it is worth
+        patch.setattr(valuing, 'LET_IN', -np.inf)
+        bent = fit_value(seen, 'hidden_value', student, landmarks=128).value
+    assert bent.foresight
+    bent.save(folder/'bent.json')
+    return {kind: str(folder/f'{kind}.json') for kind in ('hidden_value', 'probe_value', 'bent')}
 
 @pytest.mark.parametrize('name,more', [('hidden_value', dict(cost=.004)), ('probe_value', dict(cost=.001)),
                                        ('hidden_value', dict(risk='.5,.2'))])
@@ -197,6 +247,19 @@ def test_live_stops_as_replayed(student, seen, files, name, more):
     same = [(t.cost.reasoning, t.cost.forecast, t.cost.probe)==tuple(x[1:4]) for t,x in zip(thoughts, r)]
     assert np.mean(same) >= .9, np.flatnonzero(~np.array(same))
     assert 0 < r[:,1].mean() < np.mean([t['tokens'][-1] for t in traces])
+
+def test_landmarks_stop_live_and_while_decoding_as_replayed(student, seen, files):
+    traces, more = seen[:8], dict(gain_file=files['bent'], cost=.003)
+    ends = replay_rule(traces, 'hidden_value', **more)[:,1]
+    live = Scaler(student, 'hidden_value', EIGParameters(top_p=1), seed=P.seed, **more)
+    thoughts = reason(student, [t['question'] for t in traces], live, live.forecaster, P.max_tokens)
+    policy, plans = stop_policy(student, **more), []
+    for t in traces:
+        ids = tuple(student.encode(''.join(t['steps'])))
+        plans.append(Sampling(max_tokens=len(ids), constraint=Choices((ids,), student.eos_ids), policy=policy))
+    drawn = student.sample([prompt_ids(student, frame_for(student), t['question']) for t in traces], plans)
+    assert [len(s.ids) for s, in drawn]==list(ends) and ends.mean() < np.mean([t['tokens'][-1] for t in traces])
+    assert np.mean([t.cost.reasoning==end for t,end in zip(thoughts, ends)]) >= .8
 
 def test_a_value_read_again_says_the_same(student, seen, files):
     v = fit_value(seen, 'hidden_value', student, apart=30).value
@@ -231,6 +294,12 @@ def test_bad_inputs_are_one_clear_error(student, seen, files, tmp_path):
     with pytest.raises(BadValue, match='hidden state of question .*not finite'):
         fit_value(broken, 'hidden_value', student)
     with pytest.raises(BadValue, match='at least 20'): fit_value(seen[:12], 'hidden_value', student)
+    torn = json.loads(open(files['bent']).read())
+    (tmp_path/'torn.json').write_text(json.dumps(torn | dict(foresight=torn['foresight'][:-40])))
+    with pytest.raises(BadValue, match='foresight'):
+        replay_rule(seen[:1], 'hidden_value', gain_file=str(tmp_path/'torn.json'))
+    with pytest.raises(BadValue, match='landmarks: got 8'):
+        fit_kind(seen, 'probe_value', FitParameters(landmarks=8), student)
 
 def test_features_that_say_nothing_fall_back_to_the_budget(student, seen):
     rng = np.random.default_rng(0)

@@ -41,7 +41,8 @@ class Folded:
         self.worth, self.costs = worth, worth.costs.tolist()
         self.bases = np.empty((0, len(self.costs))) # What tokens alone say, by their count
         inputs, free, share = worth.inputs, worth.inputs.free, worth.share
-        self.open = worth.form=='open'
+        self.rate, self.inner = worth.form=='open', worth.inner
+        self.open = self.rate or self.inner is not None # No sum of gains of what is seen tells ν
         self.reads = bool(share.any()) # Whether anything but tokens is looked at
         if not self.reads: return
         used, say = np.isfinite(inputs.scale), 1. if self.open else share
@@ -67,7 +68,7 @@ def _base(self:Folded, spent:np.ndarray)->np.ndarray:
     if not self.reads: return floor
     terms = w.inputs.terms(np.zeros((len(spent), len(w.inputs.mean))), spent)[:,:w.inputs.free]
     line = terms@self.line + self.bias
-    return line if self.open else line + (1-w.share)*floor
+    return line if self.rate else line + (1-w.share)*floor
 
 @patch
 def __call__(self:Folded, x:np.ndarray, # [rows, d], written over
@@ -75,10 +76,11 @@ def __call__(self:Folded, x:np.ndarray, # [rows, d], written over
     "ν of each row; NaN where a row is."
     bases = self.base(spent)
     if not self.reads: return [crossing(row, self.costs) for row in bases.tolist()]
+    if self.inner: x = self.inner(x)
     np.maximum(x, self.low, out=x)
     np.minimum(x, self.high, out=x)
     rows = (x@self.matrix + bases).tolist()
-    return [_rate(row) if self.open else crossing(row, self.costs) if row[0]==row[0] else row[0] for row in rows]
+    return [_rate(row) if self.rate else crossing(row, self.costs) if row[0]==row[0] else row[0] for row in rows]
 
 def _rate(row:list[float])->float:
     "The best gain a token over the horizons."

@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/maths/06_stopping.ipynb #5682b983
 from __future__ import annotations
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -15,10 +15,10 @@ from .paths import Budgets, Paths, budgets_of, carried_back, gain_of_budgets
 
 # %% auto #0
 __all__ = ['COSTS', 'KNOTS', 'FOLDS', 'ROUNDS', 'PENALTIES', 'SHARES', 'HORIZONS', 'LEAST_TOKENS', 'Form', 'FEWEST', 'costs_for',
-           'falling', 'goes', 'worth_of', 'Inputs', 'inputs_of', 'Folded', 'folded', 'solution', 'products_of',
-           'floor_gains', 'Mix', 'mix_of', 'gains_by', 'whole', 'realised', 'fitted_weights', 'cross_worth', 'smooth',
-           'chosen_mix', 'tried_mixes', 'Chosen', 'ahead', 'best_rate', 'cross_worth_open', 'Worth', 'fit_worth',
-           'chosen_for', 'honest']
+           'falling', 'goes', 'worth_of', 'Inputs', 'inputs_of', 'Folded', 'folded', 'solution', 'factor_of',
+           'products_of', 'floor_gains', 'Mix', 'mix_of', 'gains_by', 'whole', 'realised', 'fitted_weights',
+           'cross_worth', 'smooth', 'chosen_mix', 'tried_mixes', 'Chosen', 'ahead', 'best_rate', 'cross_worth_open',
+           'Worth', 'fit_worth', 'chosen_for', 'honest']
 
 # %% ../../../nbs/maths/06_stopping.ipynb #9db0e64e
 COSTS = 16
@@ -102,11 +102,15 @@ class Folded:
     budgets: Budgets
     place: np.ndarray # [rows] the budget that each boundary has reached
     floors: dict[tuple[int,...],np.ndarray] = field(default_factory=dict) # Of folds: what budgets say at all boundaries
+    factors: dict[tuple,np.ndarray] = field(default_factory=dict) # Of folds and penalty: the normal equations
 
     @cached_property
-    def grams(self)->np.ndarray: # [folds, p, p]
-        parts = (self.terms[self.fold==k] for k in range(self.fold.max()+1))
-        return np.stack([part.T@part for part in parts])
+    def rows(self)->list[np.ndarray]: # Of each fold
+        return [np.flatnonzero(self.fold==k) for k in range(self.fold.max()+1)]
+    @cached_property
+    def parts(self)->list[np.ndarray]: return [self.terms[rows] for rows in self.rows] # [folds] of [its rows, p]
+    @cached_property
+    def grams(self)->np.ndarray: return np.stack([part.T@part for part in self.parts]) # [folds, p, p]
     @property
     def side(self)->np.ndarray: return np.arange(len(self.paths)) % (self.fold.max()+1) # [n] fold of each path
 
@@ -123,25 +127,32 @@ def solution(f:Folded, used:Sequence[int], products:np.ndarray, # [folds, p, tar
              penalty:np.ndarray|float, # Of each target, or of all
             )->np.ndarray: # [p, targets]
     "Least squares on some folds, what is not free shrunk."
-    gram, right = f.grams[list(used)].sum(0), products[list(used)].sum(0)
+    right = products[list(used)].sum(0)
     each, out = np.broadcast_to(penalty, right.shape[1:]), np.empty_like(right)
     for size in np.unique(each):
-        ridge = np.full(len(gram), size)
-        ridge[:f.free] = 1e-6*max(1., gram[0,0])
-        out[:,each==size] = linalg.solve(gram+np.diag(ridge), right[:,each==size], assume_a='pos')
+        factor = factor_of(f, tuple(used), float(size))
+        out[:,each==size] = linalg.cho_solve((factor, False), right[:,each==size], check_finite=False)
     return out
 
+def factor_of(f:Folded, used:tuple[int,...], penalty:float)->np.ndarray: # [p, p]
+    "Cholesky factor of the normal equations, which no round of decisions changes."
+    if (used, penalty) not in f.factors:
+        gram = f.grams[list(used)].sum(0)
+        ridge = np.full(len(gram), penalty)
+        ridge[:f.free] = 1e-6*max(1., gram[0,0])
+        f.factors[used,penalty] = linalg.cho_factor(gram+np.diag(ridge), check_finite=False)[0]
+    return f.factors[used,penalty]
+
 def products_of(f:Folded, y:np.ndarray)->np.ndarray: # y [rows, targets] → [folds, p, targets]
-    parts = ((f.terms[at], y[at]) for at in (f.fold==k for k in range(f.fold.max()+1)))
-    return np.stack([terms.T@y for terms,y in parts])
+    return np.stack([part.T@y[rows] for part,rows in zip(f.parts, f.rows)])
 
 # %% ../../../nbs/maths/06_stopping.ipynb #7b47dfde
-def floor_gains(f:Folded, used:Sequence[int], rows:np.ndarray)->np.ndarray: # [rows, costs]
-    "What budgets say at some boundaries, by the paths of some folds."
+def floor_gains(f:Folded, used:Sequence[int], k:int)->np.ndarray: # [rows of fold k, costs]
+    "What budgets say at the boundaries of a fold, by the paths of some folds."
     key = tuple(used)
     if key not in f.floors:
         f.floors[key] = gain_of_budgets(f.budgets.among(np.isin(f.side, used)), f.costs)[f.place]
-    return f.floors[key][rows]
+    return f.floors[key][f.rows[k]]
 
 @dataclass(frozen=True)
 class Mix:
@@ -153,10 +164,10 @@ def mix_of(share:float, penalty:float, costs:np.ndarray)->Mix:
     "The same at every cost."
     return Mix(np.full(len(costs), share), np.full(len(costs), penalty))
 
-def gains_by(f:Folded, used:Sequence[int], weights:np.ndarray, rows:np.ndarray, mix:Mix)->np.ndarray:
-    "Gains of going on at some boundaries, [rows, costs]: those of budgets and of the fit, mixed."
-    floor = floor_gains(f, used, rows)
-    return mix.share*(f.terms[rows]@weights) + (1-mix.share)*floor if mix.share.any() else floor
+def gains_by(f:Folded, used:Sequence[int], weights:np.ndarray, k:int, mix:Mix)->np.ndarray: # [rows of fold k, costs]
+    "Gains of going on at the boundaries of a fold: those of budgets and of a fit to some folds, mixed."
+    floor = floor_gains(f, used, k)
+    return mix.share*(f.parts[k]@weights) + (1-mix.share)*floor if mix.share.any() else floor
 
 # %% ../../../nbs/maths/06_stopping.ipynb #8d962f9e
 ROUNDS = 6
@@ -174,14 +185,13 @@ def realised(f:Folded, go:np.ndarray)->np.ndarray: # [rows, costs]
 def fitted_weights(f:Folded, used:Sequence[int], mix:Mix, rounds:int=ROUNDS)->np.ndarray: # [p, costs]
     "Weights from some folds; within them every path is decided about by a fit to the others."
     rest = {k: [j for j in used if j!=k] for k in used}
-    rows = {k: f.fold==k for k in used}
     go = np.zeros((len(f.fold), len(f.costs)), bool)
-    for k in used: go[rows[k]] = goes(floor_gains(f, rest[k], rows[k]))
+    for k in used: go[f.rows[k]] = goes(floor_gains(f, rest[k], k))
     for _ in range(rounds):
         products, before = products_of(f, realised(f, go)), go.copy()
         for k in used:
             weights = solution(f, rest[k], products, mix.penalty)
-            go[rows[k]] = goes(gains_by(f, rest[k], weights, rows[k], mix))
+            go[f.rows[k]] = goes(gains_by(f, rest[k], weights, k, mix))
         if (go!=before).mean() < 1e-4: break
     return solution(f, used, products, mix.penalty)
 
@@ -192,11 +202,11 @@ SHARES = (1., .5)
 def cross_worth(f:Folded, mix:Mix)->np.ndarray: # [n, costs]
     "What the policy of a mix is worth on each path, fitted on the other folds."
     go = np.zeros((len(f.fold), len(f.costs)), bool)
-    folds = range(f.fold.max()+1)
+    folds = range(len(f.rows))
     for k in folds:
-        used, rows = [j for j in folds if j!=k], f.fold==k
+        used = [j for j in folds if j!=k]
         weights = fitted_weights(f, used, mix) if mix.share.any() else np.empty(0)
-        go[rows] = goes(gains_by(f, used, weights, rows, mix))
+        go[f.rows[k]] = goes(gains_by(f, used, weights, k, mix))
     return carried_back(f.paths, whole(f, go), f.costs)[1]
 
 # %% ../../../nbs/maths/06_stopping.ipynb #a95af4d0
@@ -257,10 +267,10 @@ def best_rate(y:np.ndarray)->np.ndarray: # [..., 2·horizons] → [...]
 # %% ../../../nbs/maths/06_stopping.ipynb #814bf95a
 def cross_worth_open(f:Folded, penalty:float)->np.ndarray: # [n, costs]
     "What the open-loop policy is worth on each path, fitted on the other folds."
-    products, rate, folds = products_of(f, ahead(f.paths)), np.empty(len(f.fold)), range(f.fold.max()+1)
+    products, rate, folds = products_of(f, ahead(f.paths)), np.empty(len(f.fold)), range(len(f.rows))
     for k in folds:
         weights = solution(f, [j for j in folds if j!=k], products, penalty)
-        rate[f.fold==k] = best_rate(f.terms[f.fold==k]@weights)
+        rate[f.rows[k]] = best_rate(f.parts[k]@weights)
     return carried_back(f.paths, whole(f, rate[:,None] > f.costs), f.costs)[1]
 
 # %% ../../../nbs/maths/06_stopping.ipynb #5268c615
@@ -276,6 +286,7 @@ class Worth:
     share: np.ndarray # [costs] of the features' say; nothing or all in the open-loop form
     tokens: np.ndarray # [budgets]
     floor: np.ndarray # [budgets, costs] what budgets say
+    inner: Callable[[np.ndarray],np.ndarray]|None = None # Makes the features of what is seen, where those are others
 
     def __call__(self, x:np.ndarray, # [..., d]
                  spent:np.ndarray|float)->np.ndarray: # [...]
@@ -283,7 +294,7 @@ class Worth:
         place = np.clip(np.searchsorted(self.tokens, spent, 'right')-1, 0, None)
         floor = self.floor[place]
         if not self.share.any(): return worth_of(floor, self.costs)
-        fitted = self.inputs.terms(x, spent)@self.weights
+        fitted = self.inputs.terms(self.inner(x) if self.inner else x, spent)@self.weights
         if self.form=='open': return best_rate(fitted)
         return worth_of(self.share*fitted + (1-self.share)*floor, self.costs)
 

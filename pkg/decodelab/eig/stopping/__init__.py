@@ -44,6 +44,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "best_probability", "risk", "risk_settles", "bayes_risk_optimal_reasoning"],
     "transfer": ["Certifiable", "WINDOWS", "CERTIFIED", "allowed_by", "losses_there", "losses_of_kept", "certifies",
         "lost_here", "promised", "Tried", "tried", "RiskAsked", "check_asked", "try_elsewhere"],
-    "valuing": ["best_mass", "looked_boundaries", "believed", "price_of", "value_paths", "states_of", "value_features",
-        "ValueFit", "fit_value", "losses_of"],
+    "valuing": ["AHEAD", "LET_IN", "best_mass", "looked_boundaries", "believed", "price_of", "value_paths", "states_of",
+        "value_features", "to_foretell", "bent_worth", "ValueFit", "fit_value", "losses_of"],
 })

@@ -49,6 +49,8 @@ class FitParameters(Asked):
     every: int = param(1, 'Steps between boundaries that a value looks at.', 'steps', ge=1, le=10_000)
     layer: str = param('-1', 'Whose hidden states a value reads, several with commas; −1 is what the head reads.')
     pool: Literal['last','mean'] = param('last', 'The state at a step’s last token, or the mean over the step.')
+    landmarks: int = param(0, 'States of the fit that `hidden_value` holds others against, so that it bends, if that '
+                           'pays on questions left out; 0: it is linear.', 'states', ge=0, le=8192)
     certify: int = param(0, 'More questions, kept apart: a value’s `risk` is certified on them.', ge=0, le=1_000_000)
 
 # %% ../../../../nbs/eig/stopping/10_fitting.ipynb #a40c6c2a
@@ -210,10 +212,12 @@ def fit_kind(traces:Sequence[dict], kind:Kind, p:FitParameters, backend:Backend,
     if kind!='hidden_value' and Reading(layers_in(p.layer), p.pool)!=Reading():
         raise BadValue('layer and pool', f'{p.layer}, {p.pool}', f'−1 and last for {kind}',
                        'Only hidden_value reads others.')
+    if kind!='hidden_value' and p.landmarks:
+        raise BadValue('landmarks', p.landmarks, f'0 for {kind}', 'Only hidden_value bends.')
     if kind in PEERS: return PEERS[kind].item(traces, p, backend, frame)
     if kind not in VALUES: return fit_gain(traces, kind, p.horizon, backend, frame)
     return fit_value(traces, kind, backend, frame, p.form, p.every, p.certify,
-                     Reading(layers_in(p.layer), p.pool)).value
+                     Reading(layers_in(p.layer), p.pool), p.landmarks).value
 
 def observe_for(backend:Backend, kind:Kind, questions:Sequence[Question], p:FitParameters,
                 progress:Callable|None=None, frame:Frame|None=None)->list[dict]:

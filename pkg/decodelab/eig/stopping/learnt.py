@@ -20,6 +20,7 @@ from .published import rules # noqa: F401 (the registry is had from here with al
 from .rules import Believing, Probing, State, Verdict, entropy_settles, rule, without_forecast
 from ...maths.risk import certify, questions_needed
 from ...maths.folded import Folded
+from ...maths.foresight import unpacked
 from ...maths.stopping import Inputs, Worth
 
 # %% auto #0
@@ -192,6 +193,7 @@ class FittedValue:
     losses: tuple[tuple[tuple[float,float,float],...],...] = () # Of questions kept apart, for `risk`
     calibration: float|None = None # Error of the beliefs on them
     pool: str = 'last' # Of the hidden states of a step
+    foresight: str = '' # What bends it, packed; nothing: it is linear
 
     @cached_property
     def worth(self)->Worth: return _worth(self)
@@ -200,8 +202,7 @@ class FittedValue:
     @property
     def reading(self)->Reading: return Reading(layers_in('-1' if self.layer=='last' else self.layer), self.pool)
     def __call__(self, s:State)->float: return priced(self, s)
-    @property
-    def figures(self)->dict: return dict(gain=self.gain, error=self.error, rows=self.rows, questions=self.questions)
+    figures = property(lambda s: dict(gain=s.gain, error=s.error, rows=s.rows, questions=s.questions))
     said = property(lambda self: _said(self)) # In words
     def save(self, path:Path): write_atomic(Path(path), to_json(asdict(self))+'\n')
 
@@ -210,7 +211,8 @@ def _worth(v:FittedValue)->Worth:
     scale = np.array(v.scale, float)
     inputs = Inputs(np.array(v.knots), np.array(v.mean), np.where(scale > 0, scale, np.inf))
     weights = np.array(v.weights, float).reshape(len(v.weights), -1)
-    return Worth(v.form, np.array(v.costs), inputs, weights, np.array(v.share), np.array(v.tokens), np.array(v.floor))
+    return Worth(v.form, np.array(v.costs), inputs, weights, np.array(v.share), np.array(v.tokens), np.array(v.floor),
+                 unpacked(v.foresight) if v.foresight else None)
 
 def _said(v:FittedValue)->str:
     "How much the fit is worth."

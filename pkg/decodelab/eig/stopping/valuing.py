@@ -14,13 +14,14 @@ from ..frames import Frame, frame_for
 from .learnt import FEATURES, FittedValue, Reading, looked_at, thinking_key
 from .replay import recorded
 from .rules import State
+from ...maths.foresight import fit_foresight, packed
 from ...maths.paths import Paths, paths_of
 from ...maths.statistics import calibration
 from ...maths.stopping import FEWEST, Chosen, Form, Worth, fit_worth
 
 # %% auto #0
-__all__ = ['best_mass', 'looked_boundaries', 'believed', 'price_of', 'value_paths', 'states_of', 'value_features', 'ValueFit',
-           'fit_value', 'losses_of']
+__all__ = ['AHEAD', 'LET_IN', 'best_mass', 'looked_boundaries', 'believed', 'price_of', 'value_paths', 'states_of',
+           'value_features', 'to_foretell', 'bent_worth', 'ValueFit', 'fit_value', 'losses_of']
 
 # %% ../../../../nbs/eig/stopping/09_valuing.ipynb #98eafa1c
 def best_mass(belief:Sequence[tuple[str,float]])->float:
@@ -71,6 +72,40 @@ def _check_finite(traces:Sequence[dict]):
         if wrong: raise BadValue(f'hidden state of question {trace.get("id")} at boundary {wrong[0]}', 'not finite',
                                  'finite numbers', 'The model may have overflowed: load it in float32.')
 
+# %% ../../../../nbs/eig/stopping/09_valuing.ipynb #be2800af
+AHEAD = (1, 2, 4) # Looks after which the best mass is foretold too
+
+def to_foretell(traces:Sequence[dict], every:int=1)->np.ndarray: # [rows, 8]
+    "What a probe would find at each boundary that is looked at, and after a few more; no answer is needed."
+    return np.concatenate([_told(t, looked_boundaries(t, every)) for t in traces])
+
+def _told(trace:dict, looked:Sequence[int])->np.ndarray: # [looks but the last, 8]
+    "Entropy, best mass, gap to the second, both drops of the entropy, and best masses to come."
+    entropy = np.array([trace['entropy'][i] for i in looked], float)
+    best, second = np.array([_top_two(trace['belief'][i]) for i in looked]).T
+    at, last = np.arange(len(looked)-1), len(looked)-1
+    drops = [entropy[np.maximum(at-k, 0)]-entropy[at] for k in (1, 3)]
+    later = [best[np.minimum(at+k, last)] for k in AHEAD]
+    return np.stack([entropy[at], best[at], (best-second)[at], *drops, *later], 1)
+
+def _top_two(belief:Sequence[tuple[str,float]])->tuple[float,float]:
+    masses = sorted((float(p) for _,p in belief[:-1]), reverse=True)
+    return (*masses, 0., 0.)[:2] if len(masses)!=1 else (masses[0], masses[0]-1)
+
+# %% ../../../../nbs/eig/stopping/09_valuing.ipynb #e0566c69
+LET_IN = 2. # Standard errors; with one, states of pure noise would cost more than they may
+
+def bent_worth(traces:Sequence[dict], paths:Paths, x:np.ndarray, # [rows, d] as `looked_at` has them
+               landmarks:int, every:int=1, form:Form='closed')->tuple[Worth,Chosen]:
+    "Through a foresight of beliefs, if its policy is worth more on questions left out, beyond chance; else linear."
+    line = fit_worth(paths, x, form)
+    if not landmarks: return line
+    foresight, seen = fit_foresight(x, to_foretell(traces, every), paths.owner, 2, landmarks)
+    worth, chosen = fit_worth(paths, seen, form)
+    more = (chosen.worth-line[1].worth).mean(1)
+    if more.mean() <= LET_IN*more.std(ddof=1)/np.sqrt(len(more)): return line
+    return replace(worth, inner=foresight), chosen
+
 # %% ../../../../nbs/eig/stopping/09_valuing.ipynb #c1d5e09a
 @dataclass(frozen=True)
 class ValueFit:
@@ -82,13 +117,14 @@ def fit_value(traces:Sequence[dict], # With `hidden` for that kind
               kind:str, backend:Backend, frame:Frame|None=None, form:Form='closed', every:int=1,
               apart:int=0, # Questions, the last ones, that the fit does not see and `risk` is certified on
               reading:Reading=Reading(), # What `hidden` of the traces is
+              landmarks:int=0, # States that others are held against, so that the value bends; 0: it is linear
              )->ValueFit:
     "Fit on traces."
     if not 0 <= apart <= len(traces): raise BadValue('questions kept apart', apart, f'0 to {len(traces)}')
     fitted, kept = believed(traces[:len(traces)-apart]), traces[len(traces)-apart:]
     if len(fitted) < FEWEST: raise BadValue('questions with beliefs', len(fitted), f'at least {FEWEST}')
     paths, x = value_paths(fitted, kind, every), value_features(fitted, kind, every)
-    worth, chosen = fit_worth(paths, x, form)
+    worth, chosen = bent_worth(fitted, paths, x, landmarks, every, form)
     about = dict(kind=kind, backend=backend.name, fingerprint=backend.fingerprint(), every=every,
                  frame=thinking_key(frame or frame_for(backend), kind), layer=reading.name, pool=reading.pool,
                  price=price_of(fitted, kind),
@@ -102,7 +138,8 @@ def _plain(w:Worth)->dict:
     scale = np.where(np.isfinite(w.inputs.scale), w.inputs.scale, 0.)
     arrays = dict(costs=w.costs, knots=w.inputs.knots, mean=w.inputs.mean, scale=scale, weights=w.weights,
                   share=w.share, tokens=w.tokens, floor=w.floor)
-    return dict(form=w.form) | {name: _nested(x) for name,x in arrays.items()}
+    bent = packed(w.inner) if w.inner else ''
+    return dict(form=w.form, foresight=bent) | {name: _nested(x) for name,x in arrays.items()}
 
 def _nested(x:np.ndarray)->tuple:
     "As tuples; eight digits are more than a few hundred questions say."

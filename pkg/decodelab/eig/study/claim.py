@@ -18,13 +18,13 @@ from ..frames import frame_of
 from ..parameters import Asked, EIGParameters
 from ..stopping.fitting import fit_gain, hidden_rows
 from ..stopping.learnt import check_layers
-from ..stopping.valuing import value_features, value_paths
+from ..stopping.valuing import bent_worth, value_features, value_paths
 from .accounts import hindsight_curve
 from .compare import SWEEPS, sweep
 from .plane import CORRECT, TOTAL, Curve, Judged, difference, judge
 from .pools import Pool, Recorder, Shelf, pool_of, questions_for
 from ...maths.paths import Paths
-from ...maths.stopping import Worth, fit_worth
+from ...maths.stopping import Worth
 from ...maths.units import random_units
 
 # %% auto #0
@@ -52,6 +52,8 @@ class StoppingClaimParameters(Asked):
     peers: bool = param(True, 'Published rules too, which probe.')
     layer: int = param(-2, 'Another layer whose states are recorded, and tried.', ge=-1000, le=1000)
     two_layers: bool = param(True, 'The value reads that layer beside the last; else the last alone.')
+    landmarks: int = param(1024, 'States of the fit that the value holds others against; 0: it is linear.', 'states',
+                           ge=0, le=8192)
     beam_size: int = param(8, 'Answer candidates.', ge=1, le=20)
     temperature: float = param(1., 'Of the reasoning.', ge=.1, le=2)
     top_p: float = param(.9, 'Of the reasoning.', ge=.1, le=1)
@@ -151,9 +153,11 @@ class Policy:
         return curve_of(b, self.name, self.scores(traces), probes=self.probes, peek=self.peek)
 
 def by_worth(name:str, fitted:Sequence[dict], features:Features, # Fitted on these traces
-             paths:Callable[[Sequence[dict]],Paths], **more)->Policy:
+             paths:Callable[[Sequence[dict]],Paths],
+             landmarks:int=0, # Of hidden states
+             **more)->Policy:
     "Fit ν on features of traces."
-    worth, chosen = fit_worth(paths(fitted), features(fitted))
+    worth, chosen = bent_worth(fitted, paths(fitted), features(fitted), landmarks)
     return Policy(name, _scores(worth, features, paths), gain=chosen.gain, error=chosen.error, **more)
 
 def _scores(worth:Worth, features:Features, paths:Callable[[Sequence[dict]],Paths])->Features:
@@ -195,12 +199,13 @@ def drop_policy(fitted:Sequence[dict], backend:Backend, horizon:int=6)->Policy:
     return Policy(DROP, scores)
 
 def policies_of(fitted:Sequence[dict], backend:Backend, two:bool=False, # Layers that the value reads
+                landmarks:int=0, # That it holds them against
                 tell:Callable|None=None)->dict[str,Policy]:
     "What is compared, fitted on traces."
     made = {}
     hidden = backend.capabilities.hidden_states
     read_from = ('hidden', 'layer') if two else ('hidden',)
-    makers = {HIDDEN: lambda: by_worth(HIDDEN, fitted, seen_hidden(*read_from), free),
+    makers = {HIDDEN: lambda: by_worth(HIDDEN, fitted, seen_hidden(*read_from), free, landmarks),
               DROP: lambda: drop_policy(fitted, backend),
               PROBES: lambda: by_worth(PROBES, fitted, seen_belief, probing, probes=True),
               CEILING: lambda: by_worth(CEILING, fitted, bent(seen_belief, fitted), free)}
@@ -212,9 +217,10 @@ def policies_of(fitted:Sequence[dict], backend:Backend, two:bool=False, # Layers
 # %% ../../../../nbs/eig/study/10_claim.ipynb #a9f66b62
 def beside(*several:Features)->Features: return lambda traces: np.concatenate([f(traces) for f in several], 1)
 
-def readings_of(fitted:Sequence[dict])->dict[str,Policy]:
+def readings_of(fitted:Sequence[dict], landmarks:int=0)->dict[str,Policy]:
     "The value of going on by other readings of the same thoughts."
     last = seen_hidden('hidden')
+    three = seen_hidden('hidden', 'layer', 'mean')
     made = {
         'the last layer': (last, free, 0),
         'another layer': (seen_hidden('layer'), free, 0),
@@ -224,7 +230,10 @@ def readings_of(fitted:Sequence[dict])->dict[str,Policy]:
         'next step’s first token': (seen_hidden('next'), peeking, 1),
         'last, a small network': (bent(last, fitted), free, 0),
         'belief and hidden state': (beside(bent(seen_belief, fitted), last), free, 0)}
-    return {name: by_worth(name, fitted, features, paths, peek=peek) for name,(features,paths,peek) in made.items()}
+    bending = {'last, landmarks': by_worth('last, landmarks', fitted, last, free, landmarks),
+               'both layers and mean, landmarks': by_worth('both, mean', fitted, three, free, landmarks)}
+    return bending | {name: by_worth(name, fitted, features, paths, peek=peek)
+                      for name,(features,paths,peek) in made.items()}
 
 # %% ../../../../nbs/eig/study/10_claim.ipynb #76075de4
 PEERS = ('entropy', 'DEER', 'Certaindex', 'answer convergence', 'ES-CoT', 'EAT', 'CoDE-Stop', 'CUSUM')
@@ -276,7 +285,7 @@ def fits_of(s:Setting, p:StoppingClaimParameters, tell:Callable|None=None)->dict
     "What is compared, fitted at each share."
     shares, out = shares_of(p, 'unanswerable'), {}
     for share in shares:
-        out[share] = policies_of(s.fitted.population(share, p.fit_n), s.backend, p.two_layers)
+        out[share] = policies_of(s.fitted.population(share, p.fit_n), s.backend, p.two_layers, p.landmarks)
         if tell: tell(len(out), len(shares))
     return out
 
@@ -340,7 +349,8 @@ def cell_rows(s:Setting, policies:Mapping[float,Mapping[str,Policy]], # By the s
 # %% ../../../../nbs/eig/study/10_claim.ipynb #7cb4c4c9
 def reading_rows(s:Setting, share:float, policies:Mapping[str,Policy], p:StoppingClaimParameters)->list[dict]:
     "The same for other readings, at one share; with the ceiling and the value by the hidden state beside them."
-    own, rows = policies | readings_of(s.fitted.population(share, p.fit_n)), []
+    fitted = s.fitted.population(share, p.fit_n)
+    own, rows = policies | readings_of(fitted, p.landmarks), []
     for seed,pool in s.tried.items():
         curves = of_population(curves_on(pool, own), pool.places(share, p.n))
         told = dict(model=s.name[0], data=s.data, unanswerable=share, seed=seed)
