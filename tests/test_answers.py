@@ -1,5 +1,6 @@
 "Spellings of one answer are one answer, and an answer is read off free text without the words around it."
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -171,6 +172,57 @@ def test_two_answers_that_look_alike(one, other): assert not same(one, other), n
 
 @pytest.mark.parametrize('text', sorted({text for pair in ONE+TWO+EQUAL+DIFFERENT for text in pair}))
 def test_every_canonical_form_is_its_own(text): assert normalise(normalise(text))==normalise(text)
+
+# Numbers in short, grouped, spelt, said twice. What may be read in two ways stays what programs read, or a text.
+
+SHORT = {'1.5M': 1500000, '1.5 M': 1500000, '10k': 10000, '10K': 10000, '$10k': 10000, '\\$10k': 10000,
+    '$10 k': 10000, '5k$': 5000,
+         '€3m': 3000000, '$3M': 3000000, '$5T': 5*10**12, '5B': 5*10**9, '$1.2bn': 12*10**8, '1.2 bn': 12*10**8,
+         '-$2k': -2000,
+         '5k dollars': 5000, '2 mln': 2*10**6, '3 lakh': 300000, '2 crores': 2*10**7, '2.5 million': 2500000,
+         '10million': 10**7,
+         '3 thousand': 3000, '2,5 million': 2500000, '2,5 %': Fraction(1, 40), '€2,50': 2.5, '2,50 €': 2.5,
+         '5‰': Fraction(1, 200),
+         "1'000": 1000, '1’000.50': 1000.5, '1_000_000': 10**6, '1.000,50': 1000.5, '1.000,50 €': 1000.5,
+         '1.000.000': 10**6,
+         '-1.234.567,8': -1234567.8, '1.000': 1, '1.234': 1.234, '($5)': 5, '($1,234.50)': 1234.5, '5/-': 5,
+         '5 (five)': 5,
+         'five (5)': 5, '5 five': 5, '5 (five) apples': 5, '5 apples (five)': 5, '5 (approx.)': 5, '-5 (loss)': -5,
+         '12 (a dozen)': 12,
+         'one hundred and twenty-three': 123, 'two thousand': 2000, 'a million': 10**6, 'two dozen': 24,
+         'minus five': -5,
+         'nine hundred ninety-nine thousand': 999000, '½': .5, '1½': 1.5, '1⁄2': .5, '5e3': 5000, '5E3': 5000,
+         '٣': 3, '٣٫٥': 3.5,
+         '५': 5, '50 cents': 50, '5apples': 5, 'sqrt(4)': 2, '12½%': Fraction(1, 8), '3 m': 3, '10 kg': 10,
+         '12 Kg': 12, 'Answer: $10k': 10000,
+         'about 10k': 10000, '**1.5M**': 1500000, '\\boxed{10k}': 10000, '10k people': 10000}
+TEXTS = ['10 k', '3m', '5 (six)', '5 six', '5x', '10k + 3', '3k+2', '5+', '1e400', '5 (thousand)', '3 (pm)',
+    'one two', 'five and six',
+         'thousand', '1.00.000', "1'00", '1_00', '12,34', '1,5', '0,5', '5 ft 3 in', '5 hours 30 minutes', '0x1F',
+         'Seven Samurai',
+         '1__000', '5.000.00', '(5 (6', 'half a million', '5 hundredths', '12:30', 'k', 'M', '$', '€', '1,2 m']
+
+@pytest.mark.parametrize('text', SHORT)
+def test_a_number_however_it_is_cut_short(text):
+    assert normalise(text)==str(Fraction(str(SHORT[text]))) and normalise(normalise(text))==normalise(text)
+
+@pytest.mark.parametrize('text', TEXTS)
+def test_what_is_no_number_or_two(text):
+    assert not re.fullmatch(r'-?\d+(/\d+)?', normalise(text))
+    assert normalise(normalise(text))==normalise(text)
+
+def test_between_marks_of_a_formula_k_is_a_letter():
+    assert same('$10k$', '10*k') and same(r'\(10k\)', '$10k$') and not same('$10k$', '10k')
+    assert not same('$5', '-5') and same('($5)', '$5') and not same('5M', '5 m')
+
+@pytest.mark.parametrize('text,value', [("it costs 1'000 francs", 1000), ('we sold 1.5M', 1500000),
+    ('we need 3 million', 3000000),
+    ('so 1.000,50 euros', 1000.5), ('The answer is 10k.', 10000), ('it is 5 km', 5), ('it weighs 10 kg', 10),
+    ('The answer is 5 (five).', 5),
+    ('The answer is $1.2bn, which is a lot', 12*10**8), ('from 10k to 20k', 20000), ('we get 5*3', 3), ('#### 10k',
+    10000),
+    ('The answer is 1.000.000', 10**6), ('it takes 3 min', 3), ('a 2 MB file', 2)])
+def test_short_numbers_in_free_text(text, value): assert normalise(extract(text))==str(Fraction(str(value)))
 
 READ = {'✅ Final Answer: **73**': '73', 'The answer is (A) Paris': 'a', 'So it is 3:00 PM.': '3:00 pm',
         'Answer: A. Paris': 'a',

@@ -16,7 +16,7 @@ import numpy as np
 from ..backends.contract import Ids
 
 # %% auto #0
-__all__ = ['How', 'number', 'normalise', 'named', 'same', 'extract', 'Candidate', 'Rest', 'Support', 'classes']
+__all__ = ['spelt', 'How', 'number', 'normalise', 'named', 'same', 'extract', 'Candidate', 'Rest', 'Support', 'classes']
 
 # %% ../../../nbs/eig/01_answers.ipynb #17a49db1
 def _boxed(text:str)->str|None:
@@ -31,7 +31,7 @@ def _boxed(text:str)->str|None:
 _VULGAR = {sign: f' {unicodedata.normalize("NFKC", sign)}'.replace('\u2044', '/') for sign in '¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞'}
 _MINUS = dict.fromkeys('\u2212\u2010\u2011\u2013', '-')
 _NOTHING = dict.fromkeys('\u200b\ufeff', '')
-_WORKED = {'×': '\\times ', '·': '\\cdot ', '⋅': '\\cdot ', '÷': '/', '∕': '/'}
+_WORKED = {'×': '\\times ', '·': '\\cdot ', '⋅': '\\cdot ', '÷': '/', '∕': '/', '⁄': '/', '٫': '.', '٬': ','}
 _SIGNS = str.maketrans({'π': '\\pi ', '∞': '\\infty '} | _WORKED | _VULGAR | _MINUS | _NOTHING)
 _RAISED, _LOWERED = '⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻', '₀₁₂₃₄₅₆₇₈₉'
 _RAISE, _LOWER = str.maketrans(_RAISED, '0123456789+-'), str.maketrans(_LOWERED, '0123456789')
@@ -45,6 +45,7 @@ _DRESS = tuple((re.compile(pattern), new) for pattern, new in (
     (r'(?<=\d)\s*[xX]\s*(?=10\s*\^)', r' \\times '), # 3x10^5
     (r'(?<=[\w)])\*\*(\d+)', r'^{\1}'), # A power as programs write it
     (r'(?<![a-zA-Z\\])pi(?![a-zA-Z])', r'\\pi '),
+    (r'(?<![a-zA-Z\\])sqrt\s*\(([^()]*)\)', r'\\sqrt{\1}'),
     (r'\\[()\[\]]', ' '), # Marks of a formula
     (r'\^?\s*\{?\\(?:circ|degree)\b\}?', '°'),
     (r'\\[dtc]frac(?![a-zA-Z])', r'\\frac'),
@@ -77,45 +78,77 @@ def _undressed(text:str)->str:
 # %% ../../../nbs/eig/01_answers.ipynb #787ebe56
 _COINS = '$€£¥₩₹₽₺₫฿₴₦₱₪₡₲₵₸₮'
 _CODES = 'usd|eur|gbp|inr|krw|jpy|cny|rmb|chf|cad|aud|nzd|sgd|hkd|sek|nok|dkk|mxn|brl|zar|rs'
-_MONEY = re.compile(rf'[{_COINS}]|(?<![a-z])(?:{_CODES})(?![a-z])\.?|(?<![a-z])(?:us|au?|ca?|nz|hk|r)(?= ?\d)')
+_MONEY = re.compile(rf'[{_COINS}]|(?<![a-z])(?:{_CODES})(?![a-z])\.?|(?<![a-z])(?:us|au?|ca?|nz|hk|r)(?= ?\d)'
+                    r'|(?<=\d)/[-=]$')
 _LAKHS = re.compile(r'(?:₹|\binr|\brs\.?)\s*\d{1,2}(?:,\d\d)+,\d{3}(?!\d)') # Grouped by two digits, as in India
 _DIGITS = r'(?:[1-9]\d{0,2}(?:,\d{3})+(?!\d)|\d{1,3}(?: \d{3})+(?!\d)|\d+)'
 _DECIMAL = rf'(?:{_DIGITS}(?:\.\d*)?|\.\d+)(?:e[-+]?\d\d?)?'
-_SCALES = dict(hundred=100, thousand=1000, million=10**6, billion=10**9, trillion=10**12, dozen=12)
+_SCALES = dict(hundred=100, thousand=1000, million=10**6, billion=10**9, trillion=10**12, dozen=12, lakh=10**5,
+               crore=10**7, mn=10**6, mln=10**6, mio=10**6, bn=10**9, bln=10**9, mrd=10**9)
+_SCALE = rf'(?:{"|".join(_SCALES)})s?(?![a-z])'
+_ONES = ('zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen '
+         'seventeen eighteen nineteen').split()
+_TENS = 'twenty thirty forty fifty sixty seventy eighty ninety'.split()
+_SPELT = {name: i for i,name in enumerate(_ONES)} | {name: 10*i for i,name in enumerate(_TENS, 2)}
 _OTHER = (r'(?:[ap]\.?m\b|o.clock|or\b|to\b|and a\b|plus\b|minus\b|times\b|over\b|divided|squared|cubed|factorial'
-          r'|remainder|half|halves|(?:third|quarter|fourth|fifth|sixth|eighth|tenth|hundredth|thousandth)s?\b)')
+          r'|remainder|half|halves|(?:third|quarter|fourth|fifth|sixth|eighth|tenth|hundredth|thousandth)s?\b'
+          rf'|(?:{"|".join(_SPELT)})\b)')
 _GLUED = (r'(?:[mcdk]m\^?[23]|[mcdk]m|m\^?[23]|k?g|m[gl]|lbs?|oz|ft|in|hrs?|mins?|secs?|mph|kmh|km/h|m/s|°[cf]?'
           r'|st|nd|rd|th)')
 _WORD = r"(?:[a-z][a-z'’-]+\.?|[mglsh°]|°[cf])(?:\^?\{?[23]\}?)?"
 _OF = r'(?:\s+of(?:\s+(?:an?|the|his|her|its|their|all))?)?' # `3/4 of a cup`
-_UNIT = (rf'(?:\s*{_GLUED}(?![a-z])|\s*[°¢]|\s*/\s*[a-z]{{2,}}|\s+(?!{_OTHER}){_WORD})'
+_UNIT = (rf'(?:\s*{_GLUED}(?![a-z])|(?!{_OTHER}|{_SCALE})[a-z]{{4,}}|\s*[°¢]|\s*/\s*[a-z]{{2,}}|\s+(?!{_OTHER}){_WORD})'
          rf'(?:\s*/\s*{_WORD}|\s+{_WORD}){{0,3}}')
 _NUMBER = re.compile(rf'([-+]?)\s*(?:(\d+) (?=\d+\s*/))?({_DECIMAL})(?:\s*/\s*([-+]?{_DECIMAL}))?'
-                     rf'\s*(%|per ?cent|percentage|pct)?(?: ({"|".join(_SCALES)})s?)?(?:{_OF}{_UNIT})?')
-
-_ONES = ('zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen '
-         'seventeen eighteen nineteen').split()
-_TENS = {name: 10*i for i,name in enumerate('twenty thirty forty fifty sixty seventy eighty ninety'.split(), 2)}
-_SPELT = ({name: i for i,name in enumerate(_ONES)} | _TENS | {f'{tens}{gap}{one}': value+i for gap in ' -'
-          for tens,value in _TENS.items() for i,one in enumerate(_ONES[1:10], 1)})
+                     rf'\s*(%|‰|per ?cent|percentage|pct)?(?: ?({_SCALE}))?(?:{_OF}{_UNIT})?')
 
 # %% ../../../nbs/eig/01_answers.ipynb #d43f237e
+_MARKED = re.compile(r"(?<![\w.,])[1-9]\d{0,2}(?:(?:'\d{3})+|(?:’\d{3})+|(?:_\d{3})+)(?![\d'’_])") # `1'000`
+_DOTTED = re.compile(r'(?<![\w.,])[1-9]\d{0,2}(?:(?:\.\d{3})+,\d+|(?:\.\d{3}){2,})(?![\d.,])') # `1.000,50`
+_COMMA = re.compile(rf'(?<![\w.,])(\d+),(\d\d?)(?= ?(?:[%‰]|per ?cent|{_SCALE}))') # `2,5 million`
+
+def _grouped(text:str)->str:
+    "Numbers as programs write them, where nothing else could be meant."
+    text = _MARKED.sub(lambda met: re.sub("['’_]", '', met[0]), text)
+    text = _DOTTED.sub(lambda met: met[0].replace('.', '').replace(',', '.'), text)
+    return _COMMA.sub(r'\1.\2', text)
+
 def _exact(text:str)->Fraction:
     "A decimal by its value."
     return Fraction(re.sub('[, ]', '', text).removesuffix('.').replace('.e', 'e'))
+
+def _scale(word:str)->int: return _SCALES[word if word in _SCALES else word[:-1]] if word else 1
 
 def number(text:str # Without its dress, in lower case
           )->str|None: # `-7/2`
     "A number by its value, whatever its thousands, fraction, percent, currency or unit; `None` for anything else."
     text = _LAKHS.sub(lambda met: met[0].replace(',', ''), text)
-    text = re.sub(r'^(?:negative|minus) ', '-', _MONEY.sub('', text).strip())
-    if text in _SPELT: return str(_SPELT[text])
+    text = _grouped(re.sub(r'^(?:negative|minus) ', '-', _MONEY.sub('', text).strip()))
+    if (spelt := _spelt(text.removeprefix('-'))) is not None: return str(-spelt if text[0]=='-' else spelt)
     m = _NUMBER.fullmatch(text) if len(text) <= 60 else None
     if not m: return None
     value, below = _exact(m[3]), _exact(m[4] or '1')
     if not below: return None
-    value = (int(m[2] or 0) + value/below) * (-1 if m[1]=='-' else 1) * _SCALES.get(m[6], 1)
-    return str(value/100 if m[5] else value)
+    value = (int(m[2] or 0) + value/below) * (-1 if m[1]=='-' else 1) * _scale(m[6])
+    return str(value/(1000 if m[5]=='‰' else 100) if m[5] else value)
+
+# %% ../../../nbs/eig/01_answers.ipynb #f101f2e0
+def _spelt(text:str)->int|None:
+    "A whole number in words: `one hundred and five`, `two million`."
+    total, part, last = 0, 0, float('inf')
+    words = re.sub(r'^an? ', 'one ', text).replace('-', ' ').replace(' and ', ' ').split()
+    for word in words:
+        if word in _SCALES and word!='hundred':
+            if not part or _SCALES[word] >= last: return None
+            total, part, last = total+part*_SCALES[word], 0, _SCALES[word]
+        elif (more := 100 if word=='hundred' else _SPELT.get(word)) is None: return None
+        elif more==100: part = part*100 if 0 < part < 100 else 10**6
+        elif part % (10 if more < 10 else 100) or part % 100==10 or not more and len(words) > 1: return None
+        else: part += more
+    return total+part if words and part < 10**4 else None
+
+spelt = {'twenty-five': 25, 'a dozen': 12, 'two hundred thousand and six': 200006, 'one two': None, 'million': None}
+assert {text: _spelt(text) for text in spelt}==spelt
 
 # %% ../../../nbs/eig/01_answers.ipynb #42e4826f
 _COMMANDS = 'frac sqrt pi cdot times div pm infty log ln exp sin cos tan'.split()
@@ -166,10 +199,11 @@ def _canonical(formula)->str|None:
 # %% ../../../nbs/eig/01_answers.ipynb #813c2daa
 _QUOTES = ' *"\'`“”'
 _STATEMENT = re.compile(r'^(?:(?:the )?(?:final |correct )?answer(?: is|:| ?=):?|it[\'’]?s |it is '
-                        r'|(?:option|choice)(?= \(?[a-z]\)?$))')
+                        r'|(?:option|choice)(?= \(?[a-z]\)?$))', re.I)
 
+# `≈` and twelve digits is a canonical form
 _ABOUT = re.compile(r'^(?:(?:about|around|roughly|approximately|approx\.?|\\approx)\s*|≈ '
-                    r'|≈(?=-?[\d.,]{1,10}(?![\d.,])))(?=[-+.\d\\$€£])') # `≈` and twelve digits is a canonical form
+                    r'|≈(?=-?[\d.,]{1,10}(?![\d.,])))(?=[-+.\d\\$€£])', re.I)
 
 def _marked(c:str)->bool:
     "Whether a character before or after an answer is decoration: a heading's mark, an arrow, a picture."
@@ -188,9 +222,10 @@ def _ended(text:str)->str:
 def normalise(text:str)->str:
     "Canonical form of an answer."
     text = _boxed(text) or text
-    bare = _undressed(text).casefold()
-    bare = _ABOUT.sub('', _ended(_STATEMENT.sub('', _ended(bare))))
-    return _time(bare) or number(bare) or _option(bare) or _matrix(bare) or _parts(bare) or _formula(bare) or bare
+    kept = _ABOUT.sub('', _ended(_STATEMENT.sub('', _ended(_undressed(text)))))
+    bare = kept.casefold()
+    value = _time(bare) or _short(kept, text) or number(bare) or _restated(bare)
+    return value or _option(bare) or _matrix(bare) or _parts(bare) or _formula(bare) or bare
 
 def named(text:str)->str: # Empty where a value is said of nothing in particular
     "What an answer says a value of: the `x` of `x = 5`."
@@ -201,6 +236,35 @@ def same(a:str, b:str, normaliser:Callable=normalise)->bool:
     "Whether two texts are one answer; `x = 5` is `5`, and no `y = 5`."
     names = {named(a), named(b)} - {''}
     return len(names) < 2 and normaliser(a)==normaliser(b)
+
+# %% ../../../nbs/eig/01_answers.ipynb #3bef82a2
+_CURRENCY = re.compile(rf'\\?\$|[{_COINS}]|\b(?:{_CODES}|dollars?|euros?|pounds?|rupees?|yen|won|yuan)\b', re.I)
+_INLINE = re.compile(r'\s*(?:\$[^$]*\$|\\\(.*\\\)|\\\[.*\\\])\s*', re.S) # Between marks of a formula
+_SHORTS = dict(k='thousand', m='million', b='billion', t='trillion')
+_CUT = re.compile(r"([^\da-z]*|[a-z]{0,3}[^\da-z]*)(\d[\d.,' _]*?)( ?)(m?[kmbt])(?![\w^*/+!-])(.*)", re.I | re.S)
+
+def _short(kept:str, # Its case as it was
+           text:str, # As it was written, with its currency
+          )->str|None:
+    "A number cut short, or with a decimal comma, that its case or its currency tells; `None` for anything else."
+    money, m = not _INLINE.fullmatch(text) and _CURRENCY.search(text), _CUT.fullmatch(kept)
+    if money and (comma := re.fullmatch(r'(\D*\d+),(\d\d)(\D*)', kept)):
+        return number(f'{comma[1]}.{comma[2]}{comma[3]}'.casefold())
+    if money and (inside := re.fullmatch(r'\(([^()]*)\)', kept)): return number(inside[1].casefold())
+    if not m or not money and not (m[4]=='M' or m[4] in 'kKB' and not m[3]): return None
+    if _INLINE.fullmatch(text): return f'{m[2]}*k' if m[4] in 'kK' and not m[5] and not m[1] else None
+    return number(f'{m[1]}{m[2]} {_SHORTS[m[4][-1].lower()]}{m[5]}'.casefold())
+
+_COMMENT = re.compile(rf'(?!{_OTHER}|.*(?:{"|".join(_SCALES)}))[a-z][a-z .,-]{{2,}}')
+
+def _restated(text:str)->str|None:
+    "A number that is said twice, or has a word or two in brackets after it; `None` for anything else."
+    if m := re.fullmatch(r'([-\d.,/ ]+) ([a-z -]+)', text): said, again, rest = m[1], m[2], ''
+    elif m := re.fullmatch(r'([^()]+?) ?\(([^()]+)\)([^()]*)', text): said, again, rest = m.groups()
+    else: return None
+    value, other = number((said+rest).strip()), number(again)
+    comment = other is None and not m[0][0]=='(' and len(m.groups())==3 and _COMMENT.fullmatch(again)
+    return value if value is not None and (value==other or comment) else None
 
 # %% ../../../nbs/eig/01_answers.ipynb #9a59a7dd
 _TIME = re.compile(r'(\d{1,2})(?:\s*:\s*(\d\d))?(?:\s*:\s*(\d\d))?\s*([ap])\.?\s?m\.?')
@@ -248,7 +312,9 @@ def _parts(text:str)->str|None:
     return ','.join(map(normalise, items)) if is_list else None
 
 # %% ../../../nbs/eig/01_answers.ipynb #bc6f27bb
-_AMOUNT = rf'[{_COINS}]?(?:\d+ \d+/\d+|(?:\d{{1,3}}(?:,\d{{3}})+(?!\d)|\d+)(?:\.\d+)?(?:/\d+)?|\.\d+)%?'
+_WHOLE = r"(?:\d{1,3}(?:[,'’_]\d{3})+(?!\d)|\d{1,3}(?:\.\d{3}){2,}(?![.\d])|\d+)"
+_AMOUNT = (rf'[{_COINS}]?(?:\d+ \d+/\d+|{_WHOLE}(?:\.\d+)?(?:/\d+)?|\.\d+)'
+           rf'(?:[%‰]|(?:[kKMB]|MM)(?![\w^*/+])| ?(?:[bm]n|[bm]ln|mio|mrd)\b| (?:{"|".join(_SCALES)})s?\b)?')
 _CLOCK = r'\d+(?::\d+)+(?:\s*[apAP]\.?[mM]\b\.?)?' # A time of day, or a ratio
 _VALUE = rf'(?:(?<![\w.)%])[-−+])?{_AMOUNT}'
 _LAST = re.compile(rf'\\[dtc]?frac\s*\{{[^{{}}]*\}}\s*\{{[^{{}}]*\}}|{_CLOCK}|{_VALUE}(?:,{_AMOUNT})*')

@@ -50,6 +50,7 @@ def thought_of(backend:Backend, frame:Frame, tokens:int)->tuple[Thought, Iterato
 
 LONGEST = 'On day 1000 there come 13 more, which makes 10000 + 13 = 10013.\n' # Of the steps that are written here
 
+# %% ../../../nbs/lab/15_decision_bench.ipynb #ca1d9dc3
 def step_tokens(backend:Backend)->int:
     "Tokens of the longest step."
     return len(backend.encode(LONGEST))
@@ -94,6 +95,7 @@ class Decided:
     @property
     def around(self)->float: return self.seconds-self.inside
 
+# %% ../../../nbs/lab/15_decision_bench.ipynb #88c1e6ff
 def decided(backend:Backend, frame:Frame, tokens:int, rounds:int)->Decided:
     "Decide after a step that is new, several times, inside one block of remembering; the middle one at `tokens`."
     scaler = Scaler(backend, 'entropy_thresholding', frame=frame, threshold=0.)
@@ -122,6 +124,7 @@ def table_of(found:Sequence[Decided])->str:
              f'{d.passes:.0f}', f'{d.seconds/first.seconds:.2f}', f'{d.inside/first.inside:.2f}') for d in found]
     return markdown_table(head, rows)
 
+# %% ../../../nbs/lab/15_decision_bench.ipynb #7e6bd18b
 def fitting(backend:Backend, frame:Frame, lengths:Sequence[int], rounds:int=3)->dict[int,int]:
     "Lengths, each with what the model holds of it beside the prompt, the answer and the steps after the middle one."
     around = len(prompt_ids(backend, frame, QUESTION)) + len(backend.encode(frame.cue)) + frame.answer_tokens
