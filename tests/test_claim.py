@@ -103,3 +103,31 @@ def test_a_layer_that_is_not_there_is_told_before_anything_is_thought(p, monkeyp
     monkeypatch.setattr('decodelab.eig.study.pools.reason', None)
     wrong = p.model_copy(update=dict(layer=-9))
     with pytest.raises(BadValue, match='layer: got -9; allowed: -4 to 3'): settings_of(wrong)
+
+def test_learnt_rules_of_others_are_curves_of_the_engine(setting, p, tmp_path):
+    "Curves at once against one state after the other, through the fits' own files; those that need labels say so."
+    from decodelab.eig.study import learnt_peers as peers
+    from decodelab.eig.study.claim import LEARNT_PEERS
+    from decodelab.eig.study.compare import LEARNT, SWEEPS
+    traces, frame = setting.tried[0].traces, setting.recorder.frame
+    cue = len(setting.backend.encode(frame.cue))
+    made = peers.learnt_peers(setting.fitted.population(.5, 24), setting.backend, frame)
+    curves = made.curves(peers.looked_at(traces, cue_tokens=cue))
+    assert tuple(curves)==LEARNT_PEERS and [('labels' in name) for name in curves]==[False, False, True, True]
+    sweeps = ('TERMINATOR', 'thought calibration', 'LearnStop', 'Conformal Thinking')
+    for name,s in zip(LEARNT_PEERS, (SWEEPS[n] for n in sweeps)):
+        kind, c = LEARNT[s.rule], curves[name]
+        getattr(made, kind).save(tmp_path/f'{kind}.json')
+        places = [k for k in range(1, len(c.thresholds)) if 0 < -c.thresholds[k] < 1][::7]
+        given = [s.given(-c.thresholds[k]-1e-9) | dict(gain_file=str(tmp_path/f'{kind}.json')) for k in places]
+        assert (replay_at(traces, s.rule, given, cue_tokens=cue)==c.outcomes[places]).all(), name
+
+def test_learnt_rules_of_others_stand_beside_the_claim(setting, policies, p):
+    from decodelab.eig.study.learnt_peers import learnt_table, peer_rows
+    rows = cell_rows(setting, {0.: policies, .5: policies}, p)
+    others = list(peer_rows(setting, p))
+    assert {r['budget'] for r in others} <= {r['budget'] for r in rows} and list(peer_rows(setting, p))==others
+    summary = claim_report.summed(rows+others)
+    table = learnt_table(summary)
+    assert len(table)==2*5 and set(table.rule)=={HIDDEN, *{r['rule'] for r in others}}
+    assert claim_report.claim_table(summary)['best published rule'].notna().all()

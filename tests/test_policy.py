@@ -178,3 +178,49 @@ def test_infinite_states_never_stop_a_text(student, fits):
     huge = policy.start(5)
     huge.asks([])
     assert policy.stops([huge], np.full((1, 1, 96), 3e38, np.float32))==[True] # finite, though its square is not
+
+BROKEN = {'[1,2]': 'no object', '': 'no whole JSON', '{"kind": "hidden_value"}': 'not a fitted gain: missing'}
+CHANGED = [(dict(weights=[[float('nan')]*16]*120), 'weights holds what is no number'), (dict(costs='x'), 'costs holds'),
+           (dict(share=[.5]*3), r'share is of shape \(3,\), not \(16,\)'), (dict(form='other'), 'form'),
+           (dict(mean=[0.]*4), 'scale is of shape'), (dict(costs=[0.]*16), 'do not rise'), (dict(more=1), 'unexpected')]
+
+def test_broken_files_are_told_before_anything_is_asked(student, fits, tmp_path):
+    whole, file = json.loads(open(fits['last'][1]).read()), tmp_path/'v.json'
+    texts = [*BROKEN.items(), *((json.dumps(whole | change), said) for change,said in CHANGED)]
+    for k,(text,said) in enumerate([*texts, (json.dumps(whole)[:900], 'no whole JSON')]):
+        file = tmp_path/f'{k}.json'
+        file.write_text(text)
+        with pytest.raises((DataError, BadValue), match=said) as e: stop_policy(student, str(file))
+        assert '\n' not in str(e.value) and file.name in str(e.value), str(e.value)
+    d = len(whole['mean'])
+    narrow = {k: whole[k][:d-1] for k in ('mean', 'scale')} | dict(weights=whole['weights'][:-1])
+    file.write_text(json.dumps(whole | narrow))
+    (tmp_path/'narrow.json').write_text(json.dumps(whole | narrow))
+    with pytest.raises(DataError, match='reads 95 numbers, where reference:student has 96'):
+        stop_policy(student, str(tmp_path/'narrow.json'))
+
+def test_what_cannot_be_is_told_before_a_model_is_loaded(tmp_path, monkeypatch):
+    from click.testing import CliRunner
+    from decodelab.eig.stopping import fitting
+    from decodelab.lab.cli import main
+    def loaded(*_): raise AssertionError('a model was loaded')
+    monkeypatch.setattr(fitting, 'load', loaded)
+    monkeypatch.setattr(fitting, 'load_questions', loaded)
+    (tmp_path/'file').write_text('')
+    (tmp_path/'folder').mkdir()
+    def said(*args):
+        r = CliRunner().invoke(main, ['fit-gain', *map(str, args)])
+        return str(r.exception) + r.output
+    value = ('--kind', 'hidden_value')
+    denied = 'cannot be written'
+    for out,what in (('folder', 'a folder'), ('no/where.json', denied), ('file/v.json', denied)):
+        assert what in said(tmp_path/out, *value, '--overwrite'), out
+    out = tmp_path/'v.json'
+    for args,what in ((('--layer=1.5',), "layer: got '1.5'"), (('--layer=',), 'whole numbers'),
+                      (('--risk', '0,.1', '--certify', '90'), 'ε of risk: got 0'),
+                      (('--risk', '.05,1', '--certify', '90'), 'δ of risk: got 1'),
+                      (('--risk', '.05,.1', '--certify', '10'), 'at least 45 questions'),
+                      (('--risk', 'nan,.1', '--certify', '90'), 'ε of risk: got nan')):
+        assert what in said(out, *value, *args), (args, said(out, *value, *args))
+    assert 'Only hidden_value reads others' in said(out, '--kind', 'probes', '--layer=-2')
+    assert not out.exists()

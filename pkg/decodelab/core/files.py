@@ -5,13 +5,15 @@
 # %% ../../../nbs/core/02_files.ipynb #e2d5fcc1
 from __future__ import annotations
 import hashlib, json, math, os
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 from .errors import DataError, RunError
 
 # %% auto #0
-__all__ = ['write_through', 'write_atomic', 'to_json', 'bounded', 'digest', 'read_text', 'json_lines', 'read_index', 'end_of',
-           'read_records', 'Journal', 'read_journal']
+__all__ = ['write_through', 'write_atomic', 'check_place', 'to_json', 'bounded', 'digest', 'read_text', 'json_lines',
+           'read_index', 'end_of', 'read_records', 'Journal', 'read_journal']
 
 # %% ../../../nbs/core/02_files.ipynb #7cc8d840
 def write_through(path:Path, data:bytes, mode:str='wb')->None:
@@ -29,9 +31,17 @@ def write_atomic(path:Path, data:str|bytes)->Path:
         write_through(tmp, data.encode() if isinstance(data, str) else data)
         tmp.replace(path)
     except OSError as e:
-        tmp.unlink(missing_ok=True)
+        with suppress(OSError): tmp.unlink()
         raise RunError(f'{path}: cannot be written: {e.strerror}') from e
     return path
+
+def check_place(path:Path)->Path:
+    "A place where no file can be written is an error before anything is worked out for it."
+    path = Path(path)
+    if path.is_dir(): raise RunError(f'{path}: a folder; name a file')
+    try:
+        with TemporaryFile(dir=path.parent): return path
+    except OSError as e: raise RunError(f'{path}: cannot be written: {e.strerror}') from e
 
 # %% ../../../nbs/core/02_files.ipynb #96cdae15
 def to_json(value:Any, indent:int|None=None)->str:

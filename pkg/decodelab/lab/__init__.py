@@ -104,7 +104,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "shown", "drawn_gain", "drawn_belief", "known_ends", "thought", "alive", "payload", "facts", "to_html",
         "write"],
     "xlm_bench": ["SHAPES", "shaped", "Stepping", "duel", "duel_line", "endless", "bench_cache", "bench_masked",
-        "masked_line", "help_seconds", "own_lines", "report_xlm", "xlm"],
+        "masked_line", "bench_neighbours", "help_seconds", "own_lines", "report_xlm", "xlm"],
     "xlm_steps": ["Side", "RATES", "PARTS", "Work", "rows", "own_parts", "under_seeds", "noise_there", "collator_there",
         "peer_parts", "one_step", "package_of", "serve"],
 })

@@ -251,6 +251,8 @@ def fit_gain(out, backend, kind, overwrite, risk, loss, try_data, try_unanswerab
     (arrival), learn_stop (correctness) and conformal_thinking (hopeless) learn, the last two from true answers."""
     if Path(out).exists() and not overwrite:
         raise BadValue('OUT', out, 'a path where nothing is yet, or --overwrite')
+    from decodelab.core.files import check_place
+    check_place(Path(out))
     asked = dict(risk=risk, loss=loss, try_data=try_data, try_unanswerable=try_unanswerable, try_n=try_n)
     fitted(out, kind, given | dict(backend=checked(backend)), asked)
 

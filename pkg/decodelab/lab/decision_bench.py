@@ -235,7 +235,8 @@ def report_policy(names:Sequence[str], # Runtimes and models
     if file and kind_in(file)!='hidden_value': raise BadValue('gain_file', f'{file} (fitted on {kind_in(file)})',
                                                              'a fit on hidden_value, for a policy probes nothing')
     what = 'the given fit' if file else 'stand-ins, whose weights are drawn at random'
+    rows = [row for name in names for row in policy_rows(load(name), file, tokens)]
     yield f'a stop policy on {tokens} tokens of one row, a decision after each; medians; {what}'
     head = ('model', 'layers', 'a pass, µs', 'with hidden states kept, µs', 'after any token, µs', 'a decision, µs',
             'of its pass')
-    yield markdown_table(head, [row for name in names for row in policy_rows(load(name), file, tokens)])
+    yield markdown_table(head, rows)

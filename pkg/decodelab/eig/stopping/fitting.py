@@ -27,7 +27,7 @@ from ...tasks.data import Question, load_questions
 # %% auto #0
 __all__ = ['STRIDES', 'Row', 'PENALTIES', 'LEAST_SPREAD', 'Kind', 'HIDDEN', 'TRIALS', 'PEERS', 'LEAST_SHARE', 'FitParameters',
            'drops', 'probe_rows', 'hidden_rows', 'check_hidden', 'add_hidden', 'ridge', 'cross_validated', 'fit_gain',
-           'observe', 'fit_kind', 'observe_for', 'fit']
+           'observe', 'check_read', 'fit_kind', 'observe_for', 'fit']
 
 # %% ../../../../nbs/eig/stopping/10_fitting.ipynb #7c86f4e2
 class FitParameters(Asked):
@@ -205,15 +205,19 @@ def _observed(calculator, questions:Sequence[Question], p:FitParameters, hidden:
         return add_hidden(backend, records, traces, frame, dict(hidden=reading)) if hidden else traces
 
 # %% ../../../../nbs/eig/stopping/10_fitting.ipynb #9dca4d1b
+def check_read(kind:str, p:FitParameters)->None:
+    "A kind that there is not, and layers or landmarks that it does not read, are errors."
+    if kind not in get_args(Kind): raise BadValue('kind', kind, get_args(Kind))
+    if kind=='hidden_value': return
+    if Reading(layers_in(p.layer), p.pool)!=Reading():
+        raise BadValue('layer and pool', f'{p.layer}, {p.pool}', f'−1 and last for {kind}',
+                       'Only hidden_value reads others.')
+    if p.landmarks: raise BadValue('landmarks', p.landmarks, f'0 for {kind}', 'Only hidden_value bends.')
+
 def fit_kind(traces:Sequence[dict], kind:Kind, p:FitParameters, backend:Backend,
              frame:Frame|None=None)->Any: # What a file is read as: `learnt.FITTED`
     "A gain, a value, or what a rule of others learns, as asked for."
-    if kind not in get_args(Kind): raise BadValue('kind', kind, get_args(Kind))
-    if kind!='hidden_value' and Reading(layers_in(p.layer), p.pool)!=Reading():
-        raise BadValue('layer and pool', f'{p.layer}, {p.pool}', f'−1 and last for {kind}',
-                       'Only hidden_value reads others.')
-    if kind!='hidden_value' and p.landmarks:
-        raise BadValue('landmarks', p.landmarks, f'0 for {kind}', 'Only hidden_value bends.')
+    check_read(kind, p)
     if kind in PEERS: return PEERS[kind].item(traces, p, backend, frame)
     if kind not in VALUES: return fit_gain(traces, kind, p.horizon, backend, frame)
     return fit_value(traces, kind, backend, frame, p.form, p.every, p.certify,

@@ -21,15 +21,15 @@ from .rules import Believing, Probing, State, Verdict, entropy_settles, rule, wi
 from ...maths.risk import certify, questions_needed
 from ...maths.folded import Folded
 from ...maths.foresight import unpacked
-from ...maths.stopping import Inputs, Worth
+from ...maths.stopping import HORIZONS, Form, Inputs, Worth
 
 # %% auto #0
 __all__ = ['FEATURES', 'Pool', 'VALUES', 'UNPROBED', 'FITTED', 'KIND_OF', 'Loss', 'FINER', 'TRUSTED', 'opening', 'progress',
            'numbers', 'products', 'FittedGain', 'terms', 'finite', 'predicted', 'Reading', 'layers_in', 'read_off',
-           'FittedValue', 'looked_at', 'priced', 'thinking_key', 'read_gain', 'kind_in', 'AmortisedParameters',
-           'of_this_model', 'check_owner', 'amortised_gain', 'hidden_gain', 'ValueParameters', 'risk_of', 'prices_of',
-           'losses_at', 'check_calibrated', 'certified_cost', 'check_layers', 'check_reading', 'check_fit',
-           'value_check', 'hidden_value', 'probe_value', 'OwnPathParameters', 'own_path_gain']
+           'FittedValue', 'looked_at', 'priced', 'thinking_key', 'check_whole', 'read_gain', 'kind_in',
+           'AmortisedParameters', 'of_this_model', 'check_owner', 'amortised_gain', 'hidden_gain', 'ValueParameters',
+           'risk_of', 'prices_of', 'losses_at', 'check_calibrated', 'certified_cost', 'check_layers', 'check_reading',
+           'check_fit', 'value_check', 'hidden_value', 'probe_value', 'OwnPathParameters', 'own_path_gain']
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #ae637438
 FEATURES = (
@@ -239,14 +239,33 @@ def thinking_key(frame:Frame, kind:str)->str:
 
 UNPROBED = ('hidden', 'hidden_value', 'arrival') # Kinds of fit that ask nothing of the model
 
+# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #9c22ea50
+def check_whole(path:str, v:FittedValue)->None:
+    "Numbers of a value that are none, or that do not fit together, are an error that names them."
+    if v.form not in get_args(Form): raise BadValue(f'form of {path}', v.form, get_args(Form))
+    d, costs, columns = len(v.mean), len(v.costs), len(v.costs) if v.form=='closed' else 2*len(HORIZONS)
+    terms = max(2, len(v.knots))+d
+    wanted = dict(costs=(costs,), knots=(len(v.knots),), mean=(d,), scale=(d,), share=(costs,), tokens=(len(v.tokens),),
+                  floor=(len(v.tokens), costs), weights=(terms, columns if any(v.share) else 0))
+    for name,shape in wanted.items():
+        try: held = np.array(getattr(v, name), float)
+        except (ValueError, TypeError): held = np.array(np.nan)
+        if not np.isfinite(held).all(): raise DataError(f'{path}: {name} holds what is no number; {_ANEW}')
+        if held.shape!=shape and (held.size or np.prod(shape)):
+            raise DataError(f'{path}: {name} is of shape {held.shape}, not {shape}; {_ANEW}')
+    if costs < 2 or np.any(np.diff(v.costs) <= 0): raise DataError(f'{path}: costs do not rise; {_ANEW}')
+
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #843f023f
 _ANEW = 'make it anew with: decodelab fit-gain'
 
 def _unreadable(path:str, error:Exception)->str:
     "What is wrong with a file; one of an older version lacks what later ones look at."
     older = isinstance(error, TypeError) and 'missing' in str(error) and 'weights' in Path(path).read_text()
-    return f'fitted by an older version, which did not look at `explored`; {_ANEW}' if older else \
-        f'not a fitted gain: {error}'
+    if older: return f'fitted by an older version, which did not look at `explored`; {_ANEW}'
+    if isinstance(error, json.JSONDecodeError): return f'not a fitted gain: no whole JSON ({error})'
+    if isinstance(error, AttributeError): return 'not a fitted gain: JSON, but no object'
+    said = str(error).partition('__init__() ')[2] # of what a file lacks or has too much
+    return f'not a fitted gain: {said or error}'
 
 FITTED:dict[str,tuple[type,tuple[str,...]]] = { # What is read from a file of a kind, and the features it must have
     kind: (FittedValue if kind in VALUES else FittedGain, FEATURES) for kind in ('probes', 'hidden', *VALUES)}
@@ -265,6 +284,7 @@ def read_gain(path:str, kind:str)->Any:
     except (ValueError, TypeError, AttributeError) as e: raise DataError(f'{path}: {_unreadable(path, e)}') from e
     if gain.features!=features:
         raise DataError(f'{path}: fitted on other features than this version looks at; {_ANEW}')
+    if isinstance(gain, FittedValue): check_whole(path, gain)
     if gain.kind!=kind: raise BadValue('gain_file', path, f'one fitted on {kind}; this one was fitted on {gain.kind}')
     return gain
 
@@ -275,7 +295,7 @@ def kind_in(path:str)->str:
     "The kind of fit that a file holds."
     try: kind = json.loads(Path(path).expanduser().read_text()).get('kind')
     except OSError: raise DataError(f'{path}: no file of a fitted gain; make one with: decodelab fit-gain') from None
-    except (ValueError, AttributeError) as e: raise DataError(f'{path}: not a fitted gain: {e}') from None
+    except (ValueError, AttributeError) as e: raise DataError(f'{path}: {_unreadable(path, e)}') from None
     if kind in KIND_OF.values(): return kind
     raise BadValue('gain_file', f'{path} (kind {kind})', KIND_OF.values())
 
@@ -380,8 +400,10 @@ def check_reading(path:str, v:FittedValue, backend:Backend):
     "A fit reads a layer that the model has, in a way that is known."
     pools = [x for x in get_args(Pool) if x!='next'] # of which nothing can be read where a text stands
     if v.pool not in pools: raise BadValue('gain_file', f'{path} (pool {v.pool})', f'a fit on {" or ".join(pools)}')
-    if v.layer=='last': return
-    check_layers(backend, v.reading.layers)
+    if v.kind!='hidden_value': return
+    width = sum(backend.hidden([(backend.prefix_id,)], k).shape[-1] for k in v.reading.layers)
+    if len(v.mean)!=width+2:
+        raise DataError(f'{path}: reads {len(v.mean)-2} numbers, where {backend.name} has {width}; {_ANEW}')
 
 def check_fit(p:Any, kind:str, backend:Backend, frame:Frame|None)->Any:
     "A fit, if it is of this model, of how that is made to think, of a layer it has, and of every so many steps."

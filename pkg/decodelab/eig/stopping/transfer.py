@@ -10,7 +10,7 @@ import numpy as np
 from ...backends.loading import load
 from ...core.errors import BadValue
 from ..frames import frame_of
-from .fitting import FitParameters, observe_for
+from .fitting import FitParameters, check_read, observe_for
 from .learnt import FittedValue, Loss, certified_cost, losses_at, risk_of
 from .peer_fits import losses_by
 from .peers import FittedChance, WindowParameters, certified_bar, lost_at
@@ -121,7 +121,8 @@ class RiskAsked:
     def elsewhere(self)->bool: return self.try_data is not None or self.try_unanswerable is not None
 
 def check_asked(kind:str, p:FitParameters, a:RiskAsked)->None:
-    "A risk that cannot be certified, and options without effect, are errors."
+    "A risk that cannot be certified, layers that are not read, and options without effect, are errors."
+    check_read(kind, p)
     if kind not in CERTIFIED and (a.risk or p.certify):
         raise BadValue('kind', kind, CERTIFIED, 'Only these can certify a risk.')
     if a.loss!='differs' and kind not in CERTIFIED[:2]:

@@ -28,10 +28,10 @@ from ...maths.stopping import Worth
 from ...maths.units import random_units
 
 # %% auto #0
-__all__ = ['Features', 'CEILING', 'HIDDEN', 'PROBES', 'DROP', 'BUDGET', 'HINDSIGHT', 'PEERS', 'Curves', 'DRAWS', 'FEW',
-           'StoppingClaimParameters', 'names_of', 'shares_of', 'seeds_of', 'fit_seed', 'Board', 'board_of', 'curve_of',
-           'outcomes_at', 'budget_curve', 'Policy', 'by_worth', 'seen_hidden', 'seen_belief', 'free', 'peeking',
-           'probing', 'bent', 'drop_policy', 'policies_of', 'beside', 'readings_of', 'Setting', 'shelf_of',
+__all__ = ['Features', 'CEILING', 'HIDDEN', 'PROBES', 'DROP', 'BUDGET', 'HINDSIGHT', 'PEERS', 'LEARNT_PEERS', 'Curves', 'DRAWS',
+           'FEW', 'StoppingClaimParameters', 'names_of', 'shares_of', 'seeds_of', 'fit_seed', 'Board', 'board_of',
+           'curve_of', 'outcomes_at', 'budget_curve', 'Policy', 'by_worth', 'seen_hidden', 'seen_belief', 'free',
+           'peeking', 'probing', 'bent', 'drop_policy', 'policies_of', 'beside', 'readings_of', 'Setting', 'shelf_of',
            'recorder_of', 'settings_of', 'fits_of', 'peer_curves', 'curves_on', 'of_population', 'goals_of',
            'judged_rows', 'cell_rows', 'reading_rows', 'moved_rows']
 
@@ -237,6 +237,7 @@ def readings_of(fitted:Sequence[dict], landmarks:int=0)->dict[str,Policy]:
 
 # %% ../../../../nbs/eig/study/10_claim.ipynb #76075de4
 PEERS = ('entropy', 'DEER', 'Certaindex', 'answer convergence', 'ES-CoT', 'EAT', 'CoDE-Stop', 'CUSUM')
+LEARNT_PEERS = ('TERMINATOR', 'thought calibration', 'LearnStop (labels)', 'Conformal Thinking (labels)')
 
 @dataclass(frozen=True)
 class Setting:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 from ..stopping.learnt import TRUSTED
-from .claim import (BUDGET, CEILING, DROP, HIDDEN, HINDSIGHT, PEERS, PROBES, Curves, Policy,
-                                       Setting, StoppingClaimParameters, curves_on, of_population, shares_of)
+from .claim import (BUDGET, CEILING, DROP, HIDDEN, HINDSIGHT, LEARNT_PEERS, PEERS, PROBES, Curves,
+                                       Policy, Setting, StoppingClaimParameters, curves_on, of_population, shares_of)
 from .compare_report import more_or_less, pooled
 from .plane import TOTAL, edge, trace_calibration
 from .report import done, finite
@@ -45,7 +45,7 @@ def _summed(every:Sequence[dict], ceiling:Sequence[dict])->dict:
 # %% ../../../../nbs/eig/study/11_claim_report.ipynb #81d13317
 def best_peer(cell:Sequence[dict])->dict|None:
     "Of the published rules that reach a target on every seed, the one with the fewest tokens."
-    able = [r for r in cell if r['rule'] in PEERS and r['met']==r['seeds']]
+    able = [r for r in cell if r['rule'] in (*PEERS, *LEARNT_PEERS) and r['met']==r['seeds']]
     return min(able, key=lambda r: r['tokens'], default=None)
 
 def cells_of(summary:Sequence[dict])->Iterator[tuple[tuple,dict[str,dict]]]:
