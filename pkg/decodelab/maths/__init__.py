@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "weights_at", "sums_at", "Moments", "moments", "log_z_of"],
     "folded": ["BLOCK", "MOST", "crossing", "Folded"],
     "information": ["entropy", "kl", "pool", "jensen_shannon", "mutual_information", "softmax", "horvitz_thompson",
-        "margins", "Partly", "partly_known", "lumped"],
+        "layered_error", "margins", "Partly", "partly_known", "lumped"],
     "paths": ["BUDGETS", "Paths", "paths_of", "carried_back", "stops", "left_with", "hindsight", "Budgets",
         "budgets_of", "gain_of_budgets", "best_budget"],
     "risk": ["p_values", "Certified", "certify", "questions_needed"],
