@@ -32,6 +32,17 @@ def command(outputs):
         return p
     return go
 
+@pytest.fixture
+def typed(outputs, monkeypatch):
+    "What `decodelab` says in this process, as one that was started would: what it imports is imported once."
+    from click.testing import CliRunner
+    from decodelab.lab.cli import main
+    monkeypatch.chdir(ROOT)
+    def go(*words):
+        found = CliRunner().invoke(main, list(map(str, words)), prog_name='decodelab', catch_exceptions=False)
+        return subprocess.CompletedProcess(words, found.exit_code, found.stdout, found.stderr)
+    return go
+
 @dataclass
 class Seen:
     "What a command wrote on a terminal: its exit status, and the pieces with their times."

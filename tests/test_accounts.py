@@ -13,9 +13,8 @@ from decodelab.eig.stopping.valuing import fit_value, states_of
 from decodelab.eig.study.accounts import (BLOCK, account_of, accounts_at, accounts_table, hindsight_curve, pays_after,
                                           prompts_of, spent_on)
 from decodelab.eig.study.compare import LEARNT, SWEEPS, fitting_tokens, sweep
-from decodelab.eig.study.plane import CORRECT, TOTAL, tossed
+from decodelab.eig.study.plane import CORRECT, TOTAL, mixture, tossed
 from decodelab.lab.cli import main
-from decodelab.maths.paths import hindsight, paths_of
 from decodelab.tasks.data import load_questions
 
 def made_up(rng, i=0):
@@ -120,17 +119,32 @@ def test_forecasts_are_requests_too():
     two = [here, here+12]*2 # after the look: forecasts and their beliefs; then the answer
     assert prompts_of(tape, 0, 0, [(0, True)])==[*two, here]
 
-def test_hindsight_is_the_best_boundary_and_no_rule_beats_it():
+def test_hindsight_is_the_least_that_any_stop_could_spend():
+    "At every price of a token its best point is each question's best boundary, answers paid; between points by LP."
+    from scipy.optimize import linprog
     rng = np.random.default_rng(7)
     traces = [made_up(rng, i) for i in range(60)]
     bound = hindsight_curve(traces)
-    for c,outcomes in zip(bound.thresholds, bound.outcomes):
-        value, spent = hindsight(paths_of([t['correct'] for t in traces], [t['tokens'] for t in traces]), c)
-        assert np.allclose(outcomes[:,0], value) and np.allclose(outcomes[:,1], spent)
-    worth = lambda x, c: (x[:,0]-c*x[:,1]).mean()
+    for c in np.append(0., np.geomspace(1e-3, 1, 9)):
+        best = [max(r-c*(n+a) for r,n,a in zip(t['correct'], t['tokens'], t['answer_tokens'])) for t in traces]
+        assert np.mean(best)==pytest.approx(max((x[:,0]-c*x[:,TOTAL]).mean() for x in bound.outcomes))
+    flat = [(i, r, n+a) for i,t in enumerate(traces) for r,n,a in zip(t['correct'], t['tokens'], t['answer_tokens'])]
+    owner, right, spent = map(np.array, zip(*flat))
+    each = (owner==np.arange(60)[:,None]).astype(float) # a question stops somewhere
+    for share in (.1, .43, .81):
+        goal = bound.accuracy[-1] + share*np.ptp(bound.accuracy)
+        least = linprog(spent, A_ub=-right[None], b_ub=[-goal*60], A_eq=each, b_eq=np.ones(60)).fun/60
+        first, weight, met = mixture(bound.accuracy, bound.tokens(), goal)
+        assert met and (1-weight)*bound.tokens()[first]+weight*bound.tokens()[first+1]==pytest.approx(least)
+
+def test_no_rule_beats_hindsight():
+    rng = np.random.default_rng(8)
+    traces = [made_up(rng, i) for i in range(60)]
+    bound = hindsight_curve(traces)
+    worth = lambda x, c: (x[:,0]-c*x[:,TOTAL]).mean()
     for name in ('fixed budget', 'entropy', 'DEER', 'answer convergence'):
         for outcomes in sweep(traces, SWEEPS[name], 6).outcomes:
-            for c,best in zip(bound.thresholds, bound.outcomes): assert worth(outcomes, c) <= worth(best, c)+1e-9
+            for c in (0, .001, .01, .1): assert worth(outcomes, c) <= max(worth(x, c) for x in bound.outcomes)+1e-9
 
 def test_fitting_is_paid_for():
     traces = [made_up(np.random.default_rng(i)) for i in range(30)]

@@ -54,7 +54,12 @@ def check(p, words, outputs=None):
     if outputs: assert not list(outputs.glob('*/*')), 'a run folder was made before the parameters were checked'
 
 @pytest.mark.parametrize('name', CASES)
-def test_one_clear_error(command, outputs, name):
+def test_one_clear_error(typed, outputs, name):
+    args, words = CASES[name]
+    check(typed('run', 'eig_eval', *args), words, outputs)
+
+@pytest.mark.parametrize('name', ['unknown parameter', 'a cue that says nothing'])
+def test_one_clear_error_of_a_process(command, outputs, name):
     args, words = CASES[name]
     check(command('decodelab', 'run', 'eig_eval', *args, check=False, timeout=60), words, outputs)
 
@@ -68,24 +73,24 @@ BAD_DATA = [
 ]
 
 @pytest.mark.parametrize('lines, words', BAD_DATA)
-def test_bad_data(command, outputs, tmp_path, lines, words):
+def test_bad_data(typed, outputs, tmp_path, lines, words):
     data = written(tmp_path/'d.jsonl', *lines)
-    check(command('decodelab', 'run', 'eig_eval', '-p', 'data', data, check=False), words, outputs)
+    check(typed('run', 'eig_eval', '-p', 'data', data), words, outputs)
 
-def test_answers_outside_the_language_are_named_by_their_lines(command, outputs, tmp_path):
+def test_answers_outside_the_language_are_named_by_their_lines(typed, outputs, tmp_path):
     data = written(tmp_path/'d.jsonl', GOOD, '', '{"question": "2+1=?", "answer": "many"}', GOOD)
     given = ('-p', 'data', data, '-p', 'n', '3', '-p', 'answer', 'number')
-    p = command('decodelab', 'run', 'eig_eval', *given, check=False)
+    p = typed('run', 'eig_eval', *given)
     check(p, ["1 of 3 answers", 'number', "line 3 ('many')", 'text'], outputs)
 
-def test_a_choice_that_the_tokenizer_cannot_write(command, outputs, tmp_path):
+def test_a_choice_that_the_tokenizer_cannot_write(typed, outputs, tmp_path):
     folder = shutil.copytree(reference('student'), tmp_path/'model')
     told = json.loads((folder/'tokenizer.json').read_text())
     told['model']['vocab']['Ā'*9] = told['model']['vocab'].pop('Z') # no token writes a Z any more
     (folder/'tokenizer.json').write_text(json.dumps(told))
     data = written(tmp_path/'d.jsonl', *('{"question": "%d: A or Z?", "answer": "Z"}' % i for i in range(3)))
-    p = command('decodelab', 'run', 'eig_eval', '-p', 'data', data, '-p', 'n', '3', '-p', 'answer', 'choice:A,Z', '-p',
-                'backend', f'hf:{folder}', check=False)
+    p = typed('run', 'eig_eval', '-p', 'data', data, '-p', 'n', '3', '-p', 'answer', 'choice:A,Z', '-p', 'backend',
+              f'hf:{folder}')
     check(p, ['0x5a', 'choice:A,Z'], outputs)
 
 DAMAGE = {
@@ -96,10 +101,10 @@ DAMAGE = {
 }
 
 @pytest.mark.parametrize('what', DAMAGE)
-def test_bad_model_folders(command, outputs, tmp_path, what):
+def test_bad_model_folders(typed, outputs, tmp_path, what):
     folder = shutil.copytree(reference('student'), tmp_path/'model')
     DAMAGE[what](folder, folder/'model.safetensors')
-    p = command('decodelab', 'run', 'eig_eval', '-p', 'backend', f'hf:{folder}', check=False)
+    p = typed('run', 'eig_eval', '-p', 'backend', f'hf:{folder}')
     check(p, [str(folder), what if what.startswith('no ') else 'corrupt safetensors'], outputs)
     from decodelab.backends import load
     with pytest.raises(DecodelabError): load(f'hf:{folder}')
@@ -177,10 +182,10 @@ def test_the_same_errors_through_papermill(command, outputs):
     p = command('papermill', 'nbs/eig_eval.ipynb', '-f', 'nowhere.yaml', check=False)
     assert p.returncode==1 and 'nowhere.yaml: no such file' in p.stderr and 'Traceback' not in p.stderr
 
-def test_notebooks_that_are_none(command, outputs, tmp_path):
+def test_notebooks_that_are_none(typed, outputs, tmp_path):
     for text, word in (('no JSON', 'not a notebook'), ('{"cells": [], "metadata": {}}', 'not an experiment')):
         path = written(tmp_path/'a.ipynb', text)
-        check(command('decodelab', 'run', path, check=False), [str(path), word], outputs)
+        check(typed('run', path), [str(path), word], outputs)
 
 def test_outputs_that_cannot_be_written(root):
     env = os.environ | {'DECODELAB_OUTPUTS': '/proc/nowhere'}
@@ -204,9 +209,9 @@ def test_full_disk(tmp_path):
         assert (small/'s.jsonl').read_text()=='{"i": 0}\n'
     finally: subprocess.run(['umount', str(small)])
 
-def test_prompt_longer_than_the_model(student, tmp_path, command):
+def test_prompt_longer_than_the_model(student, tmp_path, typed):
     data = written(tmp_path/'long.jsonl', json.dumps(dict(question='1+'*3000, answer='1')), GOOD)
-    p = command('decodelab', 'run', 'eig_eval', '-p', 'data', data, '-p', 'n', '2', '--no-progress', check=False)
+    p = typed('run', 'eig_eval', '-p', 'data', data, '-p', 'n', '2', '--no-progress')
     assert p.returncode==2 and 'question 1: got' in p.stderr and 'the model holds 4096' in p.stderr
     assert 'Traceback' not in p.stderr
 

@@ -116,7 +116,7 @@ def test_of_items_in_common_the_headings_say_what_is_over_all_items(tmp_path):
     text, page = comparison_text(found), comparison_page(found)
     assert 'numbers of metrics.json that differ, over all items of each run' in text
     assert 'Numbers of metrics.json that differ, over all items of each run' in page
-    for shown in (text, page): assert '20 items in every run; 20 samples that not both have are left out' in shown
+    for shown in (text, page): assert '20 items in every run; 20 samples left out, which not both have' in shown
     whole = compare_runs([run, made(tmp_path, 2, dict(rate=2), rows(~base), dict(accuracy=.4, n=40))])
     for shown in (comparison_text(whole), comparison_page(whole)):
         assert 'umbers of metrics.json that differ' in shown

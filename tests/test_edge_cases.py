@@ -3,6 +3,7 @@
 import copy
 import numpy as np, pytest, torch
 from decodelab.backends import Sampling, Toy
+from decodelab.core.errors import ModelError
 from decodelab.tasks import load_questions
 from decodelab.eig import EIGParameters, Frame
 from decodelab.eig.answers import same
@@ -170,3 +171,12 @@ def test_dropping_the_reasoning_brings_the_published_failure_back_and_ours_has_n
     dropped = student.sample([(*t.ids[:t.prompt], *cue) for t in ts], Sampling(max_tokens=8, temperature=0))
     right = lambda answers: np.mean([a is not None and same(a, q.answer) for a,q in zip(answers, qs)])
     assert right([t.answer for t in ts]) > .8 > right([s[0].text for s in dropped]) + .1 and outcomes(ts)['empty']==0
+
+def test_a_long_text_is_told_by_us_alone(student, caplog, capfd):
+    "Transformers' own word on lengths is not heard beside ours."
+    from decodelab.backends.words import words_of
+    long = 'a'*(student.max_length+8)
+    with pytest.raises(ModelError, match='the model takes'):
+        student.sample([student.encode(long)], Sampling(max_tokens=2))
+    assert len(words_of('reference:student').encode(long))==len(long)
+    assert 'longer than the specified' not in caplog.text+''.join(capfd.readouterr())

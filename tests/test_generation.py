@@ -111,7 +111,7 @@ def test_slices_of_two_machines_are_joined(whole, tmp_path):
 def test_joining_names_duplicates_and_gaps(whole, tmp_path):
     out = generate_data(parameters(tmp_path, data_slice='0::2'))
     code, said = cli('merge-data', tmp_path)
-    assert code==2 and '6 of 12 records are missing: 1, 3, 5, 7, 9, 11' in said
+    assert code==2 and '6 of 12 records missing: 1, 3, 5, 7, 9, 11' in said
     lines = out.path.read_bytes()
     out.path.write_bytes(lines + lines.splitlines(True)[0])
     code, said = cli('merge-data', tmp_path, '--partial')

@@ -3,7 +3,7 @@ import pytest
 from click.testing import CliRunner
 from clock import seconds
 from decodelab.core import BadValue, RunError, read
-from decodelab.core.errors import nearest
+from decodelab.core.errors import data_size, many, nearest
 from decodelab.core.parameters import DataError, Parameters, allowed, param, read_yaml, table
 from decodelab.core.runs import Provenance, Run, find_run, list_runs
 from decodelab.core.settings import in_laboratory, load_settings
@@ -12,6 +12,7 @@ from decodelab.lab.cli import main
 from decodelab.lab.experiments import experiment, from_pairs
 from decodelab.lab.laboratory import new_experiment
 from decodelab.lab.points import SweepSpec, expand
+from decodelab.lab.sweeps import find_sweep
 
 MADE = Provenance(dict(versions={}, git={}, machine={}), 'a==1\n')
 def said(*args): return CliRunner().invoke(main, list(map(str, args)))
@@ -191,6 +192,60 @@ def test_what_is_wrong_for_a_cluster_is_told_before_folders_are_made(lab, monkey
                           ((), 'sbatch: not found')):
         found = said('sweep', 'sw.yaml', '--on', 'slurm', *options)
         assert found.exit_code==2 and words in found.output and not (lab/'outputs').exists(), found.output
+
+def test_a_cluster_that_does_not_answer_is_told_before_folders_are_made(lab, monkeypatch):
+    "The client programs are there, and slurmctld is not; or it is, and has no such partition."
+    (lab/'sw.yaml').write_text('notebook: my_study\nseeds: 2')
+    answer = '[ -e up ] && echo short && exit; echo "fatal: no host" >&2; exit 1'
+    for name,line in (('sbatch', 'exit 1'), ('sinfo', answer)):
+        (lab/name).write_text(f'#!/bin/sh\n{line}\n')
+        (lab/name).chmod(0o755)
+    monkeypatch.setenv('PATH', f'{lab}:/bin:/usr/bin')
+    found = said('sweep', 'sw.yaml', '--on', 'slurm')
+    assert found.exit_code==2 and 'Slurm does not answer: fatal: no host' in found.output
+    assert not (lab/'outputs').exists()
+    (lab/'up').touch()
+    found = said('sweep', 'sw.yaml', '--on', 'slurm', '--partition', 'shrt')
+    assert found.exit_code==2 and "Did you mean 'short'?" in found.output and not (lab/'outputs').exists()
+    for options,words in ((('--gpus', '-1'), "gpus: got '-1'"), (('--memory', 'much'), "memory: got 'much'")):
+        found = said('sweep', 'sw.yaml', '--on', 'slurm', '--dry-run', *options)
+        assert found.exit_code==2 and words in found.output, found.output
+
+@pytest.mark.parametrize('words', ['my_study n=3', 'my_study --n 3', 'my_study --budgets=4'])
+def test_parameters_typed_as_other_programs_take_them(lab, words):
+    found = said('run', *words.split())
+    assert found.exit_code==2 and 'A parameter is given as -p NAME VALUE.' in found.output
+    assert not (lab/'outputs').exists()
+    assert '-p NAME' not in said('ls', '--m').output
+
+def test_a_file_that_holds_no_parameters_is_told_in_a_line(lab):
+    (lab/'sw.yaml').write_text('notebook: my_study\ngrid: {n: [4, 8]}')
+    (lab/'odd.yaml').write_text(f'one: {"x"*5000}\ntwo: 2\nbudgest: "4"')
+    for file,words in (('sw.yaml', 'decodelab sweep FILE'), ('nbs/my_study.ipynb', 'not a notebook')):
+        found = said('run', 'my_study', '-f', file)
+        assert found.exit_code==2 and words in found.output and found.output.count('\n')==1, found.output
+    found = said('run', 'my_study', '-f', 'odd.yaml')
+    assert found.output.count('Known: backend')==1 and len(found.output) < 700
+    assert "Did you mean 'budgets'?" in found.output
+
+def test_names_of_runs_that_say_nothing(lab):
+    for what in ('show', 'resume', 'publish', 'watch'):
+        assert 'there are no runs yet: decodelab run eig_eval' in said(what, 'last').output
+    run = a_run(lab/'outputs', '2026-01-01T00:00:00+00:00')
+    for what in ('show', 'resume', 'publish', 'watch'):
+        found = said(what, '')
+        assert found.exit_code==2 and 'a run has a name' in found.output
+    assert 'none of that name among 1 run' in said('show', 'zz').output
+    assert run.folder.name in said('show', 'last').output
+    with pytest.raises(RunError, match='there are no sweeps yet'): find_sweep('last', lab/'outputs')
+
+def test_one_and_many_and_sizes():
+    assert [many(n, 'record') for n in (0, 1, 2000)]==['0 records', '1 record', '2,000 records']
+    assert [data_size(n) for n in (0, 1, 1023, 1024, 1536, 10_240, 2**20-1, 2**50)]==[
+        '0 bytes', '1 byte', '1,023 bytes', '1.0 KiB', '1.5 KiB', '10 KiB', '1.0 MiB', '1024 TiB']
+    assert 'Did you mean' not in str(BadValue('prompt', 'nofile', ['hint', 'a file']))
+    assert "Did you mean 'budget 0.tokens'?" in str(BadValue('metric', 'budget0.tokens', ['budget 0.tokens', 'n']))
+    with pytest.raises(BadValue, match=r'and 1 other\.'): raise BadValue('x', 3, [f'n{i}' for i in range(41)])
 
 def test_a_site_where_none_can_be_written(lab):
     (lab/'file').write_text('')

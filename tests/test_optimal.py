@@ -143,7 +143,7 @@ def test_diagnostics_are_those_of_the_pure_function():
 def test_kept_rows_are_the_models_rows(capsys):
     model = pair()
     out = model.generate([(0,), (1,)], max_new_tokens=6, return_logits=True, return_q_star_probs=True, seed=1)
-    assert '3 × 2 rows × 6 tokens × 4 numbers are kept: up to 0.0 MiB' in capsys.readouterr().err
+    assert '3 × 2 rows × 6 tokens × 4 numbers are kept: up to 576 bytes' in capsys.readouterr().err
     ids = texts(out)[0]
     assert np.allclose(out.logits['t'][0,0], model.t.logprobs((0,)), atol=1e-6)
     assert np.allclose(out.q_star_probs[0,0], np.exp(model.next_logprobs([(0,)])[0]), atol=1e-6)

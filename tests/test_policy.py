@@ -139,3 +139,42 @@ def test_steps_end_where_they_are_recorded_to_end(student, fits):
     assert [n for n in range(1, len(text)+1) if words.ended(text[:n], 0)]==[len('a Wa Wait'), len('a Wa Wait no')]
     counted = StepEnds(student, replace(frame, step=(), step_tokens=3))
     assert [n for n in range(1, 7) if counted.ended(text[:n], 3*((n-1)//3))]==[3, 6]
+
+@pytest.mark.parametrize('read', ['last', 'mean', 'both'])
+def test_a_decision_is_that_of_nu(student, fits, read):
+    "On states that were recorded, and drawn far beside them, at many costs; also in half precision and of numpy."
+    import torch
+    from decodelab.eig.stopping.rules import Probe, State
+    traces, file = fits[read]
+    rng, asked, wrong = np.random.default_rng(0), 0, 0
+    states = np.concatenate([t['hidden'] for t in traces])
+    states = np.concatenate([states, states*rng.normal(1, 9, states.shape)]).astype(np.float32)[::5]
+    for cost in (0., 1e-4, .002, .01, .05, 1.):
+        policy = stop_policy(student, file, cost)
+        for x in states:
+            steps, tokens, prompt = int(rng.integers(1, 40)), int(rng.integers(1, 400)), int(rng.integers(5, 60))
+            w = policy.start(prompt)
+            w.steps, w.tokens, w.here, w.mean = steps, tokens, True, False
+            s = State((*[0]*steps, tokens), ('',)*(steps+1), (Probe(steps, hidden=x),), prompt=prompt)
+            nu = policy.value(s)
+            got, = policy.stops([w], torch.tensor(x)[None,None])
+            near = abs(nu-cost) < 1e-5*(1e-4+cost)
+            asked, wrong = asked+1, wrong+(got!=(nu <= cost) and not near)
+            assert policy.stops([w], x[None,None].astype(float))==[got]
+    assert not wrong and asked > 300
+    half = torch.tensor(states[:3]).bfloat16()
+    watches = [policy.start(9) for _ in half]
+    for w in watches: w.tokens, w.here, w.mean = 9, True, False
+    assert policy.stops(watches, half[:,None])==policy.stops(watches, half.float()[:,None].numpy())
+
+def test_infinite_states_never_stop_a_text(student, fits):
+    policy = stop_policy(student, fits['last'][1], 1.)
+    for bad in (np.inf, -np.inf, np.nan):
+        x = np.zeros((1, 1, 96), np.float32)
+        x[0,0,3] = bad
+        watch = policy.start(5)
+        watch.asks([])
+        with pytest.raises(BadValue, match='not finite'): policy.stops([watch], x)
+    huge = policy.start(5)
+    huge.asks([])
+    assert policy.stops([huge], np.full((1, 1, 96), 3e38, np.float32))==[True] # finite, though its square is not

@@ -1,13 +1,16 @@
 "What is published names no place, person or host; a report is verified by running it; by hand made is a report too."
-import json, os, shutil, socket, subprocess, sys, time, urllib.error, urllib.request
+import json, os, re, shutil, socket, subprocess, sys, time, urllib.error, urllib.request
 from datetime import datetime
 from pathlib import Path
-import nbformat, pytest
+import nbformat, numpy as np, pytest
+from sweep_parts import notebook
 from decodelab.core.errors import RunError
+from decodelab.core.locks import Lock
 from decodelab.core.runs import Run
 from decodelab.lab.adopting import adopt, after_save, run_in
-from decodelab.lab.publishing import (DEFAULT, Tolerance, allowed, check_metrics, known_places, publish, read_published,
-                                      report_path, run_named_in, scrubbed, sources_of, tolerance_of, verifiable, verify)
+from decodelab.lab.publishing import (DEFAULT, Tolerance, allowed, check_metrics, known_places, publish,
+                                      read_published, report_path, run_named_in, scrubbed, sources_of,
+                                      tolerance_of, verifiable, verified_text, verify)
 
 def code(source, text='', tags=()):
     cell = nbformat.v4.new_code_cell(source, metadata=dict(tags=list(tags)))
@@ -107,18 +110,24 @@ def test_a_report_and_metrics_of_two_runs_verify_nothing(tmp_path):
     with pytest.raises(RunError, match='nothing to verify'): read_published(report)
     assert verifiable(600, tmp_path)==([], [(report, 'it has no metrics')])
 
+DRAWN = """from decodelab.backends import Sampling, load
+from decodelab.core import chunks
+model = load(p.backend)
+def draw(part): return [dict(id=i, x=model.sample([model.encode(f'{i}+1=')], Sampling(max_tokens=8, temperature=2.,
+                        seed=i))[0][0].logprobs.tolist()) for i in part]
+with run.timed('draw'): drawn = [row['x'] for c in chunks(run, 'full', list(range(p.n)), draw, size=2) for row in c]
+run.write_metrics(dict(n=p.n, live=dict(accuracy=.5, seconds=run.info['seconds']), drawn=drawn))"""
+
 @pytest.fixture(scope='module')
 def lab(root, tmp_path_factory):
     "A laboratory with one small report, published."
     place, old = tmp_path_factory.mktemp('lab'), os.environ.get('DECODELAB_OUTPUTS')
-    shutil.copytree(root/'params', place/'params')
     (place/'nbs').mkdir()
-    shutil.copy(root/'nbs'/'eig_eval.ipynb', place/'nbs')
+    notebook(place/'nbs'/'eig_eval.ipynb', DRAWN)
     (place/'settings.ini').write_text((root/'settings.ini').read_text())
     os.environ['DECODELAB_OUTPUTS'] = str(place/'outputs')
     from decodelab.lab.runner import execute
-    small = dict(n=6, max_tokens=32, mc_samples=2, sample_length=16, chunk=3)
-    run = execute(place/'nbs'/'eig_eval.ipynb', small, False)
+    run = execute(place/'nbs'/'eig_eval.ipynb', dict(n=6), False)
     report = publish(run, 'small', place)
     yield place, run, report
     os.environ.pop('DECODELAB_OUTPUTS')
@@ -132,17 +141,93 @@ def test_a_published_report_is_run_again_and_agrees(lab, capsys):
     assert [f.name for f in (place/'outputs').glob('*/*')]==[run.folder.name] # nothing was left behind
 
 def test_the_site_shows_verifications_of_what_is_published_now(lab):
-    from decodelab.lab.publishing import RECORD, Verified, record, standing
+    from decodelab.lab.publishing import Verified
+    from decodelab.lab.verified import RECORD, record, standing
     from decodelab.lab.registry_pages import verified_page
     place, run, report = lab
     found = Verified('small', run.folder.name, 3., [], False)
+    took = f'{json.loads(report.read_text())["metadata"]["papermill"]["duration"]:,.0f} s'
     try:
-        assert standing(place)==({}, {'small': 'not run again yet'}) and verified_page(place)==''
+        assert standing(place)==({}, {'small': f'not run again yet; it took {took}'}) and verified_page(place)==''
         record(found, place)
         assert list(standing(place)[0])==['small'] and '| [small]' in verified_page(place)
         record(Verified('small', '20200101-000000-00000000', 3., [], False), place)
         assert standing(place)==({}, {'small': 'published anew since'})
     finally: (report.parent/RECORD).unlink(missing_ok=True)
+
+def test_what_a_report_took_from_the_laboratory_and_what_differs_is_shown(lab):
+    from decodelab.lab.publishing import Checked, Verified
+    from decodelab.lab.verified import RECORD, record, standing
+    from decodelab.lab.registry_pages import verified_page
+    place, run, report = lab
+    checks = [Checked('a', .5, .8, 'differs', .1), Checked('b', 'x', None, 'missing'), Checked('c', 1., 1., 'same')]
+    found = Verified('small', run.folder.name, 3., checks, False, ('outputs/nets',))
+    nb = json.loads(report.read_text())
+    try:
+        record(found, place)
+        page = verified_page(place)
+        assert '| no | 1 | 0 | 1 | 1 |' in page and '| outputs/nets | not said |' in page
+        assert 'Not in this table' not in page
+        assert '| `a` | 0.5 | 0.8 | ± 0.1 |' in page and '| `b` | x | none | the same |' in page
+        assert '  with outputs/nets as it lies here' in verified_text(found)
+        report.write_text(json.dumps(nb | dict(metadata=nb['metadata'] | dict(papermill=dict(
+            duration=3., parameters=dict(runs='outputs/nets/a,outputs/nets/b', data='my_outputs/q.jsonl'))))))
+        record(Verified('small', '20200101-000000-00000000', 3., [], False), place)
+        (report.parent/RECORD).unlink()
+        record(Verified('other', run.folder.name, 3., [], False), place)
+        assert standing(place)[1]=={'small': 'it reads outputs/nets, which is not published with it'}
+    finally:
+        report.write_text(json.dumps(nb))
+        (report.parent/RECORD).unlink(missing_ok=True)
+
+def test_packages_are_held_to_those_of_the_report(lab):
+    from decodelab.lab.publishing import packages_of
+    nb = json.loads(lab[2].read_text())
+    assert packages_of(nb)=='the same'
+    cell = nb['cells'][-1]
+    cell['source'] = [re.sub(r'numpy [\d.]+', 'numpy 0.9, vllm 7', line) for line in cell['source']]
+    assert packages_of(nb)==f'numpy 0.9, now {np.__version__}' or 'vllm 7, now' in packages_of(nb)
+    assert packages_of(dict(nb, cells=nb['cells'][:-1]))=='not said'
+
+def test_kept_recordings_are_taken_only_when_asked(lab):
+    from decodelab.lab.publishing import apart
+    place, _, _ = lab
+    kept = place/'outputs'/'recordings'
+    kept.mkdir()
+    try:
+        with apart('small', place) as folder: assert not list(folder.iterdir())
+        with apart('small', place, ('models', 'recordings')) as folder: assert (folder/'recordings').resolve()==kept
+        assert not folder.exists()
+        held = Lock(place/'outputs'/'.verify-small.lock')
+        held.take()
+        with pytest.raises(RunError, match='small: another process verifies it'):
+            with apart('small', place): pass
+        held.release()
+    finally: kept.rmdir()
+
+def test_a_verification_that_is_broken_off_goes_on(lab, monkeypatch):
+    "Ctrl-C after the first chunk: the next takes up the same run, and what it did not have to do again counts."
+    from decodelab.lab import publishing
+    place, run, report = lab
+    def broken(run, notebook, progress):
+        from decodelab.core.runs import chunks
+        next(chunks(run, 'full', [1, 2], lambda part: [dict(id=1)], size=1)) # whatever its work is
+        run.unlock()
+        raise KeyboardInterrupt
+    seen = []
+    monkeypatch.setattr(publishing, '_seen_through', broken)
+    with pytest.raises(KeyboardInterrupt): verify(report, place, progress=False)
+    left = place/'outputs'/'.verify-small'
+    assert len(list(left.glob('*/*/samples.jsonl')))==1 and not (place/'outputs'/'.verify-small.lock').exists()
+    def again(run, notebook, progress):
+        seen.append((run.info['attempts'], run.info['go_on'], (run.folder/'samples.jsonl').read_text().count('id')))
+        run.write_metrics(dict(n=6))
+        run.finish()
+        run.unlock()
+        return Run.open(run.folder)
+    monkeypatch.setattr(publishing, '_seen_through', again)
+    assert not verify(report, place, progress=False).agrees
+    assert seen==[(2, 'decodelab verify small', 1)] and not left.exists()
 
 def test_a_report_that_cannot_be_run_here_is_not_one_that_disagrees(lab, monkeypatch):
     from click.testing import CliRunner

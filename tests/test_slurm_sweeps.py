@@ -108,4 +108,4 @@ def test_the_daemon_of_the_node_is_killed(slurm, tmp_path):
     ended(slurm)
     (r,), = runs(outputs).values()
     assert r['status']=='done' and (r['folder']/'samples.jsonl').read_text().count('id')==4, logs(outputs)
-    assert '1 points, 1 done' in ran(outputs, 'sweep', file)
+    assert '1 point, 1 done' in ran(outputs, 'sweep', file)

@@ -10,7 +10,7 @@ from decodelab.lab.display import Progress
 for stage in ('thinking', 'looking'):
     progress = Progress(stage)
     for i in range(4):
-        time.sleep(pause)
+        time.sleep(0 if (run.folder/'quick').exists() else pause)
         progress(i+1, 4)
 if fails: raise ValueError('it fails here')
 '''
@@ -49,7 +49,7 @@ def test_a_line_that_moves_on_a_terminal(on_terminal, outputs, tmp_path, name):
     assert any('Waiting' in line or 'starting' in line for line in last_lines(seen.text))
 
 def test_a_terminal_that_tells_no_size_still_shows_it(on_terminal, outputs, tmp_path):
-    seen = on_terminal('decodelab', 'run', small(tmp_path/'small.ipynb'), '-p', 'n', '4', rows=0, columns=0)
+    seen = on_terminal('decodelab', 'run', small(tmp_path/'small.ipynb', .6), '-p', 'n', '4', rows=0, columns=0)
     assert seen.code==0 and re.search(r'looking.* of 4, \d+ s, about', seen.text), seen.text
 
 @pytest.mark.parametrize('name', COMMANDS)
@@ -107,6 +107,7 @@ def test_ctrl_c_says_how_to_go_on(command, outputs, tmp_path, name):
     (folder,) = outputs.glob('*/*')
     assert p.returncode!=0 and f'To go on: decodelab resume {folder.name}' in said and 'Traceback' not in said, said
     assert 'interrupted' in command('decodelab', 'ls').stdout
+    (folder/'quick').touch()
     command('decodelab', 'resume', folder.name)
     assert json.loads((folder/'run.json').read_text())['status']=='done'
 
@@ -124,10 +125,15 @@ def test_one_reader_of_parameters(command, outputs, tmp_path, name):
 
 ODD = ['@x.jsonl', '{a}.jsonl', '1:30', 'x # y', '2024-01-01', '!x', '*x', '%x', '&a', "'"]
 
-TYPED = [*(('decodelab', text) for text in ODD), ('papermill', '{a}.jsonl'), ('papermill', '2024-01-01')]
+TYPED = [('decodelab', '@x.jsonl'), ('papermill', '{a}.jsonl'), ('papermill', '2024-01-01')] # as processes
 
 @pytest.mark.parametrize('name, text', TYPED)
 def test_odd_text_is_text(command, outputs, tmp_path, name, text):
     p = command(*COMMANDS[name], small(tmp_path/'small.ipynb', 0), '-p', 'data', text, check=False)
     assert p.returncode in (1, 2) and f'{text}: no such file' in p.stderr and 'Traceback' not in p.stderr, p.stderr
     assert not outputs.exists()
+
+@pytest.mark.parametrize('text', ODD)
+def test_odd_text_is_text_to_our_own_command(typed, outputs, tmp_path, text):
+    p = typed('run', small(tmp_path/'small.ipynb', 0), '-p', 'data', text)
+    assert p.returncode==2 and f'{text}: no such file' in p.stderr and not outputs.exists(), p.stderr

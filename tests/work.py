@@ -11,7 +11,7 @@ from decodelab.eig import EIGEvalParameters, SetUp
 from decodelab.eig.study.report import summary
 from decodelab.tasks import load_questions
 
-P = EIGEvalParameters(n=12, chunk=2, mc_samples=3, sample_length=24, max_tokens=64, beam_size=4)
+P = EIGEvalParameters(n=6, chunk=1, mc_samples=2, sample_length=12, max_tokens=32, beam_size=2) # 18 chunks in a second
 
 def work(outputs:Path, model)->None:
     "An attempt."
@@ -40,3 +40,5 @@ if __name__=='__main__':
         if not pid: attempt(Path(line.strip()), model)
         print(pid, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+    sys.stdout.flush()
+    os._exit(0) # nothing is left to take down

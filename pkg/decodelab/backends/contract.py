@@ -147,7 +147,7 @@ class Usage:
 class Capabilities:
     "What a caller may ask for."
     full_distribution: bool = True # `next_logprobs` and sessions give the whole vocabulary
-    constraints: bool = True
+    constraints: bool = True # A text can be held to a language, token by token: `Sampling.constraint`
     deterministic: bool = True # Same input on the same machine gives the same bits
     batch_spread: float = 0. # Nats by which a log-probability may depend on the shape of its batch, beyond rounding
     prefix_sharing: bool = True # Shared prefixes are computed once

@@ -250,7 +250,8 @@ def watch(self:HFSession, layers:Sequence[int])->None:
 def hidden(self:HFSession, rows:Sequence[int])->torch.Tensor: # [n, layers, d]
     "Hidden states of the newest token of these rows, right after they were run."
     states, newest = self._states
-    if len(states)==1 and states[0].shape[:2]==(1, 1) and len(rows)==1: return states[0] # one row, one token
+    if len(rows)==1 and states[0].shape[:2]==(1, 1): # one row, one token
+        return states[0] if len(states)==1 else torch.cat(states, 1)
     kept = self.at[np.asarray(rows)]
     at = self._index(kept), self._index(newest[kept])
     return torch.stack([h[at] for h in states], 1)

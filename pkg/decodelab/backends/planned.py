@@ -209,10 +209,13 @@ class Tokenized(Planned):
     def _check_template(self):
         if not self.template: raise ModelError(f'{self.name}: its tokenizer has no chat template')
 
+_TOO_LONG = 'sequence-length-is-longer-than-the-specified-maximum' # What Transformers warns of once
+
 @patch
 def _read_tokenizer(self:Tokenized, eos_ids:Sequence[int])->None:
     "Read off what the contract asks of a tokenizer."
     t = self.tokenizer
+    if hasattr(t, 'deprecation_warnings'): t.deprecation_warnings[_TOO_LONG] = True # taken as said: who asks says it
     self.template, self.bos_id, self.eos_ids = default_template(t), t.bos_token_id, tuple(eos_ids)
     self.special_ids = frozenset(t.all_special_ids)
     self.adds_bos = t.bos_token_id is not None and list(t('a').input_ids)[:1]==[t.bos_token_id]

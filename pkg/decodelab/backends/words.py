@@ -28,7 +28,6 @@ class Words(Tokenized):
         self._read_tokenizer(eos if isinstance(eos, list) else () if eos is None else (eos,))
         self.max_length = config.get('max_position_embeddings') or min(tokenizer.model_max_length, 1<<20)
         self.vocab_size = max(config.get('vocab_size') or 0, len(tokenizer))
-        tokenizer.model_max_length = 1<<40 # Whether a text is too long is said by who asks
         self.capabilities, self.usage = Capabilities(), Usage()
     def fingerprint(self)->str: return digest(self.name, str(sorted(self.tokenizer.get_vocab().items())))
     def close(self)->None: "Nothing is held."

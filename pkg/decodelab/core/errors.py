@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 # %% auto #0
-__all__ = ['SHOWN', 'LISTED', 'UNREAD', 'DecodelabError', 'DataError', 'ModelError', 'RunError', 'nearest', 'BadValue',
-           'MissingExtra', 'needs', 'unread', 'for_a_reader']
+__all__ = ['SHOWN', 'LISTED', 'UNREAD', 'DecodelabError', 'DataError', 'ModelError', 'RunError', 'nearest', 'in_short',
+           'BadValue', 'MissingExtra', 'needs', 'many', 'data_size', 'unread', 'for_a_reader']
 
 # %% ../../../nbs/core/00_errors.ipynb #3dfd5431
 class DecodelabError(Exception):
@@ -38,6 +38,11 @@ def _folded(name:str)->str: return name.lower().replace('-', '_')
 # %% ../../../nbs/core/00_errors.ipynb #37d96dbb
 SHOWN, LISTED = 240, 40 # Characters of a value, and names, that a sentence holds
 
+def in_short(value:object)->str:
+    "What was given, as a sentence can hold it."
+    given = repr(value)
+    return given if len(given) <= SHOWN else f'{given[:SHOWN-40]}… ({len(given):,} characters)'
+
 class BadValue(DecodelabError, ValueError):
     "A value outside what is allowed."
     def __init__(self,
@@ -48,10 +53,10 @@ class BadValue(DecodelabError, ValueError):
                 ):
         several = allowed if isinstance(allowed, Iterable) and not isinstance(allowed, str) else ()
         names = [str(name) for name in several]
-        close = nearest(value, names) if isinstance(value, str) else None
-        given = repr(value)
-        if len(given)>SHOWN: given = f'{given[:SHOWN-40]}… ({len(given):,} characters)'
-        listed = ', '.join(names[:LISTED])+(f' and {len(names)-LISTED:,} others' if len(names)>LISTED else '')
+        meant = [name for name in names if not name.startswith(('a ', 'an ', 'the '))] # `a file` is no name
+        close = nearest(value, meant) if isinstance(value, str) else None
+        given = in_short(value)
+        listed = ', '.join(names[:LISTED])+(f' and {many(len(names)-LISTED, "other")}' if len(names)>LISTED else '')
         text = f'{what}: got {given}; allowed: {listed if names else allowed}.'
         super().__init__(' '.join(filter(None, [text, close and f'Did you mean {close!r}?', hint])))
         self.what, self.value, self.allowed, self.nearest, self.hint = what, value, allowed, close, hint
@@ -70,6 +75,20 @@ def needs(package:str, # As imported, e.g. `mlx.core`
     try: found = importlib.util.find_spec(package)
     except ModuleNotFoundError: found = None # the package around it is missing
     if found is None: raise MissingExtra(package, extra)
+
+# %% ../../../nbs/core/00_errors.ipynb #1f0e3e7a
+def many(n:int, one:str, several:str='')->str:
+    "A count with its word."
+    return f'{n:,} {one if n==1 else several or one+"s"}'
+
+def data_size(n:int)->str: # Bytes
+    "A size as a person says it."
+    if n < 1024: return many(n, 'byte')
+    size = float(n)
+    for unit in 'KMGT':
+        size /= 1024
+        if size < 1023.5: break
+    return f'{size:.{int(size < 9.95)}f} {unit}iB'
 
 # %% ../../../nbs/core/00_errors.ipynb #aba2cd04
 UNREAD = 141

@@ -11,14 +11,14 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
-from .errors import BadValue, DataError, DecodelabError, nearest
+from .errors import BadValue, DataError, DecodelabError, in_short, nearest
 from .files import read_text
 from .tables import markdown_table
 
 # %% auto #0
 __all__ = ['UNREADABLE', 'MOST', 'BadParameters', 'Parameters', 'param', 'choices', 'members', 'kind_in_words', 'allowed',
-           'unit_of', 'Plain', 'check_size', 'why_unreadable', 'read_yaml', 'several', 'explain', 'read', 'preset',
-           'table']
+           'unit_of', 'Plain', 'check_size', 'why_unreadable', 'read_yaml', 'several', 'in_units', 'explain', 'read',
+           'preset', 'table']
 
 # %% ../../../nbs/core/04_parameters.ipynb #65193fe6
 class BadParameters(DecodelabError, ValueError):
@@ -135,24 +135,31 @@ def several(field:FieldInfo)->bool:
     kinds = [k for k in get_args(field.annotation) if k is not type(None)]
     return get_origin(field.annotation) in (Union, UnionType) and len(kinds) > 1
 
+def _known(model:type[Parameters])->str: return f' Known: {", ".join(model.model_fields)}.'
+
+def in_units(field:FieldInfo)->str:
+    "What a field allows, with its unit."
+    range_, unit = allowed(field), unit_of(field)
+    return ' '.join(filter(None, [range_, unit.removesuffix('s') if range_.endswith(' 1') else unit]))
+
 _INNER = dict(tuple_type='a list of values', list_type='a list of values', dict_type='names with values')
 
 def explain(model:type[Parameters], error:Mapping[str,Any])->str:
     "One pydantic error as one sentence."
-    value, says, known = error.get('input'), error['msg'].removeprefix('Value error, '), list(model.model_fields)
+    value, says = error.get('input'), error['msg'].removeprefix('Value error, ')
     place = [*map(str, error['loc'])]
     field = model.model_fields.get(place[0]) if place else None
     if field and len(place) > 1 and several(field): del place[1] # pydantic names the type that it tried
     name = '.'.join(place)
+    got = f'{name}: got {in_short(value)}; allowed:'
     if error['type']=='extra_forbidden':
-        hint = _meant(name, known) or f' Known: {", ".join(known)}.'
-        return f'{name}: unknown parameter (value {value!r}).{hint}'
+        hint = _meant(name, list(model.model_fields)) or _known(model)
+        return f'{name}: unknown parameter (value {in_short(value)}).{hint}'
     if error['type']=='value_error' and not (field and says==_NO_TRUTH): return ': '.join(filter(None, [name, says]))
-    if field is None: return f'{name}: got {value!r}; allowed: {error["msg"]}.'
+    if field is None: return f'{got} {error["msg"]}.'
     if error['type']=='missing' and len(place)==1: return f'{name}: must be given; allowed: {allowed(field)}.'
-    if len(place) > 1 and error['type'] in _INNER: return f'{name}: got {value!r}; allowed: {_INNER[error["type"]]}.'
-    range_ = ' '.join(filter(None, [allowed(field), unit_of(field)]))
-    return f'{name}: got {value!r}; allowed: {range_}.{_meant(value, choices(field.annotation))}'
+    if len(place) > 1 and error['type'] in _INNER: return f'{got} {_INNER[error["type"]]}.'
+    return f'{got} {in_units(field)}.{_meant(value, choices(field.annotation))}'
 
 # %% ../../../nbs/core/04_parameters.ipynb #53d1e7c7
 _Model = TypeVar('_Model', bound=Parameters)
@@ -165,7 +172,10 @@ def read(model:type[_Model], # The parameter model
     for source in sources: given.update(source if isinstance(source, dict) else read_yaml(Path(source)))
     try: return model(**given)
     except ValidationError as e:
-        raise BadParameters('\n'.join(dict.fromkeys(explain(model, error) for error in e.errors()))) from None
+        *before, last = dict.fromkeys(explain(model, error) for error in e.errors())
+        several = [text.removesuffix(_known(model)) for text in before] # what is known is said once
+        unsaid = _known(model).strip() if several!=before and not last.endswith(_known(model)) else ''
+        raise BadParameters('\n'.join(filter(None, [*several, last, unsaid]))) from None
 
 # %% ../../../nbs/core/04_parameters.ipynb #027309fe
 def preset(folder:Path, # Folder of YAML presets, e.g. `params/eig`

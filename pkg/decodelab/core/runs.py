@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Self
 import yaml
-from .errors import RunError, nearest
+from .errors import RunError, many, nearest
 from .files import Journal, bounded, digest, to_json, write_atomic
 from .locks import Lock, now
 from .settings import load_settings
@@ -19,7 +19,8 @@ from .settings import load_settings
 # %% auto #0
 __all__ = ['RUN_DIR', 'MIN_FREE', 'PACKAGES', 'versions', 'git_state', 'processor', 'machine', 'Provenance', 'run_key',
            'make_numbered', 'new_folder', 'wrong_in', 'Record', 'Work', 'Results', 'first_files', 'Run', 'chunks',
-           'left_behind', 'moment', 'when_named', 'made_at', 'begun', 'list_runs', 'some', 'find_run']
+           'left_behind', 'moment', 'when_named', 'made_at', 'begun', 'list_runs', 'some', 'find_run', 'notebook_here',
+           'left_open']
 
 # %% ../../../nbs/core/07_runs.ipynb #6fb65264
 RUN_DIR = 'DECODELAB_RUN_DIR' # Names the folder of the run that a notebook is part of
@@ -321,7 +322,7 @@ def _unread(outputs:Path, runs:Sequence[Run])->list[Path]:
 def some(names:Iterable[str], shown:int=8)->str:
     "The first few of many names."
     found = list(names)
-    return ', '.join(found[:shown]) + (f' and {len(found)-shown} others' if len(found) > shown else '')
+    return ', '.join(found[:shown]) + (f' and {many(len(found)-shown, "other")}' if len(found) > shown else '')
 
 def _names(folder:Path, key:str)->tuple[str,...]: return folder.name, '/'.join(folder.parts[-2:]), key
 
@@ -331,6 +332,7 @@ def find_run(name:str, outputs:Path|None=None)->Run:
     outputs = Path(outputs or load_settings().outputs)
     runs = list_runs(outputs)
     if name=='last' and runs: return runs[0]
+    if not name: raise RunError("run '': a run has a name, or the beginning of one")
     keys = {r.folder: r.info['key'] for r in runs}
     known = {folder: _names(folder, keys.get(folder, '')) for folder in (*keys, *_unread(outputs, runs))}
     hits = [folder for folder,names in known.items() if any(own.startswith(name) for own in names)]
@@ -339,4 +341,21 @@ def find_run(name:str, outputs:Path|None=None)->Run:
     if hits: raise RunError(f'run {name!r} is ambiguous: {some(folder.name for folder in hits)}')
     close = nearest(name, ['last', *(r.folder.name for r in runs)] if runs else [])
     hint = f'. Did you mean {close!r}?' if close else ''
-    raise RunError(f'run {name!r}: none of that name among {len(runs)} runs{hint}')
+    if not runs: raise RunError(f'run {name!r}: there are no runs yet: decodelab run eig_eval')
+    raise RunError(f'run {name!r}: none of that name among {many(len(runs), "run")}{hint}')
+
+# %% ../../../nbs/core/07_runs.ipynb #c82aa76d
+def notebook_here()->Path|None:
+    "The notebook that this kernel runs for, where Jupyter or VS Code says so."
+    named = os.environ.get('JPY_SESSION_NAME', '')
+    try: named = get_ipython().user_ns.get('__vsc_ipynb_file__', named) # type: ignore[name-defined]
+    except NameError: pass
+    path = Path(named).resolve()
+    return path if path.suffix=='.ipynb' and path.is_file() else None
+
+def left_open(run:Run)->None:
+    "Say how a run that was made by hand gets its report, and note where its notebook lies."
+    path = notebook_here()
+    if path: run.update(notebook_file=str(path))
+    name = path.name if path else 'NOTEBOOK'
+    print(f'Save this notebook: it is the report of this run. Outside of `decodelab lab`: decodelab adopt {name}')

@@ -8,15 +8,15 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from ..core.errors import BadValue, RunError
+from ..core.errors import BadValue, RunError, many
 from ..core.parameters import Parameters, param
 from ..core.runs import Run
 from ..core.tables import markdown_table
 from .sweeps import Sweep, find_sweep, states
 
 # %% auto #0
-__all__ = ['SweepReportParameters', 'check_sweep', 'numbers', 'own_interval', 'wilson', 'Place', 'Across', 'across', 'chosen',
-           'first_metric', 'summed', 'places', 'is_log', 'draw', 'table_across', 'set_up']
+__all__ = ['SweepReportParameters', 'numbers', 'own_interval', 'wilson', 'Place', 'Across', 'across', 'chosen', 'first_metric',
+           'summed', 'places', 'is_log', 'draw', 'table_across', 'set_up']
 
 # %% ../../../nbs/lab/36_across.ipynb #337bac3d
 class SweepReportParameters(Parameters):
@@ -26,12 +26,12 @@ class SweepReportParameters(Parameters):
     parameter: str = param('', 'What it is drawn against; the first that was swept by default.')
     by: str = param('', 'A parameter that tells curves apart; the second that was swept by default.')
 
-def check_sweep(p:SweepReportParameters)->dict[str,str]:
-    "The sweep is there and has finished runs; its points are what the report depends on."
-    sweep = find_sweep(p.sweep)
-    done = [row for row in states(sweep) if row.status=='done']
-    if not done: raise RunError(f'{sweep.folder}: no point is done yet')
-    return {sweep.name: ' '.join(sorted(row.key[:16] for row in done))}
+    def check(self)->dict[str,str]:
+        "The sweep has finished runs, and these have what is asked; its points are what the report depends on."
+        study = across(self.sweep)
+        chosen(study, self)
+        done = (row for row in states(study.sweep) if row.status=='done')
+        return {study.sweep.name: ' '.join(sorted(row.key[:16] for row in done))}
 
 # %% ../../../nbs/lab/36_across.ipynb #0a3fe93e
 def numbers(metrics:Any, prefix:str='')->dict[str,float]:
@@ -120,7 +120,7 @@ def summed(values:Sequence[float], single:tuple[float, float]|None)->tuple[float
     from scipy.stats import t
     spread = (sum((v-mean)**2 for v in values)/(len(values)-1))**.5
     half = float(t.ppf(.975, len(values)-1))*spread/len(values)**.5
-    return mean, mean-half, mean+half, f't over {len(values)} runs'
+    return mean, mean-half, mean+half, f't over {many(len(values), "run")}'
 
 # %% ../../../nbs/lab/36_across.ipynb #a3991962
 def places(study:Across, metric:str, x:str, by:str='')->list[Place]:

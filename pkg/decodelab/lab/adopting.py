@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/lab/25_adopting.ipynb #db06301c
 from __future__ import annotations
-import json, os, re
+import json, re
 from pathlib import Path
 from typing import Any
 from ..core.errors import DecodelabError, RunError
@@ -14,7 +14,7 @@ from ..core.settings import load_settings
 from .experiments import experiment_of, read_notebook, written
 
 # %% auto #0
-__all__ = ['text_of', 'run_in', 'unlike', 'run_of', 'check_adoption', 'adopt', 'notebook_here', 'left_open', 'after_save']
+__all__ = ['text_of', 'run_in', 'unlike', 'run_of', 'check_adoption', 'adopt', 'after_save']
 
 # %% ../../../nbs/lab/25_adopting.ipynb #c7f59e99
 _NAME = re.compile(r'([\w.-]+)/(\d{8}-\d{6}-[0-9a-f]{8}(?:-\d+)?)')
@@ -76,23 +76,7 @@ def adopt(path:Path, # A saved, executed notebook
     run.update(adopted=digest(text))
     return run
 
-# %% ../../../nbs/lab/25_adopting.ipynb #1ca0cffc
-def notebook_here()->Path|None:
-    "The notebook that this kernel runs for, where Jupyter or VS Code says so."
-    named = os.environ.get('JPY_SESSION_NAME', '')
-    try: named = get_ipython().user_ns.get('__vsc_ipynb_file__', named)
-    except NameError: pass
-    path = Path(named).resolve()
-    return path if path.suffix=='.ipynb' and path.is_file() else None
-
 # %% ../../../nbs/lab/25_adopting.ipynb #86cd2b5a
-def left_open(run:Run)->None:
-    "Say how a run that was made by hand gets its report, and note where its notebook lies."
-    path = notebook_here()
-    if path: run.update(notebook_file=str(path))
-    name = path.name if path else 'NOTEBOOK'
-    print(f'Save this notebook: it is the report of this run. Outside of `decodelab lab`: decodelab adopt {name}')
-
 def after_save(model:dict, os_path:str, contents_manager:Any, **_)->None:
     "JupyterLab's hook: a saved notebook that names a finished run becomes its report; saving never fails for it."
     if model.get('type')!='notebook': return

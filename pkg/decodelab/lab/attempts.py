@@ -28,6 +28,7 @@ def gpu_here()->bool:
     hidden = os.environ.get('CUDA_VISIBLE_DEVICES')
     return hidden not in ('', '-1') and any(Path(p).exists() for p in ('/dev/nvidiactl', '/dev/kfd', '/dev/dxg'))
 
+# %% ../../../nbs/lab/19_attempts.ipynb #5acc2a98
 def why_fresh(params:dict[str,Any])->str:
     "Why a run with these parameters needs a fresh kernel; empty when it may be forked."
     if not sys.platform.startswith('linux'): return f'forks are not safe on {sys.platform}'

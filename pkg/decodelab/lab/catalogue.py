@@ -59,6 +59,7 @@ def row_of(folder:Path)->Row:
                first_line(info.get('error', '')), info.get('started', ''), info.get('finished', ''),
                info.get('attempts', 1), info.get('notebook_hash', ''), info.get('models', {}), made_at(folder))
 
+# %% ../../../nbs/lab/16_catalogue.ipynb #14d762bf
 def _broken(place:str, folder:Path, why:RunError, key:str='', started:str='')->Row:
     said = str(why).removeprefix(f'{folder}: ')
     return Row(place, folder.parent.name, 'broken', key, error=said, started=started, made=made_at(folder))
@@ -96,6 +97,7 @@ def run_folders(outputs:Path)->Iterator[Path]:
         if experiment.name.startswith('.') or experiment.name=='sweeps' or not experiment.is_dir(): continue
         yield from (Path(f.path) for f in os.scandir(experiment.path) if f.is_dir() and not f.name.startswith('.'))
 
+# %% ../../../nbs/lab/16_catalogue.ipynb #07678edd
 def read_rows(outputs:Path)->dict[str,Any]:
     "The index as it was written last; empty where it cannot be used."
     try: index = json.loads((outputs/INDEX).read_bytes())

@@ -7,15 +7,15 @@ from __future__ import annotations
 import importlib, os
 from pathlib import Path
 import click
-from ..core.errors import BadValue, DecodelabError, RunError, nearest, needs
+from ..core.errors import BadValue, DecodelabError, RunError, data_size, many, nearest, needs
 from ..core.settings import in_laboratory
 from ..evaluation.lmeval.names import HELD
 
 # %% auto #0
-__all__ = ['Group', 'check_inside', 'main', 'values', 'ended', 'run', 'show', 'watch', 'publish', 'params', 'schema_arguments',
-           'checked', 'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked', 'generate_data',
-           'merge_data', 'export_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema',
-           'bench_belief', 'bench_decision', 'bench_policy', 'bench_quick']
+__all__ = ['Group', 'check_inside', 'main', 'values', 'run', 'show', 'watch', 'publish', 'params', 'schema_arguments', 'checked',
+           'convert', 'fitted', 'said', 'fit_gain', 'Typed', 'option_of', 'asked', 'generate_data', 'merge_data',
+           'export_data', 'bench', 'bench_draw', 'bench_optimal', 'bench_score', 'bench_schema', 'bench_belief',
+           'bench_decision', 'bench_policy', 'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
 class Group(click.Group):
@@ -28,6 +28,11 @@ class Group(click.Group):
         except DecodelabError as e:
             click.echo(f'decodelab: {e}', err=True)
             ctx.exit(2)
+        except click.UsageError as e: # `n=3` and `--n 3` are what other programs take
+            asked = e.ctx and any(p.name=='pairs' for p in e.ctx.command.params)
+            if asked and e.message.startswith(('Got unexpected', 'No such option')):
+                e.message += ' A parameter is given as -p NAME VALUE.'
+            raise
 
     def get_command(self, ctx, name):
         "A command, also one whose module is imported only when it is asked for."
@@ -57,6 +62,7 @@ def check_inside()->None:
     raise RunError(f'{Path.cwd()}: no laboratory here, nor in a folder around it (no settings.ini that says '
                    '[decodelab]). To make one: decodelab new my-lab; cd my-lab')
 
+# %% ../../../nbs/lab/09_cli.ipynb #c48b4450
 @click.group(cls=Group, context_settings=dict(help_option_names=['-h', '--help']))
 @click.version_option(package_name='decodelab')
 def main():
@@ -77,14 +83,13 @@ def values(pairs:tuple, # Of names and texts
     from decodelab.core.parameters import read_yaml
     from decodelab.lab.experiments import from_pairs
     out = {}
-    for file in files: out.update(read_yaml(Path(file)))
+    for file in files:
+        found = read_yaml(Path(file))
+        if 'notebook' in found and 'notebook' not in model.model_fields:
+            raise BadValue('parameter file', file, 'names and values of parameters', 'A sweep: decodelab sweep FILE.')
+        if 'nbformat' in found: raise BadValue('parameter file', file, 'names and values of parameters; not a notebook')
+        out.update(found)
     return out | from_pairs(model, pairs)
-
-def ended(run):
-    "Say what came out of a run, and where its page is."
-    from decodelab.lab.runner import headline
-    click.echo(headline(run))
-    click.echo(run.folder/'report.html')
 
 _silent = click.option('--no-progress', 'silent', is_flag=True, help='No line of progress.')
 
@@ -97,9 +102,9 @@ _silent = click.option('--no-progress', 'silent', is_flag=True, help='No line of
 @_silent
 def run(experiment, pairs, files, silent):
     "Run an experiment and write its report."
-    from decodelab.lab.runner import execute, experiment_in, notebook_of
+    from decodelab.lab.runner import ended, execute, experiment_in, notebook_of
     path = notebook_of(experiment)
-    ended(execute(path, values(pairs, files, experiment_in(path).parameters), not silent))
+    for line in ended(execute(path, values(pairs, files, experiment_in(path).parameters), not silent)): click.echo(line)
 
 # %% ../../../nbs/lab/09_cli.ipynb #bfe07f85
 @main.command()
@@ -121,7 +126,7 @@ def watch(name):
     from decodelab.core.runs import find_run
     from decodelab.lab.watch import write
     path = write(find_run(name))
-    click.echo(f'{path} ({path.stat().st_size/1024:.0f} KB)')
+    click.echo(f'{path} ({data_size(path.stat().st_size)})')
 
 @main.command()
 @click.argument('name', metavar='RUN')
@@ -163,6 +168,7 @@ def checked(spec:str|None)->str:
 
 _backend = click.option('--backend', default=None, help="Runtime and model; the laboratory's default otherwise.")
 
+# %% ../../../nbs/lab/09_cli.ipynb #bd5f361f
 @main.command()
 @click.argument('model')
 @click.argument('out', type=click.Path(path_type=str))
@@ -184,7 +190,8 @@ def fitted(out:str, kind:str, given:dict, asked:dict):
     check_asked(kind, p, a)
     gain = fit(p, kind, said('questions'))
     gain.save(Path(out))
-    click.echo(f'{out}: fitted on {gain.rows:,} boundaries of {gain.questions} questions, {gain.said}')
+    rows = many(gain.rows, 'boundary', 'boundaries')
+    click.echo(f'{out}: fitted on {rows} of {many(gain.questions, "question")}, {gain.said}')
     if a.risk: click.echo(promised(gain, a.risk, a.loss))
     if a.elsewhere: click.echo(try_elsewhere(gain, kind, p, a, said('other questions')).said)
 
@@ -260,6 +267,7 @@ class Typed(click.Command):
         if not self.made: self.made = [option_of(name, field) for name,field in self.model().model_fields.items()]
         return [*self.made, *super().get_params(ctx)]
 
+# %% ../../../nbs/lab/09_cli.ipynb #07d22239
 def option_of(name, field):
     "A field as an option; its value is read and checked by the model."
     kind, said = str(field.annotation), f'{field.description} [{field.default}]'
@@ -437,15 +445,16 @@ def bench_decision(backend, lengths, rounds, answer):
 
 # %% ../../../nbs/lab/09_cli.ipynb #cdc8eec5
 @bench.command('policy')
-@click.argument('gain_file', type=click.Path(path_type=str))
-@_backend
+@click.argument('gain_file', required=False, type=click.Path(path_type=str))
+@click.option('--backend', 'backends', multiple=True,
+              help="Runtime and model, may be given many times; the laboratory's default otherwise.")
 @click.option('--tokens', default=400, show_default=True, type=click.IntRange(8), help='Of a thought.')
-def bench_policy(gain_file, backend, tokens):
-    "What a stop policy, made from a file of `fit-gain --kind hidden_value`, adds to the passes that it rides on."
-    name = checked(backend)
-    from decodelab.backends import load
+def bench_policy(gain_file, backends, tokens):
+    """What a stop policy adds to the passes that it rides on: of GAIN_FILE, written by `fit-gain --kind hidden_value`,
+    or stand-ins that read one layer and two, which take as long to ask as fits do."""
+    names = [checked(name) for name in backends or (None,)]
     from decodelab.lab.decision_bench import report_policy
-    for line in report_policy(load(name), gain_file, tokens): click.echo(line)
+    for line in report_policy(names, gain_file, tokens): click.echo(line)
 
 @bench.command('quick')
 @_backend

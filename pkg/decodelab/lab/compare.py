@@ -129,6 +129,7 @@ def why_different(a:Side, b:Side)->str:
         if mine[stage]!=theirs[stage]: return _why_items(a, b, stage, mine[stage], theirs[stage])
     return _why_asked(asked(a, shared), asked(b, shared))
 
+# %% ../../../nbs/lab/21_compare.ipynb #4fd69edd
 def _some(names:Any)->str:
     return ', '.join(map(repr, sorted(names, key=in_order)[:4])) + (' …' if len(names) > 4 else '')
 

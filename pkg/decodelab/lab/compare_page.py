@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from fastcore.basics import patch
-from ..core.errors import RunError
+from ..core.errors import RunError, many
 from ..core.files import write_atomic
 from ..core.pages import digest_of
 from .compare import Comparison, Mean, Measured, Pair
@@ -62,9 +62,9 @@ def heads_of(found:Comparison)->list[list[str]]:
 def said_of_data(found:Comparison)->str:
     "What was compared."
     left = sum(pair.left_out for pair in found.pairs)
-    more = f'; {left:,} samples that not both have are left out' if left else ''
+    more = f'; {many(left, "sample")} left out, which not both have' if left else ''
     ids = '' if found.known else '; what was asked is not recorded, so that ids alone are compared'
-    return f'data {found.data[:12]}: {found.items:,} items in every run{more}{ids}'
+    return f'data {found.data[:12]}: {many(found.items, "item")} in every run{more}{ids}'
 
 # %% ../../../nbs/lab/22_compare_page.ipynb #d6cc85d5
 def metric_row(m:Measured)->list[str]:

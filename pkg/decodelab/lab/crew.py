@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from ..core.errors import RunError
+from ..core.errors import RunError, many
 from ..core.runs import MIN_FREE
 from .catalogue import Row
 from .display import span
@@ -141,7 +141,7 @@ def carry_out(sweep:Sweep, # Prepared
     try:
         rows = states(sweep)
         todo = deque(row for row in rows if row.status in (AGAIN if again else WAITING))
-        tell(f'{sweep.name}: {len(rows)} points, {counted(rows)}')
+        if todo: tell(f'{sweep.name}: {many(len(rows), "point")}, {counted(rows)}')
         crew = Crew(sweep, todo, jobs, fresh, sweep.info['time_limit'], tell)
         if todo: labour(crew)
         if crew.stop: raise RunError(f'{crew.stop}. To go on: decodelab resume {sweep.name}')
@@ -152,7 +152,7 @@ def carry_out(sweep:Sweep, # Prepared
 def verdict(sweep:Sweep, rows:list[Row])->list[str]:
     "What came of a sweep: counts, what failed with its first line, how to go on."
     names, given = sweep.info['swept'], sweep.given
-    lines = [f'{sweep.name}: {len(rows)} points, {counted(rows)}']
+    lines = [f'{sweep.name}: {many(len(rows), "point")}, {counted(rows)}']
     wrong = [row for row in rows if row.status not in ('done', 'running', 'queued')]
     lines += [f'  {row.status}: {label(given.get(row.place) or row.given or {}, names)}  {row.error}'.rstrip()
               + f'\n    {sweep.outputs/row.place}' for row in wrong]

@@ -8,20 +8,25 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 import numpy as np
 from ..backends.contract import Backend
+from ..backends.loading import load
 from ..core.errors import BadValue
 from ..core.tables import markdown_table
 from ..eig.forecast import Continuation
-from ..eig.frames import Frame, prompt_ids
+from ..eig.frames import Frame, frame_for, prompt_ids
+from ..eig.stopping.fitting import check_hidden
+from ..eig.stopping.learnt import FEATURES, FittedValue, Reading, check_layers, kind_in, thinking_key
 from ..eig.stopping.live import Scaler
 from ..eig.stopping.policy import ValuePolicy, stop_policy
 from ..eig.stopping.reasoning import Boundary, Thought, take
 
 # %% auto #0
-__all__ = ['LENGTHS', 'QUESTION', 'LONGEST', 'PASSES', 'lines', 'thought_of', 'step_tokens', 'think_on', 'timed_passes',
-           'Decided', 'decided', 'one_decision', 'table_of', 'fitting', 'report_decisions', 'Ridden', 'ridden',
-           'report_policy']
+__all__ = ['LENGTHS', 'QUESTION', 'LONGEST', 'PASSES', 'BLOCK', 'STAND_INS', 'lines', 'thought_of', 'step_tokens', 'think_on',
+           'timed_passes', 'Decided', 'decided', 'one_decision', 'table_of', 'fitting', 'report_decisions', 'Ridden',
+           'ridden', 'stand_in', 'policies_for', 'policy_rows', 'report_policy']
 
 # %% ../../../nbs/lab/15_decision_bench.ipynb #40c0c2a3
 LENGTHS = (100, 500, 2000, 8000) # Tokens of reasoning
@@ -45,6 +50,7 @@ def thought_of(backend:Backend, frame:Frame, tokens:int)->tuple[Thought, Iterato
 
 LONGEST = 'On day 1000 there come 13 more, which makes 10000 + 13 = 10013.\n' # Of the steps that are written here
 
+# %% ../../../nbs/lab/15_decision_bench.ipynb #ca1d9dc3
 def step_tokens(backend:Backend)->int:
     "Tokens of the longest step."
     return len(backend.encode(LONGEST))
@@ -89,6 +95,7 @@ class Decided:
     @property
     def around(self)->float: return self.seconds-self.inside
 
+# %% ../../../nbs/lab/15_decision_bench.ipynb #88c1e6ff
 def decided(backend:Backend, frame:Frame, tokens:int, rounds:int)->Decided:
     "Decide after a step that is new, several times, inside one block of remembering; the middle one at `tokens`."
     scaler = Scaler(backend, 'entropy_thresholding', frame=frame, threshold=0.)
@@ -117,6 +124,7 @@ def table_of(found:Sequence[Decided])->str:
              f'{d.passes:.0f}', f'{d.seconds/first.seconds:.2f}', f'{d.inside/first.inside:.2f}') for d in found]
     return markdown_table(head, rows)
 
+# %% ../../../nbs/lab/15_decision_bench.ipynb #7e6bd18b
 def fitting(backend:Backend, frame:Frame, lengths:Sequence[int], rounds:int=3)->dict[int,int]:
     "Lengths, each with what the model holds of it beside the prompt, the answer and the steps after the middle one."
     around = len(prompt_ids(backend, frame, QUESTION)) + len(backend.encode(frame.cue)) + frame.answer_tokens
@@ -152,34 +160,82 @@ class Ridden:
     @property
     def share(self)->float: return self.decision/self.plain # Of the pass that the decision rides on
 
+BLOCK = 16 # Tokens that one session runs before it is the other's turn
+
 def ridden(backend:Backend, policy:ValuePolicy, frame:Frame, tokens:int=400)->Ridden:
-    "Step through a thought, and decide as `decode` does, whatever comes out."
+    "Step through a thought, plain and watched by turns, and decide as `decode` does, whatever comes out."
     thought, _ = thought_of(backend, frame, tokens)
     prompt, ids = thought.ids[:thought.prompt], thought.ids[thought.prompt:][:tokens]
-    watch, seconds = policy.start(len(prompt)), dict(plain=[], watched=[], asking=[], decision=[])
-    so_far = [list(ids[:n]) for n in range(len(ids)+1)]
     with backend.session([prompt], room=tokens) as plain, backend.session([prompt], room=tokens) as watched:
         watched.watch(policy.layers)
-        for n,token in enumerate(ids, 1):
-            at = [time.perf_counter(), *(_stepped(session, token) for session in (plain, watched))]
-            watch.asks(so_far[n])
-            at.append(time.perf_counter())
-            policy.stops([watch], watched.hidden([0])) # as at a boundary
-            for name,took in zip(seconds, np.diff([*at, time.perf_counter()])): seconds[name].append(took)
-    return Ridden(**{name: float(np.median(own)) for name,own in seconds.items()}, tokens=len(ids))
+        watch, passes, rides = policy.start(len(prompt)), [], []
+        for since in range(0, len(ids), BLOCK):
+            now = range(since, min(since+BLOCK, len(ids)))
+            passes += [_took(plain.step, [ids[n]]) for n in now]
+            rides += [_ride(watched, policy, watch, ids[:n+1]) for n in now]
+    return Ridden(float(np.median(passes)), *map(float, np.median(rides, 0)), tokens=len(ids))
 
-def _stepped(session, token:int)->float:
-    session.step([token])
-    return time.perf_counter()
+def _took(call:Callable, *args)->float:
+    since = time.perf_counter()
+    call(*args)
+    return time.perf_counter()-since
+
+def _ride(session, policy:ValuePolicy, watch, ids:Sequence[int])->tuple[float,float,float]:
+    "Seconds of a pass, of finding out whether a step has ended, and of a decision, made as at a boundary."
+    so_far = list(ids)
+    passed, asking = _took(session.step, ids[-1:]), _took(watch.asks, so_far)
+    watch.here = True
+    return passed, asking, _took(lambda: policy.stops([watch], session.hidden([0])))
 
 # %% ../../../nbs/lab/15_decision_bench.ipynb #7ee80f70
-def report_policy(backend:Backend, file:str, tokens:int=400)->Iterator[str]:
+STAND_INS = ((-1,), (-1, -2)) # Layers that they read
+
+def stand_in(backend:Backend, frame:Frame, layers:Sequence[int], costs:int=16)->FittedValue:
+    "A value whose weights are drawn at random: it says nothing, and takes as long to ask as one that is fitted."
+    check_hidden(backend)
+    check_layers(backend, layers)
+    ids, rng = thought_of(backend, frame, 64)[0].ids, np.random.default_rng(0)
+    x = backend.hidden_along([ids], layers)[0].reshape(len(ids), -1)
+    mean, scale = np.append(x.mean(0), (3, 50)), np.append(x.std(0)+1e-3, (1, 20)) # log steps and the prompt's tokens
+    prices = np.append(0., np.geomspace(1e-4, .05, costs-1))
+    weights = rng.normal(0, .01/len(mean)**.5, (2+len(mean), costs)) # of one, log tokens, and what is looked at
+    weights[0] += .005-prices
+    arrays = dict(costs=prices, knots=[], mean=mean, scale=scale, weights=weights, share=np.full(costs, .5),
+                  tokens=[0.], floor=(.005-prices)[None])
+    about = dict(backend=backend.name, fingerprint=backend.fingerprint(), frame=thinking_key(frame, 'hidden_value'),
+                 layer=Reading(tuple(layers)).name, features=FEATURES)
+    return FittedValue('hidden_value', every=1, price=0., form='closed', questions=0, rows=0, gain=0., error=0.,
+                       **about, **{name: np.asarray(x, float).tolist() for name,x in arrays.items()})
+
+# %% ../../../nbs/lab/15_decision_bench.ipynb #75299f43
+def policies_for(backend:Backend, frame:Frame, file:str|None, # Of a fit; stand-ins without one
+                 folder:Path)->list[ValuePolicy]:
+    "Policies that are measured."
+    if file: return [stop_policy(backend, file, frame=frame)]
+    files = []
+    for layers in STAND_INS:
+        value = stand_in(backend, frame, layers)
+        files.append(folder/f'{value.fingerprint[:8]}-{len(layers)}.json')
+        value.save(files[-1])
+    return [stop_policy(backend, str(f), frame=frame) for f in files]
+
+def policy_rows(backend:Backend, file:str|None=None, tokens:int=400)->Iterator[tuple[str,...]]:
+    "A line of the table for each policy: microseconds."
+    frame, micro = frame_for(backend), lambda s: f'{s*1e6:.1f}'
+    with TemporaryDirectory() as folder: policies = policies_for(backend, frame, file, Path(folder))
+    for policy in policies:
+        r = ridden(backend, policy, frame, tokens)
+        yield (backend.name, ', '.join(map(str, policy.layers)),
+               *map(micro, (r.plain, r.watched, r.asking, r.decision)), f'{r.share:.2%}')
+
+# %% ../../../nbs/lab/15_decision_bench.ipynb #46ccb4c1
+def report_policy(names:Sequence[str], # Runtimes and models
+                  file:str|None=None, tokens:int=400)->Iterator[str]:
     "Measure and say what came out."
-    from decodelab.eig.frames import frame_for
-    frame = frame_for(backend)
-    found = ridden(backend, stop_policy(backend, file, frame=frame), frame, tokens)
-    micro = lambda s: f'{s*1e6:.1f}'
-    yield f'{backend.name}: a stop policy on {tokens} tokens of one row, a decision after each; medians'
-    head = ('a pass, µs', 'with hidden states kept, µs', 'after any token, µs', 'a decision, µs', 'of its pass')
-    yield markdown_table(head, [(*map(micro, (found.plain, found.watched, found.asking, found.decision)),
-                                 f'{found.share:.2%}')])
+    if file and kind_in(file)!='hidden_value': raise BadValue('gain_file', f'{file} (fitted on {kind_in(file)})',
+                                                             'a fit on hidden_value, for a policy probes nothing')
+    what = 'the given fit' if file else 'stand-ins, whose weights are drawn at random'
+    yield f'a stop policy on {tokens} tokens of one row, a decision after each; medians; {what}'
+    head = ('model', 'layers', 'a pass, µs', 'with hidden states kept, µs', 'after any token, µs', 'a decision, µs',
+            'of its pass')
+    yield markdown_table(head, [row for name in names for row in policy_rows(load(name), file, tokens)])

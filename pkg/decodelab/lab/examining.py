@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 import click
-from ..core.errors import BadValue, DecodelabError
+from ..core.errors import BadValue, DecodelabError, many
 
 # %% auto #0
 __all__ = ['compare', 'view', 'verify', 'adopt']
@@ -35,13 +35,14 @@ def view(out):
     click.echo(write_view(here=out))
 
 # %% ../../../nbs/lab/37_examining.ipynb #e62233b6
-def _verified(paths, keep):
+def _verified(paths, kept, keep):
     "Run reports again, one after the other; how many agree, do not agree, and cannot be run."
-    from decodelab.lab.publishing import NotHere, record, verified_text, verify as again
+    from decodelab.lab.publishing import NotHere, verified_text, verify as again
+    from decodelab.lab.verified import record
     counts = Counter()
     for path in paths:
         try:
-            found = again(path)
+            found = again(path, kept=kept)
             counts['agree' if found.agrees else 'do not agree'] += 1
             click.echo(verified_text(found))
             if keep: click.echo(record(found))
@@ -55,9 +56,10 @@ def _verified(paths, keep):
 @click.argument('reports', nargs=-1, metavar='REPORT…')
 @click.option('--all', 'every', is_flag=True, help='All published reports that took no longer than --within.')
 @click.option('--within', default=600, show_default=True, type=click.IntRange(1), help='Seconds, with --all.')
+@click.option('--kept', is_flag=True, help='Take recordings from outputs/recordings, instead of making them anew.')
 @click.option('--record', 'keep', is_flag=True, help='Keep what came out in nbs/reports/verified.json, for the site.')
 @click.pass_context
-def verify(ctx, reports, every, within, keep):
+def verify(ctx, reports, every, within, kept, keep):
     "Run published reports again in a temporary folder, and hold every metric to the published one."
     from decodelab.lab.publishing import report_path, verifiable
     from decodelab.lab.sweeping import refuse_unused
@@ -66,8 +68,9 @@ def verify(ctx, reports, every, within, keep):
     chosen, left = verifiable(within) if every else ([report_path(name) for name in reports], [])
     for path,why in left: click.echo(f'{path.stem}: left out: {why}')
     if not (chosen or left): return click.echo('no report is published here yet: decodelab publish RUN')
-    counts = _verified(chosen, keep)
-    click.echo(f'{len(chosen)} report{"s"*(len(chosen)!=1)}: ' + ', '.join(f'{n} {what}' for what,n in counts.items()))
+    counts = _verified(chosen, kept, keep)
+    came = ', '.join(f'{n} {what}' for what,n in counts.items()) or 'nothing was run'
+    click.echo(f'{many(len(chosen), "report")}: {came}')
     ctx.exit(int(bool(counts['do not agree'] or (counts['cannot be run here'] and not every))))
 
 @click.command()

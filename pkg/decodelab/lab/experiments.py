@@ -16,18 +16,18 @@ from typing import Any, Literal, get_args, get_origin
 from ..core.errors import BadValue, DecodelabError, RunError, needs
 from ..core.files import digest
 from ..core.parameters import Parameters, preset, read
-from ..core.runs import RUN_DIR, Run
+from ..core.runs import RUN_DIR, Run, left_open
 from ..core.settings import find_root
 from ..tasks.data import load_questions, read_examples
 
 # %% auto #0
 __all__ = ['EXPERIMENTS', 'RESERVED', 'WORDS', 'defined', 'imported', 'Experiment', 'contents', 'check_backend', 'check_asking',
            'check_in_tokens', 'check_questions', 'check_comparison', 'check_claim', 'check_quick', 'check_schemas',
-           'check_over', 'check_between', 'check_stars', 'read_notebook', 'cells_hash', 'experiment_of', 'told_in',
-           'notebook_hash', 'check_file', 'check_own', 'cell_of', 'written', 'check_name', 'experiment_from',
-           'own_claims', 'own_notebooks', 'experiment', 'the_one', 'why_not', 'value_of', 'takes_text_only', 'typed',
-           'given_twice', 'from_pairs', 'slips', 'edited', 'check_cell', 'resolve', 'named_file', 'data_of', 'start',
-           'quiet_errors', 'taken_up', 'begin', 'end']
+           'check_between', 'check_stars', 'read_notebook', 'cells_hash', 'experiment_of', 'told_in', 'notebook_hash',
+           'check_file', 'check_own', 'cell_of', 'written', 'check_name', 'experiment_from', 'own_claims',
+           'own_notebooks', 'experiment', 'the_one', 'why_not', 'value_of', 'takes_text_only', 'typed', 'given_twice',
+           'from_pairs', 'slips', 'edited', 'check_cell', 'resolve', 'named_file', 'data_of', 'start', 'quiet_errors',
+           'taken_up', 'begin', 'end']
 
 # %% ../../../nbs/lab/00_experiments.ipynb #2f6ef9c2
 @cache
@@ -85,6 +85,7 @@ def contents(path:Path)->Iterator[str|bytes]:
         yield f.name
         yield f.read_bytes() if f.stat().st_size < 1<<26 else str(f.stat().st_size)
 
+# %% ../../../nbs/lab/00_experiments.ipynb #6437300f
 def check_backend(spec:str, # `runtime:model`
                  )->str: # Fingerprint of its files
     "Check a backend without importing its runtime."
@@ -156,11 +157,6 @@ def check_schemas(p)->dict:
     check_schema(p)
     return {p.backend: check_backend(p.backend)}
 
-def check_over(p)->dict:
-    "The sweep is there; what is done of it is what the report depends on."
-    from decodelab.lab.across import check_sweep
-    return check_sweep(p)
-
 def check_between(p)->dict:
     "Lists, bounds and questions are good, and both models are whole."
     from decodelab.optimal.study.trials import check_pair
@@ -222,7 +218,6 @@ EXPERIMENTS = {e.name: e for e in (
     Experiment('schema_eval', 'decodelab.evaluation.schema_trials:SchemaEvalParameters', 'schema', check_schemas),
     Experiment('optimal_sampling', 'decodelab.optimal.study.parameters:OptimalSamplingParameters', 'optimal',
                check_between),
-    Experiment('sweep_report', 'decodelab.lab.across:SweepReportParameters', check=check_over),
     Experiment('star_graphs', 'decodelab.xlm.study.parameters:StarGraphsParameters', 'stars', check_stars),
 )}
 
@@ -240,6 +235,7 @@ def check_own(p:Parameters)->dict:
     models = {spec: check_backend(spec)} if isinstance(spec, str) else {}
     return models | ((p.check() or {}) if hasattr(p, 'check') else {})
 
+# %% ../../../nbs/lab/00_experiments.ipynb #4254312e
 def cell_of(nb:dict, name:str)->str:
     "The code cell that defines a class."
     for text in (''.join(c['source']) for c in nb['cells'] if c['cell_type']=='code'):
@@ -256,6 +252,7 @@ def written(nb:dict)->dict[str,Any]:
     except SyntaxError as e: raise RunError(f'parameters cell: {e.msg}, line {e.lineno}') from None
     return {name: value for line in body for name,value in _assigned(line)}
 
+# %% ../../../nbs/lab/00_experiments.ipynb #1fea4ae7
 def _assigned(line:ast.stmt)->Iterator[tuple[str, Any]]:
     "Names and values of an assignment: `n = 3`, `n: int = 3`, `a = b = 3`, `a, b = 1, 2`."
     if not isinstance(line, (ast.Assign, ast.AnnAssign)) or line.value is None: return
@@ -441,6 +438,7 @@ def quiet_errors():
     def show(self, etype, e, tb, tb_offset=None): self._showtraceback(etype, e, [f'{etype.__name__}: {e}'])
     shell.set_custom_exc((DecodelabError,), show)
 
+# %% ../../../nbs/lab/00_experiments.ipynb #c0445e7c
 def taken_up(name:str, # The experiment
              run:Run|None, # The run that goes on, if one does
             )->Experiment:
@@ -472,7 +470,6 @@ def begin(name:str, # The experiment
 def end(run:Run):
     "The last cell: outside papermill the record is closed here."
     if os.environ.get(RUN_DIR)!=str(run.folder):
-        from decodelab.lab.adopting import left_open
         run.finish()
         run.unlock()
         left_open(run)

@@ -30,6 +30,7 @@ def learn(names:list[str])->int:
     gc.freeze() # no kernel looks through, and so copies, what is there for good
     return len(sys.modules)-before
 
+# %% ../../../nbs/lab/18_forking.ipynb #32d6cbcb
 def threads()->int:
     "Python's threads of this process: there must be one."
     return len(sys._current_frames())

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from ..core.errors import many
 from ..optimal.problems import Problem
 from ..optimal.slices import GenerationParameters, Joined, records_in, spans
 
@@ -95,7 +96,7 @@ def headline_of(path:Path)->str:
     records = [{k: r.get(k) for k in keys} | dict(cut=r['finish']=='length') for r,_ in records_in(path)]
     if not records: return 'no records'
     alpha, raw, clipped, right = (mean_of(records, name) for name in keys[1:])
-    parts = [f'{len(records):,} records', f'{sum(r["num_tokens"] for r in records):,} tokens']
+    parts = [many(len(records), 'record'), many(sum(r['num_tokens'] for r in records), 'token')]
     if alpha is not None: parts.append(f'mean alpha {alpha:.3f} (raw {raw:.3f}, {clipped:.0%} clipped)')
     if cut := sum(r['cut'] for r in records): parts.append(f'{cut:,} cut at max_tokens')
     if right is not None: parts.append(f'{right:.1%} right')
@@ -122,4 +123,4 @@ def generated(given:dict[str, Any], silent:bool, said:Callable[[str], None])->It
 def told_of(joined:Joined)->Iterator[str]:
     "What was odd about joined records."
     if joined.repeated: yield f'there more than once, and the same: {spans(joined.repeated)}'
-    if n := len(joined.gaps): yield f'{n} of {joined.n} records are missing: {spans(joined.gaps)}'
+    if n := len(joined.gaps): yield f'{n} of {many(joined.n, "record")} missing: {spans(joined.gaps)}'

@@ -51,11 +51,12 @@ def lab(options):
 # %% ../../../nbs/lab/38_house.ipynb #f0b7de4c
 @click.command()
 @click.argument('shell', type=click.Choice(['bash', 'zsh', 'fish']))
-def completion(shell):
+@click.pass_context
+def completion(ctx, shell):
     "Print the lines by which a shell completes this command: eval \"$(decodelab completion bash)\"."
     from click.shell_completion import get_completion_class
-    from decodelab.lab.cli import main
-    click.echo(get_completion_class(shell)(main, {}, 'decodelab', '_DECODELAB_COMPLETE').source())
+    command = ctx.find_root().command
+    click.echo(get_completion_class(shell)(command, {}, 'decodelab', '_DECODELAB_COMPLETE').source())
 
 # %% ../../../nbs/lab/38_house.ipynb #3473e834
 @click.command()

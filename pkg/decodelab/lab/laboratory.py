@@ -10,11 +10,11 @@ from pathlib import Path
 from ..core.errors import BadValue, RunError
 from ..core.files import write_atomic
 from ..core.settings import find_root
-from .experiments import EXPERIMENTS, RESERVED
+from .experiments import EXPERIMENTS, RESERVED, read_notebook, told_in
 
 # %% auto #0
-__all__ = ['TEMPLATE', 'CARRIED', 'NAME', 'stock', 'carried', 'named', 'new_laboratory', 'copied', 'class_name', 'new_experiment',
-           'made']
+__all__ = ['TEMPLATE', 'CARRIED', 'NAME', 'stock', 'of_the_package', 'carried', 'named', 'new_laboratory', 'copied', 'class_name',
+           'new_experiment', 'made']
 
 # %% ../../../nbs/lab/30_laboratory.ipynb #cc30fe1e
 _PACKAGE = Path(__file__).parent if '__file__' in globals() else find_root()/'pkg'/'decodelab'/'lab'
@@ -29,9 +29,15 @@ def stock()->Path:
     raise RunError(f'{root}: has no experiments; install decodelab from a wheel or a whole checkout')
 
 # %% ../../../nbs/lab/30_laboratory.ipynb #fa89b6b5
+def of_the_package(notebook:Path)->bool:
+    "Whether a notebook is an experiment whose parameter model is the package's."
+    said = told_in(read_notebook(notebook))
+    own = str(said.get('parameters', ''))
+    return own.startswith('decodelab.') or (not own and said.get('experiment') in EXPERIMENTS)
+
 def carried(root:Path)->Iterator[Path]:
     "Files that a new laboratory gets from a checkout or from the wheel's copy of it, relative to `root`."
-    for name in sorted(EXPERIMENTS): yield Path('nbs')/f'{name}.ipynb'
+    yield from (file.relative_to(root) for file in sorted((root/'nbs').glob('*.ipynb')) if of_the_package(file))
     for folder in CARRIED:
         for file in sorted((root/folder).rglob('*')):
             if file.is_file() and '__pycache__' not in file.parts: yield file.relative_to(root)

@@ -31,6 +31,7 @@ def bare(models:Sequence[Any], prompts:Sequence[Sequence[int]], texts:Sequence[S
             live = [live[row] for row in stay]
             for session in sessions: session.step([texts[at][i] for at in live])
 
+# %% ../../../nbs/lab/12_pairs.ipynb #aa4826aa
 def texts_of(output:Any)->list[list[int]]:
     "The tokens of each row."
     return [ids[mask].tolist() for ids,mask in zip(output.generated_ids, output.mask)]
@@ -47,6 +48,7 @@ def bench_pair(pair:Any, prompts:Sequence[Sequence[int]], tokens:int, rounds:int
                 acceptance=drafted.rounds['acceptance'], bound=ratio(seconds[:,0], seconds[:,1]),
                 drafts=ratio(seconds[:,0], seconds[:,2]))
 
+# %% ../../../nbs/lab/12_pairs.ipynb #22c776d0
 def pair_lines(name:str, d:dict[str, Any])->list[str]:
     "What `bench_pair` found."
     rate = d['tokens']/d['bound']['a']

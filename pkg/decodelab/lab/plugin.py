@@ -26,7 +26,7 @@ from .waiting import TimeOut, Waiting, heading, told
 
 # %% auto #0
 __all__ = ['TARGET', 'InputError', 'abandoned', 'listening', 'last_words', 'Client', 'conduct', 'broken_off', 'new_run',
-           'recorded', 'close', 'Engine', 'RunHandler', 'experiment_at', 'complete', 'listen']
+           'to_go_on', 'recorded', 'close', 'Engine', 'RunHandler', 'experiment_at', 'complete', 'listen']
 
 # %% ../../../nbs/lab/05_plugin.ipynb #512a038b
 class InputError(click.ClickException):
@@ -161,6 +161,10 @@ def new_run(nb, # With the parameters that papermill was given
     with _as_input_error():
         return start(experiment_from(nb, source), given, cells_hash(nb), by='papermill', source=where)
 
+def to_go_on(run:Run)->str:
+    "The command that takes a broken-off run up."
+    return run.info.get('go_on') or f'decodelab resume {run.folder.name}'
+
 @contextmanager
 def recorded(run:Run)->Iterator[None]:
     "What ends a run early stands in its record; in any case the run is let go."
@@ -172,7 +176,7 @@ def recorded(run:Run)->Iterator[None]:
         raise
     except KeyboardInterrupt:
         run.log('interrupted')
-        click.echo(f'interrupted: {run.folder}\nTo go on: decodelab resume {run.folder.name}', err=True)
+        click.echo(f'interrupted: {run.folder}\nTo go on: {to_go_on(run)}', err=True)
         raise
     except Exception as e:
         run.log(traceback.format_exc())

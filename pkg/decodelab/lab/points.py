@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from ..core.errors import BadValue, DecodelabError
+from ..core.errors import BadValue, DecodelabError, many
 from ..core.parameters import BadParameters, Parameters, param, read, read_yaml
 from ..core.runs import run_key
 from ..core.settings import find_root
@@ -42,8 +42,11 @@ def sweep_file(name:str, # A file, or the name of one in params/sweeps
     if name in files: return files[name]
     raise BadValue('sweep', name, files or f'a YAML file, or the name of one in {folder}')
 
+# %% ../../../nbs/lab/17_points.ipynb #1fa364a2
 def read_sweep(path:Path)->SweepSpec:
     "What a sweep's file says; a wrong name or value is one clear error."
+    if path.suffix=='.ipynb':
+        raise BadValue('sweep', str(path), 'a YAML file that names the notebook', f'For one run: decodelab run {path}.')
     try: return read(SweepSpec, read_yaml(path))
     except BadParameters as e: raise BadParameters(f'sweep {path}: {e}') from None
 
@@ -53,6 +56,7 @@ def _values(part:str, name:str, values:tuple)->tuple:
     if (twice := repeated(values)) is not None: raise BadValue(f'{part}.{name}', values[twice], 'each value once')
     return values
 
+# %% ../../../nbs/lab/17_points.ipynb #a1658fc9
 def repeated(values:Iterable)->int|None:
     "Where a value stands for the second time; 1 and 1.0 and true are different."
     seen: set[str] = set()
@@ -72,6 +76,7 @@ def _zipped(columns:Mapping[str,tuple])->list[dict[str,Any]]:
 
 MOST = 10_000 # Points of a sweep
 
+# %% ../../../nbs/lab/17_points.ipynb #23a4fa9f
 def seeds_of(spec:SweepSpec)->tuple[int,...]:
     "The seeds of a sweep; a number counts them."
     if isinstance(spec.seeds, tuple): return spec.seeds
@@ -156,7 +161,7 @@ def checked_points(exp:Experiment, # Which experiment
     if not wrong: return points
     same = dict.fromkeys(why for _,why in wrong)
     told = [f'point {name}: {why}' for name,why in wrong] if len(same) > 1 or len(wrong)<len(rows) else list(same)
-    more = [f'and {len(told)-SHOWN} points more'] if len(told) > SHOWN else []
+    more = [f'and {many(len(told)-SHOWN, "point")} more'] if len(told) > SHOWN else []
     raise BadParameters('\n'.join(told[:SHOWN]+more))
 
 # %% ../../../nbs/lab/17_points.ipynb #eb47ee60

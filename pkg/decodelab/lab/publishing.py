@@ -4,28 +4,28 @@
 
 # %% ../../../nbs/lab/24_publishing.ipynb #0fa91634
 from __future__ import annotations
-import json, os, re, socket, tempfile
+import json, os, re, shutil, socket, sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 from ..core.errors import BadValue, DecodelabError, RunError, nearest
 from ..core.files import to_json, write_atomic
-from ..core.runs import Run
+from ..core.locks import Lock
+from ..core.runs import Provenance, Run, versions
 from ..core.settings import find_root
 from ..core.tables import markdown_table
 from .experiments import cells_hash, read_notebook, start
 from .runs import flat, is_number
 
 # %% auto #0
-__all__ = ['COMMON', 'TIMINGS', 'DEFAULT', 'PROVENANCE', 'ABOUT', 'RECORD', 'VERDICTS', 'scrubbed', 'known_places',
-           'without_places', 'Tolerance', 'tolerance_of', 'allowed', 'provenance', 'provenance_cell', 'told_of',
-           'report_name', 'publish', 'read_report', 'Checked', 'check_metric', 'check_metrics', 'reports_folder',
-           'report_path', 'run_named_in', 'read_published', 'seconds_of', 'sources_of', 'Verified', 'NotHere', 'verify',
-           'verified_text', 'outcome', 'used', 'record', 'kept_records', 'agreement', 'verified_table', 'standing',
-           'verifiable']
+__all__ = ['COMMON', 'TIMINGS', 'DEFAULT', 'PROVENANCE', 'ABOUT', 'scrubbed', 'known_places', 'without_places', 'Tolerance',
+           'tolerance_of', 'allowed', 'provenance', 'provenance_cell', 'told_of', 'report_name', 'publish',
+           'read_report', 'Checked', 'check_metric', 'check_metrics', 'reports_folder', 'report_path', 'run_named_in',
+           'read_published', 'seconds_of', 'sources_of', 'apart', 'linked', 'Verified', 'NotHere', 'named_outputs',
+           'packages_of', 'verify', 'verified_text', 'verifiable']
 
 # %% ../../../nbs/lab/24_publishing.ipynb #3de9117a
 _ROOTS = ('home Users root work tmp private var mnt media data scratch opt usr srv gpfs lustre nfs cluster project '
@@ -271,20 +271,39 @@ def sources_of(nb:dict)->dict[str, Any]:
 
 # %% ../../../nbs/lab/24_publishing.ipynb #aa96dbce
 @contextmanager
-def _thrown_away(root:Path)->Iterator[Path]:
-    "A folder for runs, within the laboratory; converted models are taken from the laboratory's own."
+def apart(name:str, # Of the report
+          root:Path, # The laboratory's folder
+          taken:Sequence[str]=('models',), # What of its outputs is used
+         )->Iterator[Path]:
+    "A folder for the runs of one verification. It goes when that ends, and stays where it is broken off."
     from decodelab.core.settings import load_settings
     outputs, root = Path(load_settings(root).outputs).resolve(), root.resolve()
     within = outputs if outputs.is_relative_to(root) else root
     within.mkdir(parents=True, exist_ok=True)
+    folder, lock = within/f'.verify-{name}', Lock(within/f'.verify-{name}.lock')
+    if not lock.take(): raise RunError(f'{name}: another process verifies it ({lock.owner()})')
+    try:
+        linked(folder, outputs, taken)
+        with _runs_go_to(folder): yield folder
+    finally:
+        if not isinstance(sys.exception(), KeyboardInterrupt): shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+
+def linked(folder:Path, outputs:Path, taken:Sequence[str])->None:
+    "Make a folder in which some of what lies in a laboratory's outputs is found."
+    folder.mkdir(exist_ok=True)
+    for old in (path for path in folder.iterdir() if path.is_symlink()): old.unlink()
+    for name in taken:
+        if (outputs/name).exists(): (folder/name).symlink_to(outputs/name)
+
+@contextmanager
+def _runs_go_to(folder:Path)->Iterator[None]:
     before = os.environ.get('DECODELAB_OUTPUTS')
-    with tempfile.TemporaryDirectory(prefix='.verify-', dir=within) as folder:
-        if (outputs/'models').exists(): (Path(folder)/'models').symlink_to(outputs/'models')
-        os.environ['DECODELAB_OUTPUTS'] = folder
-        try: yield Path(folder)
-        finally:
-            if before is None: del os.environ['DECODELAB_OUTPUTS']
-            else: os.environ['DECODELAB_OUTPUTS'] = before
+    os.environ['DECODELAB_OUTPUTS'] = str(folder)
+    try: yield
+    finally:
+        if before is None: del os.environ['DECODELAB_OUTPUTS']
+        else: os.environ['DECODELAB_OUTPUTS'] = before
 
 # %% ../../../nbs/lab/24_publishing.ipynb #97283bb5
 @dataclass(frozen=True)
@@ -295,6 +314,8 @@ class Verified:
     seconds: float # That this took
     checks: list[Checked]
     changed: bool # The experiment's notebook is not that of the report any more
+    leans: tuple[str, ...] = () # What of the laboratory's outputs it read
+    packages: str = 'not said' # Whether they are those of the report
 
     @property
     def agrees(self)->bool: return not any(c.verdict in ('differs', 'missing') for c in self.checks)
@@ -303,30 +324,58 @@ class Verified:
 class NotHere(RunError):
     "A published report that cannot be run where one is: a model, data or a package is missing."
 
-def _begun(notebook:Path, given:dict[str, Any])->Run:
-    from decodelab.lab.runner import experiment_in
+def named_outputs(given:dict[str, Any])->list[str]:
+    "Folders among a laboratory's outputs that parameters name; they are not published with a report."
+    texts = [text for v in given.values() for text in (v if isinstance(v, (list, tuple)) else [v])]
+    return sorted({name for text in texts if isinstance(text, str)
+                   for name in re.findall(r'(?:^|[\s,])(outputs/[\w.-]+)', text)})
+
+def _begun(name:str, notebook:Path, given:dict[str, Any])->Run:
+    "The run of a verification: one that was broken off, as long as nothing has changed since, or a new one."
+    from decodelab.lab.runner import experiment_in, take_up
+    code = Provenance.here().facts['git']
+    for file in notebook.parent.glob('*/*/run.json'):
+        run = Run.open(file.parent)
+        if run.status=='interrupted' and (run.info.get('git'), run.info.get('given'))==(code, given):
+            with suppress(RunError): return take_up(run, notebook) # notebook, models or data are others
+        shutil.rmtree(run.folder)
     try: return start(experiment_in(notebook), given, cells_hash(read_notebook(notebook)), by='verify',
-                      source=str(notebook))
+                      source=str(notebook), go_on=f'decodelab verify {name}')
     except DecodelabError as e: raise NotHere(f'cannot be run here: {e}') from None
+
+# %% ../../../nbs/lab/24_publishing.ipynb #5960e950
+def packages_of(nb:dict)->str:
+    "Whether packages here are those that a report was made with; those that are not installed here do not count."
+    cells = [''.join(c['source']) for c in nb['cells'] if PROVENANCE in c['metadata'].get('tags', [])]
+    row = re.search(r'^\| packages \| (.+) \|$', '\n'.join(cells), re.M)
+    if not row: return 'not said'
+    here, there = versions(), (part.rsplit(' ', 1) for part in row[1].split(', '))
+    return ', '.join(f'{k} {v}, now {here[k]}' for k,v in there if here.get(k, v)!=v) or 'the same'
 
 def verify(path:Path, # A published report
            root:Path|None=None, # The laboratory's folder
            progress:bool=True,
+           kept:bool=False, # Recordings that lie in the laboratory count, instead of being made anew
           )->Verified:
     "Run a published report again, and hold its metrics to the published ones."
     import time
-    from decodelab.lab.runner import conduct
     nb, metrics = read_published(path)
     given = nb['metadata'].get('papermill', {}).get('parameters', {})
     root, began = root or find_root(), time.monotonic()
-    with _thrown_away(root) as folder:
+    with apart(path.stem, root, ('models', 'recordings') if kept else ('models',)) as folder:
         notebook = folder/f'{nb["metadata"]["decodelab"]["experiment"]}.ipynb'
         notebook.write_text(json.dumps(sources_of(nb)), encoding='utf-8')
-        run = conduct(_begun(notebook, given), notebook, progress)
+        run = _seen_through(_begun(path.stem, notebook, given), notebook, progress)
+        leans = named_outputs(given) + ['outputs/recordings']*(kept and 'recordings' in run.params)
         checks = check_metrics(metrics, run.metrics)
     own = root/'nbs'/notebook.name
     changed = own.exists() and cells_hash(read_notebook(own))!=cells_hash(sources_of(nb))
-    return Verified(path.stem, metrics[ABOUT]['run'], time.monotonic()-began, checks, changed)
+    seconds = max(time.monotonic()-began, sum(run.info['seconds'].values())) # earlier attempts count
+    return Verified(path.stem, metrics[ABOUT]['run'], seconds, checks, changed, tuple(leans), packages_of(nb))
+
+def _seen_through(run:Run, notebook:Path, progress:bool)->Run:
+    from decodelab.lab.runner import conduct
+    return conduct(run, notebook, progress)
 
 # %% ../../../nbs/lab/24_publishing.ipynb #dad625ef
 _ORDER = ('differs', 'missing', 'within', 'not compared') # In which metrics are shown
@@ -351,61 +400,8 @@ def verified_text(found:Verified, shown:int=40)->str:
     more = [f'  … {len(odd)-shown} more'] if len(odd) > shown else []
     more += [f'  ({i+1}) {reason}' for i,reason in enumerate(why)]
     note = ['  the experiment has changed since: the notebook in the report was run'] if found.changed else []
+    note += [f'  with {", ".join(found.leans)} as it lies here'] if found.leans else []
     return '\n'.join([head, *note, *lines, *more, '  agrees' if found.agrees else '  DOES NOT AGREE'])
-
-# %% ../../../nbs/lab/24_publishing.ipynb #de9d8791
-RECORD = 'verified.json' # In the folder of published reports
-VERDICTS = ('same', 'within', 'differs', 'missing', 'not compared')
-
-def outcome(found:Verified)->dict[str, Any]:
-    "A verification as it is kept."
-    from decodelab.core.runs import machine, versions
-    box, packages = machine(), versions()
-    return dict(run=found.run, seconds=round(found.seconds), changed=found.changed, agrees=found.agrees,
-                processor=f'{box["processor"]}, {box["cpus"]} cpus',
-                versions={name: packages[name] for name in ('decodelab', 'python', 'torch') if name in packages},
-                counts={v: sum(c.verdict==v for c in found.checks) for v in VERDICTS}, used=used(found.checks))
-
-def used(checks:Sequence[Checked])->float:
-    "The largest share of its tolerance by which a metric is off."
-    shares = [abs(c.now-c.published)/c.allowed for c in checks if c.verdict=='within' and c.allowed]
-    return float(f'{max(shares, default=0.):.2g}')
-
-def record(found:Verified, root:Path|None=None)->Path:
-    "Keep a verification, in place of an earlier one of the same report."
-    path = reports_folder(root)/RECORD
-    return write_atomic(path, to_json(kept_records(root) | {found.name: outcome(found)}, 2)+'\n')
-
-def kept_records(root:Path|None=None)->dict[str, Any]:
-    "Verifications that were kept, by report."
-    path = reports_folder(root)/RECORD
-    return json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
-
-# %% ../../../nbs/lab/24_publishing.ipynb #9785c34d
-def agreement(kept:dict[str, Any])->str:
-    "In a word, how a report came out."
-    counts = kept['counts']
-    if counts['differs']+counts['missing']: return 'no'
-    return 'within tolerance' if counts['within'] else 'to the digit'
-
-def verified_table(kept:dict[str, Any])->str:
-    "What was kept, a row a report."
-    def share(x): return '< 1 %' if 0 < x < .01 else f'{x:.0%}'.replace('%', ' %')
-    rows = [(f'[{name}](../reports/{name}.ipynb)', agreement(k), *(str(k['counts'][v]) for v in VERDICTS),
-             share(k['used']), f'{k["seconds"]:,} s', k['processor']) for name,k in sorted(kept.items())]
-    return markdown_table(('report', 'agrees', *VERDICTS, 'of a tolerance, at most', 'took', 'on'), rows)
-
-def standing(root:Path|None=None)->tuple[dict[str, Any], dict[str, str]]:
-    "Records of reports as they are published now, and why other reports have none."
-    records, reasons = kept_records(root), {path.stem: why for path,why in verifiable(float('inf'), root)[1]}
-    now, left = {}, dict(reasons)
-    for path in sorted(reports_folder(root).glob('*.metrics.json')):
-        name = path.name.removesuffix('.metrics.json')
-        run = (json.loads(path.read_text(encoding='utf-8')).get(ABOUT) or {}).get('run')
-        if name in reasons: continue
-        if name in records and records[name]['run']==run: now[name] = records[name]
-        else: left[name] = 'published anew since' if name in records else 'not run again yet'
-    return now, left
 
 # %% ../../../nbs/lab/24_publishing.ipynb #d9ecfc76
 def verifiable(within:float=600, # Seconds that the published run took at most

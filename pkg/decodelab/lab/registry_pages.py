@@ -42,14 +42,17 @@ def experiments_page(root:Path)->str:
 # %% ../../../nbs/lab/28_registry_pages.ipynb #53eb1ca4
 def verified_page(root:Path)->str:
     "Which published reports agree when they are run again; empty where nobody has looked."
-    from decodelab.lab.publishing import standing, verified_table
+    from decodelab.lab.verified import differing_table, standing, verified_table
     found, left = standing(root)
     if not found: return ''
     others = markdown_table(('report', 'why'), [(f'[{name}](../reports/{name}.ipynb)', why)
                                                 for name,why in sorted(left.items())])
     return page_of('Reports that were run again', 'Which metrics came out the same, and which within their tolerance.',
                    verified_table(found), '`decodelab verify --all --record` writes this anew. Tolerances stand, each '
-                   'with its reason, in the metrics of each report; timings are not compared.',
+                   'with its reason, in the metrics of each report; timings are not compared. What was taken from '
+                   "the laboratory's own outputs was not worked out anew. Packages are compared with those that the "
+                   'report says it was made with.',
+                   *(['## Which do not agree', wrong] if (wrong := differing_table(found)) else []),
                    *(['## Not in this table', others] if left else []))
 
 def sweeps_page()->str:

@@ -13,8 +13,8 @@ from .experiments import Experiment, cells_hash, data_of, experiment, experiment
 from .experiments import start
 
 # %% auto #0
-__all__ = ['notebook_of', 'experiment_in', 'conduct', 'execute', 'take_up', 'begin_attempt', 'resume', 'headline', 'listing',
-           'code_of', 'facts_of', 'details']
+__all__ = ['notebook_of', 'experiment_in', 'conduct', 'execute', 'take_up', 'begin_attempt', 'resume', 'headline', 'ended',
+           'listing', 'code_of', 'facts_of', 'details']
 
 # %% ../../../nbs/lab/06_runner.ipynb #36c06311
 def notebook_of(name:str, # An experiment, or a notebook's file
@@ -40,14 +40,14 @@ def conduct(run:Run, # Locked by this process
     import papermill
     from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import DeadKernelError
-    from decodelab.lab.plugin import TARGET
+    from decodelab.lab.plugin import TARGET, to_go_on
     given, report = run.info.get('given', {}), run.folder/'report.ipynb'
     try: papermill.execute_notebook(str(notebook), TARGET, given, progress_bar=progress, run=run,
                                             **options)
     except papermill.PapermillExecutionError as e:
         why = f'{e.ename}: {e.evalue}\nThe report up to the failing cell: {report}'
     except DeadKernelError:
-        why = f'{run.folder}: its kernel died; log.txt may say why. To go on: decodelab resume {run.folder.name}'
+        why = f'{run.folder}: its kernel died; log.txt may say why. To go on: {to_go_on(run)}'
     except NoSuchKernel as e:
         why = f'{run.folder}: no Jupyter kernel is named {e.name!r}: python -m ipykernel install --sys-prefix'
     else: return Run.open(run.folder)
@@ -106,6 +106,11 @@ def headline(run:Run)->str:
             return f'accuracy {right:.3f}, {tokens:.1f} reasoning tokens'
         case metrics: return ', '.join([f'{k} {v:.3g}' for k,v in metrics.items() if isinstance(v, (int, float))][:3])
 
+def ended(run:Run)->list[str]:
+    "What came out of a run, and where its page is."
+    return [line for line in (headline(run), str(run.folder/'report.html')) if line]
+
+# %% ../../../nbs/lab/06_runner.ipynb #57dcf70b
 def listing(runs:list[Run])->str:
     "One line a run: when, what, status, parameters that were given, result."
     if not runs: return 'no runs yet: decodelab run eig_eval'

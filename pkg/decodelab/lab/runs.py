@@ -29,6 +29,7 @@ def _json(path:Path)->dict[str, Any]:
     if not isinstance(found, dict): raise ValueError('it is no JSON object')
     return found
 
+# %% ../../../nbs/lab/20_runs.ipynb #3f4914d4
 def _record(path:Path)->dict[str, Any]:
     if wrong := wrong_in(found := _json(path)): raise ValueError(wrong)
     return found
@@ -107,6 +108,7 @@ def flat(value:Any, # Anything JSON-like
 
 _NUMBERS, _INFINITE = (bool, int, float), float('inf')
 
+# %% ../../../nbs/lab/20_runs.ipynb #45d464e6
 def is_number(value:Any)->bool:
     "A finite number; true and false are 1 and 0."
     return type(value) in _NUMBERS and -_INFINITE < value < _INFINITE
@@ -154,6 +156,7 @@ def asked_of(record:dict)->str:
     parts = [question, *(record[name] for name in _DATA if name in record)]
     return SEPARATOR.join(part if isinstance(part, str) else to_json(part) for part in parts)
 
+# %% ../../../nbs/lab/20_runs.ipynb #82d74711
 def data_hash(asked:Iterable[tuple[str, str]], # Ids, and what their items ask
              )->str:
     "Hash of ids and what they ask, in any order and however often."

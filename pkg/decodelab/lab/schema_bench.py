@@ -49,6 +49,7 @@ def ran(backend:Backend, prompts:Sequence[Ids], constraint:Any, limits:Sequence[
         for _ in decode(session, jobs): pass
     return [len(job.ids) for job in jobs]
 
+# %% ../../../nbs/lab/11_schema_bench.ipynb #84736ba0
 def timed_masks(grammar:Any, times:list[float])->Any:
     "The grammar, which notes the seconds of every row's mask."
     class Timed(type(grammar)):
@@ -250,6 +251,7 @@ class Row:
         return True
     def ends(self)->bool: return self.matcher.complete
 
+# %% ../../../nbs/lab/11_schema_bench.ipynb #0014d5fb
 def peer_python(asked:str, folder:Path)->str:
     "A Python that has outlines 1.3: the one that is named, or with `make` one in a new environment."
     if asked!='make': return asked

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from ..core.errors import BadValue, RunError
+from ..core.errors import BadValue, RunError, many
 from ..core.files import write_atomic
 from ..core.locks import now
 from ..core.runs import RUN_DIR
@@ -20,8 +20,8 @@ from .crew import AGAIN, WAITING
 from .sweeps import Sweep, counted, states
 
 # %% auto #0
-__all__ = ['TIME', 'SCRIPT', 'seconds_in', 'Asked', 'script_of', 'clean_environment', 'said_by', 'largest_array', 'submitted',
-           'queue', 'places_in', 'wanted', 'submit', 'submit_piece', 'with_queue']
+__all__ = ['TIME', 'SCRIPT', 'seconds_in', 'Asked', 'script_of', 'clean_environment', 'said_by', 'check_cluster', 'largest_array',
+           'submitted', 'queue', 'places_in', 'wanted', 'submit', 'submit_piece', 'with_queue']
 
 # %% ../../../nbs/lab/34_slurm.ipynb #9785169f
 TIME = re.compile(r'(?:(\d+)-)?(\d+)(?::(\d\d?))?(?::(\d\d?))?')
@@ -37,6 +37,9 @@ def seconds_in(text:str)->float|None:
     return rest[0]*60. + rest[1]
 
 # %% ../../../nbs/lab/34_slurm.ipynb #a47ff389
+_FORMS = (('gpus', r'(?:[\w.-]+:)?[1-9]\d*(?:,(?:[\w.-]+:)?[1-9]\d*)*', 'a number, or kind:number, such as a100:2'),
+          ('memory', r'\d+[KMGTkmgt]?', 'a number with K, M, G or T, such as 16G'))
+
 @dataclass(frozen=True)
 class Asked:
     "What a point needs of a cluster; empty is the cluster's default."
@@ -61,6 +64,8 @@ class Asked:
         if 'options' in typed: typed['options'] = (*known['options'], *typed['options'])
         out = cls(**known | typed)
         seconds_in(out.time)
+        for what,form,allowed in _FORMS:
+            if (text := getattr(out, what)) and not re.fullmatch(form, text): raise BadValue(what, text, allowed)
         for option in out.options:
             if not option.startswith('-'): raise BadValue('sbatch option', option, 'one that begins with -')
         return out
@@ -100,7 +105,7 @@ def script_of(sweep:Sweep, asked:Asked, piece:int, count:int)->str:
     limit, point_limit = (f'{x:g}' if x else 'none' for x in limits)
     return SCRIPT.format(
         name=sweep.info['name'], last=count-1, at_once=f'%{asked.at_once}' if asked.at_once else '',
-        logs=f'{folder}/logs', warning=WARNING, options=options, points=f'{count} point{"s"*(count!=1)}',
+        logs=f'{folder}/logs', warning=WARNING, options=options, points=many(count, 'point'),
         sweep=sweep.name, runs_name=runs.name, script=f'{folder}/job-{piece}.sbatch', root=quote(str(find_root())),
         outputs=quote(outputs), outputs_bare=outputs, runs=quote(str(runs)), python=quote(sys.executable), limit=limit,
         point_limit=point_limit)
@@ -118,6 +123,16 @@ def said_by(*command:str, seconds:float=60.)->str|None:
     try: p = subprocess.run(command, capture_output=True, text=True, timeout=seconds, env=clean_environment(os.environ))
     except subprocess.TimeoutExpired: return None
     return p.stdout if p.returncode==0 else None
+
+def check_cluster(asked:Asked)->None:
+    "A cluster that does not answer, or has no such partition, is told before any folder is made."
+    if not shutil.which('sinfo'): return
+    ask = ['sinfo', '--all', '--noheader', '--format=%R']
+    try: p = subprocess.run(ask, capture_output=True, text=True, timeout=60, env=clean_environment(os.environ))
+    except subprocess.TimeoutExpired: raise RunError('sinfo: no answer for 60 s; does slurmctld run?') from None
+    if p.returncode: raise RunError(f'Slurm does not answer: {(p.stderr.strip().splitlines() or [""])[-1]}')
+    for name in filter(None, asked.partition.split(',')):
+        if name not in p.stdout.split(): raise BadValue('partition', name, sorted(set(p.stdout.split())))
 
 def largest_array()->int:
     "Tasks that an array may have on this cluster."
@@ -160,7 +175,7 @@ def submit(sweep:Sweep, # Prepared
     try:
         todo, size = wanted(sweep, again), largest_array()
         (sweep.folder/'logs').mkdir(exist_ok=True)
-        lines = [f'{sweep.name}: {len(todo)} points to submit; now {counted(states(sweep))}']
+        lines = [f'{sweep.name}: {many(len(todo), "point")} to submit; now {counted(states(sweep))}']
         for i in range(0, len(todo), size): lines.append(submit_piece(sweep, asked, todo[i:i+size]))
         return [*lines, 'decodelab ls says how far it is']
     finally: sweep.lock.release()
@@ -173,7 +188,7 @@ def submit_piece(sweep:Sweep, asked:Asked, rows:list[Row])->str:
     script = write_atomic(sweep.folder/f'job-{piece}.sbatch', script_of(sweep, asked, piece, len(rows)))
     job = submitted(script)
     sweep.update(jobs=[*jobs, dict(id=job, runs=places, submitted=now(), script=script.name)])
-    return f'job {job}: {len(rows)} point{"s"*(len(rows)!=1)}, {script}'
+    return f'job {job}: {many(len(rows), "point")}, {script}'
 
 # %% ../../../nbs/lab/34_slurm.ipynb #b08485da
 def with_queue(rows:Iterable[Row], outputs:Path)->list[Row]:

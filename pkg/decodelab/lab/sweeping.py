@@ -9,8 +9,8 @@ import click
 from ..core.errors import BadValue, RunError
 
 # %% auto #0
-__all__ = ['CLUSTER', 'ended', 'here', 'check_slurm', 'on_slurm', 'cluster_options', 'refuse_unused', 'refuse_elsewhere', 'sweep',
-           'resume_sweep', 'resume', 'shown', 'ls']
+__all__ = ['CLUSTER', 'ended', 'here', 'check_slurm', 'check_asked', 'on_slurm', 'cluster_options', 'refuse_unused',
+           'refuse_elsewhere', 'sweep', 'resume_sweep', 'resume', 'shown', 'ls']
 
 # %% ../../../nbs/lab/35_sweeping.ipynb #8e5885d8
 def ended(sweep, rows, report:bool)->int:
@@ -36,9 +36,15 @@ def here(sweep, jobs:int, isolate:bool, again:bool, report:bool)->int:
 # %% ../../../nbs/lab/35_sweeping.ipynb #9393eb5c
 def check_slurm(options:dict)->None:
     "What is asked of a cluster makes sense, and there is one, before any folder is made."
+    from decodelab.lab.slurm import Asked, check_cluster
+    asked = Asked.of(options)
+    if not which('sbatch'): raise RunError('sbatch: not found; --on slurm needs a node that submits jobs')
+    check_cluster(asked)
+
+def check_asked(options:dict)->None:
+    "What is asked of a cluster makes sense, wherever one is."
     from decodelab.lab.slurm import Asked
     Asked.of(options)
-    if not which('sbatch'): raise RunError('sbatch: not found; --on slurm needs a node that submits jobs')
 
 def on_slurm(sweep, again:bool, options:dict)->int:
     "Hand what is not done to Slurm."
@@ -102,7 +108,7 @@ def sweep(ctx, file, pairs, dry_run, jobs, isolate, report, where, **options):
     spec = read_sweep(path)
     over = from_pairs(experiment_in(notebook_of(spec.notebook)).parameters, pairs)
     plan = planned(spec, path.stem, over)
-    if where=='slurm' and not dry_run: check_slurm(options)
+    if where=='slurm': check_slurm(options) if not dry_run else check_asked(options)
     if dry_run:
         for line in preview(plan, jobs): click.echo(line)
         return
@@ -129,13 +135,12 @@ def resume_sweep(name:str, jobs:int, isolate:bool, report:bool, where:str, optio
 def resume(ctx, name, silent, jobs, isolate, report, where, **options):
     "Finish a run that was killed or failed, or all that is not done of a sweep."
     from decodelab.core.runs import find_run
-    from decodelab.lab.cli import ended as told
-    from decodelab.lab.runner import resume as again
+    from decodelab.lab.runner import ended as told, resume as again
     from decodelab.lab.sweeps import is_sweep
     if not is_sweep(name): refuse_unused(ctx, ('jobs', 'isolate', 'report', 'where', *options), 'only for a sweep')
     refuse_elsewhere(ctx, where, options)
     if is_sweep(name): ctx.exit(resume_sweep(name, jobs, isolate, report, where, options))
-    told(again(find_run(name), not silent))
+    for line in told(again(find_run(name), not silent)): click.echo(line)
 
 # %% ../../../nbs/lab/35_sweeping.ipynb #0e1be5c2
 def shown(name:str)->list[str]:

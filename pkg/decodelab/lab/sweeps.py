@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 import json, yaml
-from ..core.errors import BadValue, RunError, nearest
+from ..core.errors import BadValue, RunError, many, nearest
 from ..core.files import digest, to_json, write_atomic
 from ..core.locks import Lock, now
 from ..core.runs import Provenance, Run, some
@@ -122,7 +122,7 @@ class Sweep:
         "What each run was given, by its place."
         return {point['run']: point['given'] for point in self.info['points']}
 
-    def __repr__(self)->str: return f'Sweep({self.name!r}, {len(self.info["points"])} points)'
+    def __repr__(self)->str: return f'Sweep({self.name!r}, {many(len(self.info["points"]), "point")})'
 
     def update(self, **changes)->None:
         "Change sweep.json."
@@ -222,12 +222,14 @@ def find_sweep(name:str, outputs:Path|None=None)->Sweep:
                      key=lambda f: f.stat().st_mtime)
     sweeps = {f.parent.name: f.parent for f in folders}
     if name=='last' and sweeps: return Sweep(folders[-1].parent)
+    if not sweeps: raise RunError(f'sweep {name!r}: there are no sweeps yet: decodelab sweep FILE')
+    if not name: raise RunError("sweep '': a sweep has a name, or the beginning of one")
     hits = [n for n in sweeps if n==name] or [n for n in sweeps if n.startswith(name)]
     if len(hits)==1: return Sweep(sweeps[hits[0]])
     if hits: raise RunError(f'sweep {name!r} is ambiguous: {some(sorted(hits))}')
     close = nearest(name, sweeps)
     hint = f'. Did you mean {close!r}?' if close else ''
-    raise RunError(f'sweep {name!r}: none of that name among {len(sweeps)}{hint}')
+    raise RunError(f'sweep {name!r}: none of that name among {many(len(sweeps), "sweep")}{hint}')
 
 # %% ../../../nbs/lab/32_sweeps.ipynb #1d412d13
 def open_sweeps(rows:list[Row], outputs:Path,
@@ -273,7 +275,7 @@ def outlook(plan:Plan, points:list[Point], outputs:Path, jobs:int)->str:
     if None in times: return f'no finished run of {plan.experiment} says how long one takes'
     whole = sum(t for t in times if t is not None)/max(1, min(jobs, len(points)))
     at_once = f', {jobs} at a time' if jobs > 1 else ''
-    return f'about {span(whole)}{at_once}, judged by {len(done)} finished run{"s"*(len(done)!=1)}'
+    return f'about {span(whole)}{at_once}, judged by {many(len(done), "finished run")}'
 
 # %% ../../../nbs/lab/32_sweeps.ipynb #adb6def8
 def preview(plan:Plan, jobs:int, outputs:Path|None=None)->list[str]:
@@ -286,6 +288,6 @@ def preview(plan:Plan, jobs:int, outputs:Path|None=None)->list[str]:
     todo = [p for p,row in zip(plan.points, found) if row is None or row.status!='done']
     same = {k: v for k,v in plan.points[0].given.items() if k not in plan.names}
     n, left = len(plan.points), len(todo)
-    head = f'{plan.experiment}: {n} points, {n-left} done already, {left} to run'
+    head = f'{plan.experiment}: {many(n, "point")}, {n-left} done already, {left} to run'
     fixed = ['all with '+' '.join(f'{k}={v}' for k,v in same.items())] if same else []
     return [head, *fixed, *lines, outlook(plan, todo, outputs, jobs)]

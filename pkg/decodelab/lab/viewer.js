@@ -105,7 +105,7 @@ function showRuns() {
   function apply() { t.search(F.text).draw(); told(); }
   function told() {
     const n = t.rows({search: 'applied'}).count();
-    count.textContent = `${n.toLocaleString('en')} of ${S.runs.length.toLocaleString('en')} runs`;
+    count.textContent = `${n.toLocaleString('en')} of ${many(S.runs.length, 'run')}`;
     diff.disabled = S.marked.length!==2; diff.textContent = S.marked.length===2 ? 'Diff of the marked' : `Diff (mark ${2-S.marked.length} more)`;
   }
   S.open = {search, told};
@@ -150,7 +150,7 @@ function samples(r, index, place, detail) {
   const search = el('input', {type: 'search', id: 'search', placeholder: 'Search samples', 'aria-label': 'Search samples', oninput: later(() => { S.table.search(search.value).draw(); told(); }, 150)});
   const stages = el('select', {'aria-label': 'Stage', onchange: () => mine.fill(+stages.value)}, index.stages.map((s, i) => el('option', {value: i}, `${s.name || 'samples'} (${s.rows.length.toLocaleString('en')})`)));
   const outcome = el('select', {'aria-label': 'Outcome', onchange: () => { S.table.draw(); told(); }});
-  const told = () => { const n = S.table.rows({search: 'applied'}).count(), all = index.stages[mine.stage].rows.length; count.textContent = `${n.toLocaleString('en')} of ${all.toLocaleString('en')} samples`; };
+  const told = () => { const n = S.table.rows({search: 'applied'}).count(), all = index.stages[mine.stage].rows.length; count.textContent = `${n.toLocaleString('en')} of ${many(all, 'sample')}`; };
   mine.search = search;
   mine.fill = i => {
     const stage = index.stages[mine.stage = Math.max(0, i)]; stages.value = mine.stage;

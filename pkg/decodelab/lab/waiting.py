@@ -103,6 +103,7 @@ def __enter__(self:Waiting)->Waiting:
     if self.thread: self.thread.start()
     return self
 
+# %% ../../../nbs/lab/03_waiting.ipynb #de0c04ca
 @patch
 def __exit__(self:Waiting, *_):
     self.over = True

@@ -56,6 +56,7 @@ def unable(rule:StoppingRule, p:Parameters)->str:
     if rule.adaptive and p.lambda_cost < FLOOR: return f'recordings hold no gains below λ = {FLOOR}'
     return ''
 
+# %% ../../../nbs/lab/08_watch.ipynb #2d0e1e36
 def given(p:Parameters)->str:
     "Parameters in words; those that only say how forecasts are drawn are the recording's."
     drawing = EIGParameters.model_fields.keys() - {'lambda_cost'}
@@ -104,6 +105,7 @@ def _at(traces:Sequence[dict], name:str, curve:plane.Curve, goal:float)->dict:
                 tossed=[f'{x:.3g} {unit} here' for x in thresholds],
                 stops=[_stop_at(t, name, x) for t,x in zip(traces, thresholds)])
 
+# %% ../../../nbs/lab/08_watch.ipynb #102dfdc4
 def _stop_at(trace:dict, name:str, threshold:float)->list[int]:
     rule, parameter = with_threshold(name, threshold)
     return stop_row(trace, rules[rule].item, rules.settings(rule, parameter))
@@ -145,6 +147,7 @@ def known_ends(trace:dict)->dict:
 _AS_IT_IS = ('id', 'group', 'question', 'truth', 'steps', 'tokens', 'answer', 'correct', 'entropy', 'probe',
              'answer_tokens')
 
+# %% ../../../nbs/lab/08_watch.ipynb #9c91da19
 def thought(trace:dict, live:dict|None, stops:list, step:str='\n')->dict:
     "One question for the page."
     names, true = shown(trace)

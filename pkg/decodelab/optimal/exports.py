@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from ..core.errors import BadValue, DataError
+from ..core.errors import BadValue, DataError, many
 from ..core.files import write_atomic
 from .problems import PLAIN, Problem, filled_in
 from .slices import generation_at, records_in
@@ -63,5 +63,5 @@ def export_data(place:Path, # Of a generation: its folder, or a file of it
 def counted_words(count:Mapping[str, int])->str:
     "Records by why they were left out, in words."
     left = ', '.join(f'{n:,} {why}' for why,n in count.items() if why)
-    kept = f'{count.get("", 0):,} of {sum(count.values()):,} records'
+    kept = f'{count.get("", 0):,} of {many(sum(count.values()), "record")}'
     return kept + (f'; left out: {left}' if left else '')

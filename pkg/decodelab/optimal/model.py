@@ -18,7 +18,7 @@ from ..backends.contract import check_length, samplings
 from ..backends.decoding import Stops, job_for, pieces
 from ..backends.folders import check_memory
 from ..backends.planned import scored
-from ..core.errors import BadValue, ModelError
+from ..core.errors import BadValue, ModelError, data_size, many
 from ..core.files import digest
 from ..maths.tilt import Tilt
 from .loading import open_pair
@@ -389,8 +389,8 @@ def announce(self:OptimalSamplingModel, rows:Sequence[Row], keep:Keep)->None:
     if not blocks: return
     width = max(row.job.limit for row in rows)
     size = 4*blocks*len(rows)*width*self.vocab_size
-    shape = f'{blocks} × {len(rows)} rows × {width} tokens × {self.vocab_size:,}'
-    print(f'{shape} numbers are kept: up to {size/2**20:,.1f} MiB', file=sys.stderr)
+    shape = f'{blocks} × {many(len(rows), "row")} × {many(width, "token")} × {self.vocab_size:,}'
+    print(f'{shape} numbers are kept: up to {data_size(size)}', file=sys.stderr)
     check_memory('return_logits' if keep.logits else 'return_q_star_probs', size)
 
 @contextmanager

@@ -205,7 +205,8 @@ def template_text(given:str, what:str)->str:
     "The text of a template: one of `TEMPLATES`, or a file's."
     if given in TEMPLATES: return TEMPLATES[given]
     path = Path(given).expanduser()
-    if not path.is_file() and not is_path(given): raise BadValue(what, given, [*TEMPLATES, 'examples', 'a file'])
+    named = [*TEMPLATES, *(['examples'] if what=='teacher_prompt' else []), 'the file of a template']
+    if not path.is_file() and not is_path(given): raise BadValue(what, given, named)
     return read_text(path, f'{what} {given}')
 
 def check_told(problems:Sequence[Problem], text:str, names:set[str], what:str)->None:

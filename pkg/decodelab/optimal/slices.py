@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-from ..core.errors import BadValue, DataError, DecodelabError, RunError
+from ..core.errors import BadValue, DataError, DecodelabError, RunError, many
 from ..core.files import digest, to_json, write_atomic, write_through
 from ..core.parameters import Parameters, param
 from ..core.runs import Lock, now, versions
@@ -265,7 +265,7 @@ def spans(numbers:Iterable[int], most:int=8)->str:
         else: runs.append([i, i])
     shown = ', '.join(str(a) if a==b else f'{a}–{b}' for a,b in runs[:most])
     left = sum(b-a+1 for a,b in runs[most:])
-    return shown + (f' and {left} others' if left else '')
+    return shown + (f' and {many(left, "other")}' if left else '')
 
 # %% ../../../nbs/optimal/09_slices.ipynb #6e90dd4e
 def settle_whole(files:Files, n:int)->Path|None: # `None` while records are missing
@@ -310,7 +310,7 @@ def join_data(places:Sequence[Path], # Folders or files of one generation
     for path in dict.fromkeys(p for f in all_files for p in (f.whole, *f.parts().values()) if p.exists()):
         joined.add(path)
     if joined.gaps and not partial:
-        raise DataError(f'{len(joined.gaps)} of {joined.n} records are missing: {spans(joined.gaps)}; partial=True '
+        raise DataError(f'{len(joined.gaps)} of {many(joined.n, "record")} missing: {spans(joined.gaps)}; partial=True '
                         '(--partial) writes the others')
     to = out or (first.folder/f'{first.name}.partial.jsonl' if joined.gaps else first.whole)
     joined.write(to)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log1p
+from operator import add
 from typing import Any
 import numpy as np
 from fastcore.basics import patch
@@ -19,7 +20,8 @@ from .learnt import FittedValue, certified_cost, kind_in, read_gain, rules
 from ...maths.folded import BLOCK, Folded
 
 # %% auto #0
-__all__ = ['LONGEST', 'StepEnds', 'Watch', 'Decider', 'summed', 'ValuePolicy', 'stop_policy', 'thinking_plan']
+__all__ = ['LONGEST', 'StepEnds', 'Watch', 'Decider', 'summed', 'check_finite', 'ValuePolicy', 'rows_of', 'stop_policy',
+           'thinking_plan']
 
 # %% ../../../../nbs/eig/stopping/14_policy.ipynb #d0fa08d4
 LONGEST = EIGParameters().sample_length # Tokens of a step, as they were recorded
@@ -52,8 +54,9 @@ class Watch:
     tokens: int = 0 # So far
     length: int = 1 # Tokens of the step that ended last
     here: bool = False # At a boundary that is looked at
-    total: Any = 0. # Of the newest step's states
-    asked: Sequence[float] = () # What the prompt adds to a decision
+    total: np.ndarray|float = 0. # Of the newest step's states
+    seen: np.ndarray|None = None # [d+2] what is looked at: the state between its bounds, log steps, the prompt
+    state: np.ndarray|None = None # [d] its first numbers
 
     def asks(self, ids:Sequence[int])->bool:
         "Whether the state after the newest token is to be seen."
@@ -63,44 +66,44 @@ class Watch:
             self.here = self.steps % self.every==0
         return self.here or self.mean
 
-    def taken(self, state:Any)->Any: # [d]
+    def taken(self, state:np.ndarray)->np.ndarray: # [d]
         "The mean over the newest step, this state included; at its end the next one begins."
-        self.total = self.total+state
+        self.total = self.total+state.astype(float)
         if self.begun!=self.tokens: return state
         found, self.total = self.total/self.length, 0.
-        return found
+        return found.astype(np.float32)
 
 # %% ../../../../nbs/eig/stopping/14_policy.ipynb #ba428089
 class Decider:
     "Whether ν ≤ c, mostly from the place of the greatest running sum of gains."
     def __init__(self, folded:Folded, cost:float):
-        import torch
-        self.torch, self.folded, self.cost = torch, folded, cost
-        self.place = int(np.searchsorted(folded.costs, cost, 'right'))-1 # Of the greatest cost that is at most c
+        self.folded, self.cost = folded, cost
         self.quick = folded.reads and not folded.open
+        self.place = int(np.searchsorted(folded.costs, cost, 'right'))-1 # Of the greatest cost that is at most c
+        if cost >= folded.costs[-1]: self.place += 1 # ν is never more
         self.tokens: list[list[float]] = [] # What tokens add, by their count
-        self.placed: dict[Any,tuple] = {} # What rows are multiplied by, on each device
+        self.logs: list[float] = [] # Of steps, by their number
         if not self.quick: return
-        self.sums = summed(folded.matrix)
-        self.steps = self.added(np.log1p(np.arange(BLOCK)), -2) # What steps add, by their number
+        self.sums = np.asfortranarray(summed(folded.matrix), np.float32)
+        self.low, self.high = (x[:-2].astype(np.float32) for x in (folded.low, folded.high))
 
-    def added(self, values:np.ndarray, column:int)->list[list[float]]:
-        "What one number beside the hidden state adds to the sums."
-        held = np.clip(values, self.folded.low[column], self.folded.high[column])
-        return (held[:,None]*self.sums[column]).tolist()
+    def held(self, x:Any, column:int)->np.ndarray:
+        "Numbers between the bounds of a column."
+        return np.clip(x, self.folded.low[column], self.folded.high[column])
 
-    def by_tokens(self, n:int)->list[float]:
+    def by_tokens(self, n:int)->list[float]: # [costs+1]
         if n >= len(self.tokens): self.tokens = summed(self.folded.base(range(n//BLOCK*BLOCK+BLOCK))).tolist()
         return self.tokens[n]
 
-    def product(self, rows:Any)->list[list[float]]: # [n, d] of torch → [n, costs+1]
-        "Sums of gains by the hidden states alone."
-        if rows.device not in self.placed:
-            arrays = self.folded.low[:-2], self.folded.high[:-2], self.sums[:-2]
-            self.placed[rows.device] = tuple(self.torch.tensor(x, dtype=self.torch.float32, device=rows.device)
-                                             for x in arrays)
-        low, high, sums = self.placed[rows.device]
-        return self.torch.mm(self.torch.clamp(rows, low, high), sums).tolist()
+    def by_steps(self, n:int)->float:
+        if n >= len(self.logs): self.logs = self.held(np.log1p(np.arange(n//BLOCK*BLOCK+BLOCK)), -2).tolist()
+        return self.logs[n]
+
+    def prepare(self, w:Watch)->Watch:
+        "Make room for what is looked at; what the prompt says of it is known."
+        w.seen = np.append(np.zeros(len(self.sums)-1), self.held(w.prompt, -1)).astype(np.float32)
+        w.state = w.seen[:-2]
+        return w
 
 def summed(gains:np.ndarray)->np.ndarray: # [n, costs] → [n, costs+1]
     "Running sums, from nothing."
@@ -108,28 +111,32 @@ def summed(gains:np.ndarray)->np.ndarray: # [n, costs] → [n, costs+1]
 
 # %% ../../../../nbs/eig/stopping/14_policy.ipynb #31102ffc
 @patch
-def stops(self:Decider, rows:Any, # [n, d] of torch, float32
-          watches:Sequence[Watch])->list[bool]:
-    "Of texts that stand at a boundary."
-    if not self.quick or max(w.steps for w in watches) >= BLOCK: return [self.exact(*x) for x in zip(rows, watches)]
-    out = []
-    for i,(row,w) in enumerate(zip(self.product(rows), watches)):
-        if row[-1]!=row[-1]: raise _not_finite()
-        sums = [a+b+c+d for a,b,c,d in zip(row, self.by_tokens(w.tokens), self.steps[w.steps], w.asked)]
-        above = sums.index(max(sums)) # costs at which going on pays
-        out.append(above <= self.place if above!=self.place+1 else self.exact(rows[i], w))
-    return out
+def stops(self:Decider, x:np.ndarray, # [d], float32
+          w:Watch)->bool:
+    "Of a text at a boundary, by the place of the greatest sum, or where that leaves it open by ν itself."
+    if not self.quick: return self.exact(x, w)
+    np.maximum(x, self.low, w.state)
+    np.minimum(w.state, self.high, w.state)
+    w.seen[-2] = self.by_steps(w.steps)
+    sums = list(map(add, w.seen.dot(self.sums).tolist(), self.by_tokens(w.tokens)))
+    above = sums.index(max(sums)) # costs at which going on pays; 0 of what is no number
+    if above==self.place+1: return self.exact(x, w)
+    if above > self.place: return False
+    check_finite(x) # what is infinite has been held at its bound
+    return True
 
 @patch
-def exact(self:Decider, row:Any, w:Watch)->bool:
-    "By ν itself."
-    x = np.array([[*row.tolist(), log1p(w.steps), w.prompt]])
-    if not np.isfinite(x).all(): raise _not_finite()
-    return self.folded(x, [w.tokens])[0] <= self.cost
+def exact(self:Decider, x:np.ndarray, w:Watch)->bool:
+    "By ν itself, as a replay works it out."
+    check_finite(x)
+    row = np.append(x.astype(float), (log1p(w.steps), w.prompt))
+    return self.folded(row[None], [w.tokens])[0] <= self.cost
 
-def _not_finite()->BadValue:
-    return BadValue('hidden state while decoding', 'not finite', 'finite numbers',
-                    'The model may have overflowed: load it in float32.')
+def check_finite(state:np.ndarray)->None: # [d]
+    "A hidden state that is not finite is an error."
+    if np.isfinite(state).all(): return
+    raise BadValue('hidden state while decoding', 'not finite', 'finite numbers',
+                   'The model may have overflowed: load it in float32.')
 
 # %% ../../../../nbs/eig/stopping/14_policy.ipynb #8c67b11f
 class ValuePolicy:
@@ -148,22 +155,26 @@ class ValuePolicy:
 
     def start(self, prompt:int)->Watch:
         watch = Watch(self.ends, prompt, self.value.every, self.value.pool=='mean')
-        if self.decider.quick: watch.asked = self.decider.added(np.array([prompt]), -1)[0]
-        return watch
+        return self.decider.prepare(watch) if self.decider.quick else watch
 
     def stops(self, watches:Sequence[Watch], states:Any)->list[bool]: # states [n, layers, d], of torch or numpy
         "Decide about texts, those at a boundary; a state that is not finite is an error."
-        torch = self.decider.torch
-        rows = torch.as_tensor(states).flatten(1)
-        if rows.dtype is not torch.float32: rows = rows.float()
-        if not watches[0].mean: return self.decider.stops(rows, watches)
-        means = [w.taken(x) for w,x in zip(watches, rows)]
-        here = [i for i,w in enumerate(watches) if w.here]
-        if not here: return [False]*len(watches)
-        decided = iter(self.decider.stops(torch.stack([means[i] for i in here]), [watches[i] for i in here]))
-        return [w.here and next(decided) for w in watches]
+        return [self.leaves(x, w) for x,w in zip(rows_of(states), watches)]
+
+    def leaves(self, x:np.ndarray, w:Watch)->bool: # x [d]
+        "Whether one text is left after its newest token."
+        if w.mean: x = w.taken(x)
+        return w.here and self.decider.stops(x, w)
 
     def __repr__(self): return f'ValuePolicy({self.path!r}, cost {self.cost:g})'
+
+def rows_of(states:Any)->np.ndarray: # [n, layers·d], float32
+    "States of torch, wherever they are and however precise, or of numpy; all in one go."
+    if not isinstance(states, np.ndarray):
+        try: states = states.numpy()
+        except TypeError: states = states.float().cpu().numpy()
+    if states.dtype!=np.float32: states = states.astype(np.float32)
+    return states.reshape(len(states), -1)
 
 # %% ../../../../nbs/eig/stopping/14_policy.ipynb #52e272a6
 def stop_policy(backend:Backend, gain_file:str, # Written by `decodelab fit-gain --kind hidden_value`

@@ -138,15 +138,20 @@ def _row(name:str, met:bool, own:Sequence[Account])->dict:
             'forked': mean('forked'), 'prefix cache': mean('cached'), 'black box': mean('black_box')}
 
 # %% ../../../../nbs/eig/study/08_accounts.ipynb #325b4c6c
-def hindsight_curve(traces:Sequence[dict], prices:int=16)->Curve:
-    "The best boundary of each question at several prices of a token, from the cheapest; looked at for nothing."
-    costs = np.append(0., np.geomspace(1e-4, 1., prices-1))
-    outcomes = np.array([[_best(t, c) for t in traces] for c in costs], float)
-    return Curve('hindsight', costs, outcomes)
+def hindsight_curve(traces:Sequence[dict])->Curve:
+    "The fewest tokens of all that any stop reaches each accuracy with, were it told what is right where."
+    least, right, price = map(np.array, zip(*map(_cheapest, traces)))
+    prices = np.append(np.unique(price[np.isfinite(price)])[::-1], -1.) # the last buys nothing
+    at = np.where(price <= prices[:,None], right, least)
+    return Curve('hindsight', prices, np.array([[_had(t, k) for t,k in zip(traces, row)] for row in at], float))
 
-def _best(trace:dict, cost:float)->tuple[float,...]:
-    "Correct, and tokens of each kind, at the boundary that is worth most; the first of equals."
-    tokens, correct = np.array(trace['tokens']), np.array(trace['correct'], float)
-    k = int((correct-cost*tokens).argmax())
-    answer = trace['answer_tokens'][k]
-    return correct[k], tokens[k], 0, 0, answer, tokens[k]+answer
+def _cheapest(trace:dict)->tuple[int,int,float]:
+    "Where answering costs least, where a right answer does, and what that costs more; infinite where none is right."
+    total = np.add(trace['tokens'], trace['answer_tokens']).astype(float)
+    bought = np.where(trace['correct'], total, np.inf)
+    return int(total.argmin()), int(bought.argmin()), float(bought.min()-total.min())
+
+def _had(trace:dict, k:int)->tuple[float,...]:
+    "Correct, and tokens of each kind."
+    tokens, answer = trace['tokens'][k], trace['answer_tokens'][k]
+    return trace['correct'][k], tokens, 0, 0, answer, tokens+answer

@@ -19,6 +19,7 @@ from ..parameters import Asked, EIGParameters
 from ..stopping.fitting import fit_gain, hidden_rows
 from ..stopping.learnt import check_layers
 from ..stopping.valuing import value_features, value_paths
+from .accounts import hindsight_curve
 from .compare import SWEEPS, sweep
 from .plane import CORRECT, TOTAL, Curve, Judged, difference, judge
 from .pools import Pool, Recorder, Shelf, pool_of, questions_for
@@ -29,8 +30,8 @@ from ...maths.units import random_units
 # %% auto #0
 __all__ = ['Features', 'CEILING', 'HIDDEN', 'PROBES', 'DROP', 'BUDGET', 'HINDSIGHT', 'PEERS', 'Curves', 'DRAWS', 'FEW',
            'StoppingClaimParameters', 'names_of', 'shares_of', 'seeds_of', 'fit_seed', 'Board', 'board_of', 'curve_of',
-           'outcomes_at', 'budget_curve', 'hindsight_front', 'Policy', 'by_worth', 'seen_hidden', 'seen_belief', 'free',
-           'peeking', 'probing', 'bent', 'drop_policy', 'policies_of', 'beside', 'readings_of', 'Setting', 'shelf_of',
+           'outcomes_at', 'budget_curve', 'Policy', 'by_worth', 'seen_hidden', 'seen_belief', 'free', 'peeking',
+           'probing', 'bent', 'drop_policy', 'policies_of', 'beside', 'readings_of', 'Setting', 'shelf_of',
            'recorder_of', 'settings_of', 'fits_of', 'peer_curves', 'curves_on', 'of_population', 'goals_of',
            'judged_rows', 'cell_rows', 'reading_rows', 'moved_rows']
 
@@ -132,16 +133,6 @@ def outcomes_at(b:Board, stop:np.ndarray, # [m, n] boundaries
 def budget_curve(b:Board, most:int=128)->Curve:
     "Stop at the first boundary with so many tokens."
     return curve_of(b, 'fixed_budget', -b.tokens[b.asked], most)
-
-def hindsight_front(b:Board, most:int=64)->Curve:
-    "The fewest tokens that any stop could reach each accuracy with, were it told what is right where."
-    n, first = np.arange(len(b.lengths)), b.right.argmax(1)
-    total = b.tokens+b.answer
-    price = np.where(b.right.any(1), total[n,first]-total[:,0], np.inf)
-    kept = np.unique(price[np.isfinite(price)])
-    if len(kept) > most: kept = np.unique(np.quantile(kept, np.linspace(0, 1, most)))
-    stop = np.stack([np.where(price <= x, first, 0) for x in [*kept[::-1], -1.]])
-    return Curve('hindsight', np.append(kept[::-1], -1.), outcomes_at(b, stop))
 
 # %% ../../../../nbs/eig/study/10_claim.ipynb #7f7e2663
 Features = Callable[[Sequence[dict]],np.ndarray] # Traces → [rows, d] at the boundaries that are asked about
@@ -305,7 +296,7 @@ def peer_curves(s:Setting, seed:int, m:int=10)->Curves:
 def curves_on(pool:Pool, policies:Mapping[str,Policy])->Curves:
     "Budgets, hindsight and policies on a whole pool."
     b = board_of(pool.traces)
-    return {BUDGET: budget_curve(b), HINDSIGHT: hindsight_front(b)} | {
+    return {BUDGET: budget_curve(b), HINDSIGHT: hindsight_curve(pool.traces)} | {
         name: policy.curve(pool.traces, b) for name,policy in policies.items()}
 
 def of_population(curves:Curves, places:np.ndarray)->Curves:
