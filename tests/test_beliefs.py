@@ -107,7 +107,7 @@ def test_the_drop_form_covers_where_entropies_are_intervals_themselves():
     exact = h[state]-sum(w*h[s] for s,w in ends)
     p = EIGParameters(beam_size=4, mc_samples=12, sample_length=2, top_p=1, lambda_cost=0, adaptive=False,
                       min_explored=0)
-    for seed in range(100):
+    for seed in range(160):
         calculator = ExpectedInformationGainCalculator(toy, FOUR, p, seed, normaliser=str)
         gains.append(calculator.evaluate([state])[0].gain)
     covered = np.mean([g.low <= exact <= g.high for g in gains])

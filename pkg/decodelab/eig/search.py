@@ -15,8 +15,8 @@ from .answers import Candidate, Rest
 from ..schema.tokens import Pieces, tokens_of
 
 # %% auto #0
-__all__ = ['ROWS', 'SETTLED', 'PREFIXES', 'FAINT', 'Spot', 'Tree', 'run_spots', 'grow', 'find_best', 'starts', 'Walk', 'walk',
-           'rest_of', 'usual']
+__all__ = ['ROWS', 'SETTLED', 'PREFIXES', 'FINE', 'FAINT', 'Spot', 'Tree', 'run_spots', 'grow', 'find_best', 'starts', 'Walk',
+           'walk', 'rest_of', 'usual']
 
 # %% ../../../nbs/eig/04_search.ipynb #e43a66a7
 class Spot:
@@ -175,22 +175,21 @@ def find_best(backend:Backend, trees:Sequence[Tree], budget:int)->None:
         live = [t for t in live if t.new or not t.is_sure() and len(t.spots) < budget]
 
 # %% ../../../nbs/eig/04_search.ipynb #3d30f309
+FINE = 64 # Steps of a nat by which prefixes are ordered
 FAINT = .05 # Of the frontier's mass: a walk that stands for less ends by chance, or stands for so much
 
 def starts(tree:Tree, n:int, rng:np.random.Generator)->list[Spot]:
-    "Prefixes of the frontier, drawn by their mass: one in each n-th part of it."
+    "Prefixes of the frontier, drawn by their mass: one in each n-th part of it, the likeliest first."
     spots = [s for s in tree.spots if s.at < len(s.tokens)]
-    sums = np.cumsum([s.left[s.at] for s in spots])
-    known: dict[tuple[int,int], Spot] = {}
-    out = []
-    for point in (rng.random()+np.arange(n))/n*sums[-1]:
-        k = min(int(np.searchsorted(sums, point, 'right')), len(spots)-1)
-        left, below = spots[k].left, float(sums[k-1]) if k else 0.
-        behind = left[spots[k].at]-(point-below)
-        i = min(max(int(np.searchsorted(-left, -behind, 'right'))-1, spots[k].at), len(spots[k].tokens)-1)
-        if (k, i) not in known: known[k, i] = tree.child(spots[k], i)
-        out.append(known[k, i])
-    return out
+    logprobs, firsts = np.concatenate([s.logprobs[s.at:] for s in spots]), np.array([s.at for s in spots])
+    begins = np.cumsum([0, *(len(s.tokens)-s.at for s in spots)]) # Where each one's tokens stand
+    order = np.argsort((-FINE*logprobs).clip(0, (1<<15)-1).astype(np.int16), kind='stable') # in linear time
+    sums = np.cumsum(np.exp(logprobs[order]))
+    points = (np.arange(n)+rng.random(n))/n*sums[-1]
+    at = order[np.searchsorted(sums, points, 'right').clip(max=len(order)-1)]
+    owner = np.searchsorted(begins, at, 'right')-1
+    known = {i: tree.child(spots[k], int(firsts[k]+i-begins[k])) for i,k in zip(at.tolist(), owner.tolist())}
+    return [known[i] for i in at.tolist()]
 
 # %% ../../../nbs/eig/04_search.ipynb #45a94439
 class Walk:

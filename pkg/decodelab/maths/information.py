@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import entr, logsumexp, rel_entr
-from scipy.stats import t as t_table
+from scipy.stats import norm, t as t_table
 
 # %% auto #0
-__all__ = ['entropy', 'kl', 'pool', 'jensen_shannon', 'mutual_information', 'softmax', 'horvitz_thompson', 'margins', 'Partly',
-           'partly_known', 'lumped']
+__all__ = ['entropy', 'kl', 'pool', 'jensen_shannon', 'mutual_information', 'softmax', 'horvitz_thompson', 'layered_error',
+           'margins', 'Partly', 'partly_known', 'lumped']
 
 # %% ../../../nbs/maths/00_information.ipynb #7d0ac4d9
 def entropy(p:ArrayLike, # Probabilities, [..., n], last axis sums to 1
@@ -65,16 +65,25 @@ def horvitz_thompson(p:ArrayLike, # [k] probabilities of the distinct outcomes t
     with np.errstate(divide='ignore', invalid='ignore'): seen = -np.expm1(n*np.log1p(-np.minimum(p, 1)))
     return float((entr(p)[p > 0]/seen[p > 0]).sum())
 
+# %% ../../../nbs/maths/00_information.ipynb #113803c5
+def layered_error(values:np.ndarray # [n], one from each of n equal parts, in the order of these; two at least
+                 )->float:
+    "Standard error of their mean, from the differences of neighbours."
+    return float(((np.diff(values)**2).mean()/(2*len(values)))**.5)
+
 # %% ../../../nbs/maths/00_information.ipynb #f84d7ccd
 def margins(values:np.ndarray, # [n]
-            level:float=.998)->tuple[float,float]: # How far the mean may be too high, and too low
+            level:float=.998,
+            layered:bool=False, # One value from each of n equal parts, in the order of these
+           )->tuple[float,float]: # How far the mean may be too high, and too low
     "Half widths of the t interval of a mean, corrected for skewness (Johnson 1978); infinite for a single value."
     n = len(values)
     if n < 2: return np.inf, np.inf
-    t, spread = float(t_table.ppf((1+level)/2, n-1)), float(np.std(values))
+    freedom = 2*(n-1)**2/(3*n-4) if layered else n-1
+    t, spread = float(t_table.ppf((1+level)/2, freedom)), float(np.std(values))
     if not spread: return 0., 0.
     skew = float(np.mean((values-values.mean())**3))/spread**3
-    shift, error = skew*(1+2*t*t)/(6*n**.5), spread/(n-1)**.5
+    shift, error = skew*(1+2*t*t)/(6*n**.5), layered_error(values) if layered else spread/(n-1)**.5
     return error*max(t-shift, t/2), error*max(t+shift, t/2)
 
 # %% ../../../nbs/maths/00_information.ipynb #6d949aaa
@@ -88,7 +97,7 @@ class Partly:
     error: float = 0. # Standard error of the estimate
 
 def partly_known(known:np.ndarray, # [c] masses of classes
-                 rest:np.ndarray, # [n, 4]: of each walk A, B, A₁, B₁
+                 rest:np.ndarray, # [n, 4]: of each walk A, B, A₁, B₁; one from each n-th part of the rest, in order
                  most:float=0., # Mass of the rest, at most
                  level:float=.998)->Partly:
     "The entropy over classes: an estimate and the interval in which it lies."
@@ -98,13 +107,17 @@ def partly_known(known:np.ndarray, # [c] masses of classes
     h = np.log(whole) + (own_terms+b)/whole
     if not len(rest): return Partly(whole, h, lumped(known, most), h)
     terms = rest@[1/whole-(own_terms+b)/whole**2, 1/whole, 0, 0] # Whose mean tells how far the estimate may be off
-    above = margins(terms, level)[1]
+    above = margins(terms, level, layered=True)[1]
     inside = known.sum()+single
     sure = (own_terms+own+inside*np.log(inside))/whole
-    below = margins(rest@[-sure/whole, 0, (np.log(inside)+1)/whole, 1/whole], level)[0]
-    low = max(sure-below, lumped(known, min(most, a+margins(rest[:,0], level)[1])))
-    error = (np.diff(terms)**2).mean()/(2*len(terms)) if len(terms) > 1 else 0. # of starts that are spread evenly
-    return Partly(whole, h, min(h, low), h+above, float(error**.5))
+    below = margins(rest@[-sure/whole, 0, (np.log(inside)+1)/whole, 1/whole], level, layered=True)[0]
+    low = max(sure-below, lumped(known, min(most, a+margins(rest[:,0], level, layered=True)[1])))
+    return Partly(whole, h, min(h, low), h+above, _normal_error(terms) if len(terms) > 1 else 0.)
+
+def _normal_error(values:np.ndarray)->float:
+    "The error that gives a normal's 95 % interval the width of a t interval: it is told by few values."
+    freedom = 2*(len(values)-1)**2/(3*len(values)-4)
+    return layered_error(values)*float(t_table.ppf(.975, freedom)/norm.ppf(.975))
 
 def lumped(known:np.ndarray, rest:float)->float:
     "The entropy where all of the rest is the most probable class."
