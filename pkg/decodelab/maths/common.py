@@ -132,6 +132,7 @@ def on_common_ground(room:Room, theta:torch.Tensor, t:torch.Tensor, support:torc
     some_theta, some_t = (torch.where(inside, x, -torch.inf) for x in (theta, t))
     with np.errstate(invalid='ignore'): return compared(room, some_theta, some_t, inside, np.stack(kept), lonely)
 
+# %% ../../../nbs/maths/02_common.ipynb #c3d8fa3d
 FAR = 1e100 # How far below the first of its row a token may be; squares of it are still numbers
 
 def within_reach(logits:torch.Tensor)->torch.Tensor: # [B, V]
