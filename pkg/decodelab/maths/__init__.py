@@ -5,7 +5,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "chances": ["FAR", "MOST", "PENALTIES", "FOLDS", "Chance", "log_loss", "fit_chance", "Judged", "left_out",
         "judged_chance"],
     "common": ["Rows", "FAR", "NEAR", "NoCommonToken", "Room", "Pair", "host", "dot", "exponential", "normalised",
-        "pair", "on_common_ground", "within_reach", "log_mass", "compared", "in_the_middle", "check_rows", "excess",
+        "pair", "on_common_ground", "log_mass", "compared", "in_the_middle", "within_reach", "check_rows", "excess",
         "refined", "Sums", "weights_at", "sums_at", "Moments", "moments", "log_z_of"],
     "folded": ["BLOCK", "MOST", "crossing", "Folded"],
     "foresight": ["LANDMARKS", "WIDTHS", "PENALTIES", "FOLDS", "likeness", "Likened", "standard", "whitening", "solved",

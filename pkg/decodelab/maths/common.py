@@ -14,7 +14,7 @@ if TYPE_CHECKING: import torch
 
 # %% auto #0
 __all__ = ['Rows', 'FAR', 'NEAR', 'NoCommonToken', 'Room', 'Pair', 'host', 'dot', 'exponential', 'normalised', 'pair',
-           'on_common_ground', 'within_reach', 'log_mass', 'compared', 'in_the_middle', 'check_rows', 'excess',
+           'on_common_ground', 'log_mass', 'compared', 'in_the_middle', 'within_reach', 'check_rows', 'excess',
            'refined', 'Sums', 'weights_at', 'sums_at', 'Moments', 'moments', 'log_z_of']
 
 # %% ../../../nbs/maths/02_common.ipynb #ceaf1ccf
@@ -132,13 +132,6 @@ def on_common_ground(room:Room, theta:torch.Tensor, t:torch.Tensor, support:torc
     some_theta, some_t = (torch.where(inside, x, -torch.inf) for x in (theta, t))
     with np.errstate(invalid='ignore'): return compared(room, some_theta, some_t, inside, np.stack(kept), lonely)
 
-# %% ../../../nbs/maths/02_common.ipynb #c3d8fa3d
-FAR = 1e100 # How far below the first of its row a token may be; squares of it are still numbers
-
-def within_reach(logits:torch.Tensor)->torch.Tensor: # [B, V]
-    "Rows in which no token is further from the first than numbers can say; −inf comes nearer too."
-    return logits.clamp(min=logits.amax(-1, keepdim=True)-FAR)
-
 def log_mass(logits:torch.Tensor, inside:torch.Tensor)->torch.Tensor: # [B]
     "Log of the mass of some tokens, under the whole row."
     import torch
@@ -169,6 +162,12 @@ def in_the_middle(p:Pair)->Pair:
     return replace(p, middle=sums_at(p, np.full(len(p.lonely), .5)))
 
 # %% ../../../nbs/maths/02_common.ipynb #22ebc3d9
+FAR = 1e100 # How far below the first of its row a token may be; squares of it are still numbers
+
+def within_reach(logits:torch.Tensor)->torch.Tensor: # [B, V]
+    "Rows in which no token is further from the first than numbers can say; −inf comes nearer too."
+    return logits.clamp(min=logits.amax(-1, keepdim=True)-FAR)
+
 def check_rows(theta:torch.Tensor, t:torch.Tensor)->None:
     "A broken row is an error that names it."
     for name,rows in (('student', theta), ('teacher', t)):
