@@ -187,6 +187,27 @@ def test_readme_states_what_the_learnt_stop_saves(root):
     for x in (m['calibration']['student, reference:long, 0% unanswerable'], long['full'], long['best']):
         assert f'{x:.3f}' in told(root), x
 
+def test_what_learnt_rules_of_others_spend_is_that_of_the_published_reports(root):
+    cases = [(metrics_of(root, name)['rules'], f'{who} {form} 0.2 0.5') for name,who in
+             (('stopping_claim', 'student'), ('stopping_claim_teacher', 'teacher'))
+             for form in ('reference', 'reference:long')]
+    for rule,said in (('hidden value', 'the value of going on'), ('thought calibration', 'thought calibration'),
+                      ('TERMINATOR', 'TERMINATOR'), ('Conformal Thinking (labels)', 'Conformal Thinking'),
+                      ('LearnStop (labels)', 'LearnStop')):
+        row = ', '.join(f'{-rules[f"{at} {rule}"]["saved"]*100:+.0f}' for rules,at in cases)
+        assert f'{row} % for {said}' in told(root), (rule, row)
+
+def test_star_graphs_are_those_of_the_published_reports(root):
+    shown = {k: r for name in ('star_graphs', 'star_graphs_medium') for k,r in metrics_of(root, name).items()
+             if isinstance(r, dict) and 'accuracy' in r}
+    assert len(shown) == 9
+    for k,r in shown.items():
+        task, model = k.split('/')
+        line = next(x for x in told(root).splitlines() if x.startswith(f'| {model} |')).split('|')
+        said = line[2 if task=='easy' else 3]
+        assert f'{r["accuracy"]*100:.1f} [{r["low"]*100:.1f}, {r["high"]*100:.1f}]' in said, k
+        if r['published']: assert f'published {r["published"]*100:.1f}' in said, k
+
 def test_readme_pictures_are_there(root):
     text = (root/'README.md').read_text()
     for picture in re.findall(r'\]\((nbs/[^)]+)\)', text): assert (root/picture).exists(), picture
