@@ -603,6 +603,7 @@ def test_losses_are_one_graph_for_the_compiler(name):
     got = f(batch)['loss']
     torch.manual_seed(0)
     assert torch.allclose(got, loss(net, TOK).loss_fn(batch)['loss'], rtol=1e-4)
+    for rows in (32, 16): assert torch.isfinite(f(some_rows(name, rows))['loss']) # of any number of rows, too
 
 @pytest.mark.parametrize('name', CORE)
 def test_bfloat16_under_autocast_is_finite_and_near(name):

@@ -39,8 +39,8 @@ Chance = torch.Generator|OwnChance|None # Where numbers are drawn from; `None`: 
 def uniform(shape:tuple[int, ...]|torch.Size, device:Any=None, generator:Chance=None)->Tensor: # float64
     "Uniform numbers in [0, 1)."
     if isinstance(generator, OwnChance): return generator.uniform(tuple(shape)).to(device)
-    where = device if generator is None else generator.device
-    return torch.rand(shape, dtype=torch.float64, device=where, generator=generator).to(device)
+    if generator is None: return torch.rand(shape, dtype=torch.float64, device=device) # the compiler takes no None
+    return torch.rand(shape, dtype=torch.float64, device=generator.device, generator=generator).to(device)
 
 def gumbel(shape:tuple[int, ...]|torch.Size, device:Any=None, generator:Chance=None)->Tensor: # float64
     "Gumbel noise: −log(−log u), u never 0."
