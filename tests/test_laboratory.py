@@ -135,7 +135,7 @@ def test_a_notebook_in_a_broken_state_hides_no_other(root, tmp_path):
     nb = json.loads((lab/'nbs'/'good.ipynb').read_text())
     nb['metadata']['decodelab'] = dict(experiment='lost', parameters='nowhere:Model')
     (lab/'nbs'/'lost.ipynb').write_text(json.dumps(nb))
-    assert set(own_notebooks(lab))=={'good', 'lost'}
+    assert set(own_notebooks(lab))=={'good', 'lost', 'sweep_report'} # which names its own model
     assert experiment('good', lab).parameters.__name__=='GoodParameters'
     with pytest.raises(RunError, match='nowhere'): print(experiment('lost', lab).parameters)
 

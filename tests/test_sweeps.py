@@ -227,6 +227,19 @@ def test_two_at_once_and_ctrl_c(tmp_path):
     assert '2 points, 2 done' in ran(outputs, 'resume', 's-')
     whole(outputs, 2, [2, 1])
 
+def test_two_lines_of_a_worker_at_once_are_both_heard(tmp_path):
+    "That it is there, and how its first run ended: the second must not wait in a buffer that no selector sees."
+    import fcntl, select, struct, termios
+    from decodelab.lab.crew import Hand
+    hand = Hand({})
+    try:
+        hand.give(None, run=str(tmp_path/'none'), notebook='n.ipynb', fresh='', limit=None)
+        waits = lambda: struct.unpack('i', fcntl.ioctl(hand.process.stdout, termios.FIONREAD, b'0000'))[0]
+        assert until(lambda: waits() > 40) # the first line alone has about twenty bytes
+        assert hand.answer()=={} and hand.ready
+        assert select.select([hand.process.stdout], [], [], 0)[0] and hand.answer()['status']=='left'
+    finally: hand.close()
+
 def test_started_at_the_same_moment(tmp_path):
     "Two sweeps that share points, at once: each point is run once."
     outputs, file = tmp_path/'runs', sweep_of(tmp_path, seeds=2)

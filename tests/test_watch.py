@@ -419,7 +419,7 @@ def test_everything_that_is_operated_has_a_name(page):
 def test_the_command(command, outputs, recorded, tmp_path):
     out = command('decodelab', 'watch', recorded[0].folder).stdout
     path = Path(out.rsplit(' (', 1)[0])
-    assert path==recorded[0].folder/'watch.html' and re.search(r'\(\d+ KB\)', out)
+    assert path==recorded[0].folder/'watch.html' and re.search(r'\(\d+ KiB\)', out)
     empty = Run.create('eig_eval', {}, outputs=outputs)
     p = command('decodelab', 'watch', empty.folder, check=False)
     assert p.returncode==2 and len(p.stderr.splitlines())==1 and 'holds no traces' in p.stderr

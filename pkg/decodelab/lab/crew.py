@@ -34,13 +34,14 @@ class Hand:
         self.ready = False # It has said that it could begin
         self.began = 0.
         command = [sys.executable, '-m', 'decodelab.lab.attempts']
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
                                         env=os.environ | env, start_new_session=True)
+        # Nothing is read ahead: a line in a buffer of ours would wake no selector.
 
     def give(self, row:Row, **ask)->None:
         "One run."
         self.row, self.began = row, time.monotonic()
-        try: print(json.dumps(ask), file=self.process.stdin, flush=True)
+        try: self.process.stdin.write(json.dumps(ask).encode()+b'\n')
         except BrokenPipeError: pass # its end is seen where its answer is read
 
     def answer(self)->dict[str,Any]:

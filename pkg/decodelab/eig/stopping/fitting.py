@@ -208,8 +208,9 @@ def _observed(calculator, questions:Sequence[Question], p:FitParameters, hidden:
 def check_read(kind:str, p:FitParameters)->None:
     "A kind that there is not, and layers or landmarks that it does not read, are errors."
     if kind not in get_args(Kind): raise BadValue('kind', kind, get_args(Kind))
+    reading = Reading(layers_in(p.layer), p.pool)
     if kind=='hidden_value': return
-    if Reading(layers_in(p.layer), p.pool)!=Reading():
+    if reading!=Reading():
         raise BadValue('layer and pool', f'{p.layer}, {p.pool}', f'−1 and last for {kind}',
                        'Only hidden_value reads others.')
     if p.landmarks: raise BadValue('landmarks', p.landmarks, f'0 for {kind}', 'Only hidden_value bends.')

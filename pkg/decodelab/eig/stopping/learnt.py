@@ -402,8 +402,9 @@ def check_reading(path:str, v:FittedValue, backend:Backend):
     if v.pool not in pools: raise BadValue('gain_file', f'{path} (pool {v.pool})', f'a fit on {" or ".join(pools)}')
     if v.kind!='hidden_value': return
     width = sum(backend.hidden([(backend.prefix_id,)], k).shape[-1] for k in v.reading.layers)
-    if len(v.mean)!=width+2:
-        raise DataError(f'{path}: reads {len(v.mean)-2} numbers, where {backend.name} has {width}; {_ANEW}')
+    read = len(v.worth.inner.likened.mean if v.foresight else v.mean)-2 # beside how far thinking has come
+    if read!=width:
+        raise DataError(f'{path}: reads {read} numbers, where {backend.name} has {width}; {_ANEW}')
 
 def check_fit(p:Any, kind:str, backend:Backend, frame:Frame|None)->Any:
     "A fit, if it is of this model, of how that is made to think, of a layer it has, and of every so many steps."
