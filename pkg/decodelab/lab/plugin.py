@@ -77,7 +77,10 @@ async def last_words(kc, # Client of a kernel that is broken off
     if not await ensure_async(km.is_alive()): return ''
     await ensure_async(km.interrupt_kernel())
     said = await _got(kc.iopub_channel, seconds, lambda m: m['msg_type']=='error')
-    return '\n'.join(said['content']['traceback']) if said else ''
+    if not said: return ''
+    def idle(m): return m['msg_type']=='status' and m['content'].get('execution_state')=='idle'
+    await _got(kc.iopub_channel, seconds, idle) # else what ends it comes while it still replies, and it says so too
+    return '\n'.join(said['content']['traceback'])
 
 # %% ../../../nbs/lab/05_plugin.ipynb #90fe0221
 class Client(PapermillNotebookClient):
