@@ -5910,6 +5910,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'decodelab/maths/information.py'),
                                              'decodelab.maths.information.layered_error': ( 'maths/information.html#layered_error',
                                                                                             'decodelab/maths/information.py'),
+                                             'decodelab.maths.information.layered_freedom': ( 'maths/information.html#layered_freedom',
+                                                                                              'decodelab/maths/information.py'),
                                              'decodelab.maths.information.lumped': ( 'maths/information.html#lumped',
                                                                                      'decodelab/maths/information.py'),
                                              'decodelab.maths.information.margins': ( 'maths/information.html#margins',

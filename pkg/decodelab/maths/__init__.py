@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "foresight": ["LANDMARKS", "WIDTHS", "PENALTIES", "FOLDS", "likeness", "Likened", "standard", "whitening", "solved",
         "told_apart", "fit_likened", "Foresight", "fit_foresight", "packed", "unpacked"],
     "information": ["entropy", "kl", "pool", "jensen_shannon", "mutual_information", "softmax", "horvitz_thompson",
-        "layered_error", "margins", "Partly", "partly_known", "lumped"],
+        "layered_error", "layered_freedom", "margins", "Partly", "partly_known", "lumped"],
     "paths": ["BUDGETS", "Paths", "paths_of", "carried_back", "stops", "left_with", "hindsight", "Budgets",
         "budgets_of", "gain_of_budgets", "best_budget"],
     "risk": ["p_values", "Certified", "certify", "questions_needed"],

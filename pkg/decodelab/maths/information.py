@@ -12,7 +12,7 @@ from scipy.stats import norm, t as t_table
 
 # %% auto #0
 __all__ = ['entropy', 'kl', 'pool', 'jensen_shannon', 'mutual_information', 'softmax', 'horvitz_thompson', 'layered_error',
-           'margins', 'Partly', 'partly_known', 'lumped']
+           'layered_freedom', 'margins', 'Partly', 'partly_known', 'lumped']
 
 # %% ../../../nbs/maths/00_information.ipynb #7d0ac4d9
 def entropy(p:ArrayLike, # Probabilities, [..., n], last axis sums to 1
@@ -71,6 +71,10 @@ def layered_error(values:np.ndarray # [n], one from each of n equal parts, in th
     "Standard error of their mean, from the differences of neighbours."
     return float(((np.diff(values)**2).mean()/(2*len(values)))**.5)
 
+def layered_freedom(n:int)->float:
+    "Degrees of freedom of such an error: neighbouring differences share a value."
+    return 2*(n-1)**2/(3*n-4)
+
 # %% ../../../nbs/maths/00_information.ipynb #f84d7ccd
 def margins(values:np.ndarray, # [n]
             level:float=.998,
@@ -79,8 +83,7 @@ def margins(values:np.ndarray, # [n]
     "Half widths of the t interval of a mean, corrected for skewness (Johnson 1978); infinite for a single value."
     n = len(values)
     if n < 2: return np.inf, np.inf
-    freedom = 2*(n-1)**2/(3*n-4) if layered else n-1
-    t, spread = float(t_table.ppf((1+level)/2, freedom)), float(np.std(values))
+    t, spread = float(t_table.ppf((1+level)/2, layered_freedom(n) if layered else n-1)), float(np.std(values))
     if not spread: return 0., 0.
     skew = float(np.mean((values-values.mean())**3))/spread**3
     shift, error = skew*(1+2*t*t)/(6*n**.5), layered_error(values) if layered else spread/(n-1)**.5
@@ -116,8 +119,7 @@ def partly_known(known:np.ndarray, # [c] masses of classes
 
 def _normal_error(values:np.ndarray)->float:
     "The error that gives a normal's 95 % interval the width of a t interval: it is told by few values."
-    freedom = 2*(len(values)-1)**2/(3*len(values)-4)
-    return layered_error(values)*float(t_table.ppf(.975, freedom)/norm.ppf(.975))
+    return layered_error(values)*float(t_table.ppf(.975, layered_freedom(len(values)))/norm.ppf(.975))
 
 def lumped(known:np.ndarray, rest:float)->float:
     "The entropy where all of the rest is the most probable class."

@@ -185,8 +185,9 @@ def observe(backend:Backend, questions:Sequence[Question], p:FitParameters, hidd
             trials:bool=False, # Make trial answers too
            )->list[dict]:
     "Think every question through and probe every boundary."
-    if hidden: check_hidden(backend)
-    if hidden: check_layers(backend, layers_in(p.layer))
+    if hidden:
+        check_hidden(backend)
+        check_layers(backend, layers_in(p.layer))
     common = EIGParameters(beam_size=p.beam_size, temperature=p.temperature, top_p=p.top_p)
     calculator, traces = recording.recorder(backend, frame or frame_for(backend), common, p.seed), []
     for i in range(0, len(questions), chunk):
