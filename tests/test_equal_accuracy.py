@@ -1,8 +1,10 @@
 "Rules at equal accuracy: mixtures against closed forms, and intervals against the truth they are to cover."
 import numpy as np, pytest
+from decodelab.eig.stopping.rules import rules
 from decodelab.eig.study.compare import area, at_equal_tokens
 from decodelab.eig.study.plane import (CORRECT, REASONING, TOTAL, Curve, choose, difference, halves, judge, mixture,
                                        saving, tossed)
+from decodelab.eig.study.traces import with_threshold
 
 def known(n, thresholds, tokens):
     "Question i is right from the threshold (i+½)/n on; every question costs `tokens(threshold)`."
@@ -109,3 +111,9 @@ def test_intervals_cover_the_difference_at_equal_accuracy():
         d = saving(mine, theirs, .5, TOTAL, seed=i).difference
         held += d.low <= want <= d.high
     assert .90 <= held/runs <= .99, held/runs
+
+@pytest.mark.parametrize('rule', ['entropy', 'eig'])
+def test_every_entropy_that_a_belief_can_have_is_a_threshold(rule):
+    "Of 49,152 tokens alone 10.8 nats; an answer has many."
+    name, given = with_threshold(rule, 300.)
+    assert rules.settings(name, given)

@@ -102,7 +102,7 @@ def test_mistakes_are_told_before_a_model_is_loaded():
 
     bad = [
         (dict(EIG, lamda_cost=1), "Did you mean 'lambda_cost'"),
-        (dict(EIG, lambda_cost=11), 'lambda_cost: got 11; allowed: float, at least 0, at most 10'),
+        (dict(EIG, lambda_cost=11_000), 'lambda_cost: got 11000; allowed: float, at least 0, at most 10'),
         (dict(EIG, beam_size=0), 'beam_size: got 0'),
         (dict(EIG, temperature=3), 'temperature: got 3'),
         (dict(EIG, scale_func_name='expected_information_gain'), "Did you mean 'expected_information_gain_reasoning'"),

@@ -49,9 +49,9 @@ def test_wrong_files(spec, words, tmp_path):
     with pytest.raises((BadValue, BadParameters), match=re.escape(words)): expand(read_sweep(tmp_path/'s.yaml'))
 
 def test_wrong_points_are_told_before_anything_is_made(tmp_path):
-    file = sweep_of(tmp_path, grid=dict(lambda_cost=[.1, 20]))
+    file = sweep_of(tmp_path, grid=dict(lambda_cost=[.1, 20_000]))
     said = ran(tmp_path/'runs', 'sweep', file, code=2)
-    assert 'point lambda_cost=20: lambda_cost: got 20' in said and 'at most 10' in said
+    assert 'point lambda_cost=20000: lambda_cost: got 20000' in said and 'at most 10' in said
     assert not (tmp_path/'runs').exists()
     assert "Did you mean 'lambda'" in ran(tmp_path/'runs', 'sweep', 'lamda', code=2)
     assert 'no such file' in ran(tmp_path/'runs', 'sweep', tmp_path/'none.yaml', code=2)

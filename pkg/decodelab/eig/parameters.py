@@ -16,7 +16,7 @@ class EIGParameters(Parameters):
     "How an expected-information-gain decision is made."
     lambda_cost: float = param(
         .05, 'Reasoning goes on while the expected information gain of a forecast exceeds this cost λ.', 'nats',
-        ge=0, le=10)
+        ge=0, le=10_000)
     beam_size: int = param(
         8, 'Size of the search for answers at a step boundary: four prefixes and two walks out of its frontier for '
         'each; draws, where any text may be an answer.', ge=1, le=20)

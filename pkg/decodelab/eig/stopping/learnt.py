@@ -301,7 +301,7 @@ def kind_in(path:str)->str:
 
 class AmortisedParameters(Believing):
     lambda_cost: float = param(.05, 'Reasoning goes on while the predicted drop of entropy exceeds this cost λ.',
-                               'nats', ge=0, le=10)
+                               'nats', ge=0, le=10_000)
     gain_file: str = param('', 'Written by `decodelab fit-gain` for this model.')
 
 def of_this_model(kind:str)->Callable[[AmortisedParameters,Backend,Frame|None],None]:
@@ -444,7 +444,7 @@ def probe_value(s:State, p:ValueParameters)->bool:
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #a813b153
 class OwnPathParameters(Believing):
     lambda_cost: float = param(.05, 'Least drop of entropy that is worth `ahead` probes of thinking.', 'nats',
-                               ge=0, le=10)
+                               ge=0, le=10_000)
     ahead: int = param(6, 'Probes between the two that are compared.', 'probes', ge=1, le=1000)
 
 @rule('own_path_gain', OwnPathParameters, needs='posterior', source='this package')

@@ -104,7 +104,7 @@ def es_cot(s:State, p:ESCoTParameters)->bool:
 # %% ../../../../nbs/eig/stopping/02_published.ipynb #5e820667
 class EATParameters(Probing):
     alpha: float = param(.2, 'Time scale of the moving averages.', gt=0, le=1)
-    delta: float = param(1e-3, 'Moving variance at which thinking ends.', 'nats²', ge=0, le=100)
+    delta: float = param(1e-3, 'Moving variance at which thinking ends.', 'nats²', ge=0, le=10**8)
     warmup: int|None = param(None, 'Probes before it may; 4/α by default.', 'probes', ge=0, le=10_000)
 
 def moving_variance(x:np.ndarray, # [t] values, oldest first
@@ -154,8 +154,8 @@ def code_stop(s:State, p:CoDEParameters)->Verdict:
 
 # %% ../../../../nbs/eig/stopping/02_published.ipynb #e6e16bcb
 class CusumParameters(Believing):
-    drift: float = param(.25, 'Allowance κ.', 'nats', ge=0, le=20)
-    threshold: float = param(2., 'Level h at which the change is certain.', 'nats', ge=0, le=1000)
+    drift: float = param(.25, 'Allowance κ.', 'nats', ge=0, le=10_000)
+    threshold: float = param(2., 'Level h at which the change is certain.', 'nats', ge=0, le=10_000)
     warmup: int = param(1, 'Probes that make the reference level μ.', 'probes', ge=1, le=1000)
 
 @rule('cusum', CusumParameters, needs='posterior', source='CUSUM, arXiv 2606.02020, constants ours')

@@ -318,7 +318,7 @@ def uncertainty_driven_reevaluation(s:State, p:ReevaluationParameters)->Verdict:
 # %% ../../../../nbs/eig/stopping/01_rules.ipynb #6100e6cb
 class EntropyParameters(Believing):
     threshold: float = param(.5, 'Entropy below which the belief is sure enough; its upper bound is compared.', 'nats',
-                             ge=0, le=20)
+                             ge=0, le=10_000)
     decay_factor: float = param(1., 'The threshold is multiplied by this at every probe.', gt=0, le=1)
     last_k: int = param(1, 'Entropies that are averaged, from the last.', ge=1, le=1000)
 
