@@ -363,15 +363,12 @@ def bench_draw(rows, vocabulary, top_p, rounds):
 @click.option('--vocabulary', default=49_152, show_default=True, type=click.IntRange(1000), help='Of the random pair.')
 @click.option('--device', default=None, help="cuda, cpu, …; the laboratory's setting by default.")
 @click.option('--dtype', default=None, help='float32, bfloat16, float16; as the device has it by default.')
-@click.option('--attention', 'attn_implementation', default=None, help='eager, sdpa, flash_attention_2, …')
-def bench_optimal(pairs, rows, tokens, rounds, equality, exactness, vocabulary, **how):
+def bench_optimal(pairs, rows, tokens, rounds, equality, exactness, **how):
     "Sampling between two models, against its two bare passes, plain and with drafts; or whether it is right."
     from decodelab.lab.pairs import report_checks, report_pairs
     pairs = pairs or ('reference', 'random')
-    asked = equality or exactness
-    how = dict(vocabulary=vocabulary) | {name: value for name,value in how.items() if value is not None}
-    lines = (report_checks(pairs, tokens, equality, exactness, **how) if asked else
-             report_pairs(pairs, rows, tokens, rounds, **how))
+    if equality or exactness: lines = report_checks(pairs, tokens, equality, exactness, **how)
+    else: lines = report_pairs(pairs, rows, tokens, rounds, **how)
     for line in lines: click.echo(line)
 
 # %% ../../../nbs/lab/09_cli.ipynb #59d85ae5

@@ -112,7 +112,7 @@ def named_pair(name:str, folder:Path, vocabulary:int=49_152, **how:Any)->Any:
 # %% ../../../nbs/lab/12_pairs.ipynb #0f47cfe8
 def report_pairs(pairs:Sequence[str]=PAIRS, rows:Sequence[int]=(1, 8, 32), tokens:int=64, rounds:int=3,
                  vocabulary:int=49_152, # Tokens of the random pair
-                 **how:Any)->Iterator[str]: # Device, dtype, attn_implementation
+                 **how:Any)->Iterator[str]: # Device, dtype, …: as `OptimalSamplingModel` takes them
     "Run the benchmark and say what came out, line by line."
     from decodelab.evaluation.conformance import questions
     with tempfile.TemporaryDirectory() as folder:
