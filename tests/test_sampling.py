@@ -265,6 +265,22 @@ def test_options_reach_the_runtime():
     if not torch.cuda.is_available():
         with pytest.raises(BadValue, match='cpu'): load(f'hf:{folder("student")}', device='cuda')
 
+def test_eager_attention_draws_the_same(student):
+    "It makes a mask of its own where none is given, as wide as what the session shows."
+    from decodelab.backends.shipped import folder
+    eager = load(f'hf:{folder("student")}', device='cpu', attn_implementation='eager')
+    prompts = [tuple(student.encode(t)) for t in ('3a+4b*2c-1=?', '2a=?', '1a+2b=?')]
+    drawn = [[s.ids for group in m.sample(prompts, Sampling(max_tokens=20, seed=1, n=2)) for s in group]
+             for m in (student, eager)]
+    assert drawn[0]==drawn[1] and eager.model.config._attn_implementation=='eager'
+    found = []
+    for m in (student, eager):
+        with m.session([prompts[0]]*2, room=9) as session:
+            for _ in range(3): session.step([5, 5])
+            session.rewind([len(prompts[0])+1]*2)
+            found.append(session.step([7, 8]).numpy().copy())
+    assert np.abs(found[0]-found[1]).max() < 1e-4
+
 @pytest.mark.filterwarnings('error')
 @pytest.mark.parametrize('width', [8, 600, 20_000])
 def test_a_temperature_of_nearly_nothing_is_greedy(width):

@@ -40,6 +40,10 @@ class RowStates(DynamicLayer):
     def _show(self, width:int):
         n = len(self.rows.counts)
         self.keys, self.values = self.all_keys[:n,:,:width], self.all_values[:n,:,:width]
+    def get_seq_length(self)->int:
+        "Columns before the new ones: where no mask is given, eager attention makes one of this width."
+        ends = self.rows.ends
+        return super().get_seq_length() if ends is None else ends.width-ends.k
     def update(self, key_states, value_states, *args, **kwargs):
         "Write the states of new tokens; what the model attends to."
         ends = self.rows.ends

@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/lab/04_bench.ipynb #78963853
 from __future__ import annotations
-import time
+import sys, time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -16,11 +16,17 @@ from ..tasks.data import Question, load_questions
 if TYPE_CHECKING: from decodelab.backends.contract import Backend, Ids
 
 # %% auto #0
-__all__ = ['STORIES', 'TOKENS', 'SHAPES', 'BENCHES', 'DEFAULTS', 'in_turn', 'ratio', 'side_by_side', 'said', 'cold', 'noted',
-           'bench_eig', 'problems', 'bench_live', 'live_lines', 'bench_sample', 'story_prompts', 'llama_loop',
+__all__ = ['STORIES', 'TOKENS', 'SHAPES', 'BENCHES', 'DEFAULTS', 'clock', 'in_turn', 'ratio', 'side_by_side', 'said', 'cold',
+           'noted', 'bench_eig', 'problems', 'bench_live', 'live_lines', 'bench_sample', 'story_prompts', 'llama_loop',
            'bench_rows', 'rows_lines', 'bench_draw', 'draw_lines', 'eig_lines', 'sample_lines', 'report']
 
 # %% ../../../nbs/lab/04_bench.ipynb #f921665a
+def clock()->float:
+    "Seconds, once an accelerator has done what it was given."
+    torch = sys.modules.get('torch')
+    if torch is not None and torch.accelerator.is_available(): torch.accelerator.synchronize()
+    return time.perf_counter()
+
 def in_turn(calls:Sequence[Callable], # Nothing goes in, nothing is looked at
             rounds:int,
             warm:Sequence[Callable]|None=None, # What is run before; the calls by default
@@ -30,9 +36,9 @@ def in_turn(calls:Sequence[Callable], # Nothing goes in, nothing is looked at
     out = np.empty((rounds, len(calls)))
     for row in out:
         for i,call in enumerate(calls):
-            since = time.perf_counter()
+            since = clock()
             call()
-            row[i] = time.perf_counter()-since
+            row[i] = clock()-since
     return out
 
 # %% ../../../nbs/lab/04_bench.ipynb #7fd0fc28

@@ -360,12 +360,15 @@ def bench_draw(rows, vocabulary, top_p, rounds):
 @click.option('--equality', type=click.IntRange(1), metavar='PROMPTS',
               help='Compare texts of so many prompts, whatever is drafted and in whatever batches.')
 @click.option('--exactness', type=click.IntRange(1), metavar='PAIRS', help='Check alpha on so many random pairs.')
-def bench_optimal(pairs, rows, tokens, rounds, equality, exactness):
+@click.option('--vocabulary', default=49_152, show_default=True, type=click.IntRange(1000), help='Of the random pair.')
+@click.option('--device', default=None, help="cuda, cpu, …; the laboratory's setting by default.")
+@click.option('--dtype', default=None, help='float32, bfloat16, float16; as the device has it by default.')
+def bench_optimal(pairs, rows, tokens, rounds, equality, exactness, **how):
     "Sampling between two models, against its two bare passes, plain and with drafts; or whether it is right."
     from decodelab.lab.pairs import report_checks, report_pairs
     pairs = pairs or ('reference', 'random')
-    asked = equality or exactness
-    lines = report_checks(pairs, tokens, equality, exactness) if asked else report_pairs(pairs, rows, tokens, rounds)
+    if equality or exactness: lines = report_checks(pairs, tokens, equality, exactness, **how)
+    else: lines = report_pairs(pairs, rows, tokens, rounds, **how)
     for line in lines: click.echo(line)
 
 # %% ../../../nbs/lab/09_cli.ipynb #59d85ae5

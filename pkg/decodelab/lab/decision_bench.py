@@ -4,13 +4,13 @@
 
 # %% ../../../nbs/lab/15_decision_bench.ipynb #6979ca1a
 from __future__ import annotations
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 import numpy as np
+from .bench import clock
 from ..backends.contract import Backend
 from ..backends.loading import load
 from ..core.errors import BadValue
@@ -77,9 +77,9 @@ def timed_passes(backend:Backend)->Iterator[list[float]]:
 
 def _timed(call:Callable, seconds:list[float])->Callable:
     def timed(*args, **kwargs):
-        since = time.perf_counter()
+        since = clock()
         try: return call(*args, **kwargs)
-        finally: seconds.append(time.perf_counter()-since)
+        finally: seconds.append(clock()-since)
     return timed
 
 # %% ../../../nbs/lab/15_decision_bench.ipynb #6dc4929d
@@ -110,9 +110,9 @@ def decided(backend:Backend, frame:Frame, tokens:int, rounds:int)->Decided:
 def one_decision(backend:Backend, scaler:Scaler, thought:Thought, step:str)->tuple[float,float,int,int]:
     "Seconds in all and in passes, tokens run, passes."
     think_on(backend, thought, step)
-    before, since = backend.usage.run, time.perf_counter()
+    before, since = backend.usage.run, clock()
     with timed_passes(backend) as passes: scaler.decide([thought])
-    return time.perf_counter()-since, sum(passes), backend.usage.run-before, len(passes)
+    return clock()-since, sum(passes), backend.usage.run-before, len(passes)
 
 # %% ../../../nbs/lab/15_decision_bench.ipynb #76867063
 def table_of(found:Sequence[Decided])->str:
@@ -176,9 +176,9 @@ def ridden(backend:Backend, policy:ValuePolicy, frame:Frame, tokens:int=400)->Ri
     return Ridden(float(np.median(passes)), *map(float, np.median(rides, 0)), tokens=len(ids))
 
 def _took(call:Callable, *args)->float:
-    since = time.perf_counter()
+    since = clock()
     call(*args)
-    return time.perf_counter()-since
+    return clock()-since
 
 def _ride(session, policy:ValuePolicy, watch, ids:Sequence[int])->tuple[float,float,float]:
     "Seconds of a pass, of finding out whether a step has ended, and of a decision, made as at a boundary."

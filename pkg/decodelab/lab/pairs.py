@@ -62,8 +62,9 @@ def bench_alpha(model:Any, rounds:int, rows:int=64, vocabulary:int=152_064)->dic
     import torch
     from decodelab.maths.tilt import Tilt, q_star
     made = torch.Generator().manual_seed(0)
-    theta = 3*torch.randn(rows, vocabulary, generator=made)
-    t = theta + torch.randn(rows, vocabulary, generator=made)
+    noise = [torch.randn(rows, vocabulary, generator=made) for _ in range(2)]
+    with model.session([(0,)], room=0) as session: place = session.device
+    theta, t = (x.to(place) for x in (3*noise[0], 3*noise[0]+noise[1]))
     methods = ('kl_symmetry', 'ess_balance', 'entropy')
     with model.session([(i,) for i in range(rows)], room=rounds+2) as session:
         calls: list[Callable] = [lambda m=m: q_star(theta, t, Tilt(m)) for m in methods]
@@ -73,7 +74,7 @@ def bench_alpha(model:Any, rounds:int, rows:int=64, vocabulary:int=152_064)->dic
 def assisted(pair:Any, prompt:Sequence[int], tokens:int, rounds:int)->dict[str, Any]:
     "One row of q* with drafts beside Transformers' assisted generation."
     import torch
-    ids = torch.tensor([list(prompt)])
+    ids = torch.tensor([list(prompt)], device=pair.t.model.device)
     how = dict(assistant_model=pair.theta.model, do_sample=True, max_new_tokens=tokens, eos_token_id=None, top_k=0)
     def mine(): return pair.generate([prompt], max_new_tokens=tokens, skip_decode=True, draft_tokens='auto')
     def theirs(): return pair.t.model.generate(ids, attention_mask=torch.ones_like(ids), pad_token_id=0, **how)
@@ -81,11 +82,11 @@ def assisted(pair:Any, prompt:Sequence[int], tokens:int, rounds:int)->dict[str, 
     return ratio(seconds[:,0]/int(mine().num_tokens.sum()), seconds[:,1]/tokens)
 
 # %% ../../../nbs/lab/12_pairs.ipynb #1e0ba0e8
-def random_pair(folder:Path, vocabulary:int=49_152)->Any:
+def random_pair(folder:Path, vocabulary:int=49_152,
+                **how:Any)->Any: # Device, dtype, …: as `OptimalSamplingModel` takes them
     "Two random models of 30 and 120 million weights; every row of the head is a token."
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
-    from decodelab.backends import load
     from decodelab.backends.shipped import tokenizer
     from decodelab.optimal import OptimalSamplingModel
     words = tokenizer()
@@ -97,24 +98,27 @@ def random_pair(folder:Path, vocabulary:int=49_152)->Any:
                              tie_word_embeddings=True, initializer_range=.02, bos_token_id=None, eos_token_id=261)
         LlamaForCausalLM(config).save_pretrained(folder/name)
         words.save_pretrained(folder/name)
-    return OptimalSamplingModel(*(load(f'hf:{folder/name}', device='cpu') for name in ('student', 'teacher')))
+    return OptimalSamplingModel(*(f'hf:{folder/name}' for name in ('student', 'teacher')), **how)
 
 PAIRS = ('reference', 'random')
 
-def named_pair(name:str, folder:Path)->Any:
+def named_pair(name:str, folder:Path, vocabulary:int=49_152, **how:Any)->Any:
     "One of the two pairs that are at hand everywhere."
     from decodelab.optimal import OptimalSamplingModel
     if name not in PAIRS: raise BadValue('pair', name, PAIRS)
-    if name=='random': return random_pair(folder)
-    return OptimalSamplingModel('reference:student', 'reference:teacher', device='cpu')
+    if name=='random': return random_pair(folder, vocabulary, **how)
+    return OptimalSamplingModel('reference:student', 'reference:teacher', **how)
 
 # %% ../../../nbs/lab/12_pairs.ipynb #0f47cfe8
-def report_pairs(pairs:Sequence[str]=PAIRS, rows:Sequence[int]=(1, 8, 32), tokens:int=64, rounds:int=3)->Iterator[str]:
+def report_pairs(pairs:Sequence[str]=PAIRS, rows:Sequence[int]=(1, 8, 32), tokens:int=64, rounds:int=3,
+                 vocabulary:int=49_152, # Tokens of the random pair
+                 **how:Any)->Iterator[str]: # Device, dtype, …: as `OptimalSamplingModel` takes them
     "Run the benchmark and say what came out, line by line."
     from decodelab.evaluation.conformance import questions
     with tempfile.TemporaryDirectory() as folder:
         for name in pairs:
-            pair = named_pair(name, Path(folder))
+            pair = named_pair(name, Path(folder), vocabulary, **how)
+            yield f'{name}: {pair.theta!r}, {pair.t!r}'
             prompts = questions(pair, max(rows))
             for n in rows: yield from pair_lines(name, bench_pair(pair, prompts[:n], tokens, rounds))
             yield (f'{name}, 1 row: seconds a token with drafts over those of Transformers\' assisted generation, '
@@ -201,7 +205,7 @@ def exactness(pairs:int, seed:int=0)->dict[str, dict[str, float]]:
 
 # %% ../../../nbs/lab/12_pairs.ipynb #360107c8
 def report_checks(pairs:Sequence[str]=PAIRS, tokens:int=64, prompts:int|None=None, random_pairs:int|None=None,
-                 )->Iterator[str]:
+                  vocabulary:int=49_152, **how:Any)->Iterator[str]: # As of `report_pairs`
     "Run the checks that are asked for and say what came out, line by line."
     from decodelab.evaluation.conformance import questions
     for name,d in (exactness(random_pairs) if random_pairs else {}).items():
@@ -210,6 +214,6 @@ def report_checks(pairs:Sequence[str]=PAIRS, tokens:int=64, prompts:int|None=Non
     if not prompts: return
     with tempfile.TemporaryDirectory() as folder:
         for name in pairs:
-            pair = named_pair(name, Path(folder))
+            pair = named_pair(name, Path(folder), vocabulary, **how)
             for d in equality(pair, [list(p) for p in questions(pair, prompts)], tokens):
                 yield f'{name}, {equality_line(d)}'

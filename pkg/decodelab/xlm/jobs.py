@@ -31,9 +31,9 @@ __all__ = ['log', 'CORE_MODELS', 'WHOLE', 'REAL', 'MOST', 'FLAGS', 'ALIKE', 'MAL
            'in_a_sentence', 'build', 'check_numbers', 'figures_logged', 'check_monitored', 'check_readers',
            'check_together', 'checked', 'data_of', 'harness_of', 'listed', 'trainer_of', 'raised_in', 'of_the_trainer',
            'folder_of', 'figures_of', 'report', 'newest_checkpoint', 'keep_freed_memory', 'check_resumable', 'begun',
-           'train', 'asked', 'check_sections', 'weights_for', 'load_weights', 'without_training', 'loaded', 'evaluate',
-           'output_of', 'free_output', 'prompts_of', 'generate', 'write_texts', 'prepare_data', 'extract_checkpoint',
-           'push_to_hub', 'show_name', 'print_predictor_params']
+           'coarser_products', 'train', 'fit_and_test', 'asked', 'check_sections', 'weights_for', 'load_weights',
+           'without_training', 'loaded', 'evaluate', 'output_of', 'free_output', 'prompts_of', 'generate',
+           'write_texts', 'prepare_data', 'extract_checkpoint', 'push_to_hub', 'show_name', 'print_predictor_params']
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #968b6510
 log = logging.getLogger(__name__)
@@ -233,11 +233,23 @@ def begun(cfg:DictConfig, harness:Harness)->Path|None: # The checkpoint to go on
     elif given: harness.fill(read_weights(given), bool(cfg.get('strict_model_only_load', True)), given)
     return ckpt
 
+# %% ../../../nbs/xlm/16_jobs.ipynb #d7a7c141
+@contextmanager
+def coarser_products()->Iterator[None]:
+    "Products of float32 in TF32, where a GPU has it; as before afterwards, for likelihoods move by 1e-4 there."
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision('high')
+    try: yield
+    finally: torch.set_float32_matmul_precision(before)
+
 # %% ../../../nbs/xlm/16_jobs.ipynb #9ec9335b
 def train(cfg:DictConfig)->int: # 0; 1 where `debug=overfit` fails
     "Fits, then tests."
     checked(cfg, 'loss', 'optimizer')
-    torch.set_float32_matmul_precision('high')
+    with coarser_products(): return fit_and_test(cfg)
+
+def fit_and_test(cfg:DictConfig)->int:
+    "The same, whatever the precision of products."
     keep_freed_memory()
     data = data_of(cfg)
     harness = harness_of(cfg, data)
