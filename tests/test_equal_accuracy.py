@@ -109,3 +109,14 @@ def test_intervals_cover_the_difference_at_equal_accuracy():
         d = saving(mine, theirs, .5, TOTAL, seed=i).difference
         held += d.low <= want <= d.high
     assert .90 <= held/runs <= .99, held/runs
+
+@pytest.mark.parametrize('rule, most', dict(eig=10, entropy=20).items())
+def test_beliefs_of_any_entropy_are_replayed_at_thresholds_that_the_rule_takes(rule, most):
+    "Entropies of numbers and free text reach tens of nats; λ is at most 10, and a report that asked for more failed."
+    from decodelab.eig.study.plane import grid
+    from decodelab.eig.study.traces import with_threshold
+    from decodelab.eig.stopping.learnt import rules
+    for top in (3., 10.75, 40.):
+        found = grid([dict(tokens=[0, 9], entropy=[top, None])], rule)
+        assert found[-1]==pytest.approx(min(top, most)) and len(found)==60
+        for value in found: rules.settings(*with_threshold(rule, value))

@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 import numpy as np
+from ..stopping.learnt import rules
 from ..stopping.recording import FLOOR
-from .traces import replay, replays
+from .traces import RULES, replay, replays
 from ...maths.statistics import Paired, calibration, fewest, wilson
 
 # %% auto #0
@@ -25,7 +26,13 @@ def grid(traces:Sequence[dict], rule:str, size:int=60)->np.ndarray:
     "Thresholds worth trying, from the most to the least thinking."
     if rule=='budget': return np.unique([tokens for t in traces for tokens in t['tokens']])[::-1]
     top = max(h for t in traces for h in t['entropy'] if h is not None)
-    return np.geomspace(FLOOR, max(top, 2*FLOOR), size)
+    return np.geomspace(FLOOR, min(max(top, 2*FLOOR), _most_of(rule)), size)
+
+def _most_of(rule:str)->float:
+    "The largest threshold that a rule takes."
+    name, parameter = RULES[rule]
+    field = rules[name].parameters.model_fields[parameter]
+    return min((bound.le for bound in field.metadata if hasattr(bound, 'le')), default=np.inf)
 
 # %% ../../../../nbs/eig/study/01_plane.ipynb #f5b969ad
 @dataclass(frozen=True)
