@@ -25,7 +25,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "verdict", "metrics", "pooled"],
     "learnt_peers": ["ARRIVAL", "CALIBRATION", "LEARNSTOP", "CONFORMAL", "WINDOW", "MOST", "Looked", "looked_at",
         "middle", "chance_scores", "line_scores", "LearntPeers", "shelved_curves", "peer_rows", "learnt_table"],
-    "outlook": ["STAGES", "LOOKED", "DRAWN", "AGAIN", "ANSWER", "LEAST", "FIRST", "LATE", "expected_tokens",
+    "outlook": ["STAGES", "LOOKED", "DRAWN", "AGAIN", "ANSWER", "LEAST", "FIRST", "TOGETHER", "expected_tokens",
         "Progressed", "seconds_left", "Outlook"],
     "plane": ["CORRECT", "REASONING", "FORECAST", "PROBE", "ANSWER", "TOTAL", "NAMES", "DRAWS", "grid", "Curve", "edge",
         "curve", "mixture", "halves", "Judged", "judge", "Mixture", "choose", "tossed", "difference", "targets",

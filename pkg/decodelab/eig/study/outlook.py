@@ -4,14 +4,14 @@
 
 # %% ../../../../nbs/eig/study/04_outlook.ipynb #31a6f8ad
 from __future__ import annotations
-import time
+import math, time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fastcore.basics import patch
 from ..parameters import EIGEvalParameters
 
 # %% auto #0
-__all__ = ['STAGES', 'LOOKED', 'DRAWN', 'AGAIN', 'ANSWER', 'LEAST', 'FIRST', 'LATE', 'expected_tokens', 'Progressed',
+__all__ = ['STAGES', 'LOOKED', 'DRAWN', 'AGAIN', 'ANSWER', 'LEAST', 'FIRST', 'TOGETHER', 'expected_tokens', 'Progressed',
            'seconds_left', 'Outlook']
 
 # %% ../../../../nbs/eig/study/04_outlook.ipynb #cc3d3e8e
@@ -46,30 +46,39 @@ class Progressed:
 # %% ../../../../nbs/eig/study/04_outlook.ipynb #9768ecd6
 LEAST = .25 # Seconds of a stage before its pace counts
 
-def seconds_left(n:int, tokens:Mapping[str,float], stages:Mapping[str,Progressed])->float|None:
+def seconds_left(n:int, work:Mapping[str,float], stages:Mapping[str,Progressed])->float|None:
     "Seconds until all stages are done; nothing is known before the first of them has a pace."
     timed = {k: s for k,s in stages.items() if s.share(n) > 0 and s.seconds >= LEAST}
-    if not timed: return None
-    pace = sum(s.seconds for s in timed.values())/sum(tokens[k]*s.share(n) for k,s in timed.items())
-    own = lambda k: timed[k].seconds/timed[k].share(n) if k in timed else tokens[k]*pace
-    return sum(own(k)*(n-s.done)/n for k,s in stages.items())
+    return sum(_whole(k, n, work, timed)*(n-s.done)/n for k,s in stages.items()) if timed else None
+
+def _whole(stage:str, n:int, work:Mapping[str,float], timed:Mapping[str,Progressed])->float:
+    "Seconds of a stage for all questions: by its own pace as far as it has come, for the rest by that of the others."
+    others, own = {k: s for k,s in timed.items() if k!=stage}, timed.get(stage)
+    spent = sum(s.seconds for s in others.values())
+    expected = spent*work[stage]/sum(work[k]*s.share(n) for k,s in others.items()) if others else 0.
+    if own is None: return expected
+    share = own.share(n) if others else 1.
+    return own.seconds/own.share(n)*share + (1-share)*expected
 
 # %% ../../../../nbs/eig/study/04_outlook.ipynb #6f7974bd
-FIRST, LATE = .02, .08 # Shares of a run between which it says first how long it takes: once it has looked, if it can
+FIRST = .03 # Share of a run from which on it says how long it takes
+TOGETHER = .5 # Seconds of a token of a prompt or a decision over those of thinking's, fewer rows of which run together
 
 # %% ../../../../nbs/eig/study/04_outlook.ipynb #f8927dbb
 class Outlook:
     "When a run of all stages will be done."
     def __init__(self, p:EIGEvalParameters, n:int, # Questions
+                 prompt:float=0., # Tokens of a prompt
                  clock:Callable=time.perf_counter):
-        self.p, self.n, self.clock, self.begun = p, n, clock, clock()
+        self.p, self.n, self.prompt, self.clock, self.begun = p, n, prompt, clock, clock()
         self.last, self.first = self.begun, None # When it was told last; seconds gone and expected, as first said
         self.stages = {k: Progressed() for k in STAGES}
-        self.tokens = expected_tokens(p, p.max_tokens, max(1, p.max_tokens/16))
+        self.think(p.max_tokens, max(1, p.max_tokens/16))
 
     def think(self, thinking:float, steps:float)->None:
         "How long thoughts are, once they are known."
-        self.tokens = expected_tokens(self.p, thinking, steps)
+        self.thinking, tokens = thinking, expected_tokens(self.p, thinking, steps)
+        self.work = {k: TOGETHER*x for k,x in tokens.items()} | dict(full=thinking+TOGETHER*self.prompt)
 
     def begin(self, stage:str, read:float=0)->None:
         "A stage begins; an earlier attempt has left so many questions done."
@@ -78,15 +87,16 @@ class Outlook:
     def tell(self, stage:str, done:float)->float|None:
         "So many questions are done; seconds left."
         s, now = self.stages[stage], self.clock()
+        if stage=='full': done = self._with_prompts(done)
         s.done, s.seconds, self.last = max(s.done, done), s.seconds + (now-self.last)*(done > s.read), now
-        left, gone = seconds_left(self.n, self.tokens, self.stages), now-self.begun
-        if left is not None and not self.first and self._may_say(gone, gone+left): self.first = (gone, gone+left)
+        left, gone = seconds_left(self.n, self.work, self.stages), now-self.begun
+        if left is not None and not self.first and gone >= FIRST*(gone+left): self.first = (gone, gone+left)
         return left
 
-    def _may_say(self, gone:float, whole:float)->bool:
-        "Thinking alone is a poor pace for decisions, whose rows run together: it is waited for, but not for long."
-        looked = self.stages['live'].share(self.n) > 0
-        return gone >= (FIRST if looked else LATE)*whole
+    def _with_prompts(self, done:float)->float:
+        "Questions thought through, their prompts as a part of the work: those of a chunk are run at once."
+        begun = min(self.n, self.p.chunk*math.ceil(done/self.p.chunk))
+        return (self.thinking*done + TOGETHER*self.prompt*begun)/self.work['full']
 
 # %% ../../../../nbs/eig/study/04_outlook.ipynb #15a4345e
 @patch

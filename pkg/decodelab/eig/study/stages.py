@@ -11,7 +11,7 @@ from fastcore.basics import patch
 from ...backends.contract import Backend, Ids
 from ...core.runs import Run, chunks, left_behind
 from ..forecast import Continuation
-from ..frames import Frame, described, frame_of
+from ..frames import Frame, described, frame_of, prompt_ids
 from ..gain import GOES, Decision, Metrics, count, remember
 from ..parameters import EIGEvalParameters, EIGParameters
 from ..posterior import Known
@@ -32,7 +32,8 @@ class SetUp:
         self.frame = frame or frame_of(backend, p, self.questions)
         self.parameters = EIGParameters(**{k: getattr(p, k) for k in EIGParameters.model_fields})
         self.seconds = [] # Of the live decisions of this process, as `Metrics` has them
-        self.outlook = Outlook(p, len(self.questions))
+        prompts = [len(prompt_ids(backend, self.frame, q.text)) for q in self.questions[:p.chunk]]
+        self.outlook = Outlook(p, len(self.questions), sum(prompts)/max(1, len(prompts)))
 
     def think_through(self, questions:Sequence[Question], tell:Callable|None=None)->list[dict]:
         "Records of full reasoning; `tell` is told how many are done, each by its share of `max_tokens`."
