@@ -524,3 +524,9 @@ def test_weights_that_cannot_be_written_are_not_taken_out(key, place, folder, wh
                          f'+post_training.checkpoint_path={given}'))==2
     told = capsys.readouterr()
     assert f'post_training.{key}: got' in told.err and 'weights: ' not in told.out
+
+def test_processes_of_further_devices_are_begun_with_the_same_program(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'argv', ['/somewhere/bin/xlm'])
+    assert command(['experiment=star_mini_mdlm', '--cfg', 'job', '--package', 'trainer'])==0
+    assert sys.argv[0]=='/somewhere/bin/xlm' and 'max_steps' in capsys.readouterr().out

@@ -252,7 +252,7 @@ def with_hydra(arguments:Sequence[str], found:Sequence[Found])->int:
     else: check_jobs(overrides, own, found)
     quiet()
     status: list[int] = []
-    sys.argv = ['xlm', *overrides, *rest]
+    sys.argv = [sys.argv[0], *overrides, *rest] # processes of further devices are begun with the same program
     task = hydra.main(version_base='1.3', config_path=str(CONFIGS), config_name='config')(
         lambda cfg: status.append(outcome(cfg, found)))
     task()
