@@ -4,6 +4,7 @@ import json, subprocess, sys
 import pytest
 
 from decodelab.core.errors import DataError
+from decodelab.xlm.commands import job
 from decodelab.xlm.discovery import (LISTING, ExternalModelConflictError, commands_of, discover, listing,
                                      make_importable, read_listing)
 
@@ -116,12 +117,13 @@ def test_colliding_commands_name_both(tmp_path):
     model(tmp_path, 'c_one', commands='look: c_one.f\n')
     model(tmp_path, 'c_two', commands='look: c_two.f\n')
     listed(tmp_path, c_one='c_one', c_two='c_two')
-    with pytest.raises(ExternalModelConflictError, match='Duplicate command name: look') as e:
-        commands_of(discover(tmp_path, {}))
-    assert 'c_one' in str(e.value) and 'c_two' in str(e.value)
+    problem = commands_of(discover(tmp_path, {}))['look'].problem
+    assert problem.startswith('Duplicate command name: look') and 'c_one' in problem and 'c_two' in problem
     (tmp_path/'c_two'/'configs'/'commands.yaml').write_text('train: c_two.f\n')
+    known = commands_of(discover(tmp_path, {}), ['train'])
+    assert 'the built-in one' in known['train'].problem and not known['look'].problem
     with pytest.raises(ExternalModelConflictError, match='train of .* and the built-in'):
-        commands_of(discover(tmp_path, {}), ['train'])
+        job('train', discover(tmp_path, {}))
     (tmp_path/'c_two'/'configs'/'commands.yaml').write_text('a: b.c\nbad: [\n')
     with pytest.raises(DataError, match='commands.yaml, line'): commands_of(discover(tmp_path, {}))
 

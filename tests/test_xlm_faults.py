@@ -201,6 +201,15 @@ OTHERS = [(['--config-name=foo'], 'one configuration'), (['-cn', 'foo'], 'one co
           (['-m', 'experiment=star_mini_mdlm,star_mini_mlmm'], "Did you mean 'star_mini_mlm'"),
           (['-m', 'optimizer.betas=[1'], 'no viable alternative')]
 
+SHELLS = [([], 'got .*allowed: install=bash'), (['install=bahs'], "Did you mean 'install=bash'"),
+          (['query=bash'], 'asked by the shell itself'), (['seed=1'], 'install=bash')]
+
+@pytest.mark.parametrize('words,told', SHELLS)
+def test_what_shells_cannot_complete_is_one_sentence(words, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for option in ('--shell-completion', '-sc'):
+        with pytest.raises(DecodelabError, match=told): command([option, *words])
+
 @pytest.mark.parametrize('words,told', OTHERS)
 def test_what_hydra_takes_for_programs_of_another_kind(words, told, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -278,6 +287,39 @@ def test_what_lightning_refuses_is_one_sentence_and_what_breaks_in_a_model_is_no
                          'trainer.check_val_every_n_epoch=1'))==2
     assert 'trainer: `val_check_interval`' in capsys.readouterr().err
     with pytest.raises(ValueError, match='own'), of_the_trainer(): raise ValueError('own')
+
+# Jobs that would do nothing
+
+NOTHING = {('train', 'trainer.limit_train_batches=0'): 'trainer.limit_train_batches: got 0',
+           ('train', 'trainer.max_steps=0'): 'trainer.max_steps: got 0',
+           ('train', 'trainer.max_epochs=0'): 'trainer.max_epochs: got 0',
+           ('train', '~datamodule.dataset_managers.train.lm'): 'dataset_managers.train lists no data set',
+           ('eval', 'trainer.limit_test_batches=0'): 'trainer.limit_test_batches: got 0',
+           ('eval', '+eval.split=validation trainer.limit_val_batches=0.0'): 'trainer.limit_val_batches: got 0.0',
+           ('eval', '~datamodule.dataset_managers.test'): 'dataset_managers.test lists no data set',
+           ('generate', 'trainer.limit_predict_batches=0'): 'trainer.limit_predict_batches: got 0'}
+
+@pytest.mark.parametrize('job,overrides', NOTHING)
+def test_a_job_that_would_do_nothing_is_told_before_weights_are_read(job, overrides, folder, whole, capsys):
+    assert command(asked('whole', folder, f'job_type={job}', *overrides.split()))==2
+    told = capsys.readouterr()
+    assert NOTHING[job, overrides] in told.err and 'weights: ' not in told.out
+
+def test_a_run_that_is_at_its_end_says_so(folder, whole, capsys):
+    assert command(asked('whole', folder))==0
+    assert 'nothing left to train: the run stands at step 20' in capsys.readouterr().out
+
+def test_prompts_need_no_rows(folder, whole, capsys):
+    assert command(asked('whole', folder, 'job_type=generate', 'trainer.limit_predict_batches=0',
+                         '+generation.prompts="0 1 0 2 1 2"'))==0
+
+def test_a_batch_that_is_larger_than_the_data_is_told(caplog):
+    from decodelab.xlm.datasets import DatasetManager
+    made = DatasetManager(list, 'here/there', dict(batch_size=8))
+    made.dataset = [dict(input_ids=[i]) for i in range(5)]
+    assert [len(b) for b in made.get_dataloader('train')]==[5] and '5 rows for a batch of 8' in caplog.text
+    caplog.clear()
+    assert len(next(iter(made.get_dataloader('val'))))==5 and not caplog.text
 
 # Whose weights
 
@@ -466,10 +508,25 @@ def test_a_setting_that_a_part_takes_is_no_slip_of_another():
     check('+predictor.top_p=.9')
     with pytest.raises(DecodelabError, match="Did you mean 'predictor.max_steps'"): check('+predictor.max_step=3')
 
-PLACES_TO_WRITE = ['/etc/hostname/x', '/etc/hostname']
+PLACES_TO_WRITE = ['/etc/hostname/x', '/etc/hostname', '/proc/x']
 
 @pytest.mark.parametrize('place', PLACES_TO_WRITE)
 def test_a_place_where_nothing_can_be_written_is_told_before_weights_are_read(place, folder, whole, capsys):
     assert command(asked('whole', folder, 'job_type=generate', f'+generation.output_dir={place}'))==2
     told = capsys.readouterr()
     assert 'generation.output_dir: got' in told.err and 'weights: ' not in told.out
+
+@pytest.mark.parametrize('key', ['output_dir', 'model_state_dict_path'])
+@pytest.mark.parametrize('place', PLACES_TO_WRITE)
+def test_weights_that_cannot_be_written_are_not_taken_out(key, place, folder, whole, capsys):
+    given = folder/'logs'/'whole'/'checkpoints'/'last.ckpt'
+    assert command(asked('whole', folder, 'job_type=extract_checkpoint', f'+post_training.{key}={place}/y',
+                         f'+post_training.checkpoint_path={given}'))==2
+    told = capsys.readouterr()
+    assert f'post_training.{key}: got' in told.err and 'weights: ' not in told.out
+
+def test_processes_of_further_devices_are_begun_with_the_same_program(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'argv', ['/somewhere/bin/xlm'])
+    assert command(['experiment=star_mini_mdlm', '--cfg', 'job', '--package', 'trainer'])==0
+    assert sys.argv[0]=='/somewhere/bin/xlm' and 'max_steps' in capsys.readouterr().out

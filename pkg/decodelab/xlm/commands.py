@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any, NoReturn
 import decodelab
 from ..core.errors import BadValue, DecodelabError, ModelError, RunError, for_a_reader, nearest, needs, unread
-from .discovery import HERE, Found, commands_of, discover, groups_of, listing, make_importable
+from .discovery import (HERE, ExternalModelConflictError, Found, commands_of, discover, groups_of, listing,
+                        make_importable)
 
 BUILT_IN = ('train', 'eval', 'generate', 'prepare_data', 'extract_checkpoint', 'push_to_hub', 'name',
             'print_predictor_params')
 
 # %% auto #0
-__all__ = ['BUILT_IN', 'CONFIGS', 'USAGE', 'VALUED', 'WORDS', 'FULL', 'NOISE', 'LOGGED', 'choices', 'usage', 'read_environment',
-           'job_of', 'overrides_of', 'meant', 'job', 'run', 'told', 'own_refusal', 'outcome', 'quiet', 'check_place',
-           'refused', 'options_of', 'jobs_of', 'reach', 'check_jobs', 'with_hydra', 'warn', 'command', 'main']
+__all__ = ['BUILT_IN', 'CONFIGS', 'USAGE', 'VALUED', 'WORDS', 'FULL', 'NOISE', 'LOGGED', 'SHELLS', 'ASKED', 'choices', 'usage',
+           'read_environment', 'job_of', 'overrides_of', 'meant', 'job', 'run', 'told', 'own_refusal', 'outcome',
+           'quiet', 'check_place', 'check_completion', 'refused', 'options_of', 'jobs_of', 'reach', 'check_jobs',
+           'with_hydra', 'warn', 'command', 'main']
 
 # %% ../../../nbs/xlm/30_commands.ipynb #6db6810b
 CONFIGS = HERE/'configs'
@@ -53,7 +55,7 @@ def choices(found:Sequence[Found])->dict[str, list[str]]: # Group → names
 # %% ../../../nbs/xlm/30_commands.ipynb #166e5f11
 def usage(found:Sequence[Found])->str:
     "The help."
-    jobs = [*BUILT_IN, *commands_of(found, BUILT_IN)]
+    jobs = [*BUILT_IN, *(c.job_type for c in commands_of(found, BUILT_IN).values() if not c.problem)]
     width = min(120, shutil.get_terminal_size((120, 24)).columns)
     lines = [textwrap.fill(f'{g}: {", ".join(names)}', width, initial_indent='  ', subsequent_indent='    ',
                            break_on_hyphens=False) for g,names in choices(found).items()]
@@ -97,8 +99,9 @@ def job(name:str, found:Sequence[Found])->Any: # A function of the configuration
     "A built-in job, or a model's own."
     from decodelab.xlm.datasets import get_function
     from decodelab.xlm.jobs import JOBS
-    if name in JOBS: return JOBS[name]
     own = commands_of(found, BUILT_IN)
+    if name in own and own[name].problem: raise ExternalModelConflictError(own[name].problem)
+    if name in JOBS: return JOBS[name]
     if name not in own: raise BadValue('job_type', name, [*BUILT_IN, *own])
     return get_function(own[name].function)
 
@@ -171,6 +174,17 @@ def check_place(cfg:Any)->None: # A configuration
     except OSError as e:
         raise RunError(f'{folder/name} cannot be made: {e.strerror}: give another paths.log_dir') from e
 
+# %% ../../../nbs/xlm/30_commands.ipynb #8e35220b
+SHELLS, ASKED = ('bash', 'fish', 'zsh'), ('install', 'uninstall', 'query')
+
+def check_completion(overrides:Sequence[str])->None:
+    "Of a shell that Hydra completes for, one thing is asked; `query` is the shell's own word."
+    words = [o.partition('=')[::2] for o in overrides]
+    if len(words)!=1 or words[0][0] not in ASKED or words[0][1] not in SHELLS:
+        raise BadValue('--shell-completion', ' '.join(overrides), [f'{a}={s}' for a in ASKED[:2] for s in SHELLS])
+    if words[0][0]=='query' and 'COMP_LINE' not in os.environ:
+        raise ModelError('--shell-completion query=… is asked by the shell itself: give install=bash')
+
 # %% ../../../nbs/xlm/30_commands.ipynb #d5135e4a
 def refused(message:str, names:Sequence[str])->DecodelabError:
     "What Hydra's parser says of an option, with the nearest there is."
@@ -234,10 +248,11 @@ def with_hydra(arguments:Sequence[str], found:Sequence[Found])->int:
     own = options_of(rest := [a for a in arguments if a not in overrides])
     reach(found, own.config_dir)
     if own.hydra_help: overrides = [] # it is of Hydra's configuration alone
-    elif not own.shell_completion: check_jobs(overrides, own, found)
+    elif own.shell_completion: check_completion(overrides)
+    else: check_jobs(overrides, own, found)
     quiet()
     status: list[int] = []
-    sys.argv = ['xlm', *overrides, *rest]
+    sys.argv = [sys.argv[0], *overrides, *rest] # processes of further devices are begun with the same program
     task = hydra.main(version_base='1.3', config_path=str(CONFIGS), config_name='config')(
         lambda cfg: status.append(outcome(cfg, found)))
     task()
@@ -249,6 +264,8 @@ def warn(found:Sequence[Found])->None:
     for f in found:
         if f.problem:
             print(f'xlm: warning: {f.name or f.root} ({f.where}) cannot be used: {f.problem}', file=sys.stderr)
+    for own in commands_of(found, BUILT_IN).values():
+        if own.problem: print(f'xlm: warning: {own.problem}', file=sys.stderr)
 
 # %% ../../../nbs/xlm/30_commands.ipynb #82569657
 def command(arguments:Sequence[str])->int: # Exit status
@@ -264,6 +281,7 @@ def command(arguments:Sequence[str])->int: # Exit status
     if arguments[0]=='list':
         if arguments[1:]: raise ModelError(f'list: got {" ".join(arguments[1:])!r}; it takes no more words')
         print(listing(found))
+        warn([f for f in found if not f.problem])
         return 0
     warn(found)
     return with_hydra(arguments, found)

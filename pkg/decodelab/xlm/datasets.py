@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/xlm/06_datasets.ipynb #39a921ff
 from __future__ import annotations
-import importlib
+import importlib, logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
@@ -16,8 +16,8 @@ from .loaders import Endless, Loader, iterable_loader
 from .sources import parse_full_name, rows_of, rows_of_files
 
 # %% auto #0
-__all__ = ['GROUP', 'UNUSED', 'KNOWN', 'COPIES', 'get_function', 'Mapped', 'mapped', 'regrouped', 'DatasetManager', 'function',
-           'in_copies', 'firsts', 'LocalDatasetManager', 'EvalDatasetManager', 'DefaultEmptyDataset',
+__all__ = ['log', 'GROUP', 'UNUSED', 'KNOWN', 'COPIES', 'get_function', 'Mapped', 'mapped', 'regrouped', 'DatasetManager',
+           'function', 'in_copies', 'firsts', 'LocalDatasetManager', 'EvalDatasetManager', 'DefaultEmptyDataset',
            'UnconditionalGenerationDatasetManager', 'replicate_examples']
 
 # %% ../../../nbs/xlm/06_datasets.ipynb #036088d2
@@ -53,6 +53,7 @@ def mapped(rows:Any, functions:Sequence[Callable[[Any], Any]])->Any:
     return Mapped(rows, functions)
 
 # %% ../../../nbs/xlm/06_datasets.ipynb #6d88c09e
+log = logging.getLogger(__name__)
 GROUP = 1000 # Rows that a group processor sees at once
 
 def regrouped(rows:Sequence[Mapping[str, Any]], process:Callable[..., Mapping[str, list]], **kwargs:Any)->list[dict]:
@@ -164,6 +165,9 @@ def get_dataloader(self:DatasetManager, type:str, is_ddp:bool=False, rank:int=0,
     rows = firsts(self.dataset, self.dataloader_kwargs) if by_heart else self.dataset
     collator = partial(in_copies, self.collator) if by_heart else self.collator
     shuffle = type=='train' and not by_heart
+    whole = int(self.dataloader_kwargs.get('batch_size') or 1)*world_size
+    if shuffle and len(rows) < whole: log.warning('%s: %d rows for a batch of %d: a step sees them all', self,
+                                                  len(rows), whole)
     return Loader(rows, collator, self.dataloader_kwargs, self.seed, shuffle, rank=rank, world=world_size)
 
 # %% ../../../nbs/xlm/06_datasets.ipynb #f76a492f

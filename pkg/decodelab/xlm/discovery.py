@@ -6,7 +6,7 @@
 from __future__ import annotations
 import importlib.util, json, os, re, sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.machinery import ModuleSpec
 from importlib.resources import files
 from pathlib import Path
@@ -211,6 +211,7 @@ class Command:
     job_type: str
     function: str # e.g. `my_model.commands.look`
     where: Path
+    problem: str = '' # Why it cannot be run
 
 # %% ../../../nbs/xlm/13_discovery.ipynb #fefe11bb
 def read_commands(path:Path)->list[Command]:
@@ -225,16 +226,14 @@ def read_commands(path:Path)->list[Command]:
 
 # %% ../../../nbs/xlm/13_discovery.ipynb #cc8ef17e
 def commands_of(found:Sequence[Found], built_in:Iterable[str]=())->dict[str, Command]:
-    "Every model's jobs; two of one name, or one of a built-in's, are an error that names both."
+    "Every model's jobs; of two of one name, or one of a built-in's, `problem` names both: neither can be asked for."
     known: dict[str, Command] = {}
     for path in dict.fromkeys(f/'commands.yaml' for m in found if not m.problem for f in m.configs):
         for command in read_commands(path) if path.is_file() else ():
             job = command.job_type
-            if job in set(built_in):
-                raise ExternalModelConflictError(f'Duplicate command name: {job} of {path} and the built-in one')
-            if other := known.get(command.job_type):
-                raise ExternalModelConflictError(f'Duplicate command name: {job} of {other.where} and {path}')
-            known[command.job_type] = command
+            other = 'the built-in one' if job in set(built_in) else known[job].where if job in known else ''
+            problem = f'Duplicate command name: {job} of {path} and {other}. Rename one of them' if other else ''
+            known[job] = replace(command, problem=problem)
     return known
 
 # %% ../../../nbs/xlm/13_discovery.ipynb #9ce22b6a

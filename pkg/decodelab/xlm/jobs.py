@@ -4,10 +4,11 @@
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #aca88e46
 from __future__ import annotations
-import ctypes, difflib, json, logging, math, os, sys
+import ctypes, difflib, json, logging, math, sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 import torch
 from hydra.errors import InstantiationException
@@ -29,11 +30,12 @@ from .weights import model_weights, push_shared, read_checkpoint, read_shared, r
 # %% auto #0
 __all__ = ['log', 'CORE_MODELS', 'WHOLE', 'REAL', 'MOST', 'FLAGS', 'ALIKE', 'MALLOPT', 'CHECKPOINTS', 'SECTIONS', 'JOBS',
            'in_a_sentence', 'build', 'check_numbers', 'figures_logged', 'check_monitored', 'check_readers',
-           'check_together', 'checked', 'data_of', 'harness_of', 'listed', 'trainer_of', 'raised_in', 'of_the_trainer',
-           'folder_of', 'figures_of', 'report', 'newest_checkpoint', 'keep_freed_memory', 'check_resumable', 'begun',
-           'coarser_products', 'train', 'fit_and_test', 'asked', 'check_sections', 'weights_for', 'load_weights',
-           'without_training', 'loaded', 'evaluate', 'output_of', 'free_output', 'prompts_of', 'generate',
-           'write_texts', 'prepare_data', 'extract_checkpoint', 'push_to_hub', 'show_name', 'print_predictor_params']
+           'check_together', 'checked', 'data_of', 'harness_of', 'listed', 'trainer_of', 'check_work', 'raised_in',
+           'of_the_trainer', 'folder_of', 'figures_of', 'report', 'newest_checkpoint', 'keep_freed_memory',
+           'check_resumable', 'begun', 'check_moved', 'coarser_products', 'train', 'fit_and_test', 'asked',
+           'check_sections', 'weights_for', 'load_weights', 'without_training', 'loaded', 'evaluate', 'output_of',
+           'free_output', 'prompts_of', 'generate', 'write_texts', 'prepare_data', 'extract_checkpoint', 'push_to_hub',
+           'show_name', 'print_predictor_params']
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #968b6510
 log = logging.getLogger(__name__)
@@ -163,6 +165,19 @@ def trainer_of(cfg:DictConfig, **kwargs:Any)->Any:
     try: return made(**{'callbacks': callbacks, 'logger': loggers or False} | kwargs)
     except (TypeError, ValueError, MisconfigurationException) as e: raise ModelError(f'trainer: {e}') from e
 
+# %% ../../../nbs/xlm/16_jobs.ipynb #e2286ef4
+def check_work(cfg:DictConfig, split:str)->None: # `train`, `val`, `test`, `predict`
+    "A job that would read nothing of its split, or make no step, would seem done and be none."
+    ends = ('trainer.max_steps', 'trainer.max_epochs') if split=='train' else ()
+    for key in (f'trainer.limit_{split}_batches', *ends):
+        value = OmegaConf.select(cfg, key)
+        if value is not None and value==0:
+            raise BadValue(key, value, 'a number above 0, or -1 for no end' if key in ends else
+                           f'a number above 0: this job reads {split} data')
+    listed_there = OmegaConf.select(cfg, 'datamodule.dataset_managers', default=None)
+    if listed_there is not None and not any((listed_there.get(split) or {}).values()):
+        raise ModelError(f'nothing to read: datamodule.dataset_managers.{split} lists no data set')
+
 # %% ../../../nbs/xlm/16_jobs.ipynb #2f165155
 def raised_in(e:BaseException)->str:
     "The module of the line that raised."
@@ -224,14 +239,21 @@ def check_resumable(harness:Harness, ckpt:Path, found:Mapping[str, Any])->None:
                          'its checkpoints') from e
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #3bfdd0b7
-def begun(cfg:DictConfig, harness:Harness)->Path|None: # The checkpoint to go on from
+def begun(cfg:DictConfig, harness:Harness)->tuple[Path|None, int]: # The checkpoint to go on from, and its step
     "The harness with the weights that it begins with."
     ckpt, given = newest_checkpoint(cfg), cfg.get('model_only_checkpoint_path')
     if ckpt:
         check_resumable(harness, ckpt, found := read_checkpoint(ckpt))
-        print(f'goes on from {ckpt} at step {found.get("global_step", 0):,}')
-    elif given: harness.fill(read_weights(given), bool(cfg.get('strict_model_only_load', True)), given)
-    return ckpt
+        print(f'goes on from {ckpt} at step {(step := int(found.get("global_step", 0))):,}')
+        return ckpt, step
+    if given: harness.fill(read_weights(given), bool(cfg.get('strict_model_only_load', True)), given)
+    return None, 0
+
+def check_moved(trainer:Any, since:int)->None:
+    "A run that made no step says why."
+    if trainer.global_step > since: return
+    if not since: raise ModelError('no step was made: what ends training (trainer.max_time, …) leaves none')
+    print(f'nothing left to train: the run stands at step {since:,}, where trainer.max_steps or max_epochs ends it')
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #d7a7c141
 @contextmanager
@@ -246,6 +268,7 @@ def coarser_products()->Iterator[None]:
 def train(cfg:DictConfig)->int: # 0; 1 where `debug=overfit` fails
     "Fits, then tests."
     checked(cfg, 'loss', 'optimizer')
+    check_work(cfg, 'train')
     with coarser_products(): return fit_and_test(cfg)
 
 def fit_and_test(cfg:DictConfig)->int:
@@ -253,15 +276,17 @@ def fit_and_test(cfg:DictConfig)->int:
     keep_freed_memory()
     data = data_of(cfg)
     harness = harness_of(cfg, data)
-    trainer, ckpt = trainer_of(cfg), begun(cfg, harness)
+    trainer, (ckpt, since) = trainer_of(cfg), begun(cfg, harness)
     write_atomic(folder_of(cfg)/'config.yaml', OmegaConf.to_yaml(OmegaConf.create(resolved(cfg))))
     with of_the_trainer(): trainer.fit(harness, datamodule=data, ckpt_path=ckpt)
     if trainer.interrupted: raise KeyboardInterrupt
+    check_moved(trainer, since)
     report(cfg, 'train', {'step': trainer.global_step, **figures_of(trainer)})
     if (judge := next((c for c in trainer.callbacks if isinstance(c, Overfit)), None)):
         print(judge.verdict())
         return 0 if judge.passed else 1
-    if cfg.get('test_after_train', True) and data.dataset_managers['test']:
+    tested = cfg.get('test_after_train', True) and cfg.trainer.get('limit_test_batches') != 0
+    if tested and data.dataset_managers['test']:
         with of_the_trainer(): trainer.test(harness, datamodule=data, verbose=False)
         report(cfg, 'test', figures_of(trainer))
     return 0
@@ -324,6 +349,7 @@ def evaluate(cfg:DictConfig)->int:
     "Metrics of a split: `+eval.split=test` (default), `validation`."
     split = str(OmegaConf.select(cfg, 'eval.split', default='test'))
     if split not in ('test', 'validation', 'val'): raise BadValue('eval.split', split, ['test', 'validation'])
+    check_work(cfg, 'test' if split=='test' else 'val')
     data, harness, trainer = loaded(cfg, 'eval')
     run = trainer.test if split=='test' else trainer.validate
     with of_the_trainer(): run(harness, datamodule=data, verbose=False)
@@ -339,13 +365,16 @@ def output_of(cfg:DictConfig)->Path|None:
     return Path(str(folder or '.'))/str(name or 'predictions.jsonl')
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #34a9cb19
-def free_output(path:Path|None)->None:
-    "A file that can be written, and is not there yet."
+def free_output(key:str, path:Path|None, folder:bool=False)->None: # A folder: it may be there, and empty
+    "A result's place is not taken, and something can be written there: told before it is worked out."
     if path is None: return
-    if path.exists(): raise BadValue('generation.output_dir', str(path), 'a file that is not there yet')
-    there = next(p for p in path.absolute().parents if p.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise BadValue('generation.output_dir', str(path), f'a place to write to, which {there} is none')
+    taken = any(path.iterdir()) if folder and path.is_dir() else path.exists()
+    if taken: raise BadValue(key, str(path), f'a {"folder" if folder else "file"} that is not there yet')
+    above = path if folder else path.parent
+    try:
+        above.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=above): return
+    except OSError as e: raise BadValue(key, str(path), 'a place to write to', str(e.strerror)) from e
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #a3806c12
 def prompts_of(cfg:DictConfig)->list[str]|None:
@@ -361,11 +390,10 @@ def prompts_of(cfg:DictConfig)->list[str]|None:
 def generate(cfg:DictConfig)->int:
     "Writes what the predictor makes of every prediction loader of `predict`, or of `+generation.prompts=[…]`."
     path, prompts = output_of(cfg), prompts_of(cfg)
-    free_output(path)
+    free_output('generation.output_dir', path)
+    if not prompts: check_work(cfg, 'predict')
     data, harness, trainer = loaded(cfg, 'generation')
     if prompts: return write_texts(harness, prompts, path or folder_of(cfg)/'predictions.jsonl')
-    if not data.dataset_managers['predict']:
-        raise ModelError('nothing to generate from: datamodule.dataset_managers.predict is empty')
     harness.predictions_path = path
     with of_the_trainer(): trainer.predict(harness, datamodule=data, return_predictions=False)
     for f in [path] if path else sorted(harness.predictions_dir.rglob('*.jsonl')):
@@ -409,6 +437,8 @@ def extract_checkpoint(cfg:DictConfig)->int:
     if not (target or folder):
         raise ModelError('nowhere to write: give +post_training.output_dir=FOLDER (weights, configuration '
                                                 'and hash of the code) or +post_training.model_state_dict_path=FILE')
+    free_output('post_training.model_state_dict_path', Path(target) if target else None)
+    free_output('post_training.output_dir', Path(folder) if folder else None, folder=True)
     harness = harness_of(cfg, data_of(cfg))
     load_weights(harness, Path(given), bool(OmegaConf.select(cfg, 'post_training.apply_ema', default=True)))
     if target: harness.save_model_weights(target)
