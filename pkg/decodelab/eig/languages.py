@@ -10,13 +10,12 @@ from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from ..core.errors import BadValue, DataError
-from ..core.files import read_text
 from .answers import normalise
 from ..schema.constraints import fault
 from ..schema.field_logprobs import alternatives_at
 from ..schema.languages import PLAIN, Language, compile
 from ..schema.validation import byte_matcher
-from ..tasks.data import Question, final_answer
+from ..tasks.data import Question, final_answer, lines_of
 
 # %% auto #0
 __all__ = ['TEXT', 'NAMES', 'REFERENCE', 'language_named', 'decimal', 'listed', 'written', 'few_texts', 'offered', 'language_of',
@@ -90,11 +89,7 @@ def language_of(data:str, # As `load_questions` takes it
     return plain if all(written(plain, a) for a in answers) else None
 
 # %% ../../../nbs/eig/02_languages.ipynb #63ae6f45
-@lru_cache(maxsize=8)
-def _lines(path:Path)->dict[str,int]:
-    "Line of each question of a JSONL file, by its id."
-    lines = [(i, line) for i,line in enumerate(read_text(path, f'data file {path}').split('\n'), 1) if line.strip()]
-    return {str(json.loads(line).get('id', i)): i for i,line in lines}
+_lines = lru_cache(maxsize=8)(lines_of)
 
 def _place(question:Question, data:str)->str:
     "Where a question stands: its line, where the data are a file."

@@ -12,7 +12,7 @@ from ...backends.contract import Causal, Ids
 from ...core.errors import BadValue
 from .parameters import OptimalSamplingParameters
 from ...tasks.chains import ANSWER, FORMS, draw
-from ...tasks.data import Example, Question, load_questions, read_examples
+from ...tasks.data import Example, Question, load_questions, read_examples, read_jsonl
 
 # %% auto #0
 __all__ = ['NUMBER', 'worked_sum', 'sums', 'Asked', 'kind_of', 'asked', 'as_question', 'from_file', 'training_questions', 'turns',
@@ -69,10 +69,9 @@ def as_question(id:str, e:Example)->Question: return Question(id, e.question, e.
 # %% ../../../../nbs/optimal/study/02_questions.ipynb #5b0e0979
 def from_file(path:Path, p:OptimalSamplingParameters, n:int)->Asked:
     "Questions of a file but for its first lines, which are worked examples."
-    found = read_examples(path)
-    rest = [as_question(f'{i+1}', e) for i,e in enumerate(found)][p.examples:]
+    rest = read_jsonl(path)[p.examples:]
     if n > len(rest): raise BadValue('n', n, f'at most {len(rest)}, the questions in {path} that are no examples')
-    return Asked(random.Random(f'choose-{p.seed}').sample(rest, n), found[:p.examples])
+    return Asked(random.Random(f'choose-{p.seed}').sample(rest, n), read_examples(path)[:p.examples])
 
 # %% ../../../../nbs/optimal/study/02_questions.ipynb #35d6d242
 def training_questions(p:OptimalSamplingParameters, seed:int, number:int, n:int)->list[Question]:
