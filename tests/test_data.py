@@ -8,6 +8,7 @@ from decodelab.core.parameters import Parameters, param, preset, read, read_yaml
 from decodelab.core.runs import Run, chunks
 from decodelab.core.settings import load_settings
 from decodelab.tasks.generators import is_right
+from decodelab.eig.languages import answer_language, sayable
 from decodelab.eig.study.claim import StoppingClaimParameters, fit_questions
 from decodelab.eig.study.compare import EIGCompareParameters, others
 from decodelab.eig.study.pools import questions_for
@@ -112,7 +113,8 @@ def test_lines_end_as_on_any_system(tmp_path, name):
     text, encoding = SAVED[name]
     (tmp_path/'a.jsonl').write_bytes(text.encode(encoding))
     assert [(q.text, q.answer) for q in read_jsonl(tmp_path/'a.jsonl')]==[(f'{i}+1=?', str(i+1)) for i in range(3)]
-    for read in (read_examples, file_problems): assert [x.question for x in read(tmp_path/'a.jsonl')][1:]==['1+1=?', '2+1=?']
+    for read in (read_examples, file_problems):
+        assert [x.question for x in read(tmp_path/'a.jsonl')]==[f'{i}+1=?' for i in range(3)]
 
 GOOD, JSON = ROWS[0].encode(), 'such a file holds one object a line'
 FILES = {
@@ -214,7 +216,8 @@ def test_neighbouring_seeds_of_a_generator_have_nothing_in_common():
     ('reasoning_gym:chain_sum:allow_negation=maybe', 'true or false'),
     ('reasoning_gym:chain_sum:min_terms=2,min_terms=3', 'each name once'),
     ('reasoning-gym:chain_sum', "Did you mean 'reasoning_gym:chain_sum'"), ('referense', "Did you mean 'reference'"),
-    ('reasoning_gym:composite', 'at least one dataset'), ('reasoning_gym:chain_sum:seed=3', 'option of chain_sum')])
+    ('reasoning_gym:game_of_life_halting', 'any text is right'), ('reasoning_gym:composite', 'at least one dataset'),
+    ('reasoning_gym:chain_sum:seed=3', 'option of chain_sum')])
 def test_a_generator_that_cannot_be_is_one_sentence(data, says):
     with pytest.raises(BadValue, match=says) as e: load_questions(data, 2)
     assert '\n' not in str(e.value) and len(str(e.value)) < 400 and str(e.value).count('; allowed:')==1
@@ -226,6 +229,20 @@ def test_an_answer_that_a_generators_function_cannot_read_is_wrong(name):
     q = load_questions(f'reasoning_gym:{name}', 1, 1)[0]
     for said in ('', 'nonsense', '9'*400, '1/0', '[[', '{}', 'é'): assert not is_right(q.scorer, said), said
     assert not q.answer or is_right(q.scorer, q.answer)
+
+@generated
+@pytest.mark.parametrize('name, language', [
+    ('countdown', None), ('puzzle24', None), ('prime_factorization', None), ('graph_color', None), # no numbers
+    ('syllogism', 'choice:Yes,No'), ('course_schedule', 'choice:True,False'), ('chain_sum', 'number')])
+def test_the_answer_language_of_a_generator_holds_what_its_own_score_takes(name, language):
+    data = f'reasoning_gym:{name}'
+    questions = load_questions(data, 6, 3)
+    found = answer_language(None, data, questions)
+    assert (found and found.name)==language
+    if found: assert all(sayable(found, q) for q in questions)
+    if name=='countdown':
+        with pytest.raises(DataError, match='6 of 6 answers are not of the answer language number: question 3-0'):
+            answer_language('number', data, questions)
 
 def test_a_missing_generator_package_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name, *a: None)

@@ -2275,6 +2275,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                   'decodelab/eig/languages.py'),
                                          'decodelab.eig.languages.listed': ('eig/languages.html#listed', 'decodelab/eig/languages.py'),
                                          'decodelab.eig.languages.offered': ('eig/languages.html#offered', 'decodelab/eig/languages.py'),
+                                         'decodelab.eig.languages.sayable': ('eig/languages.html#sayable', 'decodelab/eig/languages.py'),
                                          'decodelab.eig.languages.written': ('eig/languages.html#written', 'decodelab/eig/languages.py')},
             'decodelab.eig.parameters': { 'decodelab.eig.parameters.Asked': ('eig/parameters.html#asked', 'decodelab/eig/parameters.py'),
                                           'decodelab.eig.parameters.EIGEvalParameters': ( 'eig/parameters.html#eigevalparameters',
