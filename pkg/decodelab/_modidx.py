@@ -6752,6 +6752,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                   'decodelab/optimal/study/questions.py'),
                                                    'decodelab.optimal.study.questions.prompt_for': ( 'optimal/study/questions.html#prompt_for',
                                                                                                      'decodelab/optimal/study/questions.py'),
+                                                   'decodelab.optimal.study.questions.said_of': ( 'optimal/study/questions.html#said_of',
+                                                                                                  'decodelab/optimal/study/questions.py'),
                                                    'decodelab.optimal.study.questions.sums': ( 'optimal/study/questions.html#sums',
                                                                                                'decodelab/optimal/study/questions.py'),
                                                    'decodelab.optimal.study.questions.training_questions': ( 'optimal/study/questions.html#training_questions',
