@@ -292,7 +292,8 @@ def test_answers_outside_the_language_are_named_with_their_lines(tmp_path):
 @pytest.mark.parametrize('answers,texts,name', [
     (['72', '1,200', '-3', '$18'], ['?']*4, 'number'),
     (['B', 'A'], ['Which?\nA) x\nB) y', 'Which? (A) u (B) v (C) w'], 'choice:A,B,C'),
-    (['yes', 'No'], ['Is it?']*2, 'yes_no'), (['Paris', '7'], ['?']*2, None),
+    (['yes', 'No'], ['Is it?']*2, 'yes_no'), (['True', 'false'], ['Is it?']*2, 'choice:true,false'),
+    (['Paris', '7'], ['?']*2, None),
     (['A', 'B'], ['Which blood group?']*2, None),
     (['E', 'A'], ['Which?\nA) x\nB) y', 'Which? (A) u (B) v'], None)])
 def test_the_data_say_what_an_answer_is(answers, texts, name):

@@ -1,5 +1,5 @@
 "What is read from files: lines end at newlines only, a byte-order mark is no text, and a bad file is one sentence."
-import importlib.util, json, math, os, random
+import gzip, importlib.util, json, math, os, random
 import pytest
 from hypothesis import given, settings, strategies as st
 from decodelab.core.errors import BadValue, DataError, MissingExtra, ModelError, RunError, needs
@@ -8,7 +8,12 @@ from decodelab.core.parameters import Parameters, param, preset, read, read_yaml
 from decodelab.core.runs import Run, chunks
 from decodelab.core.settings import load_settings
 from decodelab.tasks.generators import is_right
-from decodelab.tasks.data import judge_answer, load_questions, read_jsonl
+from decodelab.eig.languages import answer_language, sayable
+from decodelab.eig.study.claim import StoppingClaimParameters, fit_questions
+from decodelab.eig.study.compare import EIGCompareParameters, others
+from decodelab.eig.study.pools import questions_for
+from decodelab.optimal.problems import file_problems, load_problems
+from decodelab.tasks.data import judge_answer, load_questions, read_examples, read_jsonl
 from decodelab.tasks.hopeless import hide_quantity
 
 BREAKS = '\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029' # Everything that `str.splitlines` cuts at
@@ -32,9 +37,9 @@ def test_a_journal_gives_back_any_text(tmp_path_factory, values):
 @pytest.mark.parametrize('breaking', BREAKS)
 def test_a_question_may_hold_any_break(tmp_path, breaking):
     question = f'How{breaking}many?'
-    records = ''.join(json.dumps(dict(question=question, answer=i), ensure_ascii=False)+'\n' for i in range(3))
+    records = ''.join(json.dumps(dict(question=question, answer=i), ensure_ascii=False)+'\n' for i in (2, 2, 2))
     (tmp_path/'a.jsonl').write_bytes(('\ufeff'+records).encode())
-    assert [(q.text, q.answer) for q in read_jsonl(tmp_path/'a.jsonl')]==[(question, str(i)) for i in range(3)]
+    assert [(q.text, q.answer) for q in read_jsonl(tmp_path/'a.jsonl')]==[(question, '2')]*3
     assert len(load_questions(str(tmp_path/'a.jsonl'), 2))==2
     run = Run.create('demo', {}, outputs=tmp_path/'outputs')
     asked = [question]*3
@@ -99,6 +104,76 @@ def test_odd_records_are_one_sentence(tmp_path, line):
     f.write_text(line+'\n')
     with pytest.raises(DataError, match='line 1'): read_jsonl(f)
 
+ROWS = [json.dumps(dict(question=f'{i}+1=?', answer=i+1)) for i in range(3)]
+SAVED = dict(plain=('\n'.join(ROWS), 'utf-8'), windows=('\r\n'.join(ROWS)+'\r\n', 'utf-8-sig'),
+             old_mac=('\r'.join(ROWS)+'\r', 'utf-8'), blank_lines=('\n'.join(['', *ROWS, ' \t', '\u00a0']), 'utf-8'))
+
+@pytest.mark.parametrize('name', SAVED)
+def test_lines_end_as_on_any_system(tmp_path, name):
+    text, encoding = SAVED[name]
+    (tmp_path/'a.jsonl').write_bytes(text.encode(encoding))
+    assert [(q.text, q.answer) for q in read_jsonl(tmp_path/'a.jsonl')]==[(f'{i}+1=?', str(i+1)) for i in range(3)]
+    for read in (read_examples, file_problems):
+        assert [x.question for x in read(tmp_path/'a.jsonl')]==[f'{i}+1=?' for i in range(3)]
+
+GOOD, JSON = ROWS[0].encode(), 'such a file holds one object a line'
+FILES = {
+    'UTF-16': (GOOD.decode().encode('utf-16'), 'it is UTF-16, not UTF-8'),
+    'UTF-32': (GOOD.decode().encode('utf-32'), 'it is UTF-32, not UTF-8'),
+    'Latin-1': (GOOD+b'\n{"question": "caf\xe9?"', 'in line 2'),
+    'gzip': (gzip.compress(GOOD), 'it is gzip'), 'zip': (b'PK\x03\x04 and so on', 'it is zip'),
+    'Parquet': (b'PAR1\x15\x04', 'it is Parquet'), 'CSV': (b'question,answer\n1+1=?,2\n', JSON),
+    'an array': (b'[' + GOOD + b']', f'got list; {JSON}'), 'an indented array': (b'[\n ' + GOOD + b'\n]', JSON),
+    'Python': (str(json.loads(GOOD)).encode(), JSON), 'nothing': (b'', 'no questions'),
+    'blanks': (b'\n \r\n\t', 'no questions'),
+    'a name twice': (b'{"question": "a", "answer": "1", "answer": "2"}', "line 1: cannot be read: 'answer' stands"),
+    'infinity': (b'{"question": "a", "answer": -1e999}', "line 1: answer is '-inf'"),
+    'null': (GOOD+b'\n{"question": "a", "answer": null}', 'line 2: no answer'),
+    'an empty answer': (b'{"question": "a", "answer": " "}', 'line 1: answer is empty'),
+    'a question that nobody sees': (b'{"question": "\\u200b\\ufeff \\n", "answer": 1}', 'line 1: question is empty'),
+    'other names': (b'{"prompt": "a", "target": "1"}', "rename 'prompt' to 'question'"),
+    'other names of solutions': (b'{"question": "a", "solution": "1"}', "rename 'solution' to 'answer'"),
+    'a slip': (b'{"Qestion": "a", "answer": "1"}', "rename 'Qestion' to 'question'"),
+    'an id of one list': (b'{"question": "a", "answer": "1", "id": [1]}', "line 1: id is '[1]', not text"),
+    'groups': (b'{"question": "a", "answer": "1", "group": {}}', "line 1: group is '{}', not one value"),
+    'an id twice': (b'{"question": "a", "answer": "1", "id": 2}\n' + GOOD, "line 2: id '2' is that of line 1"),
+    'two answers': (GOOD + b'\n\n' + ROWS[1].encode() + b'\n{"question": "0+1=?", "answer": "2"}',
+                    "line 4: the question of line 1 with another answer, '2' instead of '1'")}
+ALONE = ('an id of one list', 'groups', 'an id twice', 'two answers') # Nothing to an example
+
+@pytest.mark.parametrize('name', FILES)
+def test_what_a_file_seems_to_be_is_one_sentence(tmp_path, name):
+    data, says = FILES[name]
+    file = tmp_path/'a.jsonl'
+    file.write_bytes(data)
+    for read in (read_jsonl, *(() if name in ALONE else [read_examples])):
+        with pytest.raises(DataError) as e: read(file)
+        said = says.replace('questions', 'examples') if read==read_examples else says
+        assert said in str(e.value) and str(file) in str(e.value) and '\n' not in str(e.value)
+
+def test_what_can_be_read_once_alone_is_told(tmp_path):
+    "A pipe would never end, and the notebook reads the file again."
+    os.mkfifo(tmp_path/'pipe')
+    for read in (read_jsonl, read_examples, lambda path: load_problems(str(path))):
+        for path in (tmp_path/'pipe', '/dev/null'):
+            with pytest.raises(DataError, match='no regular file'): read(path)
+
+def test_ids_and_groups_that_are_null_are_none(tmp_path):
+    (tmp_path/'a.jsonl').write_text('\n'.join(r[:-1]+', "id": null, "group": null}' for r in ROWS))
+    assert [(q.id, q.group) for q in read_jsonl(tmp_path/'a.jsonl')]==[('1', 'all'), ('2', 'all'), ('3', 'all')]
+
+def test_nothing_is_fitted_on_a_files_questions_that_are_asked(tmp_path):
+    file = tmp_path/'a.jsonl'
+    file.write_text(''.join(json.dumps(dict(question=f'{i}+{i+1}=?', answer=2*i+1))+'\n' for i in range(60)))
+    p = StoppingClaimParameters(data=str(file), n=10, seeds=2, fit_n=40)
+    asked = {q.id for seed in (0, 1) for q in questions_for(p.data, 10, seed, (0,))[0]}
+    fitted = {q.id.removesuffix('-hopeless') for q in sum(fit_questions(p, p.data), [])}
+    assert len(asked) > 10 and len(fitted) >= 40-8 and not asked & fitted
+    with pytest.raises(BadValue, match=r'fit_n: got 60; allowed: at most \d+, the questions in .*besides \d+ others'):
+        fit_questions(p.model_copy(update=dict(fit_n=60, unanswerable='0')), p.data)
+    with pytest.raises(BadValue, match='fit_n: got 96; allowed: at most 60'):
+        others(EIGCompareParameters(data=str(file), n=4))
+
 # --- generated questions, and questions that nobody can answer ---
 generated = pytest.mark.skipif(not importlib.util.find_spec('reasoning_gym') and not os.environ.get('CI'),
                                reason='NOT TESTED: pip install "decodelab[tasks]"')
@@ -141,7 +216,8 @@ def test_neighbouring_seeds_of_a_generator_have_nothing_in_common():
     ('reasoning_gym:chain_sum:allow_negation=maybe', 'true or false'),
     ('reasoning_gym:chain_sum:min_terms=2,min_terms=3', 'each name once'),
     ('reasoning-gym:chain_sum', "Did you mean 'reasoning_gym:chain_sum'"), ('referense', "Did you mean 'reference'"),
-    ('reasoning_gym:composite', 'at least one dataset'), ('reasoning_gym:chain_sum:seed=3', 'option of chain_sum')])
+    ('reasoning_gym:game_of_life_halting', 'any text is right'), ('reasoning_gym:composite', 'at least one dataset'),
+    ('reasoning_gym:chain_sum:seed=3', 'option of chain_sum')])
 def test_a_generator_that_cannot_be_is_one_sentence(data, says):
     with pytest.raises(BadValue, match=says) as e: load_questions(data, 2)
     assert '\n' not in str(e.value) and len(str(e.value)) < 400 and str(e.value).count('; allowed:')==1
@@ -153,6 +229,20 @@ def test_an_answer_that_a_generators_function_cannot_read_is_wrong(name):
     q = load_questions(f'reasoning_gym:{name}', 1, 1)[0]
     for said in ('', 'nonsense', '9'*400, '1/0', '[[', '{}', 'é'): assert not is_right(q.scorer, said), said
     assert not q.answer or is_right(q.scorer, q.answer)
+
+@generated
+@pytest.mark.parametrize('name, language', [
+    ('countdown', None), ('puzzle24', None), ('prime_factorization', None), ('graph_color', None), # no numbers
+    ('syllogism', 'choice:Yes,No'), ('course_schedule', 'choice:True,False'), ('chain_sum', 'number')])
+def test_the_answer_language_of_a_generator_holds_what_its_own_score_takes(name, language):
+    data = f'reasoning_gym:{name}'
+    questions = load_questions(data, 6, 3)
+    found = answer_language(None, data, questions)
+    assert (found and found.name)==language
+    if found: assert all(sayable(found, q) for q in questions)
+    if name=='countdown':
+        with pytest.raises(DataError, match='6 of 6 answers are not of the answer language number: question 3-0'):
+            answer_language('number', data, questions)
 
 def test_a_missing_generator_package_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name, *a: None)

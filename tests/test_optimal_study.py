@@ -119,11 +119,23 @@ def test_sums_are_right():
 RIGHT = [('so</think><|answer|>7', '7', True), ('so</think><|answer|>17', '7', False), ('<|answer|>7,3', '7,3', True),
          ('2+2=4. It is 5', '5', True), ('It is 5 not 6', '5', False), ('is 1,200.50.', '1200.5', True),
          ('-3', '-3', True), ('', '5', False), ('It is PARIS.', 'Paris', True), ('Paris or Rome', 'Paris', False),
+         ('It is B.', 'B', True), ('a grab', 'B', False), ('wait: no', 'no', True), ('a casino', 'no', False),
          ('The answer is 9.\nQuestion: 3+4', '9', True), ('9 apples cost 3 each, so 27', '27', True)]
 
 @pytest.mark.parametrize('text,truth,right', RIGHT)
 def test_what_is_right(text, truth, right):
     assert is_right(text, truth)==right and not is_right(text, truth, ended=False)
+
+def test_a_generators_own_score_decides():
+    "Countdown: any expression that makes the number of the numbers, at the end of a text."
+    from decodelab.tasks.data import load_questions
+    pytest.importorskip('reasoning_gym')
+    q = load_questions('reasoning_gym:countdown', 1, 3)[0]
+    other = ' + '.join(sorted(q.answer.replace('- ', '+ -').split(' + '), reverse=True)).replace('+ -', '- ')
+    assert other!=q.answer
+    for said in (q.answer, other, f'So\nthe answer is {other}.', f'Answer: {other}'):
+        assert is_right(said, q.answer, scorer=q.scorer) and not is_right(said, q.answer, False, q.scorer), said
+    for said in ('', '7', f'{q.answer} + 1'): assert not is_right(said, q.answer, scorer=q.scorer), said
 
 # Learning
 

@@ -122,3 +122,12 @@ def test_a_report_says_how_it_asked(command, outputs):
     assert 'One digit.' in report and '4 tokens' in report and '</think>' in report
     page = next(outputs.glob('eig_eval/*/report.html')).read_text()
     assert '<td>cue</td>' in page and "&lt;/think&gt;&lt;|answer|&gt;" in page # a table, and no tag in it
+
+def test_a_model_without_a_template_is_asked_after_its_beginning_of_text():
+    "Once, where the tokenizer says so; base models of Gemma say nothing of sense without."
+    toy, frame = Toy.random('ab.^$'), Frame(cue='.')
+    assert prompt_ids(toy, frame, 'ab')==(0, 1)
+    toy.bos_id = 3
+    assert prompt_ids(toy, frame, 'ab')==(0, 1)
+    toy.adds_bos = True
+    assert prompt_ids(toy, frame, 'ab')==prompt_ids(toy, frame, '^ab')==(3, 0, 1)

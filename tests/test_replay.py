@@ -1,11 +1,14 @@
 "Replay equals live: each rule that can be replayed stops at the same boundary for the same tokens, on real weights."
 import importlib.util, os, re
-import numpy as np, pytest
-from decodelab.backends import load
+from math import ceil, exp, log, prod, sqrt
+import numpy as np, pytest, torch
+from scipy import stats
+from decodelab.backends import load, smollm2
 from decodelab.eig.answers import normalise
-from decodelab.eig.frames import frame_for
+from decodelab.eig.frames import frame_for, step_fields
 from decodelab.eig.languages import language_named
 from decodelab.eig.parameters import EIGParameters
+from decodelab.eig.posterior import AnswerPosteriorEstimator
 from decodelab.eig.stopping.fitting import add_hidden, fit_gain
 from decodelab.eig.stopping.learnt import FEATURES, FittedGain
 from decodelab.eig.stopping.live import Scaler
@@ -116,3 +119,105 @@ def test_what_is_recorded_of_a_real_model(on_smollm2):
             assert t['answer'][i]=='' or re.fullmatch(r'-?\d+(\.\d+)?', t['answer'][i])
             if t['answer'][i]: assert t['confidence'][i]==pytest.approx(dict(t['belief'][i])[normalise(t['answer'][i])],
                                                                          abs=1e-4)
+
+# --- published rules, from their formulas, on what plain Transformers says ---
+STEPS, LONG = 'tokens:6', 36 # Many boundaries in few tokens
+
+@pytest.fixture(scope='module')
+def by_hand(on_smollm2):
+    "Traces in short steps, and what a plain greedy generation says at each of their boundaries."
+    from transformers import AutoModelForCausalLM
+    backend, common, *_ = on_smollm2
+    frame = frame_for(backend, language=language_named('number'), answer_tokens=12, **step_fields(STEPS))
+    full, traces = recorded(backend, HARD, common, LONG, frame)
+    model = AutoModelForCausalLM.from_pretrained(smollm2.folder(), dtype=torch.float32).eval()
+    cue, ends = backend.encode(frame.cue), sorted(AnswerPosteriorEstimator(backend, frame, common).ends)
+    states = [[(*t['prompt'], *t['ids'][:k], *cue) for k in t['tokens']] for t in full]
+    return frame, traces, [[_greedy(model, backend, state, ends) for state in own] for own in states]
+
+def _greedy(model, backend, state, ends):
+    "A trial answer: its text, log-probabilities and whether it ended; and the entropy of its first token."
+    with torch.no_grad():
+        out = model.generate(torch.tensor([state]), attention_mask=torch.ones(1, len(state)), do_sample=False,
+                             max_new_tokens=12, eos_token_id=ends, pad_token_id=0, output_logits=True,
+                             return_dict_in_generate=True)
+    ids = out.sequences[0, len(state):].tolist()
+    rows = torch.log_softmax(torch.cat(out.logits).double(), -1).numpy()
+    ended = ids[-1] in ends
+    said = backend.decode(ids[:-1] if ended else ids)
+    return dict(said=said, logprobs=[float(row[i]) for row,i in zip(rows, ids)], ended=ended,
+                entropy=float(-(np.exp(rows[0])*rows[0]).sum()))
+
+def test_trials_are_those_of_a_plain_generation(by_hand):
+    _, traces, hands = by_hand
+    assert sum(map(len, hands)) >= 10
+    for t,own in zip(traces, hands):
+        for i,hand in enumerate(own):
+            seen = t['trial'][i]
+            assert (seen['said'], seen['ended'])==(hand['said'], hand['ended'])
+            assert np.allclose(seen['logprobs'], hand['logprobs'], atol=1e-3)
+            assert t['next_entropy'][i]==pytest.approx(hand['entropy'], abs=1e-3)
+
+def _answer(x): return normalise(x['said']) if x['ended'] else ''
+
+def _deer(seen, n, threshold=.95, skip=1, form='arithmetic'):
+    x = seen[-1]
+    p = [exp(lp) for lp in x['logprobs'][skip:]]
+    if not p or len(seen) > 10 or form=='qwen3' and not x['ended']: return False
+    return (sum(p)/len(p) if form=='arithmetic' else prod(p)**(1/len(p))) > threshold
+
+def _certaindex(seen, n, window=3):
+    last, words = seen[-window:], ('wait', 'hold', 'but', 'okay', 'no', 'hmm')
+    if len(last) < window or any(w in x['said'].lower() for x in last for w in words): return False
+    return len({_answer(x) for x in last})==1 and _answer(last[0])!=''
+
+def _convergence(seen, n, consecutive=2): return _certaindex([x | dict(said='7' if not _answer(x) else _answer(x),
+    ended=bool(_answer(x))) for x in seen], n, consecutive)
+
+def _es_cot(seen, n, d_min=10):
+    "Runs of equal answers: a jump of at least d_min over the run before, and above the jumps before it."
+    lengths = []
+    for a,b in zip([None, *map(_answer, seen)], map(_answer, seen)):
+        if b and a==b: lengths[-1] += 1
+        else: lengths.append(1)
+    jumps = [b-a for a,b in zip([0, *lengths], lengths)]
+    if not _answer(seen[-1]) or jumps[-1] < d_min: return False
+    if len(jumps) < 3: return True
+    *earlier, last = jumps
+    mean, k = sum(earlier)/len(earlier), len(earlier)
+    spread = sqrt(sum((x-mean)**2 for x in earlier)/(k-1)/k)
+    return last > mean if spread==0 else stats.t.cdf((mean-last)/spread, k-1) < .05
+
+def _eat(seen, n, alpha=.2, delta=1e-3, warmup=None):
+    mean, variance = seen[0]['entropy'], 0.
+    for x in seen[1:]:
+        mean += alpha*(x['entropy']-mean)
+        variance += alpha*((x['entropy']-mean)**2-variance)
+    return len(seen)-1 > (ceil(4/alpha) if warmup is None else warmup) and variance < delta
+
+def _code_stop(seen, n, start=.9, end=.95, skip=1, limit=2.):
+    c = []
+    for x in seen:
+        inner, m = x['logprobs'][skip:-1], len(x['logprobs'])-skip
+        c.append(exp(sum(inner)/m) if m > 1 else exp(sum(x['logprobs'])) if _answer(x) else 0.)
+    if seen[-1]['ended'] and c[-1] > min(end, start+(end-start)*(len(c)-1)/2): return True
+    lost = sum(1+log(n[-1]/max(n[i], 1)) for i in range(1, len(c)) if c[i] < c[i-1])
+    return len(c) > 2 and lost > limit
+
+FORMULAS = [
+    ('deer', _deer, [{}, dict(threshold=.7), dict(threshold=.5, skip=0), dict(threshold=.4, form='qwen3', skip=0)]),
+    ('certaindex', _certaindex, [{}, dict(window=2)]), ('answer_convergence', _convergence, [{}, dict(consecutive=3)]),
+    ('es_cot', _es_cot, [{}, dict(d_min=1), dict(d_min=2)]),
+    ('eat', _eat, [{}, dict(delta=.05, warmup=1), dict(alpha=.5, delta=.3, warmup=2)]),
+    ('code_stop', _code_stop, [{}, dict(start=.5, end=.6, skip=0), dict(start=1, end=1, skip=0, limit=1.2)])]
+
+@pytest.mark.parametrize('name, formula, settings', FORMULAS, ids=[name for name,*_ in FORMULAS])
+def test_published_rules_stop_where_their_formulas_say(on_smollm2, by_hand, name, formula, settings):
+    backend, common, *_ = on_smollm2
+    frame, traces, hands = by_hand
+    for given in settings:
+        ours = {'degeneration' if k=='limit' else k: v for k,v in given.items()}
+        stops = [next((i for i in range(t['asked']) if formula(own[:i+1], t['tokens'][:i+1], **given)), len(own)-1)
+                 for t,own in zip(traces, hands)]
+        live, replayed = both_ways(backend, HARD, traces, common, LONG, name, ours, frame)
+        assert live==replayed and [row[0] for row in live]==[t['tokens'][i] for t,i in zip(traces, stops)], given

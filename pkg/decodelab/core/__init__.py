@@ -4,8 +4,8 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "errors": ["SHOWN", "LISTED", "UNREAD", "DecodelabError", "DataError", "ModelError", "RunError", "nearest",
         "in_short", "BadValue", "MissingExtra", "needs", "many", "data_size", "unread", "for_a_reader"],
-    "files": ["write_through", "write_atomic", "check_place", "to_json", "bounded", "digest", "read_text", "json_lines",
-        "read_index", "end_of", "read_records", "Journal", "read_journal"],
+    "files": ["SIGNS", "write_through", "write_atomic", "check_place", "to_json", "bounded", "digest", "read_text",
+        "json_lines", "read_index", "end_of", "read_records", "Journal", "read_journal"],
     "locks": ["BEAT", "EXPIRES", "now", "machine_id", "began", "alive", "slurm_job", "identity", "in_words", "whoami",
         "file_clock", "silence", "restarted", "gone", "Owned", "Lock"],
     "pages": ["embed", "digest_of", "policy", "filled_page", "Framed"],

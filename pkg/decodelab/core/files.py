@@ -12,7 +12,7 @@ from typing import Any
 from .errors import DataError, RunError
 
 # %% auto #0
-__all__ = ['write_through', 'write_atomic', 'check_place', 'to_json', 'bounded', 'digest', 'read_text', 'json_lines',
+__all__ = ['SIGNS', 'write_through', 'write_atomic', 'check_place', 'to_json', 'bounded', 'digest', 'read_text', 'json_lines',
            'read_index', 'end_of', 'read_records', 'Journal', 'read_journal']
 
 # %% ../../../nbs/core/02_files.ipynb #7cc8d840
@@ -63,16 +63,24 @@ def digest(*parts:str|bytes)->str:
     return h.hexdigest()
 
 # %% ../../../nbs/core/02_files.ipynb #d3a39b3e
+SIGNS = {b'\xff\xfe\0\0': 'UTF-32', b'\xff\xfe': 'UTF-16', b'\xfe\xff': 'UTF-16', b'\x1f\x8b': 'gzip', b'BZh': 'bzip2',
+         b'\xfd7zXZ': 'xz', b'(\xb5/\xfd': 'zstd', b'PK\x03\x04': 'zip', b'PAR1': 'Parquet'} # How others begin
+
 def read_text(path:Path, # A file
               what:str='', # How errors name it; by its path when empty
              )->str: # Newlines as they are
     "Text of a UTF-8 file, without a byte-order mark; a file that cannot be read is one clear error."
     what = what or str(path)
-    try: return Path(path).read_bytes().decode('utf-8-sig')
+    try: data = Path(path).read_bytes()
     except FileNotFoundError: raise DataError(f'{what}: no such file') from None
     except IsADirectoryError: raise DataError(f'{what}: a folder, not a file') from None
     except OSError as e: raise DataError(f'{what}: cannot be read: {e.strerror}') from None
-    except UnicodeDecodeError as e: raise DataError(f'{what}: not UTF-8 at byte {e.start}') from None
+    sign = next((name for sign,name in SIGNS.items() if data.startswith(sign)), None)
+    if sign: raise DataError(f'{what}: it is {sign}, not UTF-8 text')
+    try: return data.decode('utf-8-sig')
+    except UnicodeDecodeError as e:
+        line = data.count(b'\n', 0, e.start)+1
+        raise DataError(f'{what}: not UTF-8 at byte {e.start}, in line {line}') from None
 
 def json_lines(text:str|bytes)->list[Any]:
     "The values of JSON lines, which end at newlines only; empty lines are left out."

@@ -144,7 +144,9 @@ def prompt_ids(backend:Backend, frame:Frame,
 def _asked(backend, frame:Frame, question:str)->Ids:
     if backend.template: return backend.chat(list(_turns(frame, question)))
     told = ''.join(e.question+frame.lead+_shown(frame, e)+'\n\n' for e in frame.examples)
-    return backend.encode(told+question+frame.instruction+frame.lead)
+    ids = tuple(backend.encode(told+question+frame.instruction+frame.lead))
+    begins = backend.adds_bos and backend.bos_id is not None and ids[:1]!=(backend.bos_id,)
+    return (backend.bos_id, *ids) if begins else ids
 
 def _turns(frame:Frame, question:str)->Iterator[dict]:
     "The conversation: examples, then the question."

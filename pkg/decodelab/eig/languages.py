@@ -10,17 +10,17 @@ from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from ..core.errors import BadValue, DataError
-from ..core.files import read_text
 from .answers import normalise
 from ..schema.constraints import fault
 from ..schema.field_logprobs import alternatives_at
 from ..schema.languages import PLAIN, Language, compile
 from ..schema.validation import byte_matcher
-from ..tasks.data import Question, final_answer
+from ..tasks.data import Question, final_answer, lines_of
+from ..tasks.generators import is_right
 
 # %% auto #0
-__all__ = ['TEXT', 'NAMES', 'REFERENCE', 'language_named', 'decimal', 'listed', 'written', 'few_texts', 'offered', 'language_of',
-           'check_answers', 'answer_language']
+__all__ = ['TEXT', 'NAMES', 'REFERENCE', 'TWO', 'language_named', 'decimal', 'listed', 'written', 'sayable', 'few_texts',
+           'offered', 'language_of', 'check_answers', 'answer_language']
 
 # %% ../../../nbs/eig/02_languages.ipynb #5a38e55b
 TEXT = 'text' # Any text
@@ -59,6 +59,12 @@ def written(language:Language, answer:str, normaliser:Callable[[str],str]=normal
     ways = [answer.strip(), *same, said, decimal(said)]
     return next((way for way in ways if way and not fault(language, way)), None)
 
+def sayable(language:Language, question:Question, normaliser:Callable[[str],str]=normalise)->bool:
+    "Whether the language has a text that is right; what no answer is named of may have one."
+    if question.scorer and not question.answer: return True
+    text = written(language, final_answer(question.answer), normaliser)
+    return text is not None and (not question.scorer or is_right(question.scorer, text))
+
 # %% ../../../nbs/eig/02_languages.ipynb #1e380ba5
 def few_texts(language:Language, most:int)->bool:
     "Whether a language has at most so many texts."
@@ -76,6 +82,9 @@ def offered(question:str)->list[str]:
     return letters if len(letters) > 1 else []
 
 # %% ../../../nbs/eig/02_languages.ipynb #a5cb15a8
+TWO = {('yes', 'no'): ('yes_no', 'choice:Yes,No', 'choice:YES,NO'),
+       ('true', 'false'): ('choice:true,false', 'choice:True,False', 'choice:TRUE,FALSE')} # Answers, and languages
+
 def language_of(data:str, # As `load_questions` takes it
                 questions:Sequence[Question])->Language|None: # `None` where any text may be an answer
     "The language that the data speak for themselves."
@@ -85,16 +94,15 @@ def language_of(data:str, # As `load_questions` takes it
     if not answers: return None
     longest = max(options, key=len)
     if all(own and a in own for own,a in zip(options, answers)): return compile(f'choice:{",".join(longest)}')
-    if all(a.casefold() in ('yes', 'no') for a in answers): return compile('yes_no')
+    for two in TWO:
+        if not all(a.casefold() in two for a in answers): continue
+        spelt = map(compile, TWO[two]) # a generator's own score may take one way to write it alone
+        return next((way for way in spelt if all(sayable(way, q) for q in questions)), None)
     plain = compile('number')
-    return plain if all(written(plain, a) for a in answers) else None
+    return plain if all(q.answer and sayable(plain, q) for q in questions) else None
 
 # %% ../../../nbs/eig/02_languages.ipynb #63ae6f45
-@lru_cache(maxsize=8)
-def _lines(path:Path)->dict[str,int]:
-    "Line of each question of a JSONL file, by its id."
-    lines = [(i, line) for i,line in enumerate(read_text(path, f'data file {path}').split('\n'), 1) if line.strip()]
-    return {str(json.loads(line).get('id', i)): i for i,line in lines}
+_lines = lru_cache(maxsize=8)(lines_of)
 
 def _place(question:Question, data:str)->str:
     "Where a question stands: its line, where the data are a file."
@@ -106,7 +114,7 @@ def check_answers(language:Language|None, questions:Sequence[Question], data:str
                   normaliser:Callable[[str],str]=normalise)->None:
     "Answers that the language cannot say are an error that names where they stand."
     if language is None: return
-    outside = [q for q in questions if written(language, final_answer(q.answer), normaliser) is None]
+    outside = [q for q in questions if not sayable(language, q, normaliser)]
     if not outside: return
     outside.sort(key=lambda q: int(_place(q, data).rpartition(' ')[2]) if _place(q, data).startswith('line ') else 0)
     shown = ', '.join(f'{_place(q, data)} ({q.answer[:40]!r})' for q in outside[:8])

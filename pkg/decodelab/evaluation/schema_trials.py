@@ -23,7 +23,7 @@ from ..schema.extraction import extract
 from ..schema.languages import Language, compile
 from ..schema.reasoning import marker_of, reasoned, with_reasoning
 from ..schema.validation import Verdict, validate
-from ..tasks.data import read_jsonl
+from ..tasks.data import lines_of, read_jsonl
 from ..tasks.json_tasks import SETS, JsonTask, json_tasks, right_fields
 
 # %% auto #0
@@ -89,8 +89,9 @@ def tasks_of(p:SchemaEvalParameters)->list[JsonTask]:
     if p.schema_spec is None: raise BadValue('schema_spec', None, f'the schema of the answers in {name}')
     language = compile(p.schema_spec)
     if language.kind!='json': raise BadValue('schema_spec', p.schema_spec, 'a JSON Schema')
-    return [JsonTask(q.id, 'file', q.text, language.schema, answer_of(q.answer, f'{name}, question {q.id}', language))
-            for q in questions]
+    lines = lines_of(path)
+    truths = [answer_of(q.answer, f'{name}, line {lines[q.id]}', language) for q in questions]
+    return [JsonTask(q.id, 'file', q.text, language.schema, truth) for q,truth in zip(questions, truths)]
 
 # %% ../../../nbs/evaluation/03_schema_trials.ipynb #56491930
 def answer_of(text:str, where:str, language:Language)->Any:
@@ -109,7 +110,9 @@ def check_schema(p:SchemaEvalParameters)->None:
                        'A server answers under a schema in `decodelab-eval run --model decodelab`, without a price.')
     for task in tasks_of(p):
         language_of(json.dumps(task.schema), p.separators)
-        if 'field' in modes_of(p.modes): with_reasoning(task.schema)
+        if 'field' not in modes_of(p.modes): continue
+        try: with_reasoning(task.schema)
+        except BadValue as e: raise BadValue(e.what, e.value, e.allowed, 'Or leave field out of modes.') from None
 
 # %% ../../../nbs/evaluation/03_schema_trials.ipynb #6f8a9797
 @lru_cache(256)

@@ -135,12 +135,13 @@ def check_comparison(p)->dict:
 # %% ../../../nbs/lab/00_experiments.ipynb #aabd8a7c
 def check_claim(p)->dict:
     "Lists can be read, every kind of questions has enough of them, and the models are whole."
-    from decodelab.eig.study.claim import fit_seed, names_of, shares_of
+    from decodelab.eig.study.claim import fit_questions, names_of, shares_of
     from decodelab.eig.study.pools import questions_for
     shares, models = shares_of(p, 'unanswerable'), {spec: check_backend(spec) for spec in names_of(p, 'backends')}
     shares_of(p, 'targets')
     for data in names_of(p, 'data'):
-        for n,seed in ((p.n, p.seed), (p.fit_n, fit_seed(p))): questions_for(data, n, seed, shares)
+        questions_for(data, p.n, p.seed, shares)
+        fit_questions(p, data)
     return models
 
 # %% ../../../nbs/lab/00_experiments.ipynb #312e0198

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.errors import BadValue, DataError, nearest, needs
 from ..core.files import digest, read_text, to_json
 from ..tasks.chains import ERRORS, FORMS, Chains, draw, evaluation_set, reasoning
-from ..tasks.data import any_object, check_text, final_answer, generated_questions
+from ..tasks.data import check_text, final_answer, generated_questions, read_objects
 from ..tasks.generators import SOURCE
 if TYPE_CHECKING: import jinja2
 
@@ -55,9 +55,7 @@ def problem_of(record:dict, where:str)->Problem:
 # %% ../../../nbs/optimal/08_problems.ipynb #81066a1c
 def file_problems(path:Path)->list[Problem]:
     "Problems of a JSONL file; a line that is none is named."
-    lines = enumerate(read_text(path, f'data file {path}').split('\n'), 1)
-    named = ((line, f'{path}, line {i}') for i,line in lines if line.strip())
-    found = [problem_of(any_object(line, where), where) for line,where in named]
+    found = [problem_of(record, where) for where,record in read_objects(path, 'data file')]
     if not found: raise DataError(f'data file {path}: no questions in it')
     return found
 
@@ -65,7 +63,7 @@ def missing_file(path:Path)->DataError:
     "A file that is not there, with the one that was probably meant."
     folder = path.parent
     if not folder.is_dir(): return DataError(f'data file {path}: no such file, and no folder {folder}')
-    close = nearest(path.name, [f.name for f in folder.iterdir()])
+    close = nearest(path.name, [f.name for f in folder.iterdir() if f.exists()])
     return DataError(f'data file {path}: no such file' + (f'. Did you mean {folder/close}?' if close else ''))
 
 # %% ../../../nbs/optimal/08_problems.ipynb #57d02e4e
@@ -149,7 +147,7 @@ def load_problems(data:str, # `synthetic[:<form>]`, `reference[:…]`, `reasonin
     if name in CHAINS: return chains_of(name, form, n or ENDLESS, seed)
     if name==SOURCE:
         return [Problem(q.text, '', q.answer, scorer=q.scorer) for q in generated_questions(form, n or ENDLESS, seed)]
-    if path.is_file(): return counted(file_problems(path), n, data)
+    if path.exists() and not path.is_dir(): return counted(file_problems(path), n, data)
     if is_path(data) and not path.is_dir(): raise missing_file(path)
     if '/' not in data and nearest(name, [*CHAINS, SOURCE]):
         raise BadValue('dataset', data, KINDS)

@@ -274,6 +274,7 @@ def begun(schema:dict, definitions:dict, name:str, words:dict, what:str)->dict:
         if several in schema and 'properties' not in schema:
             return schema | {several: [begun(dict(s), definitions, name, words, what) for s in schema[several]]}
     properties = schema.get('properties')
-    if not isinstance(properties, dict): raise BadValue('schema', what, 'an object with properties, or several')
+    if not isinstance(properties, dict):
+        raise BadValue(what, schema, 'a schema of an object with properties, or of several')
     if name in properties: raise BadValue('name of the reasoning field', name, 'one that the schema does not have yet')
     return schema | {'properties': {name: words, **properties}, 'required': [name, *schema.get('required', [])]}

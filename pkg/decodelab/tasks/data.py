@@ -4,20 +4,21 @@
 
 # %% ../../../nbs/tasks/04_data.ipynb #3c359d81
 from __future__ import annotations
-import json, random
-from collections.abc import Callable
+import json, random, re
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
-from ..core.errors import BadValue, DataError, nearest
+from ..core.errors import BadValue, DataError, many, nearest
 from ..core.files import read_text
 from .chains import FORMS, evaluation_set
 from .generators import SOURCE, generate, is_right
 from .hopeless import hide_quantity
 
 # %% auto #0
-__all__ = ['SHARE', 'Question', 'final_answer', 'check_text', 'any_object', 'read_object', 'read_record', 'read_jsonl', 'Example',
-           'read_examples', 'reference_questions', 'make_hopeless', 'judge_answer', 'generated_questions',
-           'file_questions', 'load_questions']
+__all__ = ['SHARE', 'Question', 'final_answer', 'check_text', 'any_object', 'read_record', 'read_objects', 'read_jsonl',
+           'lines_of', 'Example', 'read_examples', 'reference_questions', 'make_hopeless', 'judge_answer',
+           'generated_questions', 'file_questions', 'load_questions']
 
 # %% ../../../nbs/tasks/04_data.ipynb #32547ac3
 @dataclass(frozen=True)
@@ -35,50 +36,116 @@ def final_answer(text:str)->str:
     return text.rsplit('####', 1)[-1].strip()
 
 # %% ../../../nbs/tasks/04_data.ipynb #21ca6fb1
+_OTHERS = dict(question=('prompt', 'input', 'problem', 'query', 'instruction'),
+               answer=('target', 'label', 'output', 'response', 'solution', 'gold')) # What other data sets call them
+_NAMED = {*_OTHERS, *sum(_OTHERS.values(), ())}
+
+def _says_nothing(text:str)->bool:
+    "Blanks, and characters that are not seen."
+    return not any(x.isprintable() and not x.isspace() for x in text)
+
+def _missing(record:dict, name:str, where:str)->DataError:
+    "A field that is not there, or is empty, with the one that was probably meant."
+    if record.get(name) is not None: return DataError(f'{where}: {name} is empty')
+    other = next((o for o in _OTHERS[name] if o in record), None) or nearest(name, record.keys() - _NAMED)
+    has = ', '.join(record) or 'no fields'
+    return DataError(f'{where}: no {name} (it has {has})' + (f'; rename {other!r} to {name!r}' if other else ''))
+
+# %% ../../../nbs/tasks/04_data.ipynb #9c1f0a3e
 def check_text(record:dict, name:str, where:str)->None:
     "A field must hold text, or for an answer a number, that can be written."
     value, kinds = record.get(name), (str,) if name=='question' else (str, int, float)
-    if value is None or not str(value).strip():
-        raise DataError(f'{where}: no {name} (it has {", ".join(record) or "no fields"})')
-    if isinstance(value, bool) or not isinstance(value, kinds) or value!=value:
+    if value is None or _says_nothing(str(value)): raise _missing(record, name, where)
+    if isinstance(value, bool) or not isinstance(value, kinds) or isinstance(value, float) and not isfinite(value):
         allowed = 'text' if name=='question' else 'text or a number'
         raise DataError(f'{where}: {name} is {str(value)[:40]!r}, not {allowed}')
-    if any('\ud800' <= x <= '\udfff' for x in str(value)):
+    if re.search('[\ud800-\udfff]', str(value)):
         raise DataError(f'{where}: {name} holds half of a character (a lone surrogate)')
 
-def any_object(line:str, where:str)->dict:
+# %% ../../../nbs/tasks/04_data.ipynb #4d7be210
+_LAYOUT = '; such a file holds one object a line, like {"question": "1+1=?", "answer": "2"}'
+
+def any_object(line:str, where:str,
+               hint:str='', # Appended where the line is no object
+              )->dict:
     "One line of a JSONL file: an object."
-    try: record = json.loads(line)
-    except json.JSONDecodeError as e: raise DataError(f'{where}: not JSON: {e.msg} at column {e.colno}') from None
+    try: record = json.loads(line, object_pairs_hook=_once)
+    except json.JSONDecodeError as e:
+        raise DataError(f'{where}: not JSON: {e.msg} at column {e.colno}{hint}') from None
     except (ValueError, RecursionError) as e: raise DataError(f'{where}: cannot be read: {str(e)[:80]}') from None
-    if not isinstance(record, dict):
-        raise DataError(f'{where}: expected an object with question and answer, got {type(record).__name__}')
-    return record
+    if isinstance(record, dict): return record
+    raise DataError(f'{where}: expected an object with question and answer, got {type(record).__name__}{hint}')
 
-def read_object(line:str, where:str)->dict:
-    "The same with question and answer."
-    record = any_object(line, where)
-    for name in ('question', 'answer'): check_text(record, name, where)
-    return record
+def _once(pairs:list[tuple[str,object]])->dict:
+    "An object's fields, each of which stands there once."
+    if len(found := dict(pairs)) < len(pairs):
+        raise ValueError(next(f'{name!r} stands there twice' for i,(name,_) in enumerate(pairs)
+                              if name in dict(pairs[:i])))
+    return found
 
-def read_record(line:str, # One object of a JSONL file
+# %% ../../../nbs/tasks/04_data.ipynb #0b52e9f1
+def _id_of(record:dict, where:str)->str:
+    "A question's name: its own, or its line's number."
+    given = record.get('id')
+    if given is None: return where.rsplit(' ', 1)[-1]
+    if isinstance(given, (str, int)) and not isinstance(given, bool): return str(given)
+    raise DataError(f'{where}: id is {str(given)[:40]!r}, not text or a whole number')
+
+def _group_of(record:dict, where:str)->str:
+    "The population that a question belongs to."
+    given = record.get('group')
+    if isinstance(given, (list, dict)): raise DataError(f'{where}: group is {str(given)[:40]!r}, not one value')
+    return 'all' if given is None else str(given)
+
+# %% ../../../nbs/tasks/04_data.ipynb #32ce1f7a
+def read_record(record:dict, # One object of a JSONL file
                 where:str, # Names the line in errors; ends in its number
                )->Question:
-    "One JSONL line as a question."
-    record = read_object(line, where)
-    answer, number = final_answer(str(record['answer'])), where.rsplit(' ', 1)[-1]
+    "One JSONL object as a question."
+    for name in ('question', 'answer'): check_text(record, name, where)
+    answer = final_answer(str(record['answer']))
     if not answer: raise DataError(f'{where}: nothing after #### in answer')
-    return Question(str(record.get('id', number)), str(record['question']), answer, str(record.get('group', 'all')))
+    return Question(_id_of(record, where), record['question'], answer, _group_of(record, where))
+
+# %% ../../../nbs/tasks/04_data.ipynb #61a0c7d5
+def read_objects(path:Path, # A JSONL file
+                 what:str, # How errors name it
+                )->Iterator[tuple[str,dict]]: # Where each stands, ending in its line's number, and what it is
+    "The objects of a JSONL file, whose lines may end as on any system."
+    path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise DataError(f'{what} {path}: no regular file; it is read more than once, so write it to one')
+    lines = enumerate(re.split('\r\n|\r|\n', read_text(path, f'{what} {path}')), 1)
+    hint = _LAYOUT # for the first line alone: after one that is an object, a file is what it should be
+    for number,line in lines:
+        if not line.strip(): continue
+        where = f'{path}, line {number}'
+        yield where, any_object(line, where, hint)
+        hint = ''
 
 # %% ../../../nbs/tasks/04_data.ipynb #da347d6d
 def read_jsonl(path:Path)->list[Question]:
     "Questions of a JSONL file, in the file's order."
-    path = Path(path)
-    lines = enumerate(read_text(path, f'data file {path}').split('\n'), 1)
-    questions = [read_record(line, f'{path}, line {number}') for number,line in lines if line.strip()]
-    if not questions: raise DataError(f'data file {path}: no questions in it')
-    if len({q.id for q in questions}) < len(questions): raise DataError(f'data file {path}: ids are not unique')
-    return questions
+    placed = [(where, read_record(record, where)) for where,record in read_objects(path, 'data file')]
+    if not placed: raise DataError(f'data file {path}: no questions in it')
+    _check_apart(placed)
+    return [q for _,q in placed]
+
+def _check_apart(placed:list[tuple[str,Question]])->None:
+    "No id stands for two questions, and no question has two answers."
+    ids, texts = dict[str,str](), dict[str,tuple[str,str]]()
+    for where,q in placed:
+        line = lambda where: where.rsplit(', ', 1)[-1]
+        first = ids.setdefault(q.id, where)
+        if first!=where: raise DataError(f'{where}: id {q.id[:40]!r} is that of {line(first)}')
+        first, answer = texts.setdefault(q.text, (where, q.answer))
+        if answer==q.answer: continue
+        raise DataError(f'{where}: the question of {line(first)} with another answer, {q.answer[:40]!r} '
+                        f'instead of {answer[:40]!r}')
+
+def lines_of(path:Path)->dict[str,int]:
+    "The line of each question of a JSONL file, by its id."
+    return {_id_of(record, where): int(where.rsplit(' ', 1)[-1]) for where,record in read_objects(path, 'data file')}
 
 # %% ../../../nbs/tasks/04_data.ipynb #afbd0245
 @dataclass(frozen=True)
@@ -90,12 +157,12 @@ class Example:
 
 def read_examples(path:Path)->tuple[Example,...]:
     "Examples of a JSONL file: what stands before `####` in an answer, or in `reasoning`, is how it was found."
-    lines = enumerate(read_text(Path(path), f'file of examples {path}').split('\n'), 1)
-    found = tuple(_example(read_object(line, f'{path}, line {i}')) for i,line in lines if line.strip())
+    found = tuple(_example(record, where) for where,record in read_objects(path, 'file of examples'))
     if not found: raise DataError(f'file of examples {path}: no examples in it')
     return found
 
-def _example(record:dict)->Example:
+def _example(record:dict, where:str)->Example:
+    for name in ('question', 'answer'): check_text(record, name, where)
     before, _, answer = str(record['answer']).rpartition('####')
     return Example(str(record['question']), answer.strip(), str(record.get('reasoning', before)).strip())
 
@@ -139,10 +206,11 @@ def generated_questions(spec:str, n:int, seed:int)->list[Question]:
     "Questions of a generator."
     return [Question(f'{seed}-{i}', g.text, g.answer, scorer=g.scorer) for i,g in enumerate(generate(spec, n, seed))]
 
-def file_questions(path:Path, n:int, seed:int)->list[Question]:
-    "Questions of a file, drawn without replacement."
-    questions = read_jsonl(path)
-    if n > len(questions): raise BadValue('n', n, f'at most {len(questions)}, the questions in {path}')
+def file_questions(path:Path, n:int, seed:int, besides:Collection[str]=())->list[Question]:
+    "Questions of a file, drawn without replacement from those with other ids."
+    questions = [q for q in read_jsonl(path) if q.id not in besides]
+    others = f' besides {many(len(besides), "other")}' if besides else ''
+    if n > len(questions): raise BadValue('n', n, f'at most {len(questions)}, the questions in {path}{others}')
     return random.Random(f'choose-{seed}').sample(questions, n)
 
 def _file(data:str)->Path:
@@ -156,10 +224,11 @@ def load_questions(data:str, # `reference[:<form>[:both]]`, `reasoning_gym:<gene
                    n:int, # Questions
                    seed:int=0, # Which ones
                    unanswerable:float|None=None, # Share without a quantity; `SHARE` for the reference task, else none
+                   besides:Collection[str]=(), # Ids of a file's questions that are taken; others have endless ones
                   )->list[Question]:
     "`n` questions of a data set."
     name, _, form = str(data).partition(':')
     if name=='reference': return reference_questions(form, n, seed, SHARE if unanswerable is None else unanswerable)
     if name==SOURCE: questions = generated_questions(form, n, seed)
-    else: questions = file_questions(_file(str(data)), n, seed)
+    else: questions = file_questions(_file(str(data)), n, seed, besides)
     return make_hopeless(questions, unanswerable, seed) if unanswerable else questions

@@ -93,8 +93,12 @@ def generate(spec:str, n:int, seed:int)->list[Generated]:
     "The first `n` questions of a seed."
     generator(spec, seed, n) # what is wrong with its name or its options is said as it is
     with _refusals(spec): entries = [_entry(spec, seed, n, i) for i in range(n)]
-    return [Generated(str(e['question']), '' if e['answer'] is None else str(e['answer']), f'{spec}@{seed}/{n}/{i}')
+    made = [Generated(str(e['question']), '' if e['answer'] is None else str(e['answer']), f'{spec}@{seed}/{n}/{i}')
             for i,e in enumerate(entries)]
+    if any(is_right(g.scorer, 'nothing of the kind') for g in made[:16]):
+        raise BadValue('generator of reasoning_gym', spec.partition(':')[0], 'one whose own score tells answers apart',
+                       'Of this one any text is right.')
+    return made
 
 # %% ../../../nbs/tasks/01_generators.ipynb #9e9cc0e4
 @lru_cache(maxsize=4096)

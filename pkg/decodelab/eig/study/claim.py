@@ -26,14 +26,15 @@ from .pools import Pool, Recorder, Shelf, pool_of, questions_for
 from ...maths.paths import Paths
 from ...maths.stopping import Worth
 from ...maths.units import random_units
+from ...tasks.data import Question
 
 # %% auto #0
 __all__ = ['Features', 'CEILING', 'HIDDEN', 'PROBES', 'DROP', 'BUDGET', 'HINDSIGHT', 'PEERS', 'LEARNT_PEERS', 'Curves', 'DRAWS',
            'FEW', 'StoppingClaimParameters', 'names_of', 'shares_of', 'seeds_of', 'fit_seed', 'Board', 'board_of',
            'curve_of', 'outcomes_at', 'budget_curve', 'Policy', 'by_worth', 'seen_hidden', 'seen_belief', 'free',
            'peeking', 'probing', 'bent', 'drop_policy', 'policies_of', 'beside', 'readings_of', 'Setting', 'shelf_of',
-           'recorder_of', 'settings_of', 'fits_of', 'peer_curves', 'curves_on', 'of_population', 'goals_of',
-           'judged_rows', 'cell_rows', 'reading_rows', 'moved_rows']
+           'fit_questions', 'recorder_of', 'settings_of', 'fits_of', 'peer_curves', 'curves_on', 'of_population',
+           'goals_of', 'judged_rows', 'cell_rows', 'reading_rows', 'moved_rows']
 
 # %% ../../../../nbs/eig/study/10_claim.ipynb #191d53ca
 class StoppingClaimParameters(Asked):
@@ -259,6 +260,14 @@ class _Of(Asked):
     "How the questions of one kind are put."
     data: str = param('', 'Which.')
 
+def fit_questions(p:StoppingClaimParameters, data:str)->tuple[list[Question],list[Question]]:
+    "Questions that everything is fitted on: none that is asked at any seed."
+    shares = shares_of(p, 'unanswerable')
+    asked = {q.id.removesuffix('-hopeless') for seed in seeds_of(p)
+             for q in sum(questions_for(data, p.n, seed, shares), [])}
+    try: return questions_for(data, p.fit_n, fit_seed(p), shares, asked)
+    except BadValue as e: raise e if e.what!='n' else BadValue('fit_n', e.value, e.allowed, e.hint) from None
+
 def recorder_of(p:StoppingClaimParameters, backend:Backend, data:str)->Recorder:
     "How a kind of questions is put to a model and recorded."
     asked = read(_Of, {k: getattr(p, k) for k in Asked.model_fields} | dict(data=data))
@@ -276,8 +285,9 @@ def settings_of(p:StoppingClaimParameters, tell:Callable[[str],Callable]|None=No
         for data in names_of(p, 'data'):
             r = recorder_of(p, backend, data)
             said = lambda what: tell(f'{spec}, {data}: {what}') if tell else None
-            fitted = pool_of(r, data, p.fit_n, fit_seed(p), shares, said('to fit on'))
-            tried = {seed: pool_of(r, data, p.n, seed, shares, said(f'seed {seed}')) for seed in seeds_of(p)}
+            fitted = pool_of(r, fit_questions(p, data), fit_seed(p), said('to fit on'))
+            tried = {seed: pool_of(r, questions_for(data, p.n, seed, shares), seed, said(f'seed {seed}'))
+                     for seed in seeds_of(p)}
             out.append(Setting(backend, data, fitted, tried, r))
     return out
 

@@ -193,7 +193,9 @@ def fit_seed(p:EIGCompareParameters)->int: return (p.seed+100_000) % 2**31
 def others(p:EIGCompareParameters)->list[Question]:
     "Questions to fit on: none of those that are compared."
     asked = {q.text for seed in seeds_of(p) for q in questions_of(p, seed)}
-    questions = [q for q in load_questions(p.data, p.fit_n, fit_seed(p), p.unanswerable) if q.text not in asked]
+    try: drawn = load_questions(p.data, p.fit_n, fit_seed(p), p.unanswerable)
+    except BadValue as e: raise e if e.what!='n' else BadValue('fit_n', e.value, e.allowed, e.hint) from None
+    questions = [q for q in drawn if q.text not in asked]
     if len(questions) >= LEAST: return questions
     enough = f'enough for {LEAST} questions besides the {len(asked)} that are compared'
     raise BadValue('fit_n', p.fit_n, enough, f'{p.data} leaves {len(questions)} of them.')

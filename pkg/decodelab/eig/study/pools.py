@@ -5,7 +5,7 @@
 # %% ../../../../nbs/eig/study/09_pools.ipynb #277d1508
 from __future__ import annotations
 import io, json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -147,14 +147,17 @@ class Pool:
 
     def population(self, share:float, n:int)->list[dict]: return [self.traces[i] for i in self.places(share, n)]
 
-def questions_for(data:str, n:int, seed:int, shares:Sequence[float])->tuple[list[Question],list[Question]]:
+def questions_for(data:str, n:int, seed:int, shares:Sequence[float],
+                  besides:Collection[str]=(), # Ids of a file's questions that are asked elsewhere
+                 )->tuple[list[Question],list[Question]]:
     "Questions for populations of n at these shares: with an answer, and without."
     most, least = round(max(shares)*n), n-round(min(shares)*n)
-    with_answer = load_questions(data, least, seed, 0.) if least else []
-    hopeless = load_questions(data, most, seed+1, 1.) if most else []
+    with_answer = load_questions(data, least, seed, 0., besides) if least else []
+    hopeless = load_questions(data, most, seed+1, 1., besides) if most else []
     return with_answer, [replace(q, id=f'{q.id}-hopeless', group='unanswerable') for q in hopeless]
 
-def pool_of(r:Recorder, data:str, n:int, seed:int, shares:Sequence[float], tell:Callable|None=None)->Pool:
-    "A pool for populations of n at these shares."
-    with_answer, hopeless = questions_for(data, n, seed, shares)
+def pool_of(r:Recorder, questions:tuple[list[Question],list[Question]], # As `questions_for` gives them
+            seed:int, tell:Callable|None=None)->Pool:
+    "A pool of recorded questions."
+    with_answer, hopeless = questions
     return Pool(recorded_questions(r, [*with_answer, *hopeless], seed, tell), len(with_answer))

@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "Learner", "learner", "learners", "untaught", "table", "figure", "differences", "said", "verdict", "summary"],
     "parameters": ["OptimalSamplingParameters", "numbers", "methods"],
     "questions": ["NUMBER", "worked_sum", "sums", "Asked", "kind_of", "asked", "as_question", "from_file",
-        "training_questions", "turns", "prompt_for", "as_number", "answer_in", "is_right"],
+        "training_questions", "turns", "prompt_for", "as_number", "answer_in", "said_of", "is_right"],
     "report": ["described", "parting", "worst", "caveats", "metrics"],
     "tokens": ["ABOUT", "shown", "finite", "candidates", "told", "page_data", "page_of", "farthest", "written"],
     "trials": ["TRAINABLE", "Records", "check_pair", "Trials", "trials_for", "record_of", "drafted", "stage_of",

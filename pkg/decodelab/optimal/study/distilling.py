@@ -180,7 +180,7 @@ def pool(self:Distillation, source:str, seed:int, at_once:int=64)->Pool:
         prompts_t = self.prompts(self.trials.t, questions, self.exam.examples)
         out = pair.generate(prompts, prompts_t, self.p.max_tokens, self.p.temperature, seed=seed+1,
                             draft_tokens=drafted(pair, self.p), return_diagnostics=False)
-        right = [is_right(text, q.answer, self.trials.ended(finish))
+        right = [is_right(text, q.answer, self.trials.ended(finish), q.scorer)
                  for q,text,finish in zip(questions, out.generated_texts, out.finish)]
         return [Text(prompt, tuple(ids[mask].tolist()), ok)
                 for prompt,ids,mask,ok in zip(prompts, out.generated_ids, out.mask, right)]
@@ -192,7 +192,7 @@ def answers(self:Distillation, model:Any, examples:Sequence[Any]=())->list[Text]
     "Texts of a model about the exam's questions."
     questions, prompts = self.exam.questions, self.prompts(model, self.exam.questions, examples)
     plan = Sampling(max_tokens=self.p.max_tokens, temperature=self.p.temperature, seed=self.p.seed)
-    return [Text(prompt, s.ids, is_right(s.text, q.answer, self.trials.ended(s.finish)))
+    return [Text(prompt, s.ids, is_right(s.text, q.answer, self.trials.ended(s.finish), q.scorer))
             for q,prompt,(s,) in zip(questions, prompts, model.sample(prompts, plan))]
 
 # %% ../../../../nbs/optimal/study/05_distilling.ipynb #ff0fa0a6

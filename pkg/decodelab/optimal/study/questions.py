@@ -12,11 +12,11 @@ from ...backends.contract import Causal, Ids
 from ...core.errors import BadValue
 from .parameters import OptimalSamplingParameters
 from ...tasks.chains import ANSWER, FORMS, draw
-from ...tasks.data import Example, Question, load_questions, read_examples
+from ...tasks.data import Example, Question, judge_answer, load_questions, read_examples, read_jsonl
 
 # %% auto #0
 __all__ = ['NUMBER', 'worked_sum', 'sums', 'Asked', 'kind_of', 'asked', 'as_question', 'from_file', 'training_questions', 'turns',
-           'prompt_for', 'as_number', 'answer_in', 'is_right']
+           'prompt_for', 'as_number', 'answer_in', 'said_of', 'is_right']
 
 # %% ../../../../nbs/optimal/study/02_questions.ipynb #30c3c029
 def worked_sum(numbers:Sequence[int])->Example:
@@ -69,10 +69,9 @@ def as_question(id:str, e:Example)->Question: return Question(id, e.question, e.
 # %% ../../../../nbs/optimal/study/02_questions.ipynb #5b0e0979
 def from_file(path:Path, p:OptimalSamplingParameters, n:int)->Asked:
     "Questions of a file but for its first lines, which are worked examples."
-    found = read_examples(path)
-    rest = [as_question(f'{i+1}', e) for i,e in enumerate(found)][p.examples:]
+    rest = read_jsonl(path)[p.examples:]
     if n > len(rest): raise BadValue('n', n, f'at most {len(rest)}, the questions in {path} that are no examples')
-    return Asked(random.Random(f'choose-{p.seed}').sample(rest, n), found[:p.examples])
+    return Asked(random.Random(f'choose-{p.seed}').sample(rest, n), read_examples(path)[:p.examples])
 
 # %% ../../../../nbs/optimal/study/02_questions.ipynb #35d6d242
 def training_questions(p:OptimalSamplingParameters, seed:int, number:int, n:int)->list[Question]:
@@ -118,13 +117,21 @@ def answer_in(text:str, truth:str)->str:
     "The answer that a text gives, in the shape of the truth."
     if ANSWER in text: return text.rsplit(ANSWER, 1)[1].strip()
     text = text.split('\nQuestion:')[0].strip()
-    if as_number(truth) is None: return text.rstrip('.')[-len(truth):]
-    return (NUMBER.findall(text) or [''])[-1]
+    if as_number(truth) is not None: return (NUMBER.findall(text) or [''])[-1]
+    text = text.rstrip('.')
+    before, said = text[:-len(truth)], text[-len(truth):]
+    return text.split()[-1] if before[-1:].isalnum() and said[:1].isalnum() else said # no end of a longer word
+
+def said_of(text:str)->list[str]:
+    "What of a text may be its answer, where a program decides: all, its last line, and what that says it is."
+    last = (text.split('\nQuestion:')[0].strip().splitlines() or [''])[-1]
+    return [text.strip(), last, re.split(r'(?i)\b(?:answer|result)(?: is)?:?', last)[-1].strip()]
 
 # %% ../../../../nbs/optimal/study/02_questions.ipynb #014f0f26
-def is_right(text:str, truth:str, ended:bool=True)->bool:
-    "Whether a text gives the true answer."
-    said = answer_in(text, truth)
+def is_right(text:str, truth:str, ended:bool=True, scorer:str='')->bool:
+    "Whether a text gives the true answer, or what a generator's own score takes."
     if not ended: return False
+    said = answer_in(text, truth)
+    if scorer: return any(judge_answer(x, truth, scorer, str.__eq__) for x in {said, *said_of(text)} - {''})
     a, b = as_number(said), as_number(truth)
     return said.casefold()==truth.casefold() if a is None or b is None else a==b

@@ -100,7 +100,7 @@ def draw(self:Trials, arm:Arm, questions:Sequence[Question])->list[dict]:
     p, pair = self.p, pair_for(self.theta, self.t, arm)
     out = pair.generate(prompts, prompts_t, p.max_tokens, p.temperature, seed=p.seed, draft_tokens=drafted(pair, p))
     texts = zip(questions, out.generated_texts, out.finish)
-    right = [is_right(text, q.answer, self.ended(finish)) for q,text,finish in texts]
+    right = [is_right(text, q.answer, self.ended(finish), q.scorer) for q,text,finish in texts]
     return [dict(record_of(arm, q, i, out, right[i]), question=q.text, prompt=list(prompts[i]))
             for i,q in enumerate(questions)]
 
