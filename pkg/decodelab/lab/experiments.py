@@ -26,8 +26,8 @@ __all__ = ['EXPERIMENTS', 'RESERVED', 'WORDS', 'defined', 'imported', 'Experimen
            'check_between', 'check_stars', 'read_notebook', 'cells_hash', 'experiment_of', 'told_in', 'notebook_hash',
            'check_file', 'check_own', 'cell_of', 'written', 'check_name', 'experiment_from', 'own_claims',
            'own_notebooks', 'experiment', 'the_one', 'why_not', 'value_of', 'takes_text_only', 'typed', 'given_twice',
-           'from_pairs', 'slips', 'edited', 'check_cell', 'resolve', 'named_file', 'data_of', 'start', 'quiet_errors',
-           'taken_up', 'begin', 'end']
+           'from_pairs', 'slips', 'edited', 'check_cell', 'resolve', 'named_file', 'data_of', 'as_read', 'start',
+           'quiet_errors', 'taken_up', 'begin', 'end']
 
 # %% ../../../nbs/lab/00_experiments.ipynb #2f6ef9c2
 @cache
@@ -419,6 +419,10 @@ def data_of(params:dict[str, Any])->dict[str, str]:
              for name,value in params.items()}
     return {name: digest(*(part for f in files for part in contents(f))) for name,files in named.items() if files}
 
+def as_read(given:dict[str, Any], params:dict[str, Any])->dict[str, Any]:
+    "Values that were given, a number as its parameter took it: 1e3 questions are 1000."
+    return {name: params[name] if value==params.get(name) else value for name,value in given.items()}
+
 def start(exp:Experiment, # Which experiment
           given:dict, # Values given by name
           notebook:str, # Hash of its notebook
@@ -427,7 +431,8 @@ def start(exp:Experiment, # Which experiment
     "Validate, check, make the run folder and hold it."
     p = resolve(exp, given)
     models, params = exp.check(p) if exp.check else {}, p.model_dump(mode='json')
-    return Run.create(exp.name, params, models, notebook, data=data_of(params), given=given, **extra).lock()
+    return Run.create(exp.name, params, models, notebook, data=data_of(params), given=as_read(given, params),
+                      **extra).lock()
 
 # %% ../../../nbs/lab/00_experiments.ipynb #96a52294
 def quiet_errors():
