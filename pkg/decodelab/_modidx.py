@@ -4681,6 +4681,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'decodelab.lab.across.SweepReportParameters.check': ( 'lab/across.html#sweepreportparameters.check',
                                                                                             'decodelab/lab/across.py'),
                                       'decodelab.lab.across._key': ('lab/across.html#_key', 'decodelab/lab/across.py'),
+                                      'decodelab.lab.across._natural': ('lab/across.html#_natural', 'decodelab/lab/across.py'),
                                       'decodelab.lab.across._sortable': ('lab/across.html#_sortable', 'decodelab/lab/across.py'),
                                       'decodelab.lab.across.across': ('lab/across.html#across', 'decodelab/lab/across.py'),
                                       'decodelab.lab.across.chosen': ('lab/across.html#chosen', 'decodelab/lab/across.py'),
