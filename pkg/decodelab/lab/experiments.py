@@ -419,8 +419,7 @@ def data_of(params:dict[str, Any])->dict[str, str]:
              for name,value in params.items()}
     return {name: digest(*(part for f in files for part in contents(f))) for name,files in named.items() if files}
 
-def as_read(given:dict[str, Any], params:dict[str, Any])->dict[str, Any]:
-    "Values that were given, a number as its parameter took it: 1e3 questions are 1000."
+def as_read(given:dict, params:dict)->dict: # A number as its parameter took it: 1e3 questions are 1000
     return {name: params[name] if value==params.get(name) else value for name,value in given.items()}
 
 def start(exp:Experiment, # Which experiment
