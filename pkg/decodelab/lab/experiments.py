@@ -26,7 +26,7 @@ __all__ = ['EXPERIMENTS', 'RESERVED', 'WORDS', 'defined', 'imported', 'Experimen
            'check_between', 'check_stars', 'read_notebook', 'cells_hash', 'experiment_of', 'told_in', 'notebook_hash',
            'check_file', 'check_own', 'cell_of', 'written', 'check_name', 'experiment_from', 'own_claims',
            'own_notebooks', 'experiment', 'the_one', 'why_not', 'value_of', 'takes_text_only', 'typed', 'given_twice',
-           'from_pairs', 'slips', 'edited', 'check_cell', 'resolve', 'named_file', 'data_of', 'as_read', 'start',
+           'from_pairs', 'as_read', 'slips', 'edited', 'check_cell', 'resolve', 'named_file', 'data_of', 'start',
            'quiet_errors', 'taken_up', 'begin', 'end']
 
 # %% ../../../nbs/lab/00_experiments.ipynb #2f6ef9c2
@@ -368,6 +368,9 @@ def from_pairs(model:type[Parameters], pairs:Iterable[tuple[str, str]])->dict[st
     for name,values in given_twice(pairs): raise BadValue(name, ' and '.join(values), 'one value: it was given twice')
     return {name: typed(text, fields[name].annotation) if name in fields else value_of(text) for name,text in pairs}
 
+def as_read(given:dict, params:dict)->dict: # A number as its parameter took it: 1e3 questions are 1000
+    return {name: params[name] if value==params.get(name) else value for name,value in given.items()}
+
 # %% ../../../nbs/lab/00_experiments.ipynb #b2c92c2d
 _PLAIN = (bool, int, float, str, tuple, list)
 
@@ -418,9 +421,6 @@ def data_of(params:dict[str, Any])->dict[str, str]:
     named = {name: [f for v in (value if isinstance(value, (list, tuple)) else [value]) if (f := named_file(v))]
              for name,value in params.items()}
     return {name: digest(*(part for f in files for part in contents(f))) for name,files in named.items() if files}
-
-def as_read(given:dict, params:dict)->dict: # A number as its parameter took it: 1e3 questions are 1000
-    return {name: params[name] if value==params.get(name) else value for name,value in given.items()}
 
 def start(exp:Experiment, # Which experiment
           given:dict, # Values given by name
