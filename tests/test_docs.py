@@ -187,15 +187,27 @@ def test_readme_states_what_the_learnt_stop_saves(root):
     for x in (m['calibration']['student, reference:long, 0% unanswerable'], long['full'], long['best']):
         assert f'{x:.3f}' in told(root), x
 
+CLAIMS = [(name, f'{who} {form} 0.2', f'{who}, {called}')
+          for name,who in (('stopping_claim', 'student'), ('stopping_claim_teacher', 'teacher'))
+          for form,called in (('reference', 'short'), ('reference:long', 'long'))]
+
+def test_how_near_the_learnt_stop_is_to_its_bound_is_that_of_the_published_reports(root):
+    for name,at,called in CLAIMS:
+        for reading,said in (('the last layer', 'the last layer'), ('both layers', 'two layers'),
+                             ('hidden value', 'two layers and landmarks')):
+            over = [metrics_of(root, name)['readings'][f'{at} {share} {reading}']['over_ceiling']
+                    for share in ('0.3', '0.5', '0.7', '0.85')]
+            row = ' | '.join([called, said, *(f'{x*100:+.0f} %' for x in over)])
+            assert f'| {row} |' in told(root), row
+
 def test_what_learnt_rules_of_others_spend_is_that_of_the_published_reports(root):
-    cases = [(metrics_of(root, name)['rules'], f'{who} {form} 0.2 0.5') for name,who in
-             (('stopping_claim', 'student'), ('stopping_claim_teacher', 'teacher'))
-             for form in ('reference', 'reference:long')]
+    assert ' | '.join(['tokens against the best budget', *(called for *_,called in CLAIMS)]) in told(root)
     for rule,said in (('hidden value', 'the value of going on'), ('thought calibration', 'thought calibration'),
-                      ('TERMINATOR', 'TERMINATOR'), ('Conformal Thinking (labels)', 'Conformal Thinking'),
-                      ('LearnStop (labels)', 'LearnStop')):
-        row = ', '.join(f'{-rules[f"{at} {rule}"]["saved"]*100:+.0f}' for rules,at in cases)
-        assert f'{row} % for {said}' in told(root), (rule, row)
+                      ('TERMINATOR', 'TERMINATOR'), ('Conformal Thinking (labels)', 'Conformal Thinking (labels)'),
+                      ('LearnStop (labels)', 'LearnStop (labels)')):
+        saved = [metrics_of(root, name)['rules'][f'{at} 0.5 {rule}']['saved'] for name,at,_ in CLAIMS]
+        row = ' | '.join([said, *(f'{-x*100:+.0f} %' for x in saved)])
+        assert f'| {row} |' in told(root), row
 
 def test_star_graphs_are_those_of_the_published_reports(root):
     shown = {k: r for name in ('star_graphs', 'star_graphs_medium') for k,r in metrics_of(root, name).items()

@@ -298,6 +298,16 @@ def test_a_parameter_given_twice_is_an_error():
     assert from_pairs(Some, [('n', '2'), ('n', '2')])==dict(n=2)
     with pytest.raises(BadValue, match='n: got .2 and 3.*given twice'): from_pairs(Some, [('n', '2'), ('n', '3')])
 
+def test_a_number_that_is_given_is_kept_as_its_parameter_took_it(lab):
+    "1e3 is 1000.0 to whoever reads a value before its type is known; the run asks 1000 questions."
+    from decodelab.lab.experiments import start
+    from decodelab.lab.points import checked_points
+    given = from_pairs(experiment('my_study', lab).parameters, [('n', '1e3'), ('budgets', '0,4')])
+    run = start(experiment('my_study', lab), given, '')
+    run.unlock()
+    assert run.info['given']==dict(n=1000, budgets='0,4') and ' n=1000' in said('ls').output
+    assert str(checked_points(experiment('my_study', lab), [dict(n=1e3)], '')[0].given)=="{'n': 1000}"
+
 def test_points_that_repeat_and_sweeps_that_never_end():
     def spec(**said): return read(SweepSpec, dict(notebook='eig_eval') | said)
     for part in (dict(list=[dict(a=1), dict(a=1)]), dict(zip=dict(a=[1, 1], b=[2, 2]))):

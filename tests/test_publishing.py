@@ -227,7 +227,7 @@ def test_a_verification_that_is_broken_off_goes_on(lab, monkeypatch):
         run.unlock()
         raise KeyboardInterrupt
     seen = []
-    monkeypatch.setattr(publishing, '_seen_through', broken)
+    monkeypatch.setattr(publishing, 'conduct', broken)
     with pytest.raises(KeyboardInterrupt): verify(report, place, progress=False)
     left = place/'outputs'/'.verify-small'
     assert len(list(left.glob('*/*/samples.jsonl')))==1 and not (place/'outputs'/'.verify-small.lock').exists()
@@ -237,7 +237,7 @@ def test_a_verification_that_is_broken_off_goes_on(lab, monkeypatch):
         run.finish()
         run.unlock()
         return Run.open(run.folder)
-    monkeypatch.setattr(publishing, '_seen_through', again)
+    monkeypatch.setattr(publishing, 'conduct', again)
     assert not verify(report, place, progress=False).agrees
     assert seen==[(2, 'decodelab verify small', 1)] and not left.exists()
 

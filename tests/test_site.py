@@ -90,3 +90,16 @@ def test_quarto_file_is_what_nbdev_makes(root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     nbdev.quarto.refresh_quarto_yml()
     assert (tmp_path/'nbs'/'_quarto.yml').read_text()==(root/'nbs'/'_quarto.yml').read_text()
+
+def test_nbdev_makes_pages_for_quarto_of_lessons_whose_types_are_imported_for_checkers_alone(root, tmp_path):
+    "show_doc would look `torch.Tensor` up in a notebook that imports torch where it is used; lessons stay as they are."
+    import nbformat
+    (tmp_path/'nbs').mkdir()
+    for name in ('pyproject.toml', 'nbs/backends/03_drawing.ipynb'):
+        (tmp_path/name).parent.mkdir(exist_ok=True)
+        (tmp_path/name).write_text((root/name).read_text())
+    code = 'from nbdev.serve import proc_nbs; proc_nbs("nbs", n_workers=0)'
+    done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode==0, done.stderr[-2000:]
+    made = nbformat.read(tmp_path/'_proc'/'backends'/'03_drawing.ipynb', 4)
+    assert any('def filtered' in c.source for c in made.cells if c.cell_type=='code')

@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/lab/36_across.ipynb #89b5637a
 from __future__ import annotations
-import itertools
+import itertools, re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -139,7 +139,9 @@ def places(study:Across, metric:str, x:str, by:str='')->list[Place]:
 def _key(value:Any)->str: return repr(value)
 def _sortable(value:Any)->tuple:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return (0, value, '') if number else (1, 0, str(value))
+    return (0, value, []) if number else (1, 0, _natural(str(value)))
+def _natural(text:str)->list: # `0,4` before `0,16`
+    return [int(part) if i % 2 else part for i,part in enumerate(re.split(r'([0-9]+)', text))]
 
 # %% ../../../nbs/lab/36_across.ipynb #cc8555a6
 def is_log(xs:Sequence[Any])->bool:

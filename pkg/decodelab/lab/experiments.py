@@ -26,8 +26,8 @@ __all__ = ['EXPERIMENTS', 'RESERVED', 'WORDS', 'defined', 'imported', 'Experimen
            'check_between', 'check_stars', 'read_notebook', 'cells_hash', 'experiment_of', 'told_in', 'notebook_hash',
            'check_file', 'check_own', 'cell_of', 'written', 'check_name', 'experiment_from', 'own_claims',
            'own_notebooks', 'experiment', 'the_one', 'why_not', 'value_of', 'takes_text_only', 'typed', 'given_twice',
-           'from_pairs', 'slips', 'edited', 'check_cell', 'resolve', 'named_file', 'data_of', 'start', 'quiet_errors',
-           'taken_up', 'begin', 'end']
+           'from_pairs', 'as_read', 'slips', 'edited', 'check_cell', 'resolve', 'named_file', 'data_of', 'start',
+           'quiet_errors', 'taken_up', 'begin', 'end']
 
 # %% ../../../nbs/lab/00_experiments.ipynb #2f6ef9c2
 @cache
@@ -369,6 +369,9 @@ def from_pairs(model:type[Parameters], pairs:Iterable[tuple[str, str]])->dict[st
     for name,values in given_twice(pairs): raise BadValue(name, ' and '.join(values), 'one value: it was given twice')
     return {name: typed(text, fields[name].annotation) if name in fields else value_of(text) for name,text in pairs}
 
+def as_read(given:dict, params:dict)->dict: # A number as its parameter took it: 1e3 questions are 1000
+    return {name: params[name] if value==params.get(name) else value for name,value in given.items()}
+
 # %% ../../../nbs/lab/00_experiments.ipynb #b2c92c2d
 _PLAIN = (bool, int, float, str, tuple, list)
 
@@ -428,7 +431,8 @@ def start(exp:Experiment, # Which experiment
     "Validate, check, make the run folder and hold it."
     p = resolve(exp, given)
     models, params = exp.check(p) if exp.check else {}, p.model_dump(mode='json')
-    return Run.create(exp.name, params, models, notebook, data=data_of(params), given=given, **extra).lock()
+    return Run.create(exp.name, params, models, notebook, data=data_of(params), given=as_read(given, params),
+                      **extra).lock()
 
 # %% ../../../nbs/lab/00_experiments.ipynb #96a52294
 def quiet_errors():

@@ -13,7 +13,7 @@ from ..core.errors import BadValue, DecodelabError, many
 from ..core.parameters import BadParameters, Parameters, param, read, read_yaml
 from ..core.runs import run_key
 from ..core.settings import find_root
-from .experiments import Experiment, data_of, resolve
+from .experiments import Experiment, as_read, data_of, resolve
 
 # %% auto #0
 __all__ = ['MOST', 'SHOWN', 'SweepSpec', 'sweep_file', 'read_sweep', 'repeated', 'seeds_of', 'axes', 'check_once', 'expand',
@@ -169,4 +169,4 @@ def check_point(exp:Experiment, row:dict[str,Any], notebook:str)->Point:
     "One validated point."
     p = resolve(exp, row)
     params = p.model_dump(mode='json')
-    return Point(row, params, exp.check(p) if exp.check else {}, data_of(params), notebook)
+    return Point(as_read(row, params), params, exp.check(p) if exp.check else {}, data_of(params), notebook)

@@ -18,6 +18,7 @@ from ..core.runs import Provenance, Run, versions
 from ..core.settings import find_root
 from ..core.tables import markdown_table
 from .experiments import cells_hash, experiment_from, read_notebook, start
+from .runner import conduct, experiment_in, take_up
 from .runs import flat, is_number
 
 # %% auto #0
@@ -332,7 +333,6 @@ def named_outputs(given:dict[str, Any])->list[str]:
 
 def _begun(name:str, notebook:Path, given:dict[str, Any])->Run:
     "The run of a verification: one that was broken off, as long as nothing has changed since, or a new one."
-    from decodelab.lab.runner import experiment_in, take_up
     code = Provenance.here().facts['git']
     for file in notebook.parent.glob('*/*/run.json'):
         run = Run.open(file.parent)
@@ -375,17 +375,13 @@ def verify(path:Path, # A published report
     with apart(path.stem, root, ('models', 'recordings') if kept else ('models',)) as folder:
         notebook = folder/f'{nb["metadata"]["decodelab"]["experiment"]}.ipynb'
         notebook.write_text(json.dumps(sources_of(nb)), encoding='utf-8')
-        run = _seen_through(_begun(path.stem, notebook, given), notebook, progress)
+        run = conduct(_begun(path.stem, notebook, given), notebook, progress)
         leans = named_outputs(given) + ['outputs/recordings']*(kept and 'recordings' in run.params)
         checks = check_metrics(metrics, run.metrics)
     own = root/'nbs'/notebook.name
     changed = own.exists() and cells_hash(read_notebook(own))!=cells_hash(sources_of(nb))
     seconds = max(time.monotonic()-began, sum(run.info['seconds'].values())) # earlier attempts count
     return Verified(path.stem, metrics[ABOUT]['run'], seconds, checks, changed, tuple(leans), packages_of(nb))
-
-def _seen_through(run:Run, notebook:Path, progress:bool)->Run:
-    from decodelab.lab.runner import conduct
-    return conduct(run, notebook, progress)
 
 # %% ../../../nbs/lab/24_publishing.ipynb #dad625ef
 _ORDER = ('differs', 'missing', 'within', 'not compared') # In which metrics are shown

@@ -48,8 +48,10 @@ def verified_page(root:Path)->str:
     others = markdown_table(('report', 'why'), [(f'[{name}](../reports/{name}.ipynb)', why)
                                                 for name,why in sorted(left.items())])
     return page_of('Reports that were run again', 'Which metrics came out the same, and which within their tolerance.',
-                   verified_table(found), '`decodelab verify --all --record` writes this anew. Tolerances stand, each '
-                   'with its reason, in the metrics of each report; timings are not compared.',
+                   verified_table(found), 'Each number counts metrics: *same* are equal to the last digit, *within* '
+                   'are off by no more than their tolerance, of which the last column says how much the worst took up. '
+                   'Tolerances stand, each with its reason, in the metrics of each report; timings are not compared. '
+                   '`decodelab verify --all --record` writes this anew.',
                    *(['## Which do not agree', wrong] if (wrong := differing_table(found)) else []),
                    '## How they were run', conditions_table(found), "What was taken from the laboratory's own outputs "
                    'was not worked out anew. Packages are compared with those that the report says it was made with.',

@@ -13,8 +13,8 @@ from .experiments import Experiment, cells_hash, data_of, experiment, experiment
 from .experiments import start
 
 # %% auto #0
-__all__ = ['notebook_of', 'experiment_in', 'conduct', 'execute', 'take_up', 'begin_attempt', 'resume', 'headline', 'ended',
-           'listing', 'code_of', 'facts_of', 'details']
+__all__ = ['INTERVAL', 'notebook_of', 'experiment_in', 'conduct', 'execute', 'take_up', 'begin_attempt', 'resume', 'headline',
+           'ended', 'listing', 'code_of', 'facts_of', 'details']
 
 # %% ../../../nbs/lab/06_runner.ipynb #36c06311
 def notebook_of(name:str, # An experiment, or a notebook's file
@@ -99,12 +99,16 @@ def resume(run:Run, progress:bool=True)->Run:
     return conduct(take_up(run, notebook), notebook, progress)
 
 # %% ../../../nbs/lab/06_runner.ipynb #61d77e39
+INTERVAL = ('low', 'high') # Ends of one are no result of their own
+
 def headline(run:Run)->str:
     "The few numbers that tell one run from another."
     match run.metrics:
         case {'live': {'accuracy': float(right), 'tokens': {'reasoning': float(tokens)}}}:
             return f'accuracy {right:.3f}, {tokens:.1f} reasoning tokens'
-        case metrics: return ', '.join([f'{k} {v:.3g}' for k,v in metrics.items() if isinstance(v, (int, float))][:3])
+        case metrics:
+            numbers = [(k, v) for k,v in metrics.items() if isinstance(v, (int, float)) and k not in INTERVAL]
+            return ', '.join(f'{k} {v:.3g}' for k,v in numbers[:3])
 
 def ended(run:Run)->list[str]:
     "What came out of a run, and where its page is."

@@ -61,15 +61,15 @@ def agreement(kept:dict[str, Any])->str:
 
 def verified_table(kept:dict[str, Any])->str:
     "What came out, a row a report."
-    def share(x): return '< 1 %' if 0 < x < .01 else f'{x:.0%}'.replace('%', ' %')
-    rows = [(_linked(name), agreement(k), *(str(k['counts'][v]) for v in VERDICTS), share(k['used']))
+    def share(x): return _whole('< 1 %' if 0 < x < .01 else f'{x:.0%}'.replace('%', ' %'))
+    rows = [(_linked(name), _whole(agreement(k)), *(f'{k["counts"][v]:,}' for v in VERDICTS), share(k['used']))
             for name,k in sorted(kept.items())]
-    return markdown_table(('report', 'agrees', *VERDICTS, 'of a tolerance, at most'), rows)
+    return markdown_table(('report', 'agrees', *VERDICTS, 'tolerance used, at most'), rows)
 
 def conditions_table(kept:dict[str, Any])->str:
     "How each was run again: what was not worked out anew, packages, time, processor."
     rows = [(_linked(name), ', '.join(k.get('leans', ())) or 'nothing', k.get('packages', 'not said'),
-             f'{k["seconds"]:,} s', k['processor']) for name,k in sorted(kept.items())]
+             _whole(f'{k["seconds"]:,} s'), _whole(k['processor'])) for name,k in sorted(kept.items())]
     return markdown_table(('report', 'taken from the laboratory', 'packages', 'took', 'on'), rows)
 
 def differing_table(kept:dict[str, Any])->str:
@@ -80,6 +80,7 @@ def differing_table(kept:dict[str, Any])->str:
     return markdown_table(('report', 'metric', 'published', 'now', 'may be off'), rows) if rows else ''
 
 def _linked(name:str)->str: return f'[{name}](../reports/{name}.ipynb)'
+def _whole(text:str)->str: return text.replace(' ', '\N{NO-BREAK SPACE}') # a few words that stay in one line
 
 # %% ../../../nbs/lab/43_verified.ipynb #ec9beff6
 def standing(root:Path|None=None)->tuple[dict[str, Any], dict[str, str]]:

@@ -2,7 +2,7 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
-    "fitting": ["STRIDES", "Row", "PENALTIES", "LEAST_SPREAD", "Kind", "HIDDEN", "TRIALS", "PEERS", "LEAST_SHARE",
+    "fitting": ["STRIDES", "Row", "PENALTIES", "LEAST_SPREAD", "Kind", "HIDDEN", "TRIALS", "LEAST_SHARE",
         "FitParameters", "drops", "probe_rows", "hidden_rows", "check_hidden", "add_hidden", "ridge", "cross_validated",
         "fit_gain", "observe", "check_read", "fit_kind", "observe_for", "fit"],
     "forcing": ["lacking", "check_able", "scale", "is_number", "outcomes"],
@@ -14,8 +14,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "check_fit", "value_check", "hidden_value", "probe_value", "OwnPathParameters", "own_path_gain"],
     "live": ["EIG", "rule_parameters", "common_parameters", "Memory", "Scaler", "decide", "last_step",
         "expected_information_gain_reasoning"],
-    "peer_fits": ["asked_states", "arrived", "labels", "rows_of", "fit_chances", "losses_by", "fit_arrival",
-        "fit_correctness", "all_lines", "line_losses", "fit_lines", "fit_hopeless"],
+    "peer_fits": ["asked_states", "arrived", "labels", "rows_of", "fit_chances", "losses_by", "all_lines",
+        "line_losses", "fit_lines"],
     "peers": ["TRIAL_FEATURES", "BACKTRACKING", "CHANCES", "BARS", "Signal", "Control", "trial_numbers", "FittedChance",
         "seen_by", "chances", "ChanceParameters", "WindowParameters", "first_above", "smoothed", "certified_bar",
         "lost_at", "chance_check", "learn_stop", "ArrivalParameters", "first_arrival", "thought_calibration",
