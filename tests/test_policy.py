@@ -13,9 +13,12 @@ from decodelab.eig.frames import frame_for, prompt_ids
 from decodelab.eig.stopping.fitting import FitParameters, fit_kind, observe
 from decodelab.eig.stopping.learnt import rules
 from decodelab.eig.stopping.live import Scaler
-from decodelab.eig.stopping.policy import StepEnds, stop_policy, thinking_plan
+from decodelab.eig.stopping.policy import Decider, StepEnds, Watch, stop_policy, thinking_plan
 from decodelab.eig.stopping.reasoning import reason
 from decodelab.eig.stopping.replay import replay_one, replay_rule
+from decodelab.maths.folded import Folded
+from decodelab.maths.foresight import Glance, fit_foresight
+from decodelab.maths.stopping import Inputs, Worth
 from decodelab.tasks.data import load_questions
 
 LAST, MEAN, BOTH = (FitParameters(n=24, seed=77, layer=layer, pool=pool)
@@ -224,3 +227,37 @@ def test_what_cannot_be_is_told_before_a_model_is_loaded(tmp_path, monkeypatch):
         assert what in said(out, *value, *args), (args, said(out, *value, *args))
     assert 'Only hidden_value reads others' in said(out, '--kind', 'probes', '--layer=-2')
     assert not out.exists()
+
+def bent_worth_of(share, seed=0, d=20):
+    "A value made up: landmarks, random weights, and how much features have to say at each cost."
+    rng, costs = np.random.default_rng(seed), np.append(0., np.geomspace(1e-4, .05, 15))
+    x = rng.normal(size=(600, d))
+    bends, terms = fit_foresight(x, np.tanh(x[:,:3]*x[:,3:4]), np.repeat(np.arange(60), 10), 2, 200)
+    n = terms.shape[1]
+    inputs = Inputs(np.arange(6.), np.zeros(n), np.ones(n))
+    return bends, Worth('closed', costs, inputs, rng.normal(0, .02, (6+n, 16)), np.asarray(share), np.array([0., 50.]),
+                        rng.normal(0, .01, (2, 16)), bends)
+
+def test_a_glance_is_a_foresight_in_single_precision():
+    bends, _ = bent_worth_of(np.ones(16))
+    glance, rng = Glance(bends), np.random.default_rng(1)
+    rows = rng.normal(size=(300, 20))*rng.choice([1, 9], (300, 1))
+    some = np.stack([glance(r[:-2].astype(np.float32), r[-2:]) for r in rows])
+    assert np.allclose(some, bends(rows), atol=1e-3) and some.dtype==np.float32
+
+@pytest.mark.parametrize('share', [np.ones(16), np.full(16, .5), np.arange(16) > 4])
+def test_bent_decisions_are_those_of_nu(share):
+    "Whatever share the features have, as replays work it out and while decoding."
+    _, worth = bent_worth_of(np.asarray(share, float))
+    folded, rng = Folded(worth), np.random.default_rng(2)
+    rows, spent = rng.normal(size=(200, 20)).astype(np.float32).astype(float), rng.integers(0, 200, 200)
+    rows[:,-2], rows[:,-1] = np.log1p(3), 30.
+    nu = worth(rows, spent.astype(float))
+    assert np.allclose(folded(rows.copy(), spent), nu, atol=1e-12)
+    for cost in (-1., 0., 1e-4, .002, .01, .05, 1.):
+        decider, got = Decider(folded, cost), []
+        for row,tokens in zip(rows, spent):
+            w = decider.prepare(Watch(None, 30, 1, False, steps=3, tokens=int(tokens)))
+            got.append(decider.stops(row[:-2].astype(np.float32), w))
+        sure = np.abs(nu-cost) > 1e-3*(1e-4+max(cost, 0))
+        assert np.array_equal(np.array(got)[sure], (nu <= cost)[sure]) and sure.mean() > .5

@@ -21,7 +21,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "lost_at", "chance_check", "learn_stop", "ArrivalParameters", "first_arrival", "thought_calibration",
         "moving_average", "steadiness", "signal_of", "lower_line", "FittedLower", "corrected", "chosen_line",
         "HopelessParameters", "hopeless_check", "conformal_thinking"],
-    "policy": ["LONGEST", "StepEnds", "Watch", "Decider", "summed", "check_finite", "ValuePolicy", "rows_of",
+    "policy": ["LONGEST", "StepEnds", "Watch", "Decider", "summed", "check_finite", "ValuePolicy", "array_of",
         "stop_policy", "thinking_plan"],
     "probes": ["Prober", "PROBERS", "Look", "next_tokens", "hidden_states", "trial_answers", "trial", "unsure_trials",
         "beliefs"],
