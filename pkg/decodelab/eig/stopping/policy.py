@@ -6,7 +6,7 @@
 from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite, log1p
+from math import log1p
 from operator import add
 from typing import Any
 import numpy as np
@@ -127,7 +127,7 @@ def stops(self:Decider, x:np.ndarray, # [d], float32
     sums = list(map(add, seen.dot(self.sums).tolist(), by_tokens))
     above = sums.index(max(sums)) # costs at which going on pays; 0 of what is no number
     if above > self.place and (above > self.place+1 or not self.falls(sums, above)): return False
-    if not isfinite(x.dot(x)): check_finite(x) # what is infinite has been held at its bound
+    check_finite(x) # what is infinite has been held at its bound
     return True
 
 @patch
@@ -172,8 +172,9 @@ class ValuePolicy:
     def check(self, model:Any)->None:
         "Refuse another model."
         if id(model) in self.checked or model.fingerprint()==self.fingerprint: return self.checked.add(id(model))
+        changed = 'Its weights, or their dtype, were others. ' if model.name==self.value.backend else ''
         raise BadValue('policy', f'{self.path} (fitted on {self.value.backend})', f'one of {model.name} as it is now',
-                       'Make one with: decodelab fit-gain')
+                       changed+'Make one with: decodelab fit-gain')
 
     def start(self, prompt:int)->Watch:
         watch = Watch(self.ends, prompt, self.value.every, self.mean)
