@@ -39,7 +39,7 @@ def believed(traces:Sequence[dict])->list[dict]:
 
 def check_enough(traces:Sequence[dict], least:int)->None:
     "Too few thoughts are an error; those that are the same count once, for folds must not share them."
-    found = len({(t['question'], *t['steps']) for t in traces})
+    found = len({(t.get('question', k), *t.get('steps', ())) for k,t in enumerate(traces)})
     if found >= least: return
     said = f'{found} ({len(traces)}, of which many are the same)' if found < len(traces) else found
     raise BadValue('questions with beliefs', said, f'at least {least}')
