@@ -13,9 +13,12 @@ from decodelab.eig.frames import frame_for, prompt_ids
 from decodelab.eig.stopping.fitting import FitParameters, fit_kind, observe
 from decodelab.eig.stopping.learnt import rules
 from decodelab.eig.stopping.live import Scaler
-from decodelab.eig.stopping.policy import StepEnds, stop_policy, thinking_plan
+from decodelab.eig.stopping.policy import Decider, StepEnds, Watch, stop_policy, thinking_plan
 from decodelab.eig.stopping.reasoning import reason
 from decodelab.eig.stopping.replay import replay_one, replay_rule
+from decodelab.maths.folded import Folded
+from decodelab.maths.foresight import Glance, fit_foresight
+from decodelab.maths.stopping import Inputs, Worth
 from decodelab.tasks.data import load_questions
 
 LAST, MEAN, BOTH = (FitParameters(n=24, seed=77, layer=layer, pool=pool)
@@ -182,7 +185,14 @@ def test_infinite_states_never_stop_a_text(student, fits):
 BROKEN = {'[1,2]': 'no object', '': 'no whole JSON', '{"kind": "hidden_value"}': 'not a fitted gain: missing'}
 CHANGED = [(dict(weights=[[float('nan')]*16]*120), 'weights holds what is no number'), (dict(costs='x'), 'costs holds'),
            (dict(share=[.5]*3), r'share is of shape \(3,\), not \(16,\)'), (dict(form='other'), 'form'),
-           (dict(mean=[0.]*4), 'scale is of shape'), (dict(costs=[0.]*16), 'do not rise'), (dict(more=1), 'unexpected')]
+           (dict(mean=[0.]*4), 'scale is of shape'), (dict(costs=[0.]*16), 'do not rise'), (dict(more=1), 'unexpected'),
+           (dict(layer=-1), "layer is '-1'"), (dict(price='x'), "price is 'x'"), (dict(every='2'), "every is '2'"),
+           (dict(price=float('nan')), 'price'), (dict(foresight=3), "foresight is '3'"),
+           (dict(foresight='abc'), 'text that was packed'), (dict(losses=[[1]]), 'losses holds what is no number'),
+           (dict(losses=[[[float('nan')]*3]]), 'losses holds'), (dict(share=[7.]*16), 'share holds what it may not'),
+           (dict(scale=[-1.]*98), 'scale holds what it may not'), (dict(mean=['1']*98), 'mean holds what is no number'),
+           (dict(tokens=[5., 1.], floor=[[0.]*16]*2), 'tokens do not rise'),
+           (dict(costs=list(np.linspace(-1, 0, 16))), 'costs holds what it may not')]
 
 def test_broken_files_are_told_before_anything_is_asked(student, fits, tmp_path):
     whole, file = json.loads(open(fits['last'][1]).read()), tmp_path/'v.json'
@@ -224,3 +234,89 @@ def test_what_cannot_be_is_told_before_a_model_is_loaded(tmp_path, monkeypatch):
         assert what in said(out, *value, *args), (args, said(out, *value, *args))
     assert 'Only hidden_value reads others' in said(out, '--kind', 'probes', '--layer=-2')
     assert not out.exists()
+
+def bent_worth_of(share, seed=0, d=20):
+    "A value made up: landmarks, random weights, and how much features have to say at each cost."
+    rng, costs = np.random.default_rng(seed), np.append(0., np.geomspace(1e-4, .05, 15))
+    x = rng.normal(size=(600, d))
+    bends, terms = fit_foresight(x, np.tanh(x[:,:3]*x[:,3:4]), np.repeat(np.arange(60), 10), 2, 200)
+    n = terms.shape[1]
+    inputs = Inputs(np.arange(6.), np.zeros(n), np.ones(n))
+    return bends, Worth('closed', costs, inputs, rng.normal(0, .02, (6+n, 16)), np.asarray(share), np.array([0., 50.]),
+                        rng.normal(0, .01, (2, 16)), bends)
+
+def test_a_glance_is_a_foresight_in_single_precision():
+    bends, _ = bent_worth_of(np.ones(16))
+    glance, rng = Glance(bends), np.random.default_rng(1)
+    rows = rng.normal(size=(300, 20))*rng.choice([1, 9], (300, 1))
+    some = np.stack([glance(r[:-2].astype(np.float32), r[-2:]) for r in rows])
+    assert np.allclose(some, bends(rows), atol=1e-3) and some.dtype==np.float32
+
+@pytest.mark.parametrize('share', [np.ones(16), np.full(16, .5), np.arange(16) > 4])
+def test_bent_decisions_are_those_of_nu(share):
+    "Whatever share the features have, as replays work it out and while decoding."
+    _, worth = bent_worth_of(np.asarray(share, float))
+    folded, rng = Folded(worth), np.random.default_rng(2)
+    rows, spent = rng.normal(size=(200, 20)).astype(np.float32).astype(float), rng.integers(0, 200, 200)
+    rows[:,-2], rows[:,-1] = np.log1p(3), 30.
+    nu = worth(rows, spent.astype(float))
+    assert np.allclose(folded(rows.copy(), spent), nu, atol=1e-12)
+    for cost in (-1., 0., 1e-4, .002, .01, .05, 1.):
+        decider, got = Decider(folded, cost), []
+        for row,tokens in zip(rows, spent):
+            w = decider.prepare(Watch(None, 30, 1, False, steps=3, tokens=int(tokens)))
+            got.append(decider.stops(row[:-2].astype(np.float32), w))
+        sure = np.abs(nu-cost) > 1e-3*(1e-4+max(cost, 0))
+        assert np.array_equal(np.array(got)[sure], (nu <= cost)[sure]) and sure.mean() > .5
+
+def test_a_fit_is_of_a_type_of_numbers_too(fits):
+    half = load('reference:student', device='cpu', dtype='bfloat16')
+    with pytest.raises(BadValue, match='or their dtype, were others'): stop_policy(half, fits['last'][1])
+
+def test_thoughts_that_are_the_same_count_once(student, fits):
+    traces, _ = fits['last']
+    for kind in ('hidden_value', 'probe_value', 'hidden', 'probes'):
+        with pytest.raises(BadValue, match='24, of which many are the same'):
+            fit_kind(traces[:1]*24, kind, LAST, student)
+    with pytest.raises(BadValue, match='got 1; allowed: at least 20'):
+        fit_kind(traces[:1], 'hidden_value', LAST, student)
+
+def test_where_nothing_is_thought_there_is_nothing_to_fit(student, fits):
+    traces, _ = fits['last']
+    at_once = [{k: v[:1] if isinstance(v, (list, np.ndarray)) else v for k,v in t.items()} for t in traces]
+    with pytest.raises(BadValue, match='answered before a first step'):
+        fit_kind(at_once, 'hidden_value', LAST, student)
+    some = fit_kind([*at_once[:12], *traces[12:]], 'hidden_value', LAST, student)
+    assert some.questions==24 and some.rows==sum(len(t['tokens'])-1 for t in traces[12:])
+
+@pytest.mark.parametrize('how', [dict(max_tokens=1), dict(every=1000)])
+def test_steps_of_a_token_and_looks_at_the_end_alone(student, how, tmp_path):
+    p = LAST.model_copy(update=how)
+    traces = observe(student, load_questions('reference', p.n, p.seed), p, hidden=True)
+    fit_kind(traces, 'hidden_value', p, student).save(tmp_path/'v.json')
+    policy, frame = stop_policy(student, str(tmp_path/'v.json'), 1.), frame_for(student)
+    prompts = [prompt_ids(student, frame, t['question']) for t in traces[:2]]
+    assert all(not s.ids for s, in student.sample(prompts, thinking_plan(frame, policy, 20)))
+
+def test_rows_that_end_at_different_times_stop_as_alone(student, fits):
+    traces, file = fits['last']
+    frame, (some, now) = frame_for(student), (stop_policy(student, file, cost) for cost in (.003, 1.))
+    prompts = [prompt_ids(student, frame, t['question']) for t in traces[:5]]
+    plans = [thinking_plan(frame, policy, most, seed=i)
+             for i,(most,policy) in enumerate([(1, some), (7, None), (200, some), (200, now), (33, some)])]
+    together = [s.ids for s, in student.sample(prompts, plans)]
+    assert together==[student.sample([p], plan)[0][0].ids for p,plan in zip(prompts, plans)]
+    assert not together[3] and len(together[1])==7 and ''.join(student.stream(prompts[3], plans[3]))==''
+
+def test_a_schema_and_a_policy_are_told_apart(student, fits):
+    from decodelab.schema import constrain, reasoned
+    policy, schema = stop_policy(student, fits['last'][1], .003), dict(type='array', items=dict(type='integer'))
+    for constraint in (constrain(student, schema), reasoned(student, schema)):
+        with pytest.raises(BadValue, match='policy: got .*holds the text'):
+            student.sample([(1, 2)], Sampling(constraint=constraint, policy=policy))
+
+def test_a_pair_has_no_policy(student, fits):
+    from decodelab.optimal.model import OptimalSamplingModel
+    policy = stop_policy(student, fits['last'][1], .003)
+    with pytest.raises(ModelError, match='take hf'):
+        OptimalSamplingModel('reference:student', 'reference:teacher').sample([(1, 2)], Sampling(policy=policy))

@@ -6,7 +6,7 @@ from scipy import stats
 from decodelab.backends.contract import Sampling
 from decodelab.backends.decoding import Choices
 from decodelab.backends.loading import load
-from decodelab.core.errors import BadValue
+from decodelab.core.errors import BadValue, DataError
 from decodelab.eig import EIGParameters
 from decodelab.eig.frames import frame_for, prompt_ids
 from decodelab.eig.stopping import valuing
@@ -296,7 +296,7 @@ def test_bad_inputs_are_one_clear_error(student, seen, files, tmp_path):
     with pytest.raises(BadValue, match='at least 20'): fit_value(seen[:12], 'hidden_value', student)
     torn = json.loads(open(files['bent']).read())
     (tmp_path/'torn.json').write_text(json.dumps(torn | dict(foresight=torn['foresight'][:-40])))
-    with pytest.raises(BadValue, match='foresight'):
+    with pytest.raises(DataError, match='torn.json: foresight'):
         replay_rule(seen[:1], 'hidden_value', gain_file=str(tmp_path/'torn.json'))
     with pytest.raises(BadValue, match='landmarks: got 8'):
         fit_kind(seen, 'probe_value', FitParameters(landmarks=8), student)

@@ -255,6 +255,9 @@ def check_policy(model:TextModel, plan:Sampling)->None:
     if not model.capabilities.hidden_states:
         raise ModelError(f'{model.name}: a stop policy reads hidden states while decoding, which this runtime does not '
                          'show; take hf')
+    if getattr(plan.constraint, 'document', False):
+        raise BadValue('policy', plan.policy, 'none where a schema holds the text',
+                       'It would leave the document unfinished: think first (thinking_plan), then answer by it.')
     plan.policy.check(model)
 
 def samplings(prompts:Sequence, sampling:Sampling|Sequence[Sampling])->list[Sampling]:

@@ -139,7 +139,7 @@ def _forward(self:HFSession, x:torch.Tensor, widths:np.ndarray)->torch.Tensor: #
     out = hf.model(input_ids=x, position_ids=at, attention_mask=ends.mask(hf.model.dtype),
                    past_key_values=Cache(layers=list(self.layers)), use_cache=True,
                    output_hidden_states=bool(self._layers))
-    if self._layers: self._states = [out.hidden_states[k] for k in self._layers], widths-1
+    if self._layers: self._states = [out.hidden_states[j] for j in self._layers], widths-1, k==len(widths)==1
     self.rows.counts = self.rows.counts+widths
     hf._count_steps(self, widths)
     hf._spent(since)
@@ -253,9 +253,8 @@ def watch(self:HFSession, layers:Sequence[int])->None:
 @patch
 def hidden(self:HFSession, rows:Sequence[int])->torch.Tensor: # [n, layers, d]
     "Hidden states of the newest token of these rows, right after they were run."
-    states, newest = self._states
-    if len(rows)==1 and states[0].shape[:2]==(1, 1): # one row, one token
-        return states[0] if len(states)==1 else torch.cat(states, 1)
+    states, newest, alone = self._states
+    if alone and len(rows)==1: return states[0] if len(states)==1 else torch.cat(states, 1) # one row, one token
     kept = self.at[np.asarray(rows)]
     at = self._index(kept), self._index(newest[kept])
     return torch.stack([h[at] for h in states], 1)

@@ -22,11 +22,14 @@ from ..eig.stopping.learnt import FEATURES, FittedValue, Reading, check_layers, 
 from ..eig.stopping.live import Scaler
 from ..eig.stopping.policy import ValuePolicy, stop_policy
 from ..eig.stopping.reasoning import Boundary, Thought, take
+from ..maths.foresight import LANDMARKS, Foresight, Likened, packed
+from ..maths.units import random_units
 
 # %% auto #0
-__all__ = ['LENGTHS', 'QUESTION', 'LONGEST', 'PASSES', 'BLOCK', 'STAND_INS', 'lines', 'thought_of', 'step_tokens', 'think_on',
-           'timed_passes', 'Decided', 'decided', 'one_decision', 'table_of', 'fitting', 'report_decisions', 'Ridden',
-           'ridden', 'stand_in', 'policies_for', 'policy_rows', 'report_policy']
+__all__ = ['LENGTHS', 'QUESTION', 'LONGEST', 'PASSES', 'BLOCK', 'STAND_INS', 'TERMS', 'UNITS', 'lines', 'thought_of',
+           'step_tokens', 'think_on', 'timed_passes', 'Decided', 'decided', 'one_decision', 'table_of', 'fitting',
+           'report_decisions', 'Ridden', 'ridden', 'stand_in', 'foresight_like', 'policies_for', 'policy_rows',
+           'report_policy']
 
 # %% ../../../nbs/lab/15_decision_bench.ipynb #40c0c2a3
 LENGTHS = (100, 500, 2000, 8000) # Tokens of reasoning
@@ -155,10 +158,14 @@ class Ridden:
     watched: float # Of one that keeps hidden states
     asking: float # Of finding out after a token whether a step has ended
     decision: float # At a boundary, the hidden state fetched
+    quickest: float # Share of a decision in its pass, both among their quickest tenths
     tokens: int
+    steps: int
 
     @property
     def share(self)->float: return self.decision/self.plain # Of the pass that the decision rides on
+    @property
+    def each(self)->float: return (self.asking + self.decision*self.steps/self.tokens)/self.plain # Of a token's pass
 
 BLOCK = 16 # Tokens that one session runs before it is the other's turn
 
@@ -173,7 +180,8 @@ def ridden(backend:Backend, policy:ValuePolicy, frame:Frame, tokens:int=400)->Ri
             now = range(since, min(since+BLOCK, len(ids)))
             passes += [_took(plain.step, [ids[n]]) for n in now]
             rides += [_ride(watched, policy, watch, ids[:n+1]) for n in now]
-    return Ridden(float(np.median(passes)), *map(float, np.median(rides, 0)), tokens=len(ids))
+    quickest = float(np.quantile([r[-1] for r in rides], .1)/np.quantile(passes, .1))
+    return Ridden(float(np.median(passes)), *map(float, np.median(rides, 0)), quickest, len(ids), watch.steps)
 
 def _took(call:Callable, *args)->float:
     since = clock()
@@ -188,15 +196,17 @@ def _ride(session, policy:ValuePolicy, watch, ids:Sequence[int])->tuple[float,fl
     return passed, asking, _took(lambda: policy.stops([watch], session.hidden([0])))
 
 # %% ../../../nbs/lab/15_decision_bench.ipynb #7ee80f70
-STAND_INS = ((-1,), (-1, -2)) # Layers that they read
+STAND_INS = (((-1,), 0), ((-1, -2), 0), ((-1, -2), LANDMARKS)) # Layers that they read, landmarks that bend them
 
-def stand_in(backend:Backend, frame:Frame, layers:Sequence[int], costs:int=16)->FittedValue:
+def stand_in(backend:Backend, frame:Frame, layers:Sequence[int], landmarks:int=0, costs:int=16)->FittedValue:
     "A value whose weights are drawn at random: it says nothing, and takes as long to ask as one that is fitted."
     check_hidden(backend)
     check_layers(backend, layers)
     ids, rng = thought_of(backend, frame, 64)[0].ids, np.random.default_rng(0)
     x = backend.hidden_along([ids], layers)[0].reshape(len(ids), -1)
     mean, scale = np.append(x.mean(0), (3, 50)), np.append(x.std(0)+1e-3, (1, 20)) # log steps and the prompt's tokens
+    bent = foresight_like(mean, scale, landmarks, rng) if landmarks else None
+    if bent: mean, scale = np.zeros(TERMS+UNITS), np.ones(TERMS+UNITS)
     prices = np.append(0., np.geomspace(1e-4, .05, costs-1))
     weights = rng.normal(0, .01/len(mean)**.5, (2+len(mean), costs)) # of one, log tokens, and what is looked at
     weights[0] += .005-prices
@@ -205,7 +215,17 @@ def stand_in(backend:Backend, frame:Frame, layers:Sequence[int], costs:int=16)->
     about = dict(backend=backend.name, fingerprint=backend.fingerprint(), frame=thinking_key(frame, 'hidden_value'),
                  layer=Reading(tuple(layers)).name, features=FEATURES)
     return FittedValue('hidden_value', every=1, price=0., form='closed', questions=0, rows=0, gain=0., error=0.,
-                       **about, **{name: np.asarray(x, float).tolist() for name,x in arrays.items()})
+                       foresight=packed(bent) if bent else '', **about,
+                       **{name: np.asarray(x, float).tolist() for name,x in arrays.items()})
+
+TERMS, UNITS = 10, 128 # What is foretold and kept, and the units behind it
+
+def foresight_like(mean:np.ndarray, scale:np.ndarray, landmarks:int, rng:np.random.Generator)->Foresight:
+    "Of random weights too."
+    d = len(mean)
+    places = rng.normal(size=(landmarks, d)).astype(np.float16).astype(float)
+    likened = Likened(mean, scale, places, 2.*d, rng.normal(0, .1, (landmarks, TERMS-2)), np.zeros(TERMS-2))
+    return Foresight(likened, random_units(rng.normal(size=(64, TERMS)), UNITS), 2)
 
 # %% ../../../nbs/lab/15_decision_bench.ipynb #75299f43
 def policies_for(backend:Backend, frame:Frame, file:str|None, # Of a fit; stand-ins without one
@@ -213,9 +233,9 @@ def policies_for(backend:Backend, frame:Frame, file:str|None, # Of a fit; stand-
     "Policies that are measured."
     if file: return [stop_policy(backend, file, frame=frame)]
     files = []
-    for layers in STAND_INS:
-        value = stand_in(backend, frame, layers)
-        files.append(folder/f'{value.fingerprint[:8]}-{len(layers)}.json')
+    for layers,landmarks in STAND_INS:
+        value = stand_in(backend, frame, layers, landmarks)
+        files.append(folder/f'{value.fingerprint[:8]}-{len(layers)}-{landmarks}.json')
         value.save(files[-1])
     return [stop_policy(backend, str(f), frame=frame) for f in files]
 
@@ -225,8 +245,10 @@ def policy_rows(backend:Backend, file:str|None=None, tokens:int=400)->Iterator[t
     with TemporaryDirectory() as folder: policies = policies_for(backend, frame, file, Path(folder))
     for policy in policies:
         r = ridden(backend, policy, frame, tokens)
-        yield (backend.name, ', '.join(map(str, policy.layers)),
-               *map(micro, (r.plain, r.watched, r.asking, r.decision)), f'{r.share:.2%}')
+        held = len(inner.likened.landmarks) if (inner := policy.value.worth.inner) else 0
+        yield (backend.name, ', '.join(map(str, policy.layers)), str(held),
+               *map(micro, (r.plain, r.watched, r.asking, r.decision)),
+               *(f'{x:.2%}' for x in (r.share, r.quickest, r.each)))
 
 # %% ../../../nbs/lab/15_decision_bench.ipynb #46ccb4c1
 def report_policy(names:Sequence[str], # Runtimes and models
@@ -237,6 +259,6 @@ def report_policy(names:Sequence[str], # Runtimes and models
     what = 'the given fit' if file else 'stand-ins, whose weights are drawn at random'
     rows = [row for name in names for row in policy_rows(load(name), file, tokens)]
     yield f'a stop policy on {tokens} tokens of one row, a decision after each; medians; {what}'
-    head = ('model', 'layers', 'a pass, µs', 'with hidden states kept, µs', 'after any token, µs', 'a decision, µs',
-            'of its pass')
+    head = ('model', 'layers', 'landmarks', 'a pass, µs', 'with hidden states kept, µs', 'after any token, µs',
+            'a decision, µs', 'of its pass', 'quickest tenths', 'of a token, one decision a step')
     yield markdown_table(head, rows)

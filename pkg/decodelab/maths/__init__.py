@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "refined", "Sums", "weights_at", "sums_at", "Moments", "moments", "log_z_of"],
     "folded": ["BLOCK", "MOST", "crossing", "Folded"],
     "foresight": ["LANDMARKS", "WIDTHS", "PENALTIES", "FOLDS", "likeness", "Likened", "standard", "whitening", "solved",
-        "told_apart", "fit_likened", "Foresight", "fit_foresight", "packed", "unpacked"],
+        "told_apart", "fit_likened", "Foresight", "fit_foresight", "Glance", "packed", "unpacked"],
     "information": ["entropy", "kl", "pool", "jensen_shannon", "mutual_information", "softmax", "horvitz_thompson",
         "layered_error", "layered_freedom", "margins", "Partly", "partly_known", "lumped"],
     "paths": ["BUDGETS", "Paths", "paths_of", "carried_back", "stops", "left_with", "hindsight", "Budgets",

@@ -42,10 +42,9 @@ class Folded:
         self.bases = np.empty((0, len(self.costs))) # What tokens alone say, by their count
         inputs, free, share = worth.inputs, worth.inputs.free, worth.share
         self.rate, self.inner = worth.form=='open', worth.inner
-        self.open = self.rate or self.inner is not None # No sum of gains of what is seen tells ν
         self.reads = bool(share.any()) # Whether anything but tokens is looked at
         if not self.reads: return
-        used, say = np.isfinite(inputs.scale), 1. if self.open else share
+        used, say = np.isfinite(inputs.scale), 1. if self.rate else share
         scale, mean = np.where(used, inputs.scale, 1.), np.where(used, inputs.mean, 0.)
         self.low, self.high = mean-5*scale*used, mean+5*scale*used
         weights = worth.weights[free:]*say

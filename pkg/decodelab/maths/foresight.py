@@ -5,6 +5,7 @@
 # %% ../../../nbs/maths/11_foresight.ipynb #1bbed688
 from __future__ import annotations
 import base64, io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from zipfile import BadZipFile
 import numpy as np
@@ -15,7 +16,7 @@ from .units import RandomUnits, random_units
 
 # %% auto #0
 __all__ = ['LANDMARKS', 'WIDTHS', 'PENALTIES', 'FOLDS', 'likeness', 'Likened', 'standard', 'whitening', 'solved', 'told_apart',
-           'fit_likened', 'Foresight', 'fit_foresight', 'packed', 'unpacked']
+           'fit_likened', 'Foresight', 'fit_foresight', 'Glance', 'packed', 'unpacked']
 
 # %% ../../../nbs/maths/11_foresight.ipynb #b6d83e2d
 def likeness(a:np.ndarray, # [n, d]
@@ -118,6 +119,43 @@ def fit_foresight(x:np.ndarray, y:np.ndarray, owner:np.ndarray, plain:int=0, lan
     seen = np.concatenate([told, x[:,x.shape[1]-plain:]], 1)
     units = random_units(seen)
     return Foresight(likened, units, plain), units(seen)
+
+# %% ../../../nbs/maths/11_foresight.ipynb #34a6fecc
+class Glance:
+    "One row through a foresight, in single precision."
+    def __init__(self, f:Foresight):
+        k, u, m = f.likened, f.units, f.likened.weights.shape[1]
+        single = lambda x: np.ascontiguousarray(x, np.float32)
+        rates = [np.where(np.isfinite(of.scale), 1/of.scale, 0.) for of in (k, u)]
+        squares = (k.landmarks**2).sum(-1)[:,None]
+        self.mean, self.rate = single(k.mean), single(rates[0])
+        self.near = single(np.hstack([2*k.landmarks, -np.ones(squares.shape), -squares])/k.width)
+        self.told, self.bias = single(k.weights*rates[1][:m]), single((k.bias-u.mean[:m])*rates[1][:m])
+        self.after, self.spread = u.mean[m:], rates[1][m:] # Of what is kept as it is
+        self.units, self.ramps, self.size = single(u.weights), single(u.bias), m
+
+    def __call__(self, x:np.ndarray, # [d-plain]
+                 plain:Sequence[float])->np.ndarray: # [terms]
+        "Of a row that ends with the plain numbers."
+        d, n = len(self.mean), len(x)
+        row, out = np.empty(d+2, np.float32), np.empty(self.size+len(plain)+len(self.ramps), np.float32)
+        a, z, ramps = row[:d], out[:self.size+len(plain)], out[self.size+len(plain):]
+        a[:n], a[n:], row[-1] = x, plain, 1.
+        a -= self.mean
+        a *= self.rate
+        row[-2] = _held(a).dot(a)
+        near = self.near.dot(row) # of the square distances, less and over the width
+        np.add(np.exp(near, near).dot(self.told), self.bias, z[:self.size])
+        z[self.size:] = (plain-self.after)*self.spread
+        _held(z).dot(self.units, ramps)
+        ramps += self.ramps
+        np.maximum(ramps, 0., ramps)
+        return out
+
+def _held(a:np.ndarray)->np.ndarray:
+    "In place, as `standard` and the units hold what is far outside."
+    np.maximum(a, -5., a)
+    return np.minimum(a, 5., a)
 
 # %% ../../../nbs/maths/11_foresight.ipynb #05b5998c
 _KEPT = ('mean', 'scale', 'landmarks', 'width', 'weights', 'bias')

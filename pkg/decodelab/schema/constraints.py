@@ -40,6 +40,7 @@ def executor()->LLExecutor:
 # %% ../../../nbs/schema/07_constraints.ipynb #3b421459
 class Grammar:
     "A language compiled for a model's tokenizer: a `Constraint`."
+    document = True # Nothing but the whole is of use
     def __init__(self, language:Language, words:Vocabulary, tokenizer:LLTokenizer):
         self.language, self.words, self.tokenizer = language, words, tokenizer
         self.grammar, self.name = language.grammar, language.name

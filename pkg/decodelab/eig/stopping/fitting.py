@@ -22,7 +22,7 @@ from .reasoning import reason, record
 from . import recording
 from .replay import recorded
 from .rules import State
-from .valuing import fit_value
+from .valuing import check_enough, fit_value
 from ...tasks.data import Question, load_questions
 
 # %% auto #0
@@ -142,8 +142,7 @@ def fit_gain(traces:Sequence[dict], # With `hidden` for that kind
     "Fit on traces; what explains nothing predicts by the tokens alone, or the mean."
     make = probe_rows if kind=='probes' else hidden_rows
     rows = [(g, *row) for g,trace in enumerate(traces) for row in make(trace, horizon)]
-    questions = len({g for g,*_ in rows})
-    if questions < 10: raise BadValue('questions with beliefs', questions, 'at least 10')
+    check_enough([traces[g] for g in sorted({g for g,*_ in rows})], 10)
     group, x, said, y = (list(column) for column in zip(*rows))
     group, x, y = np.array(group), np.stack(x), np.array(y)
     bad = np.flatnonzero(~np.isfinite(x).all(-1))

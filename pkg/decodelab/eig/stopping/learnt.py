@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 import numpy as np
 from ...backends.contract import Backend
 from ...core.errors import BadValue, DataError
@@ -26,7 +26,7 @@ from ...maths.stopping import HORIZONS, Form, Inputs, Worth
 # %% auto #0
 __all__ = ['FEATURES', 'Pool', 'VALUES', 'UNPROBED', 'FITTED', 'KIND_OF', 'Loss', 'FINER', 'TRUSTED', 'opening', 'progress',
            'numbers', 'products', 'FittedGain', 'terms', 'finite', 'predicted', 'Reading', 'layers_in', 'read_off',
-           'FittedValue', 'looked_at', 'priced', 'thinking_key', 'check_whole', 'read_gain', 'kind_in',
+           'FittedValue', 'looked_at', 'priced', 'thinking_key', 'check_whole', 'check_typed', 'read_gain', 'kind_in',
            'AmortisedParameters', 'of_this_model', 'check_owner', 'amortised_gain', 'hidden_gain', 'ValueParameters',
            'risk_of', 'prices_of', 'losses_at', 'check_calibrated', 'certified_cost', 'check_layers', 'check_reading',
            'check_fit', 'value_check', 'hidden_value', 'probe_value', 'OwnPathParameters', 'own_path_gain']
@@ -254,6 +254,19 @@ def check_whole(path:str, v:FittedValue)->None:
         if held.shape!=shape and (held.size or np.prod(shape)):
             raise DataError(f'{path}: {name} is of shape {held.shape}, not {shape}; {_ANEW}')
     if costs < 2 or np.any(np.diff(v.costs) <= 0): raise DataError(f'{path}: costs do not rise; {_ANEW}')
+    if np.any(np.diff(v.tokens) <= 0): raise DataError(f'{path}: tokens do not rise; {_ANEW}')
+    flat = dict(losses=[x for own in v.losses for row in own for x in row])
+    for name,most in dict(costs=np.inf, scale=np.inf, share=1., price=np.inf, losses=np.inf).items():
+        held = np.array(flat.get(name, getattr(v, name)), float)
+        if not np.all(np.isfinite(held) & (held >= 0) & (held <= most)):
+            raise DataError(f'{path}: {name} holds what it may not; {_ANEW}')
+    _check_foresight(path, v)
+
+def _check_foresight(path:str, v:FittedValue)->None:
+    if not v.foresight: return
+    try: terms = v.worth.inner(np.zeros((1, len(unpacked(v.foresight).likened.mean)))).shape[1]
+    except (BadValue, ValueError) as e: raise DataError(f'{path}: {e}; {_ANEW}') from None
+    if terms!=len(v.mean): raise DataError(f'{path}: the foresight makes {terms} numbers, not {len(v.mean)}; {_ANEW}')
 
 # %% ../../../../nbs/eig/stopping/03_learnt.ipynb #843f023f
 _ANEW = 'make it anew with: decodelab fit-gain'
@@ -272,6 +285,17 @@ FITTED:dict[str,tuple[type,tuple[str,...]]] = { # What is read from a file of a 
 
 def _tuples(x:Any)->Any: return tuple(map(_tuples, x)) if isinstance(x, list) else x
 
+def check_typed(path:str, made:type, entries:dict)->None:
+    "An entry of another type than a fit has is an error that names it."
+    from pydantic import TypeAdapter, ValidationError
+    kinds = get_type_hints(made)
+    for name,entry in entries.items():
+        try: TypeAdapter(kinds[name]).validate_json(json.dumps(entry), strict=True)
+        except ValidationError as e:
+            rows = get_origin(kinds[name]) is tuple and name not in ('words', 'features')
+            said = 'holds what is no number' if rows else f'is {str(entry)[:40]!r}: {e.errors()[0]["msg"]}'
+            raise DataError(f'{path}: {name} {said}; {_ANEW}') from None
+
 @lru_cache(16)
 def read_gain(path:str, kind:str)->Any:
     "A fitted gain, or value, or what else `FITTED` knows, from its file."
@@ -282,6 +306,7 @@ def read_gain(path:str, kind:str)->Any:
         made, features = FITTED.get(entries.get('kind'), (FittedGain, FEATURES))
         gain = made(**{k: _tuples(v) for k,v in entries.items()})
     except (ValueError, TypeError, AttributeError) as e: raise DataError(f'{path}: {_unreadable(path, e)}') from e
+    check_typed(path, made, entries)
     if gain.features!=features:
         raise DataError(f'{path}: fitted on other features than this version looks at; {_ANEW}')
     if isinstance(gain, FittedValue): check_whole(path, gain)
@@ -313,8 +338,9 @@ def of_this_model(kind:str)->Callable[[AmortisedParameters,Backend,Frame|None],N
 def check_owner(path:str, fit:Any, backend:Backend, frame:Frame|None)->None:
     "A fit belongs to its model, and to delimiters, steps, instruction and examples; to the cue where that is probed."
     if fit.fingerprint!=backend.fingerprint():
+        changed = 'Its weights, or their dtype, were others. ' if fit.backend==backend.name else ''
         raise BadValue('gain_file', f'{path} (fitted on {fit.backend})',
-                       f'a gain fitted on {backend.name} as it is now', 'Make one with: decodelab fit-gain')
+                       f'a gain fitted on {backend.name} as it is now', changed+'Make one with: decodelab fit-gain')
     if frame is not None and fit.frame and thinking_key(frame, fit.kind)!=fit.frame:
         raise BadValue('gain_file', path, 'a fit with the same delimiters, steps, instruction and examples',
                        'Make one with: decodelab fit-gain')

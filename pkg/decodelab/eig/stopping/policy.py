@@ -10,6 +10,7 @@ from math import log1p
 from operator import add
 from typing import Any
 import numpy as np
+from numpy import maximum, minimum
 from fastcore.basics import patch
 from ...backends.contract import Backend, Sampling
 from ...backends.decoding import Stops, texts_of
@@ -18,9 +19,10 @@ from ..frames import Frame, frame_for
 from ..parameters import EIGParameters
 from .learnt import FittedValue, certified_cost, kind_in, read_gain, rules
 from ...maths.folded import BLOCK, Folded
+from ...maths.foresight import Glance
 
 # %% auto #0
-__all__ = ['LONGEST', 'StepEnds', 'Watch', 'Decider', 'summed', 'check_finite', 'ValuePolicy', 'rows_of', 'stop_policy',
+__all__ = ['LONGEST', 'StepEnds', 'Watch', 'Decider', 'summed', 'check_finite', 'ValuePolicy', 'array_of', 'stop_policy',
            'thinking_plan']
 
 # %% ../../../../nbs/eig/stopping/14_policy.ipynb #d0fa08d4
@@ -75,33 +77,32 @@ class Watch:
 
 # %% ../../../../nbs/eig/stopping/14_policy.ipynb #ba428089
 class Decider:
-    "Whether ν ≤ c, mostly from the place of the greatest running sum of gains."
+    "Whether ν ≤ c, by running sums of the gains at rising costs; float32, and ν itself for the open-loop form."
     def __init__(self, folded:Folded, cost:float):
         self.folded, self.cost = folded, cost
-        self.quick = folded.reads and not folded.open
+        self.quick = folded.reads and not folded.rate
         self.place = int(np.searchsorted(folded.costs, cost, 'right'))-1 # Of the greatest cost that is at most c
         if cost >= folded.costs[-1]: self.place += 1 # ν is never more
         self.tokens: list[list[float]] = [] # What tokens add, by their count
         self.logs: list[float] = [] # Of steps, by their number
         if not self.quick: return
+        self.glance = Glance(folded.inner) if folded.inner else None
         self.sums = np.asfortranarray(summed(folded.matrix), np.float32)
-        self.low, self.high = (x[:-2].astype(np.float32) for x in (folded.low, folded.high))
+        self.low, self.high = (x.astype(np.float32) for x in (folded.low, folded.high))
+        self.lowest, self.highest = self.low[:-2], self.high[:-2] # Of what is read of the model
 
-    def held(self, x:Any, column:int)->np.ndarray:
-        "Numbers between the bounds of a column."
-        return np.clip(x, self.folded.low[column], self.folded.high[column])
-
-    def by_tokens(self, n:int)->list[float]: # [costs+1]
-        if n >= len(self.tokens): self.tokens = summed(self.folded.base(range(n//BLOCK*BLOCK+BLOCK))).tolist()
-        return self.tokens[n]
-
-    def by_steps(self, n:int)->float:
-        if n >= len(self.logs): self.logs = self.held(np.log1p(np.arange(n//BLOCK*BLOCK+BLOCK)), -2).tolist()
-        return self.logs[n]
+    def grown(self, w:Watch)->Decider:
+        "With what so many tokens and steps add."
+        tokens, steps = (range(n//BLOCK*BLOCK+BLOCK) for n in (w.tokens, w.steps))
+        if w.tokens >= len(self.tokens): self.tokens = summed(self.folded.base(tokens)).tolist()
+        logs = np.log1p(steps)
+        self.logs = (logs if self.glance else np.clip(logs, self.low[-2], self.high[-2])).tolist()
+        return self
 
     def prepare(self, w:Watch)->Watch:
         "Make room for what is looked at; what the prompt says of it is known."
-        w.seen = np.append(np.zeros(len(self.sums)-1), self.held(w.prompt, -1)).astype(np.float32)
+        if self.glance: return w
+        w.seen = np.append(np.zeros(len(self.low)-1), np.clip(w.prompt, self.low[-1], self.high[-1])).astype(np.float32)
         w.state = w.seen[:-2]
         return w
 
@@ -113,17 +114,37 @@ def summed(gains:np.ndarray)->np.ndarray: # [n, costs] → [n, costs+1]
 @patch
 def stops(self:Decider, x:np.ndarray, # [d], float32
           w:Watch)->bool:
-    "Of a text at a boundary, by the place of the greatest sum, or where that leaves it open by ν itself."
+    "Of a text at a boundary: ν lies beside the cost up to which going on pays, and that is where the sum is greatest."
     if not self.quick: return self.exact(x, w)
-    np.maximum(x, self.low, w.state)
-    np.minimum(w.state, self.high, w.state)
-    w.seen[-2] = self.by_steps(w.steps)
-    sums = list(map(add, w.seen.dot(self.sums).tolist(), self.by_tokens(w.tokens)))
+    try: by_tokens, by_steps = self.tokens[w.tokens], self.logs[w.steps]
+    except IndexError: return self.grown(w).stops(x, w)
+    if self.glance: seen = self.bent(x, by_steps, w.prompt)
+    else:
+        seen, state = w.seen, w.state
+        maximum(x, self.lowest, state)
+        minimum(state, self.highest, state)
+        seen[-2] = by_steps
+    sums = list(map(add, seen.dot(self.sums).tolist(), by_tokens))
     above = sums.index(max(sums)) # costs at which going on pays; 0 of what is no number
-    if above==self.place+1: return self.exact(x, w)
-    if above > self.place: return False
+    if above > self.place and (above > self.place+1 or not self.falls(sums, above)): return False
     check_finite(x) # what is infinite has been held at its bound
     return True
+
+@patch
+def bent(self:Decider, x:np.ndarray, steps:float, prompt:int)->np.ndarray: # [terms]
+    "What is foretold of a state, between the bounds of the fit."
+    seen = self.glance(x, (steps, prompt))
+    maximum(seen, self.low, seen)
+    return minimum(seen, self.high, seen)
+
+@patch
+def falls(self:Decider, sums:Sequence[float], above:int)->bool:
+    "Whether ν ≤ c where c lies beside the greatest sum: between the pools of gains on its sides ν is a straight line."
+    if not above: return self.cost >= 0
+    (low, high), top = self.folded.costs[above-1:above+1], sums[above]
+    before = min((top-s)/(above-i) for i,s in enumerate(sums[:above]))
+    after = max((s-top)/k for k,s in enumerate(sums[above+1:], 1))
+    return low + before/(before-after)*(high-low) <= self.cost
 
 @patch
 def exact(self:Decider, x:np.ndarray, w:Watch)->bool:
@@ -144,37 +165,38 @@ class ValuePolicy:
     def __init__(self, path:str, value:FittedValue, cost:float, ends:StepEnds):
         self.path, self.value, self.cost, self.ends = path, value, cost, ends
         self.decider = Decider(value.folded, cost)
-        self.layers, self.fingerprint = value.reading.layers, value.fingerprint
+        self.decide = self.decider.stops
+        self.layers, self.mean, self.fingerprint = value.reading.layers, value.pool=='mean', value.fingerprint
         self.checked: set[int] = set() # Models, by identity
 
     def check(self, model:Any)->None:
         "Refuse another model."
         if id(model) in self.checked or model.fingerprint()==self.fingerprint: return self.checked.add(id(model))
+        changed = 'Its weights, or their dtype, were others. ' if model.name==self.value.backend else ''
         raise BadValue('policy', f'{self.path} (fitted on {self.value.backend})', f'one of {model.name} as it is now',
-                       'Make one with: decodelab fit-gain')
+                       changed+'Make one with: decodelab fit-gain')
 
     def start(self, prompt:int)->Watch:
-        watch = Watch(self.ends, prompt, self.value.every, self.value.pool=='mean')
+        watch = Watch(self.ends, prompt, self.value.every, self.mean)
         return self.decider.prepare(watch) if self.decider.quick else watch
 
     def stops(self, watches:Sequence[Watch], states:Any)->list[bool]: # states [n, layers, d], of torch or numpy
         "Decide about texts, those at a boundary; a state that is not finite is an error."
-        return [self.leaves(x, w) for x,w in zip(rows_of(states), watches)]
+        try: rows = states.numpy()
+        except (AttributeError, TypeError): rows = array_of(states)
+        if len(watches)==1 and not watches[0].mean: return [self.decide(rows.reshape(-1), watches[0])]
+        return [self.leaves(x.reshape(-1), w) for x,w in zip(rows, watches)]
 
     def leaves(self, x:np.ndarray, w:Watch)->bool: # x [d]
         "Whether one text is left after its newest token."
         if w.mean: x = w.taken(x)
-        return w.here and self.decider.stops(x, w)
+        return w.here and self.decide(x, w)
 
     def __repr__(self): return f'ValuePolicy({self.path!r}, cost {self.cost:g})'
 
-def rows_of(states:Any)->np.ndarray: # [n, layers·d], float32
-    "States of torch, wherever they are and however precise, or of numpy; all in one go."
-    if not isinstance(states, np.ndarray):
-        try: states = states.numpy()
-        except TypeError: states = states.float().cpu().numpy()
-    if states.dtype!=np.float32: states = states.astype(np.float32)
-    return states.reshape(len(states), -1)
+def array_of(states:Any)->np.ndarray:
+    "States of torch, wherever they are and however precise, or of numpy."
+    return states if isinstance(states, np.ndarray) else states.float().cpu().numpy()
 
 # %% ../../../../nbs/eig/stopping/14_policy.ipynb #52e272a6
 def stop_policy(backend:Backend, gain_file:str, # Written by `decodelab fit-gain --kind hidden_value`

@@ -20,8 +20,8 @@ from ...maths.statistics import calibration
 from ...maths.stopping import FEWEST, Chosen, Form, Worth, fit_worth
 
 # %% auto #0
-__all__ = ['AHEAD', 'LET_IN', 'best_mass', 'looked_boundaries', 'believed', 'price_of', 'value_paths', 'states_of',
-           'value_features', 'to_foretell', 'bent_worth', 'ValueFit', 'fit_value', 'losses_of']
+__all__ = ['AHEAD', 'LET_IN', 'best_mass', 'looked_boundaries', 'believed', 'check_enough', 'price_of', 'value_paths',
+           'states_of', 'value_features', 'to_foretell', 'bent_worth', 'ValueFit', 'fit_value', 'losses_of']
 
 # %% ../../../../nbs/eig/stopping/09_valuing.ipynb #98eafa1c
 def best_mass(belief:Sequence[tuple[str,float]])->float:
@@ -36,6 +36,13 @@ def looked_boundaries(trace:dict, every:int)->list[int]:
 def believed(traces:Sequence[dict])->list[dict]:
     "Traces without a failed belief."
     return [t for t in traces if None not in t['entropy']]
+
+def check_enough(traces:Sequence[dict], least:int)->None:
+    "Too few thoughts are an error; those that are the same count once, for folds must not share them."
+    found = len({(t.get('question', k), *t.get('steps', ())) for k,t in enumerate(traces)})
+    if found >= least: return
+    said = f'{found} ({len(traces)}, of which many are the same)' if found < len(traces) else found
+    raise BadValue('questions with beliefs', said, f'at least {least}')
 
 # %% ../../../../nbs/eig/stopping/09_valuing.ipynb #e49386a0
 def price_of(traces:Sequence[dict], kind:str)->float:
@@ -122,8 +129,11 @@ def fit_value(traces:Sequence[dict], # With `hidden` for that kind
     "Fit on traces."
     if not 0 <= apart <= len(traces): raise BadValue('questions kept apart', apart, f'0 to {len(traces)}')
     fitted, kept = believed(traces[:len(traces)-apart]), traces[len(traces)-apart:]
-    if len(fitted) < FEWEST: raise BadValue('questions with beliefs', len(fitted), f'at least {FEWEST}')
-    paths, x = value_paths(fitted, kind, every), value_features(fitted, kind, every)
+    check_enough(fitted, FEWEST)
+    paths = value_paths(fitted, kind, every)
+    if not paths.asked.any():
+        raise BadValue('questions that are thought about', 0, 'one at least', 'All were answered before a first step.')
+    x = value_features(fitted, kind, every)
     worth, chosen = bent_worth(fitted, paths, x, landmarks, every, form)
     about = dict(kind=kind, backend=backend.name, fingerprint=backend.fingerprint(), every=every,
                  frame=thinking_key(frame or frame_for(backend), kind), layer=reading.name, pool=reading.pool,
