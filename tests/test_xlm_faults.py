@@ -530,3 +530,14 @@ def test_processes_of_further_devices_are_begun_with_the_same_program(tmp_path, 
     monkeypatch.setattr(sys, 'argv', ['/somewhere/bin/xlm'])
     assert command(['experiment=star_mini_mdlm', '--cfg', 'job', '--package', 'trainer'])==0
     assert sys.argv[0]=='/somewhere/bin/xlm' and 'max_steps' in capsys.readouterr().out
+
+OPENS, FORM = 'what opens in it must close', 'an override is key=value'
+
+@pytest.mark.parametrize('override, said', [
+    ('job_name=größe', """'job_name="größe"'"""), ('job_name=a=b', """'job_name="a=b"'"""), ('model={a', OPENS),
+    ("job_name='a", OPENS), ('a b=c', FORM), ('größe=1', FORM)])
+def test_an_override_that_cannot_be_read_says_how_it_is_written(override, said):
+    from decodelab.xlm.commands import jobs_of
+    with pytest.raises(ModelError, match=re.escape(said)) as e: jobs_of(['experiment=star_easy_mdlm', override])
+    assert override.partition('=')[0] in str(e.value) and '\n' not in str(e.value)
+    assert jobs_of(['job_name="größe"'])==[['job_name="größe"']]

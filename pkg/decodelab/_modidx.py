@@ -8487,6 +8487,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                   'decodelab/xlm/composition.py'),
                                            'decodelab.xlm.composition.text_fits': ( 'xlm/composition.html#text_fits',
                                                                                     'decodelab/xlm/composition.py'),
+                                           'decodelab.xlm.composition.unread': ( 'xlm/composition.html#unread',
+                                                                                 'decodelab/xlm/composition.py'),
                                            'decodelab.xlm.composition.unresolvable': ( 'xlm/composition.html#unresolvable',
                                                                                        'decodelab/xlm/composition.py'),
                                            'decodelab.xlm.composition.why_not_built': ( 'xlm/composition.html#why_not_built',

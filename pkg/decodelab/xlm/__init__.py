@@ -22,7 +22,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "targets", "check_targets", "missing_in", "check_chosen", "arguments_of", "kind_of", "parameters_of", "leaves",
         "text_fits", "number_wanted", "settings", "check_settings", "problems_of", "keys_of", "nearest_key",
         "without_key", "composed_without", "missing_config", "left_out", "wrong_override", "check_groups", "wrong_key",
-        "composed_or_why", "check_added", "cause_of", "resolved", "unresolvable", "why_not_built", "refusal"],
+        "unread", "composed_or_why", "check_added", "cause_of", "resolved", "unresolvable", "why_not_built", "refusal"],
     "contracts": ["ModelOutput", "Batch", "T_in", "T_out", "T_out_pred", "UpdateFn", "BaseBatch", "BaseCollatorInput",
         "Seq2SeqCollatorInput", "InfillingCollatorInput", "DataLoaderKwargs", "Tokenizer", "NoiseSchedule",
         "DummyNoiseSchedule", "LossFunction", "Predictor", "Collator", "Seq2SeqCollator", "Seq2SeqCollatorPrediction",

@@ -211,10 +211,11 @@ def options_of(arguments:Sequence[str])->Any: # As Hydra reads them
 def jobs_of(overrides:Sequence[str])->list[list[str]]: # Overrides of some jobs
     "The first job of a sweep, and for each other value one that has it; none where Hydra alone can tell."
     from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
+    from hydra.errors import OverrideParseException
+    from decodelab.xlm.composition import unread
     if any('=glob(' in o for o in overrides): return []
     try: parsed = OverridesParser.create().parse_overrides(list(overrides))
-    except HydraException as e: raise ModelError(f'the configuration: {str(e).splitlines()[0]}') from e
+    except OverrideParseException as e: raise unread(e, overrides) from e
     ways = [[f'{o.get_key_element()}={v}' for v in o.sweep_string_iterator()] if o.is_sweep_override() else
             [str(o.input_line)] for o in parsed]
     first = [way[0] for way in ways]

@@ -12,7 +12,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
-from hydra.errors import ConfigCompositionException, HydraException, InstantiationException, MissingConfigException
+from hydra.errors import (ConfigCompositionException, HydraException, InstantiationException, MissingConfigException,
+                          OverrideParseException)
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -25,8 +26,8 @@ __all__ = ['CONFIGS', 'NUMBERS', 'ADDABLE', 'CLOSE', 'ModelSearchPath', 'ready',
            'check_targets', 'missing_in', 'check_chosen', 'arguments_of', 'kind_of', 'parameters_of', 'leaves',
            'text_fits', 'number_wanted', 'settings', 'check_settings', 'problems_of', 'keys_of', 'nearest_key',
            'without_key', 'composed_without', 'missing_config', 'left_out', 'wrong_override', 'check_groups',
-           'wrong_key', 'composed_or_why', 'check_added', 'cause_of', 'resolved', 'unresolvable', 'why_not_built',
-           'refusal']
+           'wrong_key', 'unread', 'composed_or_why', 'check_added', 'cause_of', 'resolved', 'unresolvable',
+           'why_not_built', 'refusal']
 
 # %% ../../../nbs/xlm/14_composition.ipynb #fe50661c
 CONFIGS = HERE/'configs'
@@ -266,12 +267,24 @@ def wrong_key(key:str, keys:Sequence[str])->DecodelabError:
                       + f' A new key is added with +{key}=…')
 
 # %% ../../../nbs/xlm/14_composition.ipynb #358a8492
+def unread(e:OverrideParseException, overrides:Sequence[str])->ModelError:
+    "What cannot be read, and how it is written; a shell takes one pair of quotes away."
+    wrong = getattr(e, 'override', None) or next((o for o in overrides if o in str(e)), None)
+    if wrong is None: return ModelError(f'the configuration: {str(e).splitlines()[0]}')
+    key, _, value = wrong.partition('=')
+    if not value or not re.fullmatch(r'[+~]{0,2}[\w./@:$-]+', key, re.A):
+        return ModelError(f'{wrong!r}: an override is key=value, +key=value for a new one, or ~key')
+    if value[0] in '([{\'"': return ModelError(f'{key}: {value!r} cannot be read: what opens in it must close')
+    return ModelError(f'{key}: {value!r} cannot be read. Signs other than letters, digits and _ - / . % + * @ : stand '
+                      f"in quotes: '{key}=\"{value}\"'")
+
 def composed_or_why(overrides:Sequence[str], found:Sequence[Found]=())->DictConfig:
     "The configuration, or one sentence that says which key or name is wrong."
     check_groups(overrides, found)
     try: cfg = composed(overrides)
     except MissingConfigException as e: raise missing_config(e, found) from e
     except ConfigCompositionException as e: raise wrong_override(e, overrides) from e
+    except OverrideParseException as e: raise unread(e, overrides) from e
     except (HydraException, OmegaConfBaseException) as e:
         raise ModelError(f'the configuration: {str(e).splitlines()[0]}') from e
     except OSError as e: raise ModelError(f'the configuration: {e}') from e
