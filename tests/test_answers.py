@@ -263,3 +263,28 @@ def test_a_model_that_is_not_loaded_is_one_error(model):
     from decodelab.core.errors import BadValue
     from decodelab.eig import expected_information_gain_reasoning
     with pytest.raises(BadValue, match='a loaded model'): expected_information_gain_reasoning(model, ['1+1=?'])
+
+@pytest.mark.parametrize('text, value', [
+    (r'2^\frac{1}{2}', '≈1.41421356237'), (r'2**\frac{1}{2}', '≈1.41421356237'), ('2**0.5', '≈1.41421356237'),
+    ('2^0.5', '≈1.41421356237'),
+    ('2**(1/2)', '≈1.41421356237'), ('4^0.5', '2'), ('4^{0.5}', '2'), ('2^-1', '1/2'),
+    ('10^-3', '1/1000'),
+    (r'5 \times 10^-3', '1/200'), ('2**-2', '1/4'), (r'\frac{2}{3}^2', '4/9'), (r'\frac{2}{3}**2', '4/9'),
+    (r'\frac{1}{2}^\frac{1}{2}', '≈0.707106781187'), ('(1/2)**(1/2)', '≈0.707106781187'), (r'6/\frac{1}{2}', '12'),
+    (r'6 \div \frac{1}{2}', '12'), (r'\frac{1}{2}/\frac{1}{4}', '2'), (r'\frac{1}{2}x', 'x/2'),
+    (r'x^\frac{1}{2}', 'sqrt(x)'),
+    (r'2\frac{1}{2}', '5/2'), (r'\frac{1}{2}\%', '1/200'), (r'-\frac{1}{2}', '-1/2'),
+    (r'The answer is \frac{1}{2}.', '1/2'),
+    (r'\frac{1}{2} cm', '1/2'), (r'\frac{3}{4}-\frac{1}{4}', '1/2'), (r'(\frac{1}{2}, 3)', normalise('(1/2, 3)'))])
+def test_a_fraction_in_a_product_or_a_power_keeps_its_value(text, value):
+    assert normalise(text)==value and normalise(value)==value
+
+OPERATORS = {' + ': Fraction.__add__, '-': Fraction.__sub__, r' \cdot ': Fraction.__mul__, '/': Fraction.__truediv__,
+             r' \div ': Fraction.__truediv__}
+
+@given(st.tuples(st.integers(1, 9), st.integers(1, 9)), st.tuples(st.integers(1, 9), st.integers(1, 9)),
+       st.sampled_from(list(OPERATORS)), st.integers(1, 3))
+@settings(max_examples=200, deadline=None)
+def test_two_fractions_and_a_power_are_worked_out(a, b, operator, power):
+    text = fr'\frac{{{a[0]}}}{{{a[1]}}}^{power}{operator}\frac{{{b[0]}}}{{{b[1]}}}'
+    assert normalise(text)==str(OPERATORS[operator](Fraction(*a)**power, Fraction(*b))), text

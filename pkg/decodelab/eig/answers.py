@@ -43,7 +43,9 @@ _DRESS = tuple((re.compile(pattern), new) for pattern, new in (
     (r'\\[,;: ]|~|\\q?quad\b|\s+', ' '),
     (r'\\([%&#])', r'\1'),
     (r'(?<=\d)\s*[xX]\s*(?=10\s*\^)', r' \\times '), # 3x10^5
-    (r'(?<=[\w)])\*\*(\d+)', r'^{\1}'), # A power as programs write it
+    (r'(?<=[\w)}])\*\*([-+]?\d+(?:\.\d+)?)', r'^{\1}'), # A power as programs write it
+    (r'(?:(?<=[\d)}])|(?<=(?<![a-zA-Z])[a-zA-Z]))\*\*(?=[({\\])', '^'),
+    (r'\^ ?([-+]\d+(?:\.\d+)?|\d+\.\d+)', r'^{\1}'),
     (r'(?<![a-zA-Z\\])pi(?![a-zA-Z])', r'\\pi '),
     (r'(?<![a-zA-Z\\])sqrt\s*\(([^()]*)\)', r'\\sqrt{\1}'),
     (r'\\[()\[\]]', ' '), # Marks of a formula
@@ -53,7 +55,9 @@ _DRESS = tuple((re.compile(pattern), new) for pattern, new in (
 _STYLES = 'boxed fbox mbox text textbf textit textrm mathrm mathbf mathit underline emph'.split()
 _WRAP = re.compile(rf'\\(?:{"|".join(_STYLES)})\s*\{{([^{{}}]*)\}}')
 _ATOM = r'\s*(?:\{\s*([-+]?[\d.,]+)\s*\}|(\d))'
-_FRACTION = re.compile(r'\\frac' + _ATOM + _ATOM)
+_FRACTION = re.compile( # A fraction that is a part of a product or a power stays
+    r'(?<![\^*/a-zA-Z])(?<![\^*/] )(?<!\\div )\\frac' + _ATOM + _ATOM + r'(?! ?[\^*/(\\]|[a-zA-Z](?![a-zA-Z]))')
+_POWER = re.compile(r'\^ ?(\\frac' + _ATOM + _ATOM + ')')
 
 # %% ../../../nbs/eig/01_answers.ipynb #3cdaf959
 def _scripted(text:str)->str:
@@ -69,7 +73,7 @@ def _undressed(text:str)->str:
     "Text without LaTeX around it; fractions of two numbers as `1/2`."
     text = unicodedata.normalize('NFKC', _scripted(text).translate(_SIGNS)) # Digits of other scripts, fixed spaces
     for pattern, new in _DRESS: text = pattern.sub(new, text)
-    before = None
+    text, before = _POWER.sub(r'^{\1}', text), None
     while before!=text:
         before, text = text, _WRAP.sub(r' \1 ', text)
         text = _FRACTION.sub(lambda m: f'{m[1] or m[2]}/{m[3] or m[4]}', text)
@@ -177,15 +181,15 @@ def _is_small(formula)->bool:
     size = 1
     for part in sympy.preorder_traversal(formula):
         if isinstance(part, (sympy.Pow, sympy.exp)):
-            if not part.exp.is_Rational: return False
-            size *= max(1, abs(part.exp.p))
+            if not part.exp.is_Rational and not part.exp.is_Float: return False
+            size *= max(1, abs(sympy.Rational(str(part.exp)).p))
         elif isinstance(part, sympy.factorial) and not (part.args[0].is_Integer and part.args[0] <= 20): return False
     return size <= 100
 
 def _canonical(formula)->str|None:
     "A rational number exactly, any other to twelve digits, a formula with letters expanded."
     import sympy
-    formula = formula.doit()
+    formula = formula.xreplace({x: sympy.Rational(str(x)) for x in formula.atoms(sympy.Float)}).doit()
     if not isinstance(formula, sympy.Expr) or formula.has(sympy.nan, sympy.zoo): return None
     formula = sympy.nsimplify(formula, rational=True)
     if formula.is_Rational: return str(formula)
@@ -218,11 +222,15 @@ def _ended(text:str)->str:
 @lru_cache(maxsize=1<<16)
 def normalise(text:str)->str:
     "Canonical form of an answer."
-    text = _boxed(text) or text
-    kept = _ABOUT.sub('', _ended(_STATEMENT.sub('', _ended(_undressed(text)))))
-    bare = kept.casefold()
-    value = _time(bare) or _short(kept, text) or number(bare) or _restated(bare)
-    return value or _option(bare) or _matrix(bare) or _parts(bare) or _formula(bare) or bare
+    for _ in range(4): # What is left once its dress is off may be a formula, or wear another
+        text = _boxed(text) or text
+        kept = _ABOUT.sub('', _ended(_STATEMENT.sub('', _ended(_undressed(text)))))
+        bare = kept.casefold()
+        value = _time(bare) or _short(kept, text) or number(bare) or _restated(bare)
+        found = value or _option(bare) or _matrix(bare) or _parts(bare) or _formula(bare)
+        if found or bare==text: break
+        text = bare
+    return found or bare
 
 def named(text:str)->str: # Empty where a value is said of nothing in particular
     "What an answer says a value of: the `x` of `x = 5`."
