@@ -281,7 +281,7 @@ def test_the_seeds_function_takes_what_answers_may_be(student):
 def test_answers_outside_the_language_are_named_with_their_lines(tmp_path):
     file = tmp_path/'q.jsonl'
     rows = [dict(question='How many?', answer='#### 1,200'), dict(question='How much?', answer='$18.50'),
-            dict(question='Who?', answer='nobody'), dict(question='How many?', answer='1/3', id='third')]
+            dict(question='Who?', answer='nobody'), dict(question='What share?', answer='1/3', id='third')]
     file.write_text('\n'.join(['', *map(json.dumps, rows[:3]), '', json.dumps(rows[3])]))
     questions = read_jsonl(file)
     with pytest.raises(DecodelabError) as e: answer_language('number', str(file), questions)

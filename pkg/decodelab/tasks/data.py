@@ -55,12 +55,12 @@ def _missing(record:dict, name:str, where:str)->DataError:
 def check_text(record:dict, name:str, where:str)->None:
     "A field must hold text, or for an answer a number, that can be written."
     value, kinds = record.get(name), (str,) if name=='question' else (str, int, float)
+    if re.search('[\ud800-\udfff]', str(value)):
+        raise DataError(f'{where}: {name} holds half of a character (a lone surrogate)')
     if value is None or _says_nothing(str(value)): raise _missing(record, name, where)
     if isinstance(value, bool) or not isinstance(value, kinds) or isinstance(value, float) and not isfinite(value):
         allowed = 'text' if name=='question' else 'text or a number'
         raise DataError(f'{where}: {name} is {str(value)[:40]!r}, not {allowed}')
-    if re.search('[\ud800-\udfff]', str(value)):
-        raise DataError(f'{where}: {name} holds half of a character (a lone surrogate)')
 
 # %% ../../../nbs/tasks/04_data.ipynb #4d7be210
 _LAYOUT = '; such a file holds one object a line, like {"question": "1+1=?", "answer": "2"}'
