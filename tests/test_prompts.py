@@ -90,9 +90,9 @@ def test_instruction_and_examples_are_asked_in_order(student, tmp_path):
     assert places[0] < places[1] < places[3] < places[4] < places[5] and text.count('\n\nGive one digit.')==3
     assert [(e.question, e.answer, e.reasoning) for e in frame.examples]==[
         ('1+1=?', '2', 'one and one'), ('2+2=?', '4', 'twice two')]
-    plain = SimpleNamespace(template='', encode=lambda text: text)
+    plain = SimpleNamespace(template='', adds_bos=False, encode=lambda text: text)
     told = prompt_ids(plain, Frame('\nSo: ', lead='\nThink.\n', instruction='!', examples=frame.examples), 'q')
-    assert told=='1+1=?\nThink.\none and one\nSo: 2\n\n2+2=?\nThink.\ntwice two\nSo: 4\n\nq!\nThink.\n'
+    assert ''.join(told)=='1+1=?\nThink.\none and one\nSo: 2\n\n2+2=?\nThink.\ntwice two\nSo: 4\n\nq!\nThink.\n'
 
 @pytest.mark.parametrize('content, says', [('', 'no examples'), ('{"question": "a"}', 'line 1: no answer'),
                                            ('{"question": "a", "answer": 1}\n[1]', 'line 2: expected an object'),

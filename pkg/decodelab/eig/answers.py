@@ -219,6 +219,7 @@ def _ended(text:str)->str:
     if not re.search(r'(?:\d|\)|(?<![a-z])[a-z])!$', bare): bare = bare.rstrip('.,;:!'+_QUOTES) # no factorial
     return bare or text
 
+# %% ../../../nbs/eig/01_answers.ipynb #3f51961f
 @lru_cache(maxsize=1<<16)
 def normalise(text:str)->str:
     "Canonical form of an answer."

@@ -167,6 +167,7 @@ class Ridden:
     @property
     def each(self)->float: return (self.asking + self.decision*self.steps/self.tokens)/self.plain # Of a token's pass
 
+# %% ../../../nbs/lab/15_decision_bench.ipynb #b0c0f2f2
 BLOCK = 16 # Tokens that one session runs before it is the other's turn
 
 def ridden(backend:Backend, policy:ValuePolicy, frame:Frame, tokens:int=400)->Ridden:

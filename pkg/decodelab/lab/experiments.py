@@ -139,9 +139,8 @@ def check_claim(p)->dict:
     from decodelab.eig.study.pools import questions_for
     shares, models = shares_of(p, 'unanswerable'), {spec: check_backend(spec) for spec in names_of(p, 'backends')}
     shares_of(p, 'targets')
-    for data in names_of(p, 'data'):
-        questions_for(data, p.n, p.seed, shares)
-        fit_questions(p, data)
+    for data in names_of(p, 'data'): questions_for(data, p.n, p.seed, shares)
+    for data in names_of(p, 'data'): fit_questions(p, data)
     return models
 
 # %% ../../../nbs/lab/00_experiments.ipynb #312e0198

@@ -5,6 +5,8 @@
 # %% ../../../nbs/xlm/11_callbacks.ipynb #c34e34c1
 from __future__ import annotations
 import math, time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from fastcore.basics import patch
@@ -14,7 +16,7 @@ from ..core.errors import BadValue, ModelError
 
 # %% auto #0
 __all__ = ['Averages', 'trained', 'averaged_state', 'restore_averages', 'EMACallback', 'ThinningCheckpoint',
-           'OnExceptionCheckpoint', 'clock', 'Progress', 'SpeedMonitorCallback', 'Overfit']
+           'OnExceptionCheckpoint', 'clock', 'Progress', 'SpeedMonitorCallback', 'Overfit', 'coarser_products']
 
 # %% ../../../nbs/xlm/11_callbacks.ipynb #567e628c
 class Averages:
@@ -175,3 +177,12 @@ class Overfit(Callback):
         "One line for whoever started it."
         if self.passed: return f'PASS: the batch is learnt by heart ({self.lines})'
         return f'FAIL: the batch is not learnt by heart ({self.lines or "nothing was evaluated"})'
+
+# %% ../../../nbs/xlm/11_callbacks.ipynb #d7a7c141
+@contextmanager
+def coarser_products()->Iterator[None]:
+    "Products of float32 in TF32, where a GPU has it; as before afterwards, for likelihoods move by 1e-4 there."
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision('high')
+    try: yield
+    finally: torch.set_float32_matmul_precision(before)

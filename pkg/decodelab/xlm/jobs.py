@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ..core.errors import BadValue, DataError, ModelError
 from ..core.files import to_json, write_atomic
 from . import flags
-from .callbacks import Overfit
+from .callbacks import Overfit, coarser_products
 from .composition import (check_chosen, check_settings, check_targets, located, resolved, targets,
                                        unresolvable, why_not_built)
 from .harness import Harness
@@ -32,10 +32,10 @@ __all__ = ['log', 'CORE_MODELS', 'WHOLE', 'REAL', 'MOST', 'FLAGS', 'ALIKE', 'MAL
            'in_a_sentence', 'build', 'check_numbers', 'figures_logged', 'check_monitored', 'check_readers',
            'check_together', 'checked', 'data_of', 'harness_of', 'listed', 'trainer_of', 'check_work', 'raised_in',
            'of_the_trainer', 'folder_of', 'figures_of', 'report', 'newest_checkpoint', 'keep_freed_memory',
-           'check_resumable', 'begun', 'check_moved', 'coarser_products', 'train', 'fit_and_test', 'asked',
-           'check_sections', 'weights_for', 'load_weights', 'without_training', 'loaded', 'evaluate', 'output_of',
-           'free_output', 'prompts_of', 'generate', 'write_texts', 'prepare_data', 'extract_checkpoint', 'push_to_hub',
-           'show_name', 'print_predictor_params']
+           'check_resumable', 'begun', 'check_moved', 'train', 'fit_and_test', 'asked', 'check_sections', 'weights_for',
+           'load_weights', 'without_training', 'loaded', 'evaluate', 'output_of', 'free_output', 'prompts_of',
+           'generate', 'write_texts', 'prepare_data', 'extract_checkpoint', 'push_to_hub', 'show_name',
+           'print_predictor_params']
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #968b6510
 log = logging.getLogger(__name__)
@@ -254,15 +254,6 @@ def check_moved(trainer:Any, since:int)->None:
     if trainer.global_step > since: return
     if not since: raise ModelError('no step was made: what ends training (trainer.max_time, …) leaves none')
     print(f'nothing left to train: the run stands at step {since:,}, where trainer.max_steps or max_epochs ends it')
-
-# %% ../../../nbs/xlm/16_jobs.ipynb #d7a7c141
-@contextmanager
-def coarser_products()->Iterator[None]:
-    "Products of float32 in TF32, where a GPU has it; as before afterwards, for likelihoods move by 1e-4 there."
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision('high')
-    try: yield
-    finally: torch.set_float32_matmul_precision(before)
 
 # %% ../../../nbs/xlm/16_jobs.ipynb #9ec9335b
 def train(cfg:DictConfig)->int: # 0; 1 where `debug=overfit` fails

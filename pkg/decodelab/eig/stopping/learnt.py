@@ -255,15 +255,14 @@ def check_whole(path:str, v:FittedValue)->None:
             raise DataError(f'{path}: {name} is of shape {held.shape}, not {shape}; {_ANEW}')
     if costs < 2 or np.any(np.diff(v.costs) <= 0): raise DataError(f'{path}: costs do not rise; {_ANEW}')
     if np.any(np.diff(v.tokens) <= 0): raise DataError(f'{path}: tokens do not rise; {_ANEW}')
-    flat = dict(losses=[x for own in v.losses for row in own for x in row])
+    losses = [x for own in v.losses for row in own for x in row]
     for name,most in dict(costs=np.inf, scale=np.inf, share=1., price=np.inf, losses=np.inf).items():
-        held = np.array(flat.get(name, getattr(v, name)), float)
+        held = np.array(losses if name=='losses' else getattr(v, name), float)
         if not np.all(np.isfinite(held) & (held >= 0) & (held <= most)):
             raise DataError(f'{path}: {name} holds what it may not; {_ANEW}')
-    _check_foresight(path, v)
+    if v.foresight: _check_foresight(path, v)
 
 def _check_foresight(path:str, v:FittedValue)->None:
-    if not v.foresight: return
     try: terms = v.worth.inner(np.zeros((1, len(unpacked(v.foresight).likened.mean)))).shape[1]
     except (BadValue, ValueError) as e: raise DataError(f'{path}: {e}; {_ANEW}') from None
     if terms!=len(v.mean): raise DataError(f'{path}: the foresight makes {terms} numbers, not {len(v.mean)}; {_ANEW}')
@@ -280,6 +279,7 @@ def _unreadable(path:str, error:Exception)->str:
     said = str(error).partition('__init__() ')[2] # of what a file lacks or has too much
     return f'not a fitted gain: {said or error}'
 
+# %% ../../../../nbs/eig/stopping/03_learnt.ipynb #9bc9c53e
 FITTED:dict[str,tuple[type,tuple[str,...]]] = { # What is read from a file of a kind, and the features it must have
     kind: (FittedValue if kind in VALUES else FittedGain, FEATURES) for kind in ('probes', 'hidden', *VALUES)}
 
@@ -288,11 +288,10 @@ def _tuples(x:Any)->Any: return tuple(map(_tuples, x)) if isinstance(x, list) el
 def check_typed(path:str, made:type, entries:dict)->None:
     "An entry of another type than a fit has is an error that names it."
     from pydantic import TypeAdapter, ValidationError
-    kinds = get_type_hints(made)
-    for name,entry in entries.items():
-        try: TypeAdapter(kinds[name]).validate_json(json.dumps(entry), strict=True)
+    for name,entry,kind in ((k, v, get_type_hints(made)[k]) for k,v in entries.items()):
+        try: TypeAdapter(kind).validate_json(json.dumps(entry), strict=True)
         except ValidationError as e:
-            rows = get_origin(kinds[name]) is tuple and name not in ('words', 'features')
+            rows = get_origin(kind) is tuple and name not in ('words', 'features')
             said = 'holds what is no number' if rows else f'is {str(entry)[:40]!r}: {e.errors()[0]["msg"]}'
             raise DataError(f'{path}: {name} {said}; {_ANEW}') from None
 
@@ -307,8 +306,7 @@ def read_gain(path:str, kind:str)->Any:
         gain = made(**{k: _tuples(v) for k,v in entries.items()})
     except (ValueError, TypeError, AttributeError) as e: raise DataError(f'{path}: {_unreadable(path, e)}') from e
     check_typed(path, made, entries)
-    if gain.features!=features:
-        raise DataError(f'{path}: fitted on other features than this version looks at; {_ANEW}')
+    if gain.features!=features: raise DataError(f'{path}: fitted on other features than are looked at now; {_ANEW}')
     if isinstance(gain, FittedValue): check_whole(path, gain)
     if gain.kind!=kind: raise BadValue('gain_file', path, f'one fitted on {kind}; this one was fitted on {gain.kind}')
     return gain

@@ -146,6 +146,7 @@ def falls(self:Decider, sums:Sequence[float], above:int)->bool:
     after = max((s-top)/k for k,s in enumerate(sums[above+1:], 1))
     return low + before/(before-after)*(high-low) <= self.cost
 
+# %% ../../../../nbs/eig/stopping/14_policy.ipynb #9f0136c3
 @patch
 def exact(self:Decider, x:np.ndarray, w:Watch)->bool:
     "By ν itself, as a replay works it out."
