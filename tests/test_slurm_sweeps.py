@@ -2,6 +2,7 @@
 import json, os, re, signal, subprocess, time
 import pytest
 from cluster import MISSING, cluster
+from decodelab.lab.slurm import SCRIPT
 from sweep_parts import ran, runs, sweep_of
 from test_slurm import no_slurm
 
@@ -39,6 +40,15 @@ def ended(env): until(lambda: not ask(env, 'squeue', '-h').strip())
 def states(outputs): return [r['status'] for rs in runs(outputs).values() for r in rs]
 
 def logs(outputs): return ''.join(f.read_text() for f in outputs.glob('sweeps/*/logs/*'))
+
+def test_a_warning_that_comes_before_the_run_listens_ends_nothing(tmp_path):
+    "A job of two minutes may be told in its first second."
+    (tmp_path/'runs').write_text('one\n')
+    python = "bash -c 'kill -TERM $$; echo is alive' --"
+    names = dict.fromkeys(re.findall(r'{(\w+)}', SCRIPT), '') | dict(root=tmp_path, runs=tmp_path/'runs', python=python)
+    done = subprocess.run(['bash', '-c', SCRIPT.format(**names)], capture_output=True, text=True,
+                          env=os.environ | dict(SLURM_ARRAY_TASK_ID='0'))
+    assert (done.returncode, done.stdout)==(0, 'is alive\n'), done.stderr
 
 def test_an_array_in_pieces_runs_what_is_missing(slurm, tmp_path):
     "Seven points where an array may have five; a cancelled piece is submitted again, alone."

@@ -92,6 +92,7 @@ SCRIPT = '''#!/usr/bin/env bash
 cd {root}
 export DECODELAB_OUTPUTS={outputs}
 run=$(sed -n "$((SLURM_ARRAY_TASK_ID+1))p" {runs})
+trap '' TERM # until the run listens to it: a warning that comes first ends nothing
 exec {python} -m decodelab.lab.attempts "{outputs_bare}/$run" {limit} {point_limit}
 '''
 
