@@ -5,7 +5,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "client": ["AGAIN", "LASTING", "Refused", "Trouble", "Away", "Address", "Client"],
     "contract": ["Ids", "Finish", "Blocks", "Backend", "Scored", "Sample", "Matcher", "Constraint", "StopWatch",
         "StopPolicy", "Sampling", "Usage", "Capabilities", "Session", "Watched", "TextModel", "Sampler", "Scorer",
-        "Causal", "Infiller", "check_length", "check_policy", "samplings"],
+        "Causal", "Infiller", "check_length", "with_bos", "check_policy", "samplings"],
     "convert": ["KINDS", "FORMS", "TYPES", "ELSE", "LLAMA3", "QWEN2", "NEVER", "TEXTS", "AROUND", "Weights",
         "end_tokens", "overlaps", "hard_texts", "check_tokens", "rotary_order", "to_gguf", "rope_fields", "to_mlx",
         "reference_gguf"],

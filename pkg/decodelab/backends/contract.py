@@ -16,7 +16,7 @@ if TYPE_CHECKING: import torch
 # %% auto #0
 __all__ = ['Ids', 'Finish', 'Blocks', 'Backend', 'Scored', 'Sample', 'Matcher', 'Constraint', 'StopWatch', 'StopPolicy',
            'Sampling', 'Usage', 'Capabilities', 'Session', 'Watched', 'TextModel', 'Sampler', 'Scorer', 'Causal',
-           'Infiller', 'check_length', 'check_policy', 'samplings']
+           'Infiller', 'check_length', 'with_bos', 'check_policy', 'samplings']
 
 # %% ../../../nbs/backends/00_contract.ipynb #931c0d05
 Ids = tuple[int, ...]
@@ -248,6 +248,11 @@ Backend = Causal # What `load` gives, but for servers, which are `Sampler`s
 def check_length(name:str, length:int, max_length:int)->None:
     "A prompt longer than the model takes is an error that names both lengths."
     if length > max_length: raise ModelError(f'{name}: a prompt of {length} tokens; the model takes {max_length}')
+
+def with_bos(model:TextModel, ids:Sequence[int])->Ids:
+    "Tokens of a text after what the tokenizer writes before every text, if it does; it stands there once."
+    ids, mark = tuple(ids), model.bos_id if model.adds_bos else None
+    return ids if mark is None or ids[:1]==(mark,) else (mark, *ids)
 
 def check_policy(model:TextModel, plan:Sampling)->None:
     "A policy reads hidden states: a runtime that shows none, and a model that it is not of, are errors."

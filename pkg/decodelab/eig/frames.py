@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 import numpy as np
-from ..backends.contract import Backend, Ids
+from ..backends.contract import Backend, Ids, with_bos
 from ..backends.shipped import ANSWER, CLOSE, OPEN
 from ..core.errors import BadValue
 from ..core.parameters import param, read
@@ -144,9 +144,7 @@ def prompt_ids(backend:Backend, frame:Frame,
 def _asked(backend, frame:Frame, question:str)->Ids:
     if backend.template: return backend.chat(list(_turns(frame, question)))
     told = ''.join(e.question+frame.lead+_shown(frame, e)+'\n\n' for e in frame.examples)
-    ids = tuple(backend.encode(told+question+frame.instruction+frame.lead))
-    begins = backend.adds_bos and backend.bos_id is not None and ids[:1]!=(backend.bos_id,)
-    return (backend.bos_id, *ids) if begins else ids
+    return with_bos(backend, backend.encode(told+question+frame.instruction+frame.lead))
 
 def _turns(frame:Frame, question:str)->Iterator[dict]:
     "The conversation: examples, then the question."

@@ -62,9 +62,9 @@ def bench_alpha(model:Any, rounds:int, rows:int=64, vocabulary:int=152_064)->dic
     import torch
     from decodelab.maths.tilt import Tilt, q_star
     made = torch.Generator().manual_seed(0)
-    noise = [torch.randn(rows, vocabulary, generator=made) for _ in range(2)]
-    with model.session([(0,)], room=0) as session: place = session.device
-    theta, t = (x.to(place) for x in (3*noise[0], 3*noise[0]+noise[1]))
+    theta = 3*torch.randn(rows, vocabulary, generator=made)
+    t = theta + torch.randn(rows, vocabulary, generator=made)
+    theta, t = theta.to(model.model.device), t.to(model.model.device)
     methods = ('kl_symmetry', 'ess_balance', 'entropy')
     with model.session([(i,) for i in range(rows)], room=rounds+2) as session:
         calls: list[Callable] = [lambda m=m: q_star(theta, t, Tilt(m)) for m in methods]

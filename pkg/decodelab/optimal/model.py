@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from ..backends.contract import Causal, Constraint, Ids, Sample, Sampling, Scored, Usage
-from ..backends.contract import check_length, samplings
+from ..backends.contract import check_length, samplings, with_bos
 from ..backends.decoding import Stops, job_for, pieces
 from ..backends.folders import check_memory
 from ..backends.planned import scored
@@ -274,9 +274,7 @@ def prompt_ids(model:Causal, prompt:Prompt, name:str)->Ids:
         bad = [i for i in given if not _is_whole(i) or not 0 <= int(i) < model.vocab_size]
         if bad: raise BadValue(f'token id in {name}', bad[0], f'a whole number, 0 to {model.vocab_size-1}')
         return tuple(map(int, given))
-    ids = tuple(model.encode(prompt))
-    begins = model.adds_bos and ids[:1]!=(model.bos_id,)
-    return (model.bos_id, *ids) if begins and model.bos_id is not None else ids
+    return with_bos(model, model.encode(prompt))
 
 # %% ../../../nbs/optimal/06_model.ipynb #3fce804f
 @patch

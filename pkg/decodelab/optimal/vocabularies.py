@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 import numpy as np
-from ..backends.contract import Causal, Ids, TextModel
+from ..backends.contract import Causal, Ids, TextModel, with_bos
 from ..core.errors import BadValue, ModelError
 if TYPE_CHECKING: import torch
 
@@ -114,8 +114,7 @@ def teacher_prompt(prompt:Sequence[int], # The student's ids
     prompt = tuple(map(int, prompt))
     if theta.bos_id is not None and prompt[:1]==(theta.bos_id,) and theta.bos_id!=t.bos_id:
         return ((t.bos_id,) if t.bos_id is not None else ()) + teacher_ids(prompt[1:], v, theta, t)
-    found = teacher_ids(prompt, v, theta, t)
-    return found if not t.adds_bos or t.bos_id is None or found[:1]==(t.bos_id,) else (t.bos_id, *found)
+    return with_bos(t, teacher_ids(prompt, v, theta, t))
 
 def teacher_ids(ids:Sequence[int], v:Vocabulary, theta:TextModel, t:TextModel)->Ids:
     "Tokens in the teacher's ids; one that it lacks is an error."

@@ -11,7 +11,7 @@ from html import escape
 from typing import Any
 import numpy as np
 from scipy.special import logsumexp
-from ..backends.contract import Causal, Constraint, Ids, Sample, Sampling, TextModel
+from ..backends.contract import Causal, Constraint, Ids, Sample, Sampling, TextModel, with_bos
 from ..core.errors import BadValue, ModelError
 from .constraints import constrain
 from .field_logprobs import Field, alternatives_at, bits_of, fields, grammar_of
@@ -194,8 +194,7 @@ def prompt_of(model:Causal, question:str|list[dict]|Ids, language:Language|None=
     if not messages: return tuple(int(i) for i in given if not isinstance(i, dict))
     if language is not None: messages[-1]['content'] += '\n\n'+described(language)
     if model.template: return tuple(model.chat(messages))
-    ids = tuple(model.encode('\n\n'.join(m['content'] for m in messages)+'\n'))
-    return (model.bos_id, *ids) if model.adds_bos and model.bos_id is not None else ids
+    return with_bos(model, model.encode('\n\n'.join(m['content'] for m in messages)+'\n'))
 
 # %% ../../../nbs/schema/11_answering.ipynb #167ed5c9
 def described(language:Language)->str:

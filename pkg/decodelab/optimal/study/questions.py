@@ -8,7 +8,7 @@ import random, re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from ...backends.contract import Causal, Ids
+from ...backends.contract import Causal, Ids, with_bos
 from ...core.errors import BadValue
 from .parameters import OptimalSamplingParameters
 from ...tasks.chains import ANSWER, FORMS, draw
@@ -102,8 +102,7 @@ def prompt_for(model:Causal, question:str, examples:Sequence[Example]=())->Ids:
     messages = turns(question, examples)
     if model.template: return tuple(model.chat(messages))
     text = ''.join(f'{"Question" if m["role"]=="user" else "Answer"}: {m["content"]}\n' for m in messages)+'Answer:'
-    begin = (model.bos_id,) if model.adds_bos and model.bos_id is not None else ()
-    return (*begin, *model.encode(text))
+    return with_bos(model, model.encode(text))
 
 # %% ../../../../nbs/optimal/study/02_questions.ipynb #07154be8
 NUMBER = re.compile(r'-?\d[\d,]*(?:\.\d+)?')
