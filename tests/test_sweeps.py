@@ -1,12 +1,13 @@
 "Sweeps on one machine: points, equal bytes of forked and fresh kernels, kills, two at once, full disks, odd notebooks."
-import json, os, re, shutil, signal, subprocess, time
+import json, os, re, shutil, signal, subprocess, sys, time
 import pytest
 from clock import seconds
 from decodelab.core import BadValue, read
 from decodelab.core.parameters import BadParameters
 from decodelab.lab.points import SweepSpec, expand, read_sweep
 from decodelab.lab.catalogue import catalogue, table_of
-from sweep_parts import WORK, ran, runs, started, sweep_of
+from conftest import ROOT
+from sweep_parts import WORK, environment, ran, runs, started, sweep_of
 
 def until(ready, seconds=100):
     end = time.monotonic()+seconds
@@ -189,6 +190,24 @@ def test_the_sweep_is_killed(tmp_path):
     (outputs/'go_on').touch()
     assert '3 points, 3 done' in ran(outputs, 'resume', 's-')
     whole(outputs, 3, [2, 1, 1])
+
+def test_a_job_that_nobody_warns_tells_itself(tmp_path):
+    "Slurm may have spoken before the run listened."
+    outputs, file = tmp_path/'runs', sweep_of(tmp_path, WAITS, seeds=1)
+    p = started(outputs, 'sweep', file)
+    begun(outputs)
+    p.kill()
+    p.communicate()
+    until(lambda: not kernels(outputs))
+    (r,), = runs(outputs).values()
+    job = subprocess.run([sys.executable, '-m', 'decodelab.lab.attempts', r['folder'], '16', 'none'], cwd=ROOT,
+                         env=environment(outputs), capture_output=True, text=True, timeout=200)
+    assert job.returncode==124 and 'TimeOut: the job may take 16 s' in job.stdout, job
+    (r,), = runs(outputs).values()
+    assert (r['status'], r['attempts'])==('time-out', 2) and not kernels(outputs)
+    (outputs/'go_on').touch()
+    ran(outputs, 'resume', 's-')
+    whole(outputs, 1, [3])
 
 def test_one_run_is_killed(tmp_path):
     "kill -9 of a worker: the others go on, another takes its place, and the run is taken up again."

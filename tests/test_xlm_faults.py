@@ -199,7 +199,7 @@ OTHERS = [(['--config-name=foo'], 'one configuration'), (['-cn', 'foo'], 'one co
           (['-m', 'optimizer.lr=.1,.2', 'optimizer.lrr=1,2'], "Did you mean 'optimizer.lr'"),
           (['-m', 'job_type=name,nme'], "Did you mean 'name'"),
           (['-m', 'experiment=star_mini_mdlm,star_mini_mlmm'], "Did you mean 'star_mini_mlm'"),
-          (['-m', 'optimizer.betas=[1'], 'no viable alternative')]
+          (['-m', 'optimizer.betas=[1'], r"'\[1' cannot be read: what opens in it must close")]
 
 SHELLS = [([], 'got .*allowed: install=bash'), (['install=bahs'], "Did you mean 'install=bash'"),
           (['query=bash'], 'asked by the shell itself'), (['seed=1'], 'install=bash')]

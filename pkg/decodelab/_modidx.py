@@ -4719,6 +4719,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'decodelab.lab.adopting.unlike': ('lab/adopting.html#unlike', 'decodelab/lab/adopting.py')},
             'decodelab.lab.attempts': { 'decodelab.lab.attempts.Clock': ('lab/attempts.html#clock', 'decodelab/lab/attempts.py'),
                                         'decodelab.lab.attempts.Clock.over': ('lab/attempts.html#clock.over', 'decodelab/lab/attempts.py'),
+                                        'decodelab.lab.attempts.Clock.tell': ('lab/attempts.html#clock.tell', 'decodelab/lab/attempts.py'),
                                         'decodelab.lab.attempts.Worker': ('lab/attempts.html#worker', 'decodelab/lab/attempts.py'),
                                         'decodelab.lab.attempts.Worker.__init__': ( 'lab/attempts.html#worker.__init__',
                                                                                     'decodelab/lab/attempts.py'),

@@ -17,8 +17,8 @@ from .runner import begin_attempt, conduct, headline, take_up
 from .waiting import TimeOut
 
 # %% auto #0
-__all__ = ['UNFORKABLE', 'WARNING', 'CODES', 'gpu_here', 'why_fresh', 'limited', 'attempt', 'Worker', 'stopped', 'work', 'Clock',
-           'task', 'main']
+__all__ = ['UNFORKABLE', 'WARNING', 'UNTOLD', 'CODES', 'gpu_here', 'why_fresh', 'limited', 'attempt', 'Worker', 'stopped', 'work',
+           'Clock', 'task', 'main']
 
 # %% ../../../nbs/lab/19_attempts.ipynb #c8b32e5e
 UNFORKABLE = re.compile(r'(vllm|mlx|server|openai)\b') # Runtimes with threads, devices or processes of their own
@@ -134,6 +134,7 @@ def work()->None:
 
 # %% ../../../nbs/lab/19_attempts.ipynb #89c4c1c7
 WARNING = 90 # Seconds before the end at which Slurm is asked to tell
+UNTOLD = 60 # Seconds before the end at which a job tells itself, if nobody spoke while it listened
 CODES = {'done': 0, 'time-out': 124, 'interrupted': 143} # Exit status; of others 1
 
 @dataclass
@@ -145,6 +146,13 @@ class Clock:
     def over(self)->bool:
         "Whether a signal now is that of the limit."
         return self.limit is not None and time.monotonic()-self.began >= self.limit - WARNING - 60
+
+    def tell(self)->None:
+        "Sends SIGTERM once the end is near; twice is as once."
+        if self.limit is None: return
+        timer = threading.Timer(max(self.limit-UNTOLD, self.limit/2), os.kill, (os.getpid(), signal.SIGTERM))
+        timer.daemon = True
+        timer.start()
 
 # %% ../../../nbs/lab/19_attempts.ipynb #02d8b7e0
 def task(folder:Path, # A run
@@ -158,6 +166,7 @@ def task(folder:Path, # A run
         if clock.over(): raise TimeOut(f'TimeOut: the job may take {clock.limit:g} s')
         raise KeyboardInterrupt
     signal.signal(signal.SIGTERM, told)
+    clock.tell()
     run = Run.open(folder)
     if run.status in ('done', 'running'):
         print(f'{folder}: is {run.status}; nothing to do here', flush=True)
