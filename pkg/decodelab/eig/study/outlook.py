@@ -19,7 +19,7 @@ STAGES = ('full', 'live', 'trace')
 LOOKED = .5 # Share of the boundaries at which forecasts are drawn
 DRAWN = .6 # Share of the forecasts that a live decision needs
 AGAIN = .3 # Of what a live run needs, what a recording adds to it: .20 to .31 were measured
-ANSWER = 12 # Tokens that one candidate adds to a belief: its own, what was searched for it, walks through the rest
+ANSWER = 8 # Tokens that one candidate adds to a belief: its own, what was searched for it, walks through the rest
 
 def expected_tokens(p:EIGEvalParameters, thinking:float, # Tokens of a thought
                     steps:float, # Its boundaries
