@@ -149,3 +149,15 @@ def test_help_and_import_load_nothing_heavy(root):
     base = best_of(3, sys.executable, '-c', 'pass')
     assert best_of(5, sys.executable, '-c', 'import decodelab')-base < .1
     assert best_of(5, BIN/'decodelab', '--help') < .4
+
+def test_a_run_starts_without_what_it_does_not_need():
+    "Papermill comes without a grammar of IRIs, packages without their descriptions; the grammar is there for others."
+    code = """import importlib.metadata as m, sys
+from decodelab.core.runs import Provenance
+from decodelab.lab.runner import import_papermill
+import_papermill()
+assert 'papermill' in sys.modules and 'jsonschema' in sys.modules and 'rfc3987_syntax' not in sys.modules
+want = sorted(f'{d.metadata["Name"]}=={d.version}' for d in m.distributions())
+assert Provenance.here().packages.split() == want"""
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert not done.returncode, done.stderr

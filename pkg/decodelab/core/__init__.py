@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "allowed", "unit_of", "Plain", "check_size", "why_unreadable", "read_yaml", "several", "in_units", "explain",
         "read", "preset", "table"],
     "registry": ["Entry", "Registry"],
-    "runs": ["RUN_DIR", "MIN_FREE", "PACKAGES", "versions", "git_state", "processor", "machine", "Provenance",
+    "runs": ["RUN_DIR", "MIN_FREE", "PACKAGES", "versions", "git_state", "processor", "machine", "named", "Provenance",
         "run_key", "make_numbered", "new_folder", "wrong_in", "Record", "Work", "Results", "first_files", "Run",
         "chunks", "left_behind", "moment", "when_named", "made_at", "begun", "list_runs", "some", "find_run",
         "notebook_here", "left_open"],

@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/core/07_runs.ipynb #703ae115
 from __future__ import annotations
-import contextlib, functools, importlib.metadata, json, os, platform, shutil, socket, subprocess, time
+import contextlib, functools, importlib.metadata, json, os, platform, re, shutil, socket, subprocess, time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -17,7 +17,7 @@ from .locks import Lock, now
 from .settings import load_settings
 
 # %% auto #0
-__all__ = ['RUN_DIR', 'MIN_FREE', 'PACKAGES', 'versions', 'git_state', 'processor', 'machine', 'Provenance', 'run_key',
+__all__ = ['RUN_DIR', 'MIN_FREE', 'PACKAGES', 'versions', 'git_state', 'processor', 'machine', 'named', 'Provenance', 'run_key',
            'make_numbered', 'new_folder', 'wrong_in', 'Record', 'Work', 'Results', 'first_files', 'Run', 'chunks',
            'left_behind', 'moment', 'when_named', 'made_at', 'begun', 'list_runs', 'some', 'find_run', 'notebook_here',
            'left_open']
@@ -62,6 +62,14 @@ def machine()->dict[str,Any]:
                 slurm_task=os.environ.get('SLURM_ARRAY_TASK_ID'))
 
 # %% ../../../nbs/core/07_runs.ipynb #1a739663
+_HEADER = re.compile(r'^(Name|Version):[ \t]*(\S+)', re.M)
+
+def named(package:importlib.metadata.Distribution)->str:
+    "Name and version; seven hundred headers read as mails take a second."
+    text = package.read_text('METADATA') or package.read_text('PKG-INFO') or ''
+    found = dict(_HEADER.findall(text.partition('\n\n')[0]))
+    return f'{found.get("Name")}=={found.get("Version")}' if found else '' # what was uninstalled halfway has none
+
 @dataclass(frozen=True)
 class Provenance:
     "Where a run is made, and with what."
@@ -71,7 +79,7 @@ class Provenance:
     @classmethod
     def here(cls)->Provenance:
         "This process's."
-        found = sorted(f'{d.metadata["Name"]}=={d.version}\n' for d in importlib.metadata.distributions())
+        found = sorted(f'{line}\n' for line in map(named, importlib.metadata.distributions()) if line)
         return cls(dict(versions=versions(), git=git_state(Path.cwd()), machine=machine()), ''.join(found))
 
 # %% ../../../nbs/core/07_runs.ipynb #2bc23147

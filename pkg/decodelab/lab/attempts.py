@@ -13,7 +13,7 @@ from ..core.errors import DecodelabError, RunError
 from ..core.runs import Run
 from ..core.settings import load_settings
 from .catalogue import first_line
-from .runner import begin_attempt, conduct, headline, take_up
+from .runner import begin_attempt, conduct, headline, import_papermill, take_up
 from .waiting import TimeOut
 
 # %% auto #0
@@ -124,7 +124,7 @@ def work()->None:
     signal.signal(signal.SIGTERM, stopped)
     source, target = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), 'w')
     os.dup2(2, 1) # what libraries print is no answer
-    import papermill # noqa: F401 once, before the first run
+    import_papermill() # once, before the first run
     print(json.dumps(dict(ready=os.getpid())), file=target, flush=True)
     worker = Worker(source, target)
     try: worker.serve()

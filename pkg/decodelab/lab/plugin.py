@@ -25,8 +25,8 @@ from .experiments import given_twice, read_notebook, start
 from .waiting import TimeOut, Waiting, heading, told
 
 # %% auto #0
-__all__ = ['TARGET', 'InputError', 'abandoned', 'listening', 'last_words', 'Client', 'conduct', 'broken_off', 'new_run',
-           'to_go_on', 'recorded', 'close', 'Engine', 'RunHandler', 'experiment_at', 'complete', 'listen']
+__all__ = ['TARGET', 'InputError', 'abandoned', 'listening', 'last_words', 'Client', 'sparing', 'conduct', 'broken_off',
+           'new_run', 'to_go_on', 'recorded', 'close', 'Engine', 'RunHandler', 'experiment_at', 'complete', 'listen']
 
 # %% ../../../nbs/lab/05_plugin.ipynb #512a038b
 class InputError(click.ClickException):
@@ -124,6 +124,13 @@ class Client(PapermillNotebookClient):
         return self.nb
 
 # %% ../../../nbs/lab/05_plugin.ipynb #0533f2ea
+def sparing(nb_man)->None:
+    "Save when a cell begins; its end is saved by the next one, which begins at once, or with the whole."
+    save = nb_man.save
+    def saved(**kwargs):
+        if any(c.metadata.get('papermill', {}).get('status')==nb_man.RUNNING for c in nb_man.nb.cells): save(**kwargs)
+    nb_man.save = saved
+
 _QUIET = ['--log-level=ERROR'] # a kernel's start-up notes are not the user's
 
 def conduct(nb_man, # Papermill's record of the execution
@@ -136,6 +143,7 @@ def conduct(nb_man, # Papermill's record of the execution
         if waiting and (name := heading(cell)): waiting.begin(name)
     client = Client(nb_man, log=logger, extra_arguments=_QUIET, on_cell_start=begins, **options)
     client.waiting = waiting
+    sparing(nb_man)
     env = os.environ | {RUN_DIR: str(run.folder), 'PYDEVD_DISABLE_FILE_VALIDATION': '1'}
     with open(run.folder/'log.txt', 'a') as log:
         try: return client.execute(env=env, stdout=log, stderr=log)

@@ -4,7 +4,9 @@
 
 # %% ../../../nbs/lab/06_runner.ipynb #d6f57df2
 from __future__ import annotations
+import sys
 from pathlib import Path
+from typing import Any
 from ..core.errors import RunError
 from ..core.locks import now
 from ..core.runs import Provenance, Run, machine
@@ -13,8 +15,8 @@ from .experiments import Experiment, cells_hash, data_of, experiment, experiment
 from .experiments import start
 
 # %% auto #0
-__all__ = ['INTERVAL', 'notebook_of', 'experiment_in', 'conduct', 'execute', 'take_up', 'begin_attempt', 'resume', 'headline',
-           'ended', 'listing', 'code_of', 'facts_of', 'details']
+__all__ = ['INTERVAL', 'notebook_of', 'experiment_in', 'import_papermill', 'conduct', 'execute', 'take_up', 'begin_attempt',
+           'resume', 'headline', 'ended', 'listing', 'code_of', 'facts_of', 'details']
 
 # %% ../../../nbs/lab/06_runner.ipynb #36c06311
 def notebook_of(name:str, # An experiment, or a notebook's file
@@ -31,13 +33,21 @@ def experiment_in(path:Path)->Experiment:
     return experiment_from(read_notebook(path), path)
 
 # %% ../../../nbs/lab/06_runner.ipynb #9fc8d6da
+def import_papermill()->Any:
+    "Papermill, without jsonschema's grammar of IRIs: that takes a second to build, and no notebook has one to check."
+    grammar = 'rfc3987_syntax'
+    if not (there := grammar in sys.modules): sys.modules[grammar] = None # jsonschema goes on without it
+    import papermill
+    if not there: del sys.modules[grammar]
+    return papermill
+
 def conduct(run:Run, # Locked by this process
             notebook:Path, # What is executed
             progress:bool=True, # Show it
             **options, # Of the engine
            )->Run: # As it ended
     "Execute a run's notebook; a failing cell is one error that names the report."
-    import papermill
+    papermill = import_papermill()
     from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import DeadKernelError
     from decodelab.lab.plugin import TARGET, to_go_on
