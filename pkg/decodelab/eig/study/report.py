@@ -184,7 +184,9 @@ def steps_figure(traces:Sequence[dict], lam:float):
     import matplotlib.pyplot as plt
     fig, axes = plt.subplots(1, len(traces), figsize=(3.9*len(traces), 4.2), sharey=True, squeeze=False)
     for ax,t in zip(axes[0], traces): _steps(ax, t, lam)
-    axes[0][0].set_ylabel('nats')
+    tops = [h for t in traces for of in ('entropy', 'high') for h in t.get(of, ()) if h is not None]
+    gains = [g['eig'] for t in traces for g in t['gain'] if g]
+    axes[0][0].set(ylabel='nats', ylim=(min([-.7, *gains])-.3, max([2.3, *tops])+.3))
     axes[0][0].legend(frameon=False, fontsize=8)
     return done(fig)
 
@@ -199,8 +201,8 @@ def _steps(ax, t:dict, lam:float)->None:
         ax.errorbar(at, eig, [eig-low, high-eig], fmt='s-', color=COLOURS['eig'], ms=4, capsize=2, lw=1.2,
                     label='gain, 95 %')
     ax.axhline(lam, color=_FAINT, ls=':', label=f'λ = {lam:g}')
-    ax.set(title=f'{t["question"].splitlines()[0][:34]}  truth {t["truth"]}', xticks=steps,
-           ylim=(-1, max(2.6, np.nanmax([0, *shown, *ends[1]])+.3)))
+    ax.set_title(f'{t["question"].splitlines()[0][:42]}\ntruth {t["truth"]}', fontsize=10)
+    ax.set_xticks(steps)
     names = ['start', *(step.strip()[:14] for step in t['steps'][1:])]
     ax.set_xticklabels(names, rotation=90, fontsize=7, family='monospace')
     ax.grid(alpha=.2)
@@ -233,10 +235,14 @@ def _resolved(ax, traces:Sequence[dict])->None:
     for t in traces:
         for i,g in enumerate(t['gain']):
             if g and g['martingale_gap'] is not None: at.setdefault(i, []).append([g[part] for part in _PARTS])
+    ax.set(xlabel='steps thought', ylabel='nats', title='What a forecast resolves, where one was drawn')
     steps = sorted(i for i,own in at.items() if len(own) >= 5)
+    if not steps:
+        ax.text(.5, .5, 'after no number of steps had\nfive questions a forecast', ha='center', va='center')
+        ax.set(xticks=[], yticks=[])
+        return
     means = np.array([np.mean(at[i], 0) for i in steps]).reshape(-1, len(_PARTS))
     for k,part in enumerate(_PARTS): ax.plot(steps, means[:,k], 'o-', ms=3, label=part.replace('_', ' '))
-    ax.set(xlabel='steps thought', ylabel='nats', title='What a forecast resolves, where one was drawn')
     ax.legend(frameon=False, fontsize=8)
     ax.grid(alpha=.2)
 
