@@ -41,9 +41,9 @@ test: runtimes
 	@.ci/part "experiments with their defaults" bash .ci/experiments $(BIN)
 	@echo "== pytest, two files side by side"; OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
 
-# JupyterLab with the experiments; a run made there gets its report when its notebook is saved.
+# JupyterLab with the experiments; a run made there gets its report when its notebook is saved. OPTIONS are its own.
 lab: setup
-	@$(BIN)/decodelab lab
+	@$(BIN)/decodelab lab $(OPTIONS)
 
 # Every published report that ran in under ten minutes, again: does each metric agree?
 verify: setup

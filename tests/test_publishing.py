@@ -13,7 +13,7 @@ from decodelab.lab.publishing import (DEFAULT, Tolerance, allowed, check_metrics
                                       tolerance_of, verifiable, verified_text, verify)
 
 def code(source, text='', tags=()):
-    cell = nbformat.v4.new_code_cell(source, metadata=dict(tags=list(tags)))
+    cell = nbformat.v4.new_code_cell(source, metadata=dict(tags=list(tags)), execution_count=1)
     if text: cell.outputs = [nbformat.v4.new_output('stream', text=text)]
     return cell
 
@@ -289,6 +289,46 @@ def test_a_run_made_by_hand_gets_its_report(tmp_path):
     with pytest.raises(RunError, match='not among the runs'):
         adopt(saved(tmp_path/'e.ipynb', code('end(run)', 'x/eig_eval/20200101-000000-01234567')), tmp_path)
     with pytest.raises(RunError, match='no such file'): adopt(tmp_path/'none.ipynb', tmp_path)
+
+def test_a_report_holds_what_was_run_and_nothing_else(tmp_path, monkeypatch):
+    "In a real kernel, from a copy in nbs/: what is changed, cleared or run after the last cell is not the run's."
+    from nbclient import NotebookClient
+    from decodelab.lab.laboratory import new_laboratory
+    lab = new_laboratory(str(tmp_path/'lab'))
+    copy, meta = lab/'nbs'/'a copy.ipynb', dict(decodelab=dict(experiment='mine', parameters='P'))
+    (lab/'q.jsonl').write_text('{}')
+    cells = ['data = "q.jsonl"', 'from decodelab.core.parameters import Parameters, param\n'
+             'class P(Parameters): data: str = param("q.jsonl", "Questions.")',
+             'from decodelab.lab.experiments import begin, end\nrun, p = begin("mine", globals())', 'print(1)',
+             'end(run)']
+    cells = [nbformat.v4.new_code_cell(c) for c in cells]
+    cells[0].metadata.tags = ['parameters']
+    nb = nbformat.v4.new_notebook(cells=cells, metadata=meta)
+    nbformat.write(nb, copy)
+    monkeypatch.setenv('JPY_SESSION_NAME', str(copy))
+    monkeypatch.delenv('DECODELAB_OUTPUTS', raising=False)
+    client = NotebookClient(nb, resources=dict(metadata=dict(path=str(lab/'nbs'))))
+    with client.setup_kernel():
+        for i,cell in enumerate(nb.cells): client.execute_cell(cell, i)
+        assert "adopt 'nbs/a copy.ipynb'" in nb.cells[-1].outputs[0].text
+        def adopted():
+            nbformat.write(nb, copy)
+            return adopt(copy, lab/'outputs')
+        nb.cells[3].source = 'print(2)'
+        with pytest.raises(RunError, match=r"'print\(2\)' has been changed since"): adopted()
+        client.execute_cell(nb.cells[3], 3)
+        with pytest.raises(RunError, match=r"'print\(2\)' was run after end"): adopted()
+        client.execute_cell(nb.cells[4], 4)
+        run = adopted()
+        assert run.info['source']==str(copy) and run.info['data'] # found from the laboratory's folder
+        nb.cells.insert(0, nbformat.v4.new_markdown_cell('Mine.'))
+        assert 'Mine.' in (adopted().folder/'report.ipynb').read_text()
+        nb.cells[4].outputs = []
+        with pytest.raises(RunError, match='whose code or outputs are others'): adopted()
+        client.execute_cell(nb.cells[3], 3) # begins another
+        client.execute_cell(nb.cells[3], 3)
+    states = sorted(Run.open(f.parent).status for f in (lab/'outputs').glob('*/*/run.json'))
+    assert states==['done', 'interrupted', 'interrupted']
 
 @pytest.mark.parametrize('cell', ['n: int = 4', 'n, seed = 4, 0', 'n = m = 4', 'n = 9\nn = 4'])
 def test_a_parameters_cell_is_read_as_python_reads_it(tmp_path, cell):

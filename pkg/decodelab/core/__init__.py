@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "runs": ["RUN_DIR", "MIN_FREE", "PACKAGES", "versions", "git_state", "processor", "machine", "Provenance",
         "run_key", "make_numbered", "new_folder", "wrong_in", "Record", "Work", "Results", "first_files", "Run",
         "chunks", "left_behind", "moment", "when_named", "made_at", "begun", "list_runs", "some", "find_run",
-        "notebook_here", "left_open"],
+        "notebook_here", "cells_run", "left_open"],
     "settings": ["DEVICES", "Settings", "find_root", "in_laboratory", "check_device", "load_settings"],
     "tables": ["cell", "markdown_table"],
 })

@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/core/07_runs.ipynb #703ae115
 from __future__ import annotations
-import contextlib, functools, importlib.metadata, json, os, platform, shutil, socket, subprocess, time
+import contextlib, functools, importlib.metadata, json, os, platform, shlex, shutil, socket, subprocess, time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -14,13 +14,13 @@ import yaml
 from .errors import RunError, many, nearest
 from .files import Journal, bounded, digest, to_json, write_atomic
 from .locks import Lock, now
-from .settings import load_settings
+from .settings import find_root, load_settings
 
 # %% auto #0
 __all__ = ['RUN_DIR', 'MIN_FREE', 'PACKAGES', 'versions', 'git_state', 'processor', 'machine', 'Provenance', 'run_key',
            'make_numbered', 'new_folder', 'wrong_in', 'Record', 'Work', 'Results', 'first_files', 'Run', 'chunks',
            'left_behind', 'moment', 'when_named', 'made_at', 'begun', 'list_runs', 'some', 'find_run', 'notebook_here',
-           'left_open']
+           'cells_run', 'left_open']
 
 # %% ../../../nbs/core/07_runs.ipynb #6fb65264
 RUN_DIR = 'DECODELAB_RUN_DIR' # Names the folder of the run that a notebook is part of
@@ -105,7 +105,7 @@ def new_folder(base:Path)->Path:
 # %% ../../../nbs/core/07_runs.ipynb #3f0b02c9
 _FIRST = ('experiment', 'key', 'status') # What every record says
 _KINDS = dict.fromkeys((*_FIRST, 'started', 'finished', 'error', 'notebook_hash', 'source'), str) | dict.fromkeys(
-    ('seconds', 'models', 'data', 'machine', 'versions', 'git', 'given'), dict) | dict(attempts=int)
+    ('seconds', 'models', 'data', 'machine', 'versions', 'git', 'given'), dict) | dict(attempts=int, cells=list)
 
 def wrong_in(info:Any)->str:
     "What is wrong with what a run.json holds; empty where nothing is."
@@ -353,9 +353,15 @@ def notebook_here()->Path|None:
     path = Path(named).resolve()
     return path if path.suffix=='.ipynb' and path.is_file() else None
 
+def cells_run()->list[str]:
+    "Hash of each cell that this kernel has run, the one that asks included."
+    try: ran = get_ipython().history_manager.input_hist_raw # type: ignore[name-defined]
+    except NameError: return []
+    return sorted({digest(text)[:16] for text in ran if text.strip()})
+
 def left_open(run:Run)->None:
-    "Say how a run that was made by hand gets its report, and note where its notebook lies."
-    path = notebook_here()
-    if path: run.update(notebook_file=str(path))
-    name = path.name if path else 'NOTEBOOK'
+    "Say how a run that was made by hand gets its report, and note what was run; a report that it has may be replaced."
+    run.update(cells=cells_run(), **(dict(adopted='') if 'adopted' in run.info else {}))
+    path, name = notebook_here(), 'NOTEBOOK'
+    if path: name = shlex.quote(os.path.relpath(path, root) if path.is_relative_to(root := find_root()) else str(path))
     print(f'Save this notebook: it is the report of this run. Outside of `decodelab lab`: decodelab adopt {name}')

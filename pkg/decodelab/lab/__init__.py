@@ -4,7 +4,8 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
     "across": ["SweepReportParameters", "numbers", "own_interval", "wilson", "Place", "Across", "chosen",
         "first_metric", "summed", "places", "is_log", "draw", "table_across", "set_up"],
-    "adopting": ["text_of", "run_in", "unlike", "run_of", "check_adoption", "adopt", "after_save"],
+    "adopting": ["text_of", "code_cells", "run_in", "unlike", "changed_since", "run_of", "check_adoption", "adopt",
+        "after_save"],
     "attempts": ["UNFORKABLE", "WARNING", "UNTOLD", "CODES", "gpu_here", "why_fresh", "limited", "attempt", "Worker",
         "stopped", "work", "Clock", "task", "main"],
     "belief_bench": ["ANYTHING", "CLEAR", "SURE", "asked", "states_of", "lumped_entropies", "Compared", "compared",
@@ -40,7 +41,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
         "told_in", "notebook_hash", "check_file", "check_own", "cell_of", "written", "check_name", "experiment_from",
         "own_claims", "own_notebooks", "experiment", "the_one", "why_not", "value_of", "takes_text_only", "typed",
         "given_twice", "from_pairs", "as_read", "slips", "edited", "check_cell", "resolve", "named_file", "data_of",
-        "start", "quiet_errors", "taken_up", "begin", "end"],
+        "start", "quiet_errors", "opened", "taken_up", "by_hand", "begin", "end"],
     "forking": ["FIRST", "LEFT", "learn", "threads", "reseed", "follow_parent", "become_kernel", "serve", "Zygote",
         "Forked", "ForkingProvisioner", "manager_of"],
     "generating": ["said_last", "judge_for", "Rate", "rate", "mean_of", "headline_of", "trivial", "generated",

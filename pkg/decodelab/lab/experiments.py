@@ -16,8 +16,8 @@ from typing import Any, Literal, get_args, get_origin
 from ..core.errors import BadValue, DecodelabError, RunError, needs
 from ..core.files import digest
 from ..core.parameters import Parameters, preset, read
-from ..core.runs import RUN_DIR, Run, left_open
-from ..core.settings import find_root
+from ..core.runs import RUN_DIR, Run, left_open, notebook_here
+from ..core.settings import find_root, in_laboratory
 from ..tasks.data import load_questions, read_examples
 
 # %% auto #0
@@ -27,7 +27,7 @@ __all__ = ['EXPERIMENTS', 'RESERVED', 'WORDS', 'defined', 'imported', 'Experimen
            'check_file', 'check_own', 'cell_of', 'written', 'check_name', 'experiment_from', 'own_claims',
            'own_notebooks', 'experiment', 'the_one', 'why_not', 'value_of', 'takes_text_only', 'typed', 'given_twice',
            'from_pairs', 'as_read', 'slips', 'edited', 'check_cell', 'resolve', 'named_file', 'data_of', 'start',
-           'quiet_errors', 'taken_up', 'begin', 'end']
+           'quiet_errors', 'opened', 'taken_up', 'by_hand', 'begin', 'end']
 
 # %% ../../../nbs/lab/00_experiments.ipynb #2f6ef9c2
 @cache
@@ -443,13 +443,33 @@ def quiet_errors():
     shell.set_custom_exc((DecodelabError,), show)
 
 # %% ../../../nbs/lab/00_experiments.ipynb #c0445e7c
+def opened(name:str)->Path|None:
+    "The notebook in which an experiment is run by hand, where Jupyter says so and the notebook does too."
+    path = notebook_here()
+    if path is None: return None
+    if in_laboratory(path.parent): os.chdir(find_root(path.parent)) # as `decodelab run`: data are named from there
+    return path if experiment_of(read_notebook(path))==name else None
+
 def taken_up(name:str, # The experiment
-             run:Run|None, # The run that goes on, if one does
+             source:Path|None, # The notebook that it is run from, where that is known
             )->Experiment:
-    "The experiment of a run, from the notebook that it was started with; by name otherwise."
-    source = Path(run.info.get('source') or '') if run else Path()
-    if source.is_file(): return experiment_from(read_notebook(source), source)
-    return experiment(name)
+    "The experiment of a run, from its notebook; by name otherwise."
+    if source is None or not source.is_file(): return experiment(name)
+    return experiment_from(read_notebook(source), source)
+
+# %% ../../../nbs/lab/00_experiments.ipynb #9334dc17
+def by_hand(exp:Experiment, # Which experiment
+            source:Path|None, # Its notebook, where that is known
+            namespace:dict, # The notebook's `globals()`
+           )->Run: # Locked by this process
+    "Make a run from the values in the parameters cell; an earlier one that this kernel left in the middle is let go."
+    if isinstance(earlier := namespace.get('run'), Run): earlier.unlock()
+    path = source or exp.notebook or find_root()/'nbs'/f'{exp.name}.ipynb'
+    for slip,meant in slips(exp, namespace):
+        print(f'{slip} is no parameter of {exp.name}, and changes nothing. Did you mean {meant}?')
+    exp = replace(exp, cell=None, live=namespace.get(exp.model)) # as run, which may be more than what is saved
+    known = dict(source=str(path)) if path.is_file() else {}
+    return start(exp, edited(exp, namespace), notebook_hash(path) if known else '', by='jupyter', **known)
 
 # %% ../../../nbs/lab/00_experiments.ipynb #7ab7f6f1
 def begin(name:str, # The experiment
@@ -460,14 +480,9 @@ def begin(name:str, # The experiment
     warnings.filterwarnings('ignore', message='IProgress not found')
     folder = os.environ.get(RUN_DIR)
     run = Run.open(Path(folder)) if folder else None
-    exp = taken_up(name, run)
-    if run is None:
-        path = exp.notebook or find_root()/'nbs'/f'{name}.ipynb'
-        exp = replace(exp, live=namespace.get(exp.model)) # a cell may have been changed and not saved
-        for slip,meant in slips(exp, namespace):
-            print(f'{slip} is no parameter of {name}, and changes nothing. Did you mean {meant}?')
-        exp = replace(exp, cell=None) # the values that the cell gave count, not those in the file
-        run = start(exp, edited(exp, namespace), notebook_hash(path) if path.exists() else '', by='jupyter')
+    source = opened(name) if run is None else Path(run.info.get('source') or '')
+    exp = taken_up(name, source)
+    if run is None: run = by_hand(exp, source, namespace)
     own = namespace.get(exp.model, exp.parameters) # the class that the reader sees, where the notebook defines it
     return run, read(own, run.params)
 
