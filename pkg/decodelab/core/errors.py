@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 # %% auto #0
 __all__ = ['SHOWN', 'LISTED', 'UNREAD', 'DecodelabError', 'DataError', 'ModelError', 'RunError', 'nearest', 'in_short',
-           'BadValue', 'MissingExtra', 'needs', 'many', 'data_size', 'unread', 'for_a_reader']
+           'BadValue', 'MissingExtra', 'needs', 'many', 'some', 'data_size', 'unread', 'for_a_reader']
 
 # %% ../../../nbs/core/00_errors.ipynb #3dfd5431
 class DecodelabError(Exception):
@@ -80,6 +80,11 @@ def needs(package:str, # As imported, e.g. `mlx.core`
 def many(n:int, one:str, several:str='')->str:
     "A count with its word."
     return f'{n:,} {one if n==1 else several or one+"s"}'
+
+def some(names:Iterable[str], shown:int=8)->str:
+    "The first few of many names, each as a sentence can hold it."
+    found = [name if len(name) <= SHOWN else f'{name[:SHOWN-40]}…' for name in names]
+    return ', '.join(found[:shown]) + (f' and {many(len(found)-shown, "other")}' if len(found) > shown else '')
 
 def data_size(n:int)->str: # Bytes
     "A size as a person says it."

@@ -5,13 +5,13 @@
 # %% ../../../nbs/core/07_runs.ipynb #703ae115
 from __future__ import annotations
 import contextlib, functools, importlib.metadata, json, os, platform, shlex, shutil, socket, subprocess, time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Self
 import yaml
-from .errors import RunError, many, nearest
+from .errors import RunError, many, nearest, some
 from .files import Journal, bounded, digest, to_json, write_atomic
 from .locks import Lock, now
 from .settings import find_root, load_settings
@@ -19,7 +19,7 @@ from .settings import find_root, load_settings
 # %% auto #0
 __all__ = ['RUN_DIR', 'MIN_FREE', 'PACKAGES', 'versions', 'git_state', 'processor', 'machine', 'Provenance', 'run_key',
            'make_numbered', 'new_folder', 'wrong_in', 'Record', 'Work', 'Results', 'first_files', 'Run', 'chunks',
-           'left_behind', 'moment', 'when_named', 'made_at', 'begun', 'list_runs', 'some', 'find_run', 'notebook_here',
+           'left_behind', 'moment', 'when_named', 'made_at', 'begun', 'list_runs', 'find_run', 'notebook_here',
            'cells_run', 'left_open']
 
 # %% ../../../nbs/core/07_runs.ipynb #6fb65264
@@ -319,11 +319,6 @@ def _unread(outputs:Path, runs:Sequence[Run])->list[Path]:
     return sorted(f for f in folders if any((f/name).exists() for name in ('run.json', 'params.yaml', 'log.txt')))
 
 # %% ../../../nbs/core/07_runs.ipynb #35aa99c1
-def some(names:Iterable[str], shown:int=8)->str:
-    "The first few of many names."
-    found = list(names)
-    return ', '.join(found[:shown]) + (f' and {many(len(found)-shown, "other")}' if len(found) > shown else '')
-
 def _names(folder:Path, key:str)->tuple[str,...]: return folder.name, '/'.join(folder.parts[-2:]), key
 
 def find_run(name:str, outputs:Path|None=None)->Run:
