@@ -221,7 +221,7 @@ def test_a_verification_that_is_broken_off_goes_on(lab, monkeypatch):
     "Ctrl-C after the first chunk: the next takes up the same run, and what it did not have to do again counts."
     from decodelab.lab import publishing
     place, run, report = lab
-    def broken(run, notebook, progress):
+    def broken(run, notebook, progress, quiet):
         from decodelab.core.runs import chunks
         next(chunks(run, 'full', [1, 2], lambda part: [dict(id=1)], size=1)) # whatever its work is
         run.unlock()
@@ -231,7 +231,7 @@ def test_a_verification_that_is_broken_off_goes_on(lab, monkeypatch):
     with pytest.raises(KeyboardInterrupt): verify(report, place, progress=False)
     left = place/'outputs'/'.verify-small'
     assert len(list(left.glob('*/*/samples.jsonl')))==1 and not (place/'outputs'/'.verify-small.lock').exists()
-    def again(run, notebook, progress):
+    def again(run, notebook, progress, quiet):
         seen.append((run.info['attempts'], run.info['go_on'], (run.folder/'samples.jsonl').read_text().count('id')))
         run.write_metrics(dict(n=6))
         run.finish()
@@ -240,6 +240,23 @@ def test_a_verification_that_is_broken_off_goes_on(lab, monkeypatch):
     monkeypatch.setattr(publishing, 'conduct', again)
     assert not verify(report, place, progress=False).agrees
     assert seen==[(2, 'decodelab verify small', 1)] and not left.exists()
+
+def test_what_verify_names_is_there_when_it_is_read(lab, monkeypatch, capsys):
+    "The folder of a run that ended well goes, and is not named; of one that failed it stays until the next."
+    place, run, report = lab
+    verify(report, place, progress=False)
+    assert '.verify' not in ''.join(capsys.readouterr())
+    bad = saved(report.with_name('bad.ipynb'), *nbformat.read(report, 4).cells, code('1/0'), code(run.folder.name),
+                parameters=dict(n=6))
+    bad.with_suffix('.metrics.json').write_text(report.with_suffix('.metrics.json').read_text())
+    try:
+        with pytest.raises(RunError, match='ZeroDivisionError') as e: verify(bad, place, progress=False)
+        named = Path(re.search(r'failing cell: (\S+)', str(e.value))[1])
+        assert named.is_file() and '.verify-bad' in str(named)
+    finally:
+        shutil.rmtree(place/'outputs'/'.verify-bad', ignore_errors=True)
+        bad.unlink()
+        bad.with_suffix('.metrics.json').unlink()
 
 def test_a_report_that_cannot_be_run_here_is_not_one_that_disagrees(lab, monkeypatch):
     from click.testing import CliRunner
