@@ -49,7 +49,8 @@ lab: setup
 verify: setup
 	@$(BIN)/decodelab verify --all --within 600 --record
 
-# Optional: notebooks are merged cell by cell, and cleaned before a commit. Without .venv, git does what it always did.
+# Optional: notebooks are merged cell by cell, and cleaned before a commit. Without .venv, git does what it always did,
+# and after `bash .ci/git-hooks --off`.
 hooks: setup
 	@bash .ci/git-hooks
 

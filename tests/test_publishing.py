@@ -438,3 +438,10 @@ def test_git_hooks_never_break_git_without_the_environment(root, tmp_path):
     assert git('diff').returncode==0 and '"0"' in git('diff').stdout
     git('commit', '-qam', 'three')
     assert git('merge', 'side', '-m', 'm').returncode==0 and '"4"' in path.read_text()
+    assert subprocess.run(['bash', '.ci/git-hooks', '--off'], cwd=tmp_path).returncode==0
+    assert not (tmp_path/'.git'/'hooks'/'pre-commit').exists()
+    assert 'nbdev' not in (tmp_path/'.git'/'config').read_text()+(tmp_path/'.git'/'info'/'attributes').read_text()
+    git('checkout', '-q', 'side')
+    path.write_text(path.read_text().replace('"2"', '"5"'))
+    git('commit', '-qam', 'four')
+    assert git('merge', 'main', '-m', 'm').returncode==0 # a driver without its command would be fatal
