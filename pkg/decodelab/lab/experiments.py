@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
+from textwrap import shorten
 from types import ModuleType, NoneType
 from typing import Any, Literal, get_args, get_origin
 from ..core.errors import BadValue, DecodelabError, RunError, needs
@@ -233,7 +234,16 @@ def check_own(p:Parameters)->dict:
     check_file(getattr(p, 'data', None))
     spec = getattr(p, 'backend', None)
     models = {spec: check_backend(spec)} if isinstance(spec, str) else {}
-    return models | ((p.check() or {}) if hasattr(p, 'check') else {})
+    return models | (_checked_by_itself(p) if callable(getattr(type(p), 'check', None)) else {})
+
+def _checked_by_itself(p:Any)->dict[str, str]:
+    "What a model's own `check` says: nothing, or fingerprints of what it names."
+    own = f'check of {type(p).__name__}'
+    try: found = p.check() or {}
+    except DecodelabError: raise
+    except Exception as e: raise RunError(f'the {own}: {type(e).__name__}: {e}') from e # the user's own code
+    if isinstance(found, dict) and all(isinstance(part, str) for pair in found.items() for part in pair): return found
+    raise BadValue(f'what the {own} gives', found, 'nothing, or a dict of fingerprints as texts by name')
 
 # %% ../../../nbs/lab/00_experiments.ipynb #4254312e
 def cell_of(nb:dict, name:str)->str:
@@ -253,19 +263,31 @@ def written(nb:dict)->dict[str,Any]:
     return {name: value for line in body for name,value in _assigned(line)}
 
 # %% ../../../nbs/lab/00_experiments.ipynb #1fea4ae7
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.comprehension)
+
+def _bound(node:ast.AST)->bool:
+    "Whether code gives a name a value, or takes it away."
+    if isinstance(node, _SCOPES): return False
+    here = isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
+    return here or any(map(_bound, ast.iter_child_nodes(node)))
+
+def _starred(node:ast.AST)->bool: return any(isinstance(part, ast.Starred) for part in ast.walk(node))
+
 def _assigned(line:ast.stmt)->Iterator[tuple[str, Any]]:
     "Names and values of an assignment: `n = 3`, `n: int = 3`, `a = b = 3`, `a, b = 1, 2`."
-    if not isinstance(line, (ast.Assign, ast.AnnAssign)) or line.value is None: return
-    try: value = ast.literal_eval(line.value)
+    assigns = isinstance(line, (ast.Assign, ast.AnnAssign))
+    if isinstance(line, ast.AnnAssign) and line.value is None or not (assigns or _bound(line)): return
+    try: value = ast.literal_eval(line.value if assigns and not _starred(line) else line)
     except ValueError:
-        raise RunError(f'parameters cell: {ast.unparse(line)}: papermill needs a plain value there, '
-                       'such as 3, "text" or None') from None
+        said = shorten(ast.unparse(line), 60, placeholder=' …')
+        raise RunError(f'parameters cell: {said}: papermill needs a plain value there, such as n = 3, "text" or None') \
+            from None
     for target in line.targets if isinstance(line, ast.Assign) else [line.target]:
         several = isinstance(target, (ast.Tuple, ast.List)) and isinstance(value, (tuple, list))
         yield from zip(map(ast.unparse, target.elts), value) if several else [(ast.unparse(target), value)]
 
 # %% ../../../nbs/lab/00_experiments.ipynb #8d30e908
-RESERVED = {'sweeps', 'sweep', 'view', 'models'} # Names in outputs/, and of commands' tables, that mean something else
+RESERVED = {'sweeps', 'sweep', 'view', 'models', 'questions', 'recordings'} # Names that mean something else here
 
 def check_name(name:object, path:Path|None)->None:
     "The name of an experiment of one's own names a folder of runs, and nothing else."
@@ -465,9 +487,9 @@ def by_hand(exp:Experiment, # Which experiment
     "Make a run from the values in the parameters cell; an earlier one that this kernel left in the middle is let go."
     if isinstance(earlier := namespace.get('run'), Run): earlier.unlock()
     path = source or exp.notebook or find_root()/'nbs'/f'{exp.name}.ipynb'
+    exp = replace(exp, cell=None, live=namespace.get(exp.model)) # as run, which may be more than what is saved
     for slip,meant in slips(exp, namespace):
         print(f'{slip} is no parameter of {exp.name}, and changes nothing. Did you mean {meant}?')
-    exp = replace(exp, cell=None, live=namespace.get(exp.model)) # as run, which may be more than what is saved
     known = dict(source=str(path)) if path.is_file() else {}
     return start(exp, edited(exp, namespace), notebook_hash(path) if known else '', by='jupyter', **known)
 
