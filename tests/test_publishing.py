@@ -258,6 +258,13 @@ def test_what_verify_names_is_there_when_it_is_read(lab, monkeypatch, capsys):
         bad.unlink()
         bad.with_suffix('.metrics.json').unlink()
 
+def test_where_nothing_can_be_written_nothing_is_verified(lab, monkeypatch):
+    from decodelab.lab.publishing import NotHere
+    place, _, report = lab
+    def refused(self): raise PermissionError(13, 'Permission denied')
+    monkeypatch.setattr(Lock, 'take', refused)
+    with pytest.raises(NotHere, match='outputs: nothing can be run there: Permission denied'): verify(report, place)
+
 def test_a_report_that_cannot_be_run_here_is_not_one_that_disagrees(lab, monkeypatch):
     from click.testing import CliRunner
     from decodelab.lab.cli import main

@@ -280,9 +280,12 @@ def apart(name:str, # Of the report
     from decodelab.core.settings import load_settings
     outputs, root = Path(load_settings(root).outputs).resolve(), root.resolve()
     within = outputs if outputs.is_relative_to(root) else root
-    within.mkdir(parents=True, exist_ok=True)
     folder, lock = within/f'.verify-{name}', Lock(within/f'.verify-{name}.lock')
-    if not lock.take(): raise RunError(f'{name}: another process verifies it ({lock.owner()})')
+    try:
+        within.mkdir(parents=True, exist_ok=True)
+        mine = lock.take()
+    except OSError as e: raise NotHere(f'{within}: nothing can be run there: {e.strerror}') from None
+    if not mine: raise RunError(f'{name}: another process verifies it ({lock.owner()})')
     try:
         linked(folder, outputs, taken)
         with _runs_go_to(folder): yield folder
