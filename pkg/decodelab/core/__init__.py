@@ -2,8 +2,10 @@
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={
+    "cells": ["cell_of", "written"],
     "errors": ["SHOWN", "LISTED", "UNREAD", "DecodelabError", "DataError", "ModelError", "RunError", "nearest",
-        "in_short", "BadValue", "MissingExtra", "needs", "many", "some", "data_size", "unread", "for_a_reader"],
+        "in_short", "BadValue", "MissingExtra", "needs", "many", "some", "data_size", "refusal", "unread",
+        "for_a_reader"],
     "files": ["SIGNS", "write_through", "write_atomic", "check_place", "to_json", "bounded", "digest", "read_text",
         "json_lines", "read_index", "end_of", "read_records", "Journal", "read_journal"],
     "locks": ["BEAT", "EXPIRES", "now", "machine_id", "began", "alive", "slurm_job", "identity", "in_words", "whoami",

@@ -4,13 +4,13 @@
 
 # %% ../../../nbs/core/00_errors.ipynb #2f927316
 from __future__ import annotations
-import difflib, importlib.util, os, sys
+import difflib, errno, importlib.util, os, sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 # %% auto #0
 __all__ = ['SHOWN', 'LISTED', 'UNREAD', 'DecodelabError', 'DataError', 'ModelError', 'RunError', 'nearest', 'in_short',
-           'BadValue', 'MissingExtra', 'needs', 'many', 'some', 'data_size', 'unread', 'for_a_reader']
+           'BadValue', 'MissingExtra', 'needs', 'many', 'some', 'data_size', 'refusal', 'unread', 'for_a_reader']
 
 # %% ../../../nbs/core/00_errors.ipynb #3dfd5431
 class DecodelabError(Exception):
@@ -94,6 +94,15 @@ def data_size(n:int)->str: # Bytes
         size /= 1024
         if size < 1023.5: break
     return f'{size:.{int(size < 9.95)}f} {unit}iB'
+
+# %% ../../../nbs/core/00_errors.ipynb #4847c4c6
+_MACHINE = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+
+def refusal(e:Exception)->str:
+    "An error that its user can mend, in a sentence; any other is raised again."
+    if isinstance(e, DecodelabError): return str(e)
+    if not isinstance(e, OSError) or e.errno not in _MACHINE: raise e
+    return (f'{in_short(str(e.filename))}: ' if e.filename else '') + str(e.strerror)
 
 # %% ../../../nbs/core/00_errors.ipynb #aba2cd04
 UNREAD = 141

@@ -4,10 +4,10 @@
 
 # %% ../../../nbs/lab/09_cli.ipynb #f25bae4c
 from __future__ import annotations
-import errno, importlib, os
+import importlib, os
 from pathlib import Path
 import click
-from ..core.errors import BadValue, DecodelabError, RunError, data_size, in_short, many, nearest, needs
+from ..core.errors import BadValue, DecodelabError, RunError, data_size, many, nearest, needs, refusal
 from ..core.settings import in_laboratory
 from ..evaluation.lmeval.names import HELD
 
@@ -18,8 +18,6 @@ __all__ = ['Group', 'check_inside', 'main', 'values', 'run', 'show', 'watch', 'p
            'bench_decision', 'bench_policy', 'bench_quick']
 
 # %% ../../../nbs/lab/09_cli.ipynb #59206144
-_MACHINE = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
-
 class Group(click.Group):
     "A user's errors are one line on standard error and exit status 2."
     later = {} # Modules of commands by name
@@ -27,13 +25,8 @@ class Group(click.Group):
     def invoke(self, ctx):
         "Run a command."
         try: return super().invoke(ctx)
-        except DecodelabError as e:
-            click.echo(f'decodelab: {e}', err=True)
-            ctx.exit(2)
-        except OSError as e:
-            if e.errno not in _MACHINE: raise
-            place = f'{in_short(str(e.filename))}: ' if e.filename else ''
-            click.echo(f'decodelab: {place}{e.strerror}', err=True)
+        except (DecodelabError, OSError) as e:
+            click.echo(f'decodelab: {refusal(e)}', err=True)
             ctx.exit(2)
         except click.UsageError as e: # `n=3` and `--n 3` are what other programs take
             asked = e.ctx and any(p.name=='pairs' for p in e.ctx.command.params)

@@ -4,16 +4,16 @@
 
 # %% ../../../nbs/lab/00_experiments.ipynb #223f2488
 from __future__ import annotations
-import ast, importlib, os, re, sys, warnings
+import importlib, os, re, sys, warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from textwrap import shorten
 from types import ModuleType, NoneType
 from typing import Any, Literal, get_args, get_origin
+from ..core.cells import cell_of, written
 from ..core.errors import BadValue, DecodelabError, RunError, needs
 from ..core.files import digest
 from ..core.parameters import Parameters, preset, read
@@ -25,10 +25,10 @@ from ..tasks.data import load_questions, read_examples
 __all__ = ['EXPERIMENTS', 'RESERVED', 'WORDS', 'defined', 'imported', 'Experiment', 'contents', 'check_backend', 'check_asking',
            'check_in_tokens', 'check_questions', 'check_comparison', 'check_claim', 'check_quick', 'check_schemas',
            'check_between', 'check_stars', 'read_notebook', 'cells_hash', 'experiment_of', 'told_in', 'notebook_hash',
-           'check_file', 'check_own', 'cell_of', 'written', 'check_name', 'experiment_from', 'own_claims',
-           'own_notebooks', 'experiment', 'the_one', 'why_not', 'value_of', 'takes_text_only', 'typed', 'given_twice',
-           'from_pairs', 'as_read', 'slips', 'edited', 'check_cell', 'resolve', 'named_file', 'data_of', 'start',
-           'quiet_errors', 'opened', 'taken_up', 'by_hand', 'begin', 'end']
+           'check_file', 'check_own', 'check_name', 'experiment_from', 'own_claims', 'own_notebooks', 'experiment',
+           'the_one', 'why_not', 'value_of', 'takes_text_only', 'typed', 'given_twice', 'from_pairs', 'as_read',
+           'slips', 'edited', 'check_cell', 'resolve', 'named_file', 'data_of', 'start', 'quiet_errors', 'opened',
+           'taken_up', 'by_hand', 'begin', 'end']
 
 # %% ../../../nbs/lab/00_experiments.ipynb #2f6ef9c2
 @cache
@@ -244,47 +244,6 @@ def _checked_by_itself(p:Any)->dict[str, str]:
     except Exception as e: raise RunError(f'the {own}: {type(e).__name__}: {e}') from e # the user's own code
     if isinstance(found, dict) and all(isinstance(part, str) for pair in found.items() for part in pair): return found
     raise BadValue(f'what the {own} gives', found, 'nothing, or a dict of fingerprints as texts by name')
-
-# %% ../../../nbs/lab/00_experiments.ipynb #4254312e
-def cell_of(nb:dict, name:str)->str:
-    "The code cell that defines a class."
-    for text in (''.join(c['source']) for c in nb['cells'] if c['cell_type']=='code'):
-        if f'class {name}' not in text: continue
-        with suppress(SyntaxError): # of a cell with magics
-            if any(isinstance(s, ast.ClassDef) and s.name==name for s in ast.parse(text).body): return text
-    raise RunError(f'no cell of the notebook defines {name}, the parameter model that its metadata names')
-
-# %% ../../../nbs/lab/00_experiments.ipynb #5feaa65e
-def written(nb:dict)->dict[str,Any]:
-    "Names and values in a notebook's parameters cell."
-    cells = [c for c in nb['cells'] if 'parameters' in c['metadata'].get('tags', [])]
-    try: body = [s for c in cells for s in ast.parse(''.join(c['source'])).body]
-    except SyntaxError as e: raise RunError(f'parameters cell: {e.msg}, line {e.lineno}') from None
-    return {name: value for line in body for name,value in _assigned(line)}
-
-# %% ../../../nbs/lab/00_experiments.ipynb #1fea4ae7
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.comprehension)
-
-def _bound(node:ast.AST)->bool:
-    "Whether code gives a name a value, or takes it away."
-    if isinstance(node, _SCOPES): return False
-    here = isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
-    return here or any(map(_bound, ast.iter_child_nodes(node)))
-
-def _starred(node:ast.AST)->bool: return any(isinstance(part, ast.Starred) for part in ast.walk(node))
-
-def _assigned(line:ast.stmt)->Iterator[tuple[str, Any]]:
-    "Names and values of an assignment: `n = 3`, `n: int = 3`, `a = b = 3`, `a, b = 1, 2`."
-    assigns = isinstance(line, (ast.Assign, ast.AnnAssign))
-    if isinstance(line, ast.AnnAssign) and line.value is None or not (assigns or _bound(line)): return
-    try: value = ast.literal_eval(line.value if assigns and not _starred(line) else line)
-    except ValueError:
-        said = shorten(ast.unparse(line), 60, placeholder=' …')
-        raise RunError(f'parameters cell: {said}: papermill needs a plain value there, such as n = 3, "text" or None') \
-            from None
-    for target in line.targets if isinstance(line, ast.Assign) else [line.target]:
-        several = isinstance(target, (ast.Tuple, ast.List)) and isinstance(value, (tuple, list))
-        yield from zip(map(ast.unparse, target.elts), value) if several else [(ast.unparse(target), value)]
 
 # %% ../../../nbs/lab/00_experiments.ipynb #8d30e908
 RESERVED = {'sweeps', 'sweep', 'view', 'models', 'questions', 'recordings'} # Names that mean something else here
