@@ -1929,6 +1929,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'decodelab/backends/words.py')},
             'decodelab.core.cells': { 'decodelab.core.cells._assigned': ('core/cells.html#_assigned', 'decodelab/core/cells.py'),
                                       'decodelab.core.cells._bound': ('core/cells.html#_bound', 'decodelab/core/cells.py'),
+                                      'decodelab.core.cells._no_value': ('core/cells.html#_no_value', 'decodelab/core/cells.py'),
                                       'decodelab.core.cells._starred': ('core/cells.html#_starred', 'decodelab/core/cells.py'),
                                       'decodelab.core.cells.cell_of': ('core/cells.html#cell_of', 'decodelab/core/cells.py'),
                                       'decodelab.core.cells.written': ('core/cells.html#written', 'decodelab/core/cells.py')},

@@ -42,15 +42,20 @@ def _bound(node:ast.AST)->bool:
 
 def _starred(node:ast.AST)->bool: return any(isinstance(part, ast.Starred) for part in ast.walk(node))
 
+def _no_value(line:ast.stmt)->RunError:
+    said = shorten(ast.unparse(line), 60, placeholder=' …')
+    return RunError(f'parameters cell: {said}: papermill needs a plain value there, such as n = 3, "text" or None')
+
 def _assigned(line:ast.stmt)->Iterator[tuple[str, Any]]:
     "Names and values of an assignment: `n = 3`, `n: int = 3`, `a = b = 3`, `a, b = 1, 2`."
-    assigns = isinstance(line, (ast.Assign, ast.AnnAssign))
-    if isinstance(line, ast.AnnAssign) and line.value is None or not (assigns or _bound(line)): return
-    try: value = ast.literal_eval(line.value if assigns and not _starred(line) else line)
-    except ValueError:
-        said = shorten(ast.unparse(line), 60, placeholder=' …')
-        raise RunError(f'parameters cell: {said}: papermill needs a plain value there, such as n = 3, "text" or None') \
-            from None
+    if not isinstance(line, (ast.Assign, ast.AnnAssign)):
+        if _bound(line): raise _no_value(line)
+        return
+    if line.value is None: return
+    try: value = ast.literal_eval(line.value)
+    except ValueError: raise _no_value(line) from None
+    if _starred(line): raise _no_value(line)
     for target in line.targets if isinstance(line, ast.Assign) else [line.target]:
-        several = isinstance(target, (ast.Tuple, ast.List)) and isinstance(value, (tuple, list))
-        yield from zip(map(ast.unparse, target.elts), value) if several else [(ast.unparse(target), value)]
+        if isinstance(target, (ast.Tuple, ast.List)) and isinstance(value, (tuple, list)):
+            yield from zip(map(ast.unparse, target.elts), value)
+        else: yield ast.unparse(target), value
