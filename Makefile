@@ -41,15 +41,16 @@ test: runtimes
 	@.ci/part "experiments with their defaults" bash .ci/experiments $(BIN)
 	@echo "== pytest, two files side by side"; OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
 
-# JupyterLab with the experiments; a run made there gets its report when its notebook is saved.
+# JupyterLab with the experiments; a run made there gets its report when its notebook is saved. OPTIONS are its own.
 lab: setup
-	@$(BIN)/decodelab lab
+	@$(BIN)/decodelab lab $(OPTIONS)
 
 # Every published report that ran in under ten minutes, again: does each metric agree?
 verify: setup
 	@$(BIN)/decodelab verify --all --within 600 --record
 
-# Optional: notebooks are merged cell by cell, and cleaned before a commit. Without .venv, git does what it always did.
+# Optional: notebooks are merged cell by cell, and cleaned before a commit. Without .venv, git does what it always did,
+# and after `bash .ci/git-hooks --off`.
 hooks: setup
 	@bash .ci/git-hooks
 

@@ -1,6 +1,7 @@
 "What is read from files: lines end at newlines only, a byte-order mark is no text, and a bad file is one sentence."
 import gzip, importlib.util, json, math, os, random
 import pytest
+from clock import seconds
 from hypothesis import given, settings, strategies as st
 from decodelab.core.errors import BadValue, DataError, MissingExtra, ModelError, RunError, needs
 from decodelab.core.files import Journal, bounded, json_lines, read_journal, read_text, to_json
@@ -103,6 +104,35 @@ def test_odd_records_are_one_sentence(tmp_path, line):
     f = tmp_path/'odd.jsonl'
     f.write_text(line+'\n')
     with pytest.raises(DataError, match='line 1'): read_jsonl(f)
+
+HUGE = dict(twice='{%s, "k7": 1}', names='{%s}', name='{"%s": 1}' % ('k'*1_000_000),
+            value='{"question": "%s' % ('q'*10**7))
+KEYS = ', '.join(f'"k{i}": 1' for i in range(200_000))
+
+@pytest.mark.parametrize('what', HUGE)
+def test_a_line_of_megabytes_is_one_sentence_and_soon(tmp_path, what):
+    line = HUGE[what]
+    (tmp_path/'huge.jsonl').write_text(line % KEYS if '%s' in line else line)
+    def refused():
+        with pytest.raises(DataError) as e: read_jsonl(tmp_path/'huge.jsonl')
+        assert len(str(e.value)) < 700
+    assert seconds(refused, enough=3) < 3
+
+def test_of_a_prompt_that_is_far_too_long_the_beginning_tells():
+    from decodelab.backends.words import words_of
+    from decodelab.eig.frames import frame_for
+    from decodelab.eig.stopping.reasoning import check_prompts
+    from decodelab.tasks.data import Question
+    words = words_of('reference:student')
+    def refused(n, says):
+        with pytest.raises(BadValue, match=says): check_prompts(words, frame_for(words), [Question('1', '1'*n, '1')])
+    refused(5_000, "'5002 tokens'")
+    refused(100_000, 'more than .* tokens')
+    assert seconds(lambda: refused(10_000_000, 'more than .* tokens'), enough=2) < 2
+
+def test_an_example_without_an_answer_is_told(tmp_path):
+    (tmp_path/'e.jsonl').write_text('{"question": "1+1=?", "answer": "first #### "}')
+    with pytest.raises(DataError, match='line 1: nothing after ####'): read_examples(tmp_path/'e.jsonl')
 
 ROWS = [json.dumps(dict(question=f'{i}+1=?', answer=i+1)) for i in range(3)]
 SAVED = dict(plain=('\n'.join(ROWS), 'utf-8'), windows=('\r\n'.join(ROWS)+'\r\n', 'utf-8-sig'),

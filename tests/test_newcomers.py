@@ -1,9 +1,10 @@
 "What newcomers type wrong, rename, copy or break: told in one sentence, before anything starts."
+import json
 import pytest
 from click.testing import CliRunner
 from clock import seconds
 from decodelab.core import BadValue, RunError, read
-from decodelab.core.errors import data_size, many, nearest
+from decodelab.core.errors import DecodelabError, data_size, many, nearest
 from decodelab.core.parameters import DataError, Parameters, allowed, param, read_yaml, table
 from decodelab.core.runs import Provenance, Run, find_run, list_runs
 from decodelab.core.settings import in_laboratory, load_settings
@@ -150,9 +151,47 @@ def test_a_parameter_model_that_is_changed_and_not_saved_counts(lab, capsys):
     run.finish()
     run.unlock()
 
-@pytest.mark.parametrize('name', ['sweeps', 'view', 'models', 'sweep'])
+@pytest.mark.parametrize('line', ['n += 1', 'if True: n = 4', 'for n in range(3): pass', '(n := 7)', 'del n',
+                                  '*n, m = 1, 2', 'n = 2*3', 'with open("x") as f: n = 5'])
+def test_a_parameters_cell_that_computes_is_told(lab, line):
+    "Its values are read, not run: what `n += 1` makes of n would be shown, and not be what runs."
+    def computing(text): return text.replace('my_study', 'computes').replace('seed = 0', json.dumps(line)[1:-1])
+    copied(lab, 'computes', computing)
+    found = said('run', 'computes')
+    assert found.exit_code==2 and 'papermill needs a plain value there' in found.output and not (lab/'outputs').exists()
+
+@pytest.mark.parametrize('line', ['import os', 'print(1)', 'def f(): n = 5', 'n: int', 'seen = {}'])
+def test_a_parameters_cell_may_hold_what_changes_no_parameter(lab, line):
+    from decodelab.lab.experiments import written
+    cell = dict(cell_type='code', source=f'n = 3\n{line}', metadata=dict(tags=['parameters']))
+    assert written(dict(cells=[cell]))['n']==3
+
+@pytest.mark.parametrize('body,says', [('raise ValueError("odd")', 'ValueError: odd'),
+                                       ('return 5', 'got 5; allowed: nothing'),
+                                       ('return dict(a=5)', 'a dict of fingerprints as texts')])
+def test_a_check_of_ones_own_that_goes_wrong_is_told_before_a_run_is_made(lab, body, says):
+    from decodelab.lab.experiments import check_own
+    class Mine(Parameters): n: int = param(1, 'N.')
+    exec(f'def check(self): {body}', globals(), found := {})
+    Mine.check = found['check']
+    with pytest.raises(DecodelabError, match=says): check_own(Mine())
+
+def test_a_parameter_may_be_called_check():
+    from decodelab.lab.experiments import check_own
+    class Mine(Parameters): check: int = param(1, 'N.')
+    assert check_own(Mine())=={}
+
+@pytest.mark.parametrize('words', ['show', 'run', 'resume', 'publish', 'params', 'new experiment', 'new',
+                                   'run my_study -p data', 'run my_study -p backend'])
+def test_a_name_that_no_file_can_have_is_one_sentence(lab, words):
+    long = ('hf:' if 'backend' in words else '') + 'x'*300 + ('.jsonl' if 'data' in words else '')
+    found = said(*words.split(), long)
+    assert found.exit_code==2 and 'File name too long' in found.output and found.output.count('\n')==1, found.output
+
+@pytest.mark.parametrize('name', ['sweeps', 'view', 'models', 'sweep', 'recordings'])
 def test_names_that_mean_something_else_are_no_experiment_of_ones_own(lab, name):
-    with pytest.raises(BadValue, match='one besides models, sweep, sweeps, view'): new_experiment(name, lab)
+    with pytest.raises(BadValue, match='besides models, questions, recordings, sweep, sweeps, view'):
+        new_experiment(name, lab)
     copied(lab, 'taken', lambda text: text.replace('my_study', name))
     found = said('run', 'nbs/taken.ipynb')
     assert found.exit_code==2 and f'metadata.decodelab.experiment is {name!r}' in found.output
@@ -161,7 +200,6 @@ def test_names_that_mean_something_else_are_no_experiment_of_ones_own(lab, name)
     dict(experiment=['x'], parameters='P'), dict(experiment='', parameters='P'),
     dict(experiment='a/b', parameters='P')])
 def test_metadata_of_other_kinds_are_told_and_hide_nothing(lab, said_in_it):
-    import json
     nb = json.loads((lab/'nbs'/'my_study.ipynb').read_text())
     nb['metadata']['decodelab'] = said_in_it
     (lab/'nbs'/'odd.ipynb').write_text(json.dumps(nb))
@@ -341,6 +379,17 @@ def test_a_device_that_is_none(device, right):
     if right: assert load_settings(env=dict(DECODELAB_DEVICE=device)).device==device
     else:
         with pytest.raises(BadValue, match='setting device'): load_settings(env=dict(DECODELAB_DEVICE=device))
+
+@pytest.mark.parametrize('setting,says', [
+    ('memory_gb = -3', 'a number, at least'), ('memory_gb = nan', 'a number, at least'),
+    ('memory_gb = 0', 'at least 0.0'), ('memory_gb = inf', 'a number'), ('threads = -1', 'a whole number, at least 0'),
+    ('slurm_cpus = 2.5', 'a whole number'),
+    ('outputs =', 'a folder'), ('outputs = ~nobody_here/runs', 'a folder'), ('default_backend =', "got ''"),
+    ('memry_gb = 3', "Did you mean 'memory_gb'?"), ('device', 'line'), ('[decodelab]', 'already exists')])
+def test_settings_that_cannot_be_are_one_sentence(lab, setting, says):
+    (lab/'settings.ini').write_text(f'[decodelab]\n{setting}\n')
+    found = said('ls')
+    assert found.exit_code==2 and says in found.output and found.output.count('\n')==1, found.output
 
 # --- where one stands ---
 @pytest.mark.parametrize('words', ['ls', 'show last', 'run eig_eval', 'sweep lambda', 'resume last', 'compare a b',

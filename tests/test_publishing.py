@@ -13,7 +13,7 @@ from decodelab.lab.publishing import (DEFAULT, Tolerance, allowed, check_metrics
                                       tolerance_of, verifiable, verified_text, verify)
 
 def code(source, text='', tags=()):
-    cell = nbformat.v4.new_code_cell(source, metadata=dict(tags=list(tags)))
+    cell = nbformat.v4.new_code_cell(source, metadata=dict(tags=list(tags)), execution_count=1)
     if text: cell.outputs = [nbformat.v4.new_output('stream', text=text)]
     return cell
 
@@ -221,7 +221,7 @@ def test_a_verification_that_is_broken_off_goes_on(lab, monkeypatch):
     "Ctrl-C after the first chunk: the next takes up the same run, and what it did not have to do again counts."
     from decodelab.lab import publishing
     place, run, report = lab
-    def broken(run, notebook, progress):
+    def broken(run, notebook, progress, quiet):
         from decodelab.core.runs import chunks
         next(chunks(run, 'full', [1, 2], lambda part: [dict(id=1)], size=1)) # whatever its work is
         run.unlock()
@@ -231,7 +231,7 @@ def test_a_verification_that_is_broken_off_goes_on(lab, monkeypatch):
     with pytest.raises(KeyboardInterrupt): verify(report, place, progress=False)
     left = place/'outputs'/'.verify-small'
     assert len(list(left.glob('*/*/samples.jsonl')))==1 and not (place/'outputs'/'.verify-small.lock').exists()
-    def again(run, notebook, progress):
+    def again(run, notebook, progress, quiet):
         seen.append((run.info['attempts'], run.info['go_on'], (run.folder/'samples.jsonl').read_text().count('id')))
         run.write_metrics(dict(n=6))
         run.finish()
@@ -240,6 +240,30 @@ def test_a_verification_that_is_broken_off_goes_on(lab, monkeypatch):
     monkeypatch.setattr(publishing, 'conduct', again)
     assert not verify(report, place, progress=False).agrees
     assert seen==[(2, 'decodelab verify small', 1)] and not left.exists()
+
+def test_what_verify_names_is_there_when_it_is_read(lab, monkeypatch, capsys):
+    "The folder of a run that ended well goes, and is not named; of one that failed it stays until the next."
+    place, run, report = lab
+    verify(report, place, progress=False)
+    assert '.verify' not in ''.join(capsys.readouterr())
+    bad = saved(report.with_name('bad.ipynb'), *nbformat.read(report, 4).cells, code('1/0'), code(run.folder.name),
+                parameters=dict(n=6))
+    bad.with_suffix('.metrics.json').write_text(report.with_suffix('.metrics.json').read_text())
+    try:
+        with pytest.raises(RunError, match='ZeroDivisionError') as e: verify(bad, place, progress=False)
+        named = Path(re.search(r'failing cell: (\S+)', str(e.value))[1])
+        assert named.is_file() and '.verify-bad' in str(named)
+    finally:
+        shutil.rmtree(place/'outputs'/'.verify-bad', ignore_errors=True)
+        bad.unlink()
+        bad.with_suffix('.metrics.json').unlink()
+
+def test_where_nothing_can_be_written_nothing_is_verified(lab, monkeypatch):
+    from decodelab.lab.publishing import NotHere
+    place, _, report = lab
+    def refused(self): raise PermissionError(13, 'Permission denied')
+    monkeypatch.setattr(Lock, 'take', refused)
+    with pytest.raises(NotHere, match='outputs: nothing can be run there: Permission denied'): verify(report, place)
 
 def test_a_report_that_cannot_be_run_here_is_not_one_that_disagrees(lab, monkeypatch):
     from click.testing import CliRunner
@@ -289,6 +313,46 @@ def test_a_run_made_by_hand_gets_its_report(tmp_path):
     with pytest.raises(RunError, match='not among the runs'):
         adopt(saved(tmp_path/'e.ipynb', code('end(run)', 'x/eig_eval/20200101-000000-01234567')), tmp_path)
     with pytest.raises(RunError, match='no such file'): adopt(tmp_path/'none.ipynb', tmp_path)
+
+def test_a_report_holds_what_was_run_and_nothing_else(tmp_path, monkeypatch):
+    "In a real kernel, from a copy in nbs/: what is changed, cleared or run after the last cell is not the run's."
+    from nbclient import NotebookClient
+    from decodelab.lab.laboratory import new_laboratory
+    lab = new_laboratory(str(tmp_path/'lab'))
+    copy, meta = lab/'nbs'/'a copy.ipynb', dict(decodelab=dict(experiment='mine', parameters='P'))
+    (lab/'q.jsonl').write_text('{}')
+    cells = ['data = "q.jsonl"', 'from decodelab.core.parameters import Parameters, param\n'
+             'class P(Parameters): data: str = param("q.jsonl", "Questions.")',
+             'from decodelab.lab.experiments import begin, end\nrun, p = begin("mine", globals())', 'print(1)',
+             'end(run)']
+    cells = [nbformat.v4.new_code_cell(c) for c in cells]
+    cells[0].metadata.tags = ['parameters']
+    nb = nbformat.v4.new_notebook(cells=cells, metadata=meta)
+    nbformat.write(nb, copy)
+    monkeypatch.setenv('JPY_SESSION_NAME', str(copy))
+    monkeypatch.delenv('DECODELAB_OUTPUTS', raising=False)
+    client = NotebookClient(nb, resources=dict(metadata=dict(path=str(lab/'nbs'))))
+    with client.setup_kernel():
+        for i,cell in enumerate(nb.cells): client.execute_cell(cell, i)
+        assert "adopt 'nbs/a copy.ipynb'" in nb.cells[-1].outputs[0].text
+        def adopted():
+            nbformat.write(nb, copy)
+            return adopt(copy, lab/'outputs')
+        nb.cells[3].source = 'print(2)'
+        with pytest.raises(RunError, match=r"'print\(2\)' has been changed since"): adopted()
+        client.execute_cell(nb.cells[3], 3)
+        with pytest.raises(RunError, match=r"'print\(2\)' was run after end"): adopted()
+        client.execute_cell(nb.cells[4], 4)
+        run = adopted()
+        assert run.info['source']==str(copy) and run.info['data'] # found from the laboratory's folder
+        nb.cells.insert(0, nbformat.v4.new_markdown_cell('Mine.'))
+        assert 'Mine.' in (adopted().folder/'report.ipynb').read_text()
+        nb.cells[4].outputs = []
+        with pytest.raises(RunError, match='whose code or outputs are others'): adopted()
+        client.execute_cell(nb.cells[3], 3) # begins another
+        client.execute_cell(nb.cells[3], 3)
+    states = sorted(Run.open(f.parent).status for f in (lab/'outputs').glob('*/*/run.json'))
+    assert states==['done', 'interrupted', 'interrupted']
 
 @pytest.mark.parametrize('cell', ['n: int = 4', 'n, seed = 4, 0', 'n = m = 4', 'n = 9\nn = 4'])
 def test_a_parameters_cell_is_read_as_python_reads_it(tmp_path, cell):
@@ -381,3 +445,10 @@ def test_git_hooks_never_break_git_without_the_environment(root, tmp_path):
     assert git('diff').returncode==0 and '"0"' in git('diff').stdout
     git('commit', '-qam', 'three')
     assert git('merge', 'side', '-m', 'm').returncode==0 and '"4"' in path.read_text()
+    assert subprocess.run(['bash', '.ci/git-hooks', '--off'], cwd=tmp_path).returncode==0
+    assert not (tmp_path/'.git'/'hooks'/'pre-commit').exists()
+    assert 'nbdev' not in (tmp_path/'.git'/'config').read_text()+(tmp_path/'.git'/'info'/'attributes').read_text()
+    git('checkout', '-q', 'side')
+    path.write_text(path.read_text().replace('"2"', '"5"'))
+    git('commit', '-qam', 'four')
+    assert git('merge', 'main', '-m', 'm').returncode==0 # a driver without its command would be fatal

@@ -4,13 +4,13 @@
 
 # %% ../../../nbs/core/00_errors.ipynb #2f927316
 from __future__ import annotations
-import difflib, importlib.util, os, sys
+import difflib, errno, importlib.util, os, sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 # %% auto #0
 __all__ = ['SHOWN', 'LISTED', 'UNREAD', 'DecodelabError', 'DataError', 'ModelError', 'RunError', 'nearest', 'in_short',
-           'BadValue', 'MissingExtra', 'needs', 'many', 'data_size', 'unread', 'for_a_reader']
+           'BadValue', 'MissingExtra', 'needs', 'many', 'some', 'data_size', 'refusal', 'unread', 'for_a_reader']
 
 # %% ../../../nbs/core/00_errors.ipynb #3dfd5431
 class DecodelabError(Exception):
@@ -81,6 +81,11 @@ def many(n:int, one:str, several:str='')->str:
     "A count with its word."
     return f'{n:,} {one if n==1 else several or one+"s"}'
 
+def some(names:Iterable[str], shown:int=8)->str:
+    "The first few of many names, each as a sentence can hold it."
+    found = [name if len(name) <= SHOWN else f'{name[:SHOWN-40]}…' for name in names]
+    return ', '.join(found[:shown]) + (f' and {many(len(found)-shown, "other")}' if len(found) > shown else '')
+
 def data_size(n:int)->str: # Bytes
     "A size as a person says it."
     if n < 1024: return many(n, 'byte')
@@ -89,6 +94,15 @@ def data_size(n:int)->str: # Bytes
         size /= 1024
         if size < 1023.5: break
     return f'{size:.{int(size < 9.95)}f} {unit}iB'
+
+# %% ../../../nbs/core/00_errors.ipynb #4847c4c6
+_MACHINE = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+
+def refusal(e:Exception)->str:
+    "An error that its user can mend, in a sentence; any other is raised again."
+    if isinstance(e, DecodelabError): return str(e)
+    if not isinstance(e, OSError) or e.errno not in _MACHINE: raise e
+    return (f'{in_short(str(e.filename))}: ' if e.filename else '') + str(e.strerror)
 
 # %% ../../../nbs/core/00_errors.ipynb #aba2cd04
 UNREAD = 141

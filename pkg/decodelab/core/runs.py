@@ -4,23 +4,23 @@
 
 # %% ../../../nbs/core/07_runs.ipynb #703ae115
 from __future__ import annotations
-import contextlib, functools, importlib.metadata, json, os, platform, re, shutil, socket, subprocess, time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import contextlib, functools, importlib.metadata, json, os, platform, re, shlex, shutil, socket, subprocess, time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Self
 import yaml
-from .errors import RunError, many, nearest
+from .errors import RunError, many, nearest, some
 from .files import Journal, bounded, digest, to_json, write_atomic
 from .locks import Lock, now
-from .settings import load_settings
+from .settings import find_root, load_settings
 
 # %% auto #0
 __all__ = ['RUN_DIR', 'MIN_FREE', 'PACKAGES', 'versions', 'git_state', 'processor', 'machine', 'named', 'Provenance', 'run_key',
            'make_numbered', 'new_folder', 'wrong_in', 'Record', 'Work', 'Results', 'first_files', 'Run', 'chunks',
-           'left_behind', 'moment', 'when_named', 'made_at', 'begun', 'list_runs', 'some', 'find_run', 'notebook_here',
-           'left_open']
+           'left_behind', 'moment', 'when_named', 'made_at', 'begun', 'list_runs', 'find_run', 'notebook_here',
+           'cells_run', 'left_open']
 
 # %% ../../../nbs/core/07_runs.ipynb #6fb65264
 RUN_DIR = 'DECODELAB_RUN_DIR' # Names the folder of the run that a notebook is part of
@@ -65,7 +65,7 @@ def machine()->dict[str,Any]:
 _HEADER = re.compile(r'^(Name|Version):[ \t]*(\S+)', re.M)
 
 def named(package:importlib.metadata.Distribution)->str:
-    "Name and version; seven hundred headers read as mails take a second."
+    "Name and version; hundreds of descriptions read as mails take a fifth of a second."
     text = package.read_text('METADATA') or package.read_text('PKG-INFO') or ''
     found = dict(_HEADER.findall(text.partition('\n\n')[0]))
     return f'{found.get("Name")}=={found.get("Version")}' if found else '' # what was uninstalled halfway has none
@@ -113,7 +113,7 @@ def new_folder(base:Path)->Path:
 # %% ../../../nbs/core/07_runs.ipynb #3f0b02c9
 _FIRST = ('experiment', 'key', 'status') # What every record says
 _KINDS = dict.fromkeys((*_FIRST, 'started', 'finished', 'error', 'notebook_hash', 'source'), str) | dict.fromkeys(
-    ('seconds', 'models', 'data', 'machine', 'versions', 'git', 'given'), dict) | dict(attempts=int)
+    ('seconds', 'models', 'data', 'machine', 'versions', 'git', 'given'), dict) | dict(attempts=int, cells=list)
 
 def wrong_in(info:Any)->str:
     "What is wrong with what a run.json holds; empty where nothing is."
@@ -327,11 +327,6 @@ def _unread(outputs:Path, runs:Sequence[Run])->list[Path]:
     return sorted(f for f in folders if any((f/name).exists() for name in ('run.json', 'params.yaml', 'log.txt')))
 
 # %% ../../../nbs/core/07_runs.ipynb #35aa99c1
-def some(names:Iterable[str], shown:int=8)->str:
-    "The first few of many names."
-    found = list(names)
-    return ', '.join(found[:shown]) + (f' and {many(len(found)-shown, "other")}' if len(found) > shown else '')
-
 def _names(folder:Path, key:str)->tuple[str,...]: return folder.name, '/'.join(folder.parts[-2:]), key
 
 def find_run(name:str, outputs:Path|None=None)->Run:
@@ -361,9 +356,15 @@ def notebook_here()->Path|None:
     path = Path(named).resolve()
     return path if path.suffix=='.ipynb' and path.is_file() else None
 
+def cells_run()->list[str]:
+    "Hash of each cell that this kernel has run, the one that asks included."
+    try: ran = get_ipython().history_manager.input_hist_raw # type: ignore[name-defined]
+    except NameError: return []
+    return sorted({digest(text)[:16] for text in ran if text.strip()})
+
 def left_open(run:Run)->None:
-    "Say how a run that was made by hand gets its report, and note where its notebook lies."
-    path = notebook_here()
-    if path: run.update(notebook_file=str(path))
-    name = path.name if path else 'NOTEBOOK'
+    "Say how a run that was made by hand gets its report, and note what was run; a report that it has may be replaced."
+    run.update(cells=cells_run(), **(dict(adopted='') if 'adopted' in run.info else {}))
+    path, name = notebook_here(), 'NOTEBOOK'
+    if path: name = shlex.quote(os.path.relpath(path, root) if path.is_relative_to(root := find_root()) else str(path))
     print(f'Save this notebook: it is the report of this run. Outside of `decodelab lab`: decodelab adopt {name}')

@@ -7,6 +7,7 @@ from __future__ import annotations
 import configparser, os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from math import inf
 from pathlib import Path
 from typing import Any
 from .errors import BadValue, DataError
@@ -54,10 +55,13 @@ def _given(file:Path)->dict[str,str]:
     ini = configparser.ConfigParser(interpolation=None)
     if file.exists():
         try: ini.read_string(read_text(file), str(file))
-        except configparser.Error as e: raise DataError(f'{file}: {str(e).splitlines()[0]}') from None
+        except configparser.Error as e: raise DataError(f'{file}: {" ".join(str(e).split())[:300]}') from None
     return dict(ini['decodelab']) if ini.has_section('decodelab') else {}
 
 _KINDS: dict[str,Callable[[str],Any]] = dict(Path=lambda value: Path(value).expanduser(), str=str, float=float, int=int)
+_SAID = dict(Path='a folder', str='text', float='a number', int='a whole number')
+_LEAST = dict(memory_gb=1/1024, threads=0, slurm_cpus=0)
+_NEEDED = ('outputs', 'default_backend', 'device')
 
 DEVICES = ('auto', 'cpu', 'cuda', 'mps', 'xpu', 'hpu', 'npu', 'xla') # `:1` may follow, but for `auto`
 
@@ -68,8 +72,12 @@ def check_device(name:str)->None:
         raise BadValue('setting device', name, DEVICES, 'A number may follow, as in cuda:1.')
 
 def _convert(name:str, value:str, kind:str)->Any:
-    try: return _KINDS[kind](value)
-    except ValueError: raise BadValue(f'setting {name}', value, f'a value of type {kind}') from None
+    least = _LEAST.get(name)
+    try: found = _KINDS[kind](value)
+    except (ValueError, RuntimeError): found = None # `~` of nobody
+    low = least is not None and found is not None and not least <= found < inf
+    if found is not None and not low and (value or name not in _NEEDED): return found
+    raise BadValue(f'setting {name}', value, _SAID[kind] + ('' if least is None else f', at least {least:.1g}'))
 
 # %% ../../../nbs/core/03_settings.ipynb #99ae5aca
 def load_settings(start:Path|None=None, # Where to look from; the working directory by default

@@ -6,6 +6,7 @@
 from __future__ import annotations
 import json, re
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 from ..core.errors import DecodelabError, RunError
 from ..core.files import digest, write_atomic
@@ -14,7 +15,7 @@ from ..core.settings import load_settings
 from .experiments import experiment_of, read_notebook, written
 
 # %% auto #0
-__all__ = ['text_of', 'run_in', 'unlike', 'run_of', 'check_adoption', 'adopt', 'after_save']
+__all__ = ['text_of', 'code_cells', 'run_in', 'unlike', 'changed_since', 'run_of', 'check_adoption', 'adopt', 'after_save']
 
 # %% ../../../nbs/lab/25_adopting.ipynb #c7f59e99
 _NAME = re.compile(r'([\w.-]+)/(\d{8}-\d{6}-[0-9a-f]{8}(?:-\d+)?)')
@@ -24,9 +25,13 @@ def text_of(cell:dict)->str:
     streams = [o.get('text', '') for o in cell.get('outputs', []) if o.get('output_type')=='stream']
     return ''.join(''.join(text) for text in streams)
 
+def code_cells(nb:dict)->list[dict]:
+    "Cells that hold code."
+    return [c for c in nb['cells'] if c['cell_type']=='code' and ''.join(c['source']).strip()]
+
 def run_in(nb:dict)->str|None:
     "Experiment and folder of the run that the last executed code cell names; `None` where it names none."
-    done = [c for c in nb['cells'] if c['cell_type']=='code' and c.get('outputs')]
+    done = [c for c in code_cells(nb) if c.get('outputs')]
     found = _NAME.findall(text_of(done[-1])) if done else []
     return '/'.join(found[-1]) if found else None
 
@@ -39,6 +44,18 @@ def unlike(nb:dict, run:Run)->str:
     if not run.params.get('preset'): given = {k: v for k,v in run.params.items() if k in values} | given
     for name,value in given.items():
         if values.get(name)!=value: return f'{name} is {values.get(name)!r} in the notebook, but {value!r} in the run'
+    return ''
+
+def changed_since(nb:dict, run:Run)->str:
+    "Which cell is not as it was run before `end(run)`; empty if none is."
+    cells, ran = code_cells(nb), run.info.get('cells')
+    last = next(c.get('execution_count') or 0 for c in reversed(cells) if c.get('outputs'))
+    for cell in cells:
+        text, count = ''.join(cell['source']).rstrip('\n'), cell.get('execution_count')
+        named = f'the cell {shorten(text, 40, placeholder=" …")!r}'
+        if not count: return f'{named} has not been run, or its outputs have been cleared'
+        if count > last: return f'{named} was run after end(run)'
+        if ran and digest(text)[:16] not in ran: return f'{named} has been changed since it was run'
     return ''
 
 # %% ../../../nbs/lab/25_adopting.ipynb #2743c659
@@ -55,8 +72,15 @@ def check_adoption(nb:dict, path:Path, run:Run)->None:
     "A notebook that does not belong to a run, or a run that has its report, is an error."
     if why := unlike(nb, run): raise RunError(f'{path}: does not belong to {run.folder.name}: {why}')
     if run.status!='done': raise RunError(f'{run.folder}: is {run.status}; only a finished run is given its report')
-    if (run.folder/'report.ipynb').exists() and 'adopted' not in run.info:
-        raise RunError(f'{run.folder}: has the report that was made with it')
+    report = run.folder/'report.ipynb'
+    if report.exists() and 'adopted' not in run.info: raise RunError(f'{run.folder}: has the report made with it')
+    if why := changed_since(nb, run): raise RunError(f'{path}: not the report of {run.folder.name}: {why}; {_AGAIN}')
+    if report.exists() and run.info['adopted'] and _ran(nb)!=_ran(read_notebook(report)):
+        raise RunError(f'{path}: not the report of {run.folder.name}, whose code or outputs are others; {_AGAIN}')
+
+_AGAIN = 'run end(run) again and save, for a report of how the notebook stands now'
+
+def _ran(nb:dict)->list: return [(''.join(c['source']), c.get('outputs')) for c in code_cells(nb)]
 
 # %% ../../../nbs/lab/25_adopting.ipynb #36d06a73
 def adopt(path:Path, # A saved, executed notebook

@@ -7,7 +7,7 @@ from __future__ import annotations
 import importlib, os
 from pathlib import Path
 import click
-from ..core.errors import BadValue, DecodelabError, RunError, data_size, many, nearest, needs
+from ..core.errors import BadValue, DecodelabError, RunError, data_size, many, nearest, needs, refusal
 from ..core.settings import in_laboratory
 from ..evaluation.lmeval.names import HELD
 
@@ -25,8 +25,8 @@ class Group(click.Group):
     def invoke(self, ctx):
         "Run a command."
         try: return super().invoke(ctx)
-        except DecodelabError as e:
-            click.echo(f'decodelab: {e}', err=True)
+        except (DecodelabError, OSError) as e:
+            click.echo(f'decodelab: {refusal(e)}', err=True)
             ctx.exit(2)
         except click.UsageError as e: # `n=3` and `--n 3` are what other programs take
             asked = e.ctx and any(p.name=='pairs' for p in e.ctx.command.params)

@@ -4,6 +4,7 @@
 
 # %% ../../../nbs/lab/37_examining.ipynb #eee08d0e
 from __future__ import annotations
+import gc
 from collections import Counter
 from pathlib import Path
 import click
@@ -22,6 +23,7 @@ def compare(names, page, common):
     from decodelab.core.runs import find_run
     from decodelab.lab.compare import compare_runs
     from decodelab.lab.compare_page import comparison_text, write_comparison
+    gc.disable() # it would walk through the samples again and again, for a process that soon ends
     found = compare_runs([find_run(name) for name in names], common)
     click.echo(comparison_text(found))
     if page: click.echo(write_comparison(found, page))

@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/lab/00_experiments.ipynb #223f2488
 from __future__ import annotations
-import ast, importlib, os, re, sys, warnings
+import importlib, os, re, sys, warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -13,21 +13,22 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType, NoneType
 from typing import Any, Literal, get_args, get_origin
+from ..core.cells import cell_of, written
 from ..core.errors import BadValue, DecodelabError, RunError, needs
 from ..core.files import digest
 from ..core.parameters import Parameters, preset, read
-from ..core.runs import RUN_DIR, Run, left_open
-from ..core.settings import find_root
+from ..core.runs import RUN_DIR, Run, left_open, notebook_here
+from ..core.settings import find_root, in_laboratory
 from ..tasks.data import load_questions, read_examples
 
 # %% auto #0
 __all__ = ['EXPERIMENTS', 'RESERVED', 'WORDS', 'defined', 'imported', 'Experiment', 'contents', 'check_backend', 'check_asking',
            'check_in_tokens', 'check_questions', 'check_comparison', 'check_claim', 'check_quick', 'check_schemas',
            'check_between', 'check_stars', 'read_notebook', 'cells_hash', 'experiment_of', 'told_in', 'notebook_hash',
-           'check_file', 'check_own', 'cell_of', 'written', 'check_name', 'experiment_from', 'own_claims',
-           'own_notebooks', 'experiment', 'the_one', 'why_not', 'value_of', 'takes_text_only', 'typed', 'given_twice',
-           'from_pairs', 'as_read', 'slips', 'edited', 'check_cell', 'resolve', 'named_file', 'data_of', 'start',
-           'quiet_errors', 'taken_up', 'begin', 'end']
+           'check_file', 'check_own', 'check_name', 'experiment_from', 'own_claims', 'own_notebooks', 'experiment',
+           'the_one', 'why_not', 'value_of', 'takes_text_only', 'typed', 'given_twice', 'from_pairs', 'as_read',
+           'slips', 'edited', 'check_cell', 'resolve', 'named_file', 'data_of', 'start', 'quiet_errors', 'opened',
+           'taken_up', 'by_hand', 'begin', 'end']
 
 # %% ../../../nbs/lab/00_experiments.ipynb #2f6ef9c2
 @cache
@@ -233,39 +234,19 @@ def check_own(p:Parameters)->dict:
     check_file(getattr(p, 'data', None))
     spec = getattr(p, 'backend', None)
     models = {spec: check_backend(spec)} if isinstance(spec, str) else {}
-    return models | ((p.check() or {}) if hasattr(p, 'check') else {})
+    return models | (_checked_by_itself(p) if callable(getattr(type(p), 'check', None)) else {})
 
-# %% ../../../nbs/lab/00_experiments.ipynb #4254312e
-def cell_of(nb:dict, name:str)->str:
-    "The code cell that defines a class."
-    for text in (''.join(c['source']) for c in nb['cells'] if c['cell_type']=='code'):
-        if f'class {name}' not in text: continue
-        with suppress(SyntaxError): # of a cell with magics
-            if any(isinstance(s, ast.ClassDef) and s.name==name for s in ast.parse(text).body): return text
-    raise RunError(f'no cell of the notebook defines {name}, the parameter model that its metadata names')
-
-# %% ../../../nbs/lab/00_experiments.ipynb #5feaa65e
-def written(nb:dict)->dict[str,Any]:
-    "Names and values in a notebook's parameters cell."
-    cells = [c for c in nb['cells'] if 'parameters' in c['metadata'].get('tags', [])]
-    try: body = [s for c in cells for s in ast.parse(''.join(c['source'])).body]
-    except SyntaxError as e: raise RunError(f'parameters cell: {e.msg}, line {e.lineno}') from None
-    return {name: value for line in body for name,value in _assigned(line)}
-
-# %% ../../../nbs/lab/00_experiments.ipynb #1fea4ae7
-def _assigned(line:ast.stmt)->Iterator[tuple[str, Any]]:
-    "Names and values of an assignment: `n = 3`, `n: int = 3`, `a = b = 3`, `a, b = 1, 2`."
-    if not isinstance(line, (ast.Assign, ast.AnnAssign)) or line.value is None: return
-    try: value = ast.literal_eval(line.value)
-    except ValueError:
-        raise RunError(f'parameters cell: {ast.unparse(line)}: papermill needs a plain value there, '
-                       'such as 3, "text" or None') from None
-    for target in line.targets if isinstance(line, ast.Assign) else [line.target]:
-        several = isinstance(target, (ast.Tuple, ast.List)) and isinstance(value, (tuple, list))
-        yield from zip(map(ast.unparse, target.elts), value) if several else [(ast.unparse(target), value)]
+def _checked_by_itself(p:Any)->dict[str, str]:
+    "What a model's own `check` says: nothing, or fingerprints of what it names."
+    own = f'check of {type(p).__name__}'
+    try: found = p.check() or {}
+    except DecodelabError: raise
+    except Exception as e: raise RunError(f'the {own}: {type(e).__name__}: {e}') from e # the user's own code
+    if isinstance(found, dict) and all(isinstance(part, str) for pair in found.items() for part in pair): return found
+    raise BadValue(f'what the {own} gives', found, 'nothing, or a dict of fingerprints as texts by name')
 
 # %% ../../../nbs/lab/00_experiments.ipynb #8d30e908
-RESERVED = {'sweeps', 'sweep', 'view', 'models'} # Names in outputs/, and of commands' tables, that mean something else
+RESERVED = {'sweeps', 'sweep', 'view', 'models', 'questions', 'recordings'} # Names that mean something else here
 
 def check_name(name:object, path:Path|None)->None:
     "The name of an experiment of one's own names a folder of runs, and nothing else."
@@ -443,13 +424,33 @@ def quiet_errors():
     shell.set_custom_exc((DecodelabError,), show)
 
 # %% ../../../nbs/lab/00_experiments.ipynb #c0445e7c
+def opened(name:str)->Path|None:
+    "The notebook in which an experiment is run by hand, where Jupyter says so and the notebook does too."
+    path = notebook_here()
+    if path is None: return None
+    if in_laboratory(path.parent): os.chdir(find_root(path.parent)) # as `decodelab run`: data are named from there
+    return path if experiment_of(read_notebook(path))==name else None
+
 def taken_up(name:str, # The experiment
-             run:Run|None, # The run that goes on, if one does
+             source:Path|None, # The notebook that it is run from, where that is known
             )->Experiment:
-    "The experiment of a run, from the notebook that it was started with; by name otherwise."
-    source = Path(run.info.get('source') or '') if run else Path()
-    if source.is_file(): return experiment_from(read_notebook(source), source)
-    return experiment(name)
+    "The experiment of a run, from its notebook; by name otherwise."
+    if source is None or not source.is_file(): return experiment(name)
+    return experiment_from(read_notebook(source), source)
+
+# %% ../../../nbs/lab/00_experiments.ipynb #9334dc17
+def by_hand(exp:Experiment, # Which experiment
+            source:Path|None, # Its notebook, where that is known
+            namespace:dict, # The notebook's `globals()`
+           )->Run: # Locked by this process
+    "Make a run from the values in the parameters cell; an earlier one that this kernel left in the middle is let go."
+    if isinstance(earlier := namespace.get('run'), Run): earlier.unlock()
+    path = source or exp.notebook or find_root()/'nbs'/f'{exp.name}.ipynb'
+    exp = replace(exp, cell=None, live=namespace.get(exp.model)) # as run, which may be more than what is saved
+    for slip,meant in slips(exp, namespace):
+        print(f'{slip} is no parameter of {exp.name}, and changes nothing. Did you mean {meant}?')
+    known = dict(source=str(path)) if path.is_file() else {}
+    return start(exp, edited(exp, namespace), notebook_hash(path) if known else '', by='jupyter', **known)
 
 # %% ../../../nbs/lab/00_experiments.ipynb #7ab7f6f1
 def begin(name:str, # The experiment
@@ -460,14 +461,9 @@ def begin(name:str, # The experiment
     warnings.filterwarnings('ignore', message='IProgress not found')
     folder = os.environ.get(RUN_DIR)
     run = Run.open(Path(folder)) if folder else None
-    exp = taken_up(name, run)
-    if run is None:
-        path = exp.notebook or find_root()/'nbs'/f'{name}.ipynb'
-        exp = replace(exp, live=namespace.get(exp.model)) # a cell may have been changed and not saved
-        for slip,meant in slips(exp, namespace):
-            print(f'{slip} is no parameter of {name}, and changes nothing. Did you mean {meant}?')
-        exp = replace(exp, cell=None) # the values that the cell gave count, not those in the file
-        run = start(exp, edited(exp, namespace), notebook_hash(path) if path.exists() else '', by='jupyter')
+    source = opened(name) if run is None else Path(run.info.get('source') or '')
+    exp = taken_up(name, source)
+    if run is None: run = by_hand(exp, source, namespace)
     own = namespace.get(exp.model, exp.parameters) # the class that the reader sees, where the notebook defines it
     return run, read(own, run.params)
 

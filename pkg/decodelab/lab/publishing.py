@@ -276,18 +276,22 @@ def apart(name:str, # Of the report
           root:Path, # The laboratory's folder
           taken:Sequence[str]=('models',), # What of its outputs is used
          )->Iterator[Path]:
-    "A folder for the runs of one verification. It goes when that ends, and stays where it is broken off."
+    "A folder for the runs of one verification. It goes when that ends, and stays where a run was broken off or failed."
     from decodelab.core.settings import load_settings
     outputs, root = Path(load_settings(root).outputs).resolve(), root.resolve()
     within = outputs if outputs.is_relative_to(root) else root
-    within.mkdir(parents=True, exist_ok=True)
     folder, lock = within/f'.verify-{name}', Lock(within/f'.verify-{name}.lock')
-    if not lock.take(): raise RunError(f'{name}: another process verifies it ({lock.owner()})')
+    try:
+        within.mkdir(parents=True, exist_ok=True)
+        mine = lock.take()
+    except OSError as e: raise NotHere(f'{within}: nothing can be run there: {e.strerror}') from None
+    if not mine: raise RunError(f'{name}: another process verifies it ({lock.owner()})')
     try:
         linked(folder, outputs, taken)
         with _runs_go_to(folder): yield folder
     finally:
-        if not isinstance(sys.exception(), KeyboardInterrupt): shutil.rmtree(folder, ignore_errors=True)
+        begun = any(folder.glob('*/*/run.json'))
+        if not (sys.exception() and begun): shutil.rmtree(folder, ignore_errors=True)
         lock.release()
 
 def linked(folder:Path, outputs:Path, taken:Sequence[str])->None:
@@ -341,7 +345,7 @@ def _begun(name:str, notebook:Path, given:dict[str, Any])->Run:
         shutil.rmtree(run.folder)
     try: return start(experiment_in(notebook), given, cells_hash(read_notebook(notebook)), by='verify',
                       source=str(notebook), go_on=f'decodelab verify {name}')
-    except DecodelabError as e: raise NotHere(f'cannot be run here: {e}') from None
+    except DecodelabError as e: raise NotHere(f'cannot be run here: {e}'.replace(str(notebook), name)) from None
 
 # %% ../../../nbs/lab/24_publishing.ipynb #5960e950
 def check_kept(asked:Sequence[Path], root:Path|None=None)->None:
@@ -375,7 +379,7 @@ def verify(path:Path, # A published report
     with apart(path.stem, root, ('models', 'recordings') if kept else ('models',)) as folder:
         notebook = folder/f'{nb["metadata"]["decodelab"]["experiment"]}.ipynb'
         notebook.write_text(json.dumps(sources_of(nb)), encoding='utf-8')
-        run = conduct(_begun(path.stem, notebook, given), notebook, progress)
+        run = conduct(_begun(path.stem, notebook, given), notebook, progress, quiet=True) # its folder goes
         leans = named_outputs(given) + ['outputs/recordings']*(kept and 'recordings' in run.params)
         checks = check_metrics(metrics, run.metrics)
     own = root/'nbs'/notebook.name

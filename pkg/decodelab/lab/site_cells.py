@@ -70,6 +70,8 @@ def is_shown(output)->bool:
     return True
 
 # %% ../../../nbs/lab/27_site_cells.ipynb #d366d5cb
+_RANGE = re.compile(r', (?=[-+−]?[\d.e+-]+\])') # In `[0.1, 0.2]`, which stays on one line
+
 def kept(output):
     "An output as a page shows it: HTML before Markdown before text."
     data = output.get('data')
@@ -77,7 +79,9 @@ def kept(output):
     for kind in _UNSEEN: data.pop(kind, None)
     if 'text/html' in data or 'text/markdown' in data: data.pop('text/plain', None)
     if 'image/png' in data: data.pop('text/plain', None)
-    if 'text/html' in data: data['text/html'] = f'<div class="lab-html">{"".join(data["text/html"])}</div>'
+    if 'text/html' in data:
+        whole = _RANGE.sub(',\N{NO-BREAK SPACE}', ''.join(data['text/html']))
+        data['text/html'] = f'<div class="lab-html">{whole}</div>'
     return output
 
 # %% ../../../nbs/lab/27_site_cells.ipynb #b7e06428

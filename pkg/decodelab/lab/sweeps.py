@@ -12,10 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 import json, yaml
-from ..core.errors import BadValue, RunError, many, nearest
+from ..core.errors import BadValue, RunError, many, nearest, some
 from ..core.files import digest, to_json, write_atomic
 from ..core.locks import Lock, now
-from ..core.runs import Provenance, Run, some
+from ..core.runs import Provenance, Run
 from ..core.settings import load_settings
 from .catalogue import Row, catalogue, missing, now_of
 from .display import span

@@ -9,7 +9,8 @@ from numbers import Real
 from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+import scipy # its `stats` take half a second to import, and come when they are asked for
+from scipy.special import betainc, ndtri
 from ..core.errors import BadValue
 
 # %% auto #0
@@ -55,8 +56,10 @@ def wilson(k:int, # Successes
     check_count('successes', k, 0)
     if k > n: raise BadValue('successes', k, f'at most {n}, the trials')
     if n==0: return 0., 1.
-    interval = stats.binomtest(int(k), int(n)).proportion_ci(level, method='wilson')
-    return float(interval.low), float(interval.high)
+    z, p = ndtri((1+level)/2), k/n
+    whole = 2*(n+z**2)
+    middle, half = (2*n*p+z**2)/whole, z/whole*np.sqrt(4*n*p*(1-p)+z**2)
+    return 0. if k==0 else float(middle-half), 1. if k==n else float(middle+half)
 
 # %% ../../../nbs/maths/01_statistics.ipynb #74d66af8
 def smallest_p(n:int)->float:
@@ -79,7 +82,8 @@ def mcnemar(a:ArrayLike, # [n], 0 or 1
     for odd in np.setdiff1d(found, [0, 1]): raise BadValue('an outcome', float(odd), '0 or 1')
     x, y = (outcomes.astype(bool) for outcomes in found)
     up, flips = int((x & ~y).sum()), int((x ^ y).sum())
-    return float(stats.binomtest(up, flips).pvalue) if flips else 1.
+    fewer = min(up, flips-up)
+    return min(1., 2*float(betainc(flips-fewer, fewer+1, .5))) if flips else 1. # both tails of the binomial
 
 def _batch(n:int)->int:
     "Resamples at a time, so that their memory stays small (32 MiB of float64)."
@@ -96,7 +100,7 @@ def sign_flip(differences:ArrayLike, # [n]
     d = outcomes_of(differences, 'differences')
     d = d[d!=0] # a zero stays what it is, whatever its sign
     if len(d) < 2: return 1.
-    test = stats.permutation_test((d,), np.mean, permutation_type='samples', n_resamples=draws, vectorized=True,
+    test = scipy.stats.permutation_test((d,), np.mean, permutation_type='samples', n_resamples=draws, vectorized=True,
                                   batch=_batch(len(d)), rng=np.random.default_rng(int(seed)))
     return float(test.pvalue)
 
@@ -109,7 +113,7 @@ def bootstrap_means(x:ArrayLike, # [n] or [n, k]
     x = np.asarray(x, float)
     if x.ndim not in (1, 2) or len(x) < 2: raise BadValue('items of a bootstrap', x.shape[:1], 'at least 2')
     if not np.isfinite(x).all(): raise BadValue('items of a bootstrap', 'one that is not finite', 'finite numbers')
-    drawn = stats.bootstrap((x,), np.mean, n_resamples=draws, axis=0, method='percentile', vectorized=True,
+    drawn = scipy.stats.bootstrap((x,), np.mean, n_resamples=draws, axis=0, method='percentile', vectorized=True,
                             batch=_batch(x.size), rng=np.random.default_rng(int(seed))).bootstrap_distribution
     return np.moveaxis(drawn, -1, 0)
 
@@ -118,7 +122,8 @@ def mean_bounds(x:np.ndarray, level:float, bound:float, seed:int)->tuple[float,f
     "Interval of the mean of x, [n], whose items lie in ±bound."
     if len(x) < fewest(level): return -bound, bound
     if np.ptp(x)==0 and bound < np.inf:
-        missed = 1 - stats.binomtest(len(x), len(x)).proportion_ci(level).low # share of others that n items do not show
+        seen = scipy.stats.binomtest(len(x), len(x)).proportion_ci(level).low
+        missed = 1 - seen # share of others that n items do not show
         return float((1-missed)*x[0] - missed*bound), float((1-missed)*x[0] + missed*bound)
     low, high = np.quantile(bootstrap_means(x, seed=seed), [(1-level)/2, (1+level)/2])
     return float(low), float(high)
@@ -175,7 +180,7 @@ def detectable(n:int, # Items
     check_within('power', power, 0, 1)
     if not isinstance(share, Real) or not 0 <= share <= 1: raise BadValue('share', share, '0 to 1')
     if n < fewest(level): return 1. # not even that
-    alpha, beta = stats.norm.ppf((1+level)/2), stats.norm.ppf(power)
+    alpha, beta = ndtri((1+level)/2), ndtri(power)
     return float(min(1, max((alpha+beta)*np.sqrt(share/n), fewest(level)/n)))
 
 # %% ../../../nbs/maths/01_statistics.ipynb #2d2e00c8

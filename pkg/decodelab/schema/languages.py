@@ -5,13 +5,14 @@
 # %% ../../../nbs/schema/05_languages.ipynb #ab2696a9
 from __future__ import annotations
 import json, re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from html import escape
 from pathlib import Path
 from typing import Any, Literal
-from ..core.errors import BadValue
+from ..core.errors import BadValue, some
 from .documents import Document, bundled, read
 from .finite import matcher, nothing, refuse, survey
 from .grammar import SEPARATORS, write
@@ -83,8 +84,8 @@ def of_choices(choices:list[str], name:str)->Language:
     "One of several texts."
     every = [c.strip() for c in choices]
     if '' in every: raise BadValue('language', name, 'one or more choices, none empty, as choice:A,B')
-    if twice := [c for c in dict.fromkeys(every) if every.count(c) > 1]:
-        raise BadValue('language', name, 'each choice once', f'There twice or more: {", ".join(twice)}.')
+    if twice := [choice for choice,n in Counter(every).items() if n > 1]:
+        raise BadValue('language', name, 'each choice once', f'There twice or more: {some(twice)}.')
     return Language(name, 'choices', _described(kind='choices', choices=every), f'start: T\nT: /{trie(every)}/')
 
 CAN_FOLLOW = 'a regex that a token mask can follow'

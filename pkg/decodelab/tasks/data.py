@@ -5,11 +5,12 @@
 # %% ../../../nbs/tasks/04_data.ipynb #3c359d81
 from __future__ import annotations
 import json, random, re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
-from ..core.errors import BadValue, DataError, many, nearest
+from ..core.errors import BadValue, DataError, many, nearest, some
 from ..core.files import read_text
 from .chains import FORMS, evaluation_set
 from .generators import SOURCE, generate, is_right
@@ -48,7 +49,7 @@ def _missing(record:dict, name:str, where:str)->DataError:
     "A field that is not there, or is empty, with the one that was probably meant."
     if record.get(name) is not None: return DataError(f'{where}: {name} is empty')
     other = next((o for o in _OTHERS[name] if o in record), None) or nearest(name, record.keys() - _NAMED)
-    has = ', '.join(record) or 'no fields'
+    has = some(record, 20) or 'no fields'
     return DataError(f'{where}: no {name} (it has {has})' + (f'; rename {other!r} to {name!r}' if other else ''))
 
 # %% ../../../nbs/tasks/04_data.ipynb #9c1f0a3e
@@ -79,8 +80,8 @@ def any_object(line:str, where:str,
 def _once(pairs:list[tuple[str,object]])->dict:
     "An object's fields, each of which stands there once."
     if len(found := dict(pairs)) < len(pairs):
-        raise ValueError(next(f'{name!r} stands there twice' for i,(name,_) in enumerate(pairs)
-                              if name in dict(pairs[:i])))
+        twice = next(name for name,n in Counter(name for name,_ in pairs).items() if n > 1)
+        raise ValueError(f'{twice[:40]!r} stands there twice')
     return found
 
 # %% ../../../nbs/tasks/04_data.ipynb #0b52e9f1
@@ -164,6 +165,7 @@ def read_examples(path:Path)->tuple[Example,...]:
 def _example(record:dict, where:str)->Example:
     for name in ('question', 'answer'): check_text(record, name, where)
     before, _, answer = str(record['answer']).rpartition('####')
+    if not answer.strip(): raise DataError(f'{where}: nothing after #### in answer')
     return Example(str(record['question']), answer.strip(), str(record.get('reasoning', before)).strip())
 
 # %% ../../../nbs/tasks/04_data.ipynb #0e59f6cb

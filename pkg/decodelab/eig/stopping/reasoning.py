@@ -261,10 +261,19 @@ def check_prompts(backend:TextModel, frame:Frame, questions:Sequence[Question])-
     "A question that leaves no room to think is an error; of many the longest are looked at."
     most = longest_prompt(backend, frame)
     for q in sorted(questions, key=lambda q: -len(q.text.encode()))[:8]:
-        n = len(prompt_ids(backend, frame, q.text))
+        n, said = _prompt_length(backend, frame, q.text, most)
         if n < most: continue
-        raise BadValue(f'question {q.id}', f'{n} tokens', f'fewer than {most}: the model holds {backend.max_length}, '
-                       f'its answer takes {frame.answer_tokens}')
+        raise BadValue(f'question {q.id}', f'{said} tokens', f'fewer than {most}: the model holds '
+                       f'{backend.max_length}, its answer takes {frame.answer_tokens}')
+
+def _prompt_length(backend:TextModel, frame:Frame, text:str, most:int)->tuple[int, str]:
+    "Tokens of a prompt, and in words; of a text that is far too long its beginning tells."
+    begins = text[:16*most]
+    n = len(prompt_ids(backend, frame, begins))
+    if begins==text: return n, str(n)
+    if n > 2*most: return n, f'more than {n}'
+    n = len(prompt_ids(backend, frame, text))
+    return n, str(n)
 
 # %% ../../../../nbs/eig/stopping/00_reasoning.ipynb #8ec2d5a2
 def record(question:Question, thought:Thought, normaliser:Callable=normalise)->dict:
