@@ -253,6 +253,7 @@ def test_what_verify_names_is_there_when_it_is_read(lab, monkeypatch, capsys):
         with pytest.raises(RunError, match='ZeroDivisionError') as e: verify(bad, place, progress=False)
         named = Path(re.search(r'failing cell: (\S+)', str(e.value))[1])
         assert named.is_file() and '.verify-bad' in str(named)
+        assert 'are of an older notebook' in str(e.value) # it has a cell more than the laboratory's
     finally:
         shutil.rmtree(place/'outputs'/'.verify-bad', ignore_errors=True)
         bad.unlink()

@@ -5363,6 +5363,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                      'decodelab/lab/publishing.py'),
                                           'decodelab.lab.publishing.check_metrics': ( 'lab/publishing.html#check_metrics',
                                                                                       'decodelab/lab/publishing.py'),
+                                          'decodelab.lab.publishing.is_older': ( 'lab/publishing.html#is_older',
+                                                                                 'decodelab/lab/publishing.py'),
                                           'decodelab.lab.publishing.known_places': ( 'lab/publishing.html#known_places',
                                                                                      'decodelab/lab/publishing.py'),
                                           'decodelab.lab.publishing.linked': ('lab/publishing.html#linked', 'decodelab/lab/publishing.py'),

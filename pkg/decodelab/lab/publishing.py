@@ -22,11 +22,11 @@ from .runner import conduct, experiment_in, take_up
 from .runs import flat, is_number
 
 # %% auto #0
-__all__ = ['COMMON', 'TIMINGS', 'DEFAULT', 'PROVENANCE', 'ABOUT', 'scrubbed', 'known_places', 'without_places', 'Tolerance',
-           'tolerance_of', 'allowed', 'provenance', 'provenance_cell', 'told_of', 'report_name', 'publish',
+__all__ = ['COMMON', 'TIMINGS', 'DEFAULT', 'PROVENANCE', 'ABOUT', 'OLDER', 'scrubbed', 'known_places', 'without_places',
+           'Tolerance', 'tolerance_of', 'allowed', 'provenance', 'provenance_cell', 'told_of', 'report_name', 'publish',
            'read_report', 'Checked', 'check_metric', 'check_metrics', 'reports_folder', 'report_path', 'run_named_in',
            'read_published', 'seconds_of', 'sources_of', 'apart', 'linked', 'Verified', 'NotHere', 'named_outputs',
-           'check_kept', 'packages_of', 'verify', 'verified_text', 'verifiable']
+           'check_kept', 'packages_of', 'is_older', 'verify', 'verified_text', 'verifiable']
 
 # %% ../../../nbs/lab/24_publishing.ipynb #3de9117a
 _ROOTS = ('home Users root work tmp private var mnt media data scratch opt usr srv gpfs lustre nfs cluster project '
@@ -366,6 +366,13 @@ def packages_of(nb:dict)->str:
     return ', '.join(f'{k} {v}, now {here[k]}' for k,v in there if here.get(k, v)!=v) or 'the same'
 
 # %% ../../../nbs/lab/24_publishing.ipynb #8dda9abc
+OLDER = "The report's cells are of an older notebook, which the code of today may not fit: make the report anew"
+
+def is_older(report:dict, root:Path)->bool:
+    "Whether the laboratory's notebook is not that of a report any more."
+    own = root/'nbs'/f'{report["metadata"]["decodelab"]["experiment"]}.ipynb'
+    return own.exists() and cells_hash(read_notebook(own))!=cells_hash(sources_of(report))
+
 def verify(path:Path, # A published report
            root:Path|None=None, # The laboratory's folder
            progress:bool=True,
@@ -376,16 +383,19 @@ def verify(path:Path, # A published report
     nb, metrics = read_published(path)
     given = nb['metadata'].get('papermill', {}).get('parameters', {})
     root, began = root or find_root(), time.monotonic()
+    older = is_older(nb, root)
     with apart(path.stem, root, ('models', 'recordings') if kept else ('models',)) as folder:
         notebook = folder/f'{nb["metadata"]["decodelab"]["experiment"]}.ipynb'
         notebook.write_text(json.dumps(sources_of(nb)), encoding='utf-8')
-        run = conduct(_begun(path.stem, notebook, given), notebook, progress, quiet=True) # its folder goes
+        run = _begun(path.stem, notebook, given)
+        try: run = conduct(run, notebook, progress, quiet=True) # its folder goes
+        except RunError as e:
+            if older: raise RunError(f'{e}\n{OLDER}') from None
+            raise
         leans = named_outputs(given) + ['outputs/recordings']*(kept and 'recordings' in run.params)
         checks = check_metrics(metrics, run.metrics)
-    own = root/'nbs'/notebook.name
-    changed = own.exists() and cells_hash(read_notebook(own))!=cells_hash(sources_of(nb))
     seconds = max(time.monotonic()-began, sum(run.info['seconds'].values())) # earlier attempts count
-    return Verified(path.stem, metrics[ABOUT]['run'], seconds, checks, changed, tuple(leans), packages_of(nb))
+    return Verified(path.stem, metrics[ABOUT]['run'], seconds, checks, older, tuple(leans), packages_of(nb))
 
 # %% ../../../nbs/lab/24_publishing.ipynb #dad625ef
 _ORDER = ('differs', 'missing', 'within', 'not compared') # In which metrics are shown

@@ -13,7 +13,7 @@ from ..core.runs import machine, versions
 from ..core.tables import markdown_table
 from .compare_page import number
 from .experiments import read_notebook
-from .publishing import ABOUT, Checked, Verified, named_outputs, reports_folder, seconds_of, verifiable
+from .publishing import ABOUT, Checked, Verified, is_older, named_outputs, reports_folder, seconds_of, verifiable
 
 # %% auto #0
 __all__ = ['RECORD', 'VERDICTS', 'outcome', 'off', 'used', 'record', 'kept_records', 'agreement', 'verified_table',
@@ -101,4 +101,5 @@ def _unverified(report:Path)->str:
     nb = read_notebook(report)
     if leans := named_outputs(nb['metadata'].get('papermill', {}).get('parameters', {})):
         return f'it reads {", ".join(leans)}, which is not published with it'
-    return f'not run again yet; it took {seconds_of(nb):,.0f} s'
+    older = ', by a notebook that has changed since' if is_older(nb, report.parent.parent.parent) else ''
+    return f'not run again yet; it took {seconds_of(nb):,.0f} s{older}'
