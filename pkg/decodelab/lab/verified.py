@@ -13,7 +13,8 @@ from ..core.runs import machine, versions
 from ..core.tables import markdown_table
 from .compare_page import number
 from .experiments import read_notebook
-from .publishing import ABOUT, Checked, Verified, is_older, named_outputs, reports_folder, seconds_of, verifiable
+from .publishing import ABOUT, Checked, Verified, is_older, named_outputs, reports_folder
+from .publishing import seconds_of, verifiable
 
 # %% auto #0
 __all__ = ['RECORD', 'VERDICTS', 'outcome', 'off', 'used', 'record', 'kept_records', 'agreement', 'verified_table',
