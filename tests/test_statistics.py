@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from scipy import stats
 from decodelab.core.errors import BadValue
 from decodelab.maths.statistics import (DRAWS, bootstrap_means, calibration, detectable, fewest, mcnemar,
                                         mean_interval, p_text, paired, sign_flip, smallest_p, wilson)
@@ -115,3 +116,16 @@ def test_mcnemar_takes_outcomes_only(a, b):
     with pytest.raises(BadValue): mcnemar(a, b)
 
 def test_no_p_value_is_not_a_small_one(): assert p_text(float('nan'))=='nan'
+
+def test_closed_forms_are_those_of_scipy():
+    "Wilson's interval and the exact test, at every count of small n and at drawn ones of large n."
+    rng = np.random.default_rng(0)
+    counts = [(k, n) for n in range(1, 41) for k in range(n+1)]
+    counts += [(int(rng.integers(n+1)), int(n)) for n in rng.integers(41, 100_000, 200)]
+    for k,n in counts:
+        for level in (.9, .95, .999):
+            assert wilson(k, n, level)==pytest.approx(tuple(stats.binomtest(k, n).proportion_ci(level, 'wilson')),
+                                                      rel=1e-12, abs=1e-15)
+        if n > 2000: continue
+        a = np.arange(n) < k
+        assert mcnemar(a, ~a)==pytest.approx(stats.binomtest(k, n).pvalue, rel=1e-9)

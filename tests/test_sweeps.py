@@ -177,14 +177,19 @@ def kernels(folder):
         if os.fsencode(folder) in text: out.append(int(p.name))
     return out
 
-def test_the_sweep_is_killed(tmp_path):
-    "kill -9 of the sweep: its workers and kernels end, its points wait, it is resumed; nothing is lost or doubled."
-    outputs, file = tmp_path/'runs', sweep_of(tmp_path, WAITS, seeds=3)
-    p = started(outputs, 'sweep', file)
+def killed(tmp, seeds):
+    "Outputs of a sweep that is killed once its first point works."
+    outputs = tmp/'runs'
+    p = started(outputs, 'sweep', sweep_of(tmp, WAITS, seeds=seeds))
     begun(outputs)
     p.kill()
     p.communicate()
     until(lambda: not kernels(outputs))
+    return outputs
+
+def test_the_sweep_is_killed(tmp_path):
+    "kill -9 of the sweep: its workers and kernels end, its points wait, it is resumed; nothing is lost or doubled."
+    outputs = killed(tmp_path, 3)
     listed = ran(outputs, 'ls')
     assert (listed.count(' interrupted '), listed.count(' queued '))==(1, 2)
     (outputs/'go_on').touch()
@@ -193,12 +198,7 @@ def test_the_sweep_is_killed(tmp_path):
 
 def test_a_job_that_nobody_warns_tells_itself(tmp_path):
     "Slurm may have spoken before the run listened."
-    outputs, file = tmp_path/'runs', sweep_of(tmp_path, WAITS, seeds=1)
-    p = started(outputs, 'sweep', file)
-    begun(outputs)
-    p.kill()
-    p.communicate()
-    until(lambda: not kernels(outputs))
+    outputs = killed(tmp_path, 1)
     (r,), = runs(outputs).values()
     job = subprocess.run([sys.executable, '-m', 'decodelab.lab.attempts', r['folder'], '16', 'none'], cwd=ROOT,
                          env=environment(outputs), capture_output=True, text=True, timeout=200)

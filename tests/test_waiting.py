@@ -1,7 +1,8 @@
 "What a person sees while a run goes on: a line that moves, stages in a pipe; and whose run it is."
-import json, os, re, signal, subprocess, sys, time
+import io, json, os, re, signal, subprocess, sys, time
 from pathlib import Path
 import nbformat, pytest, yaml
+from decodelab.lab.waiting import Waiting
 
 BIN = Path(sys.executable).parent
 WORK = '''
@@ -137,3 +138,12 @@ def test_odd_text_is_text(command, outputs, tmp_path, name, text):
 def test_odd_text_is_text_to_our_own_command(typed, outputs, tmp_path, text):
     p = typed('run', small(tmp_path/'small.ipynb', 0), '-p', 'data', text)
     assert p.returncode==2 and f'{text}: no such file' in p.stderr and not outputs.exists(), p.stderr
+
+def test_stages_that_take_turns_say_their_own_seconds():
+    now, out = [0.], io.StringIO()
+    waiting = Waiting(out, clock=lambda: now[0])
+    for chunk in (1, 2):
+        for stage,takes in (('live', 10), ('trace', 3)):
+            now[0] += takes
+            waiting.tell(stage, done=chunk, total=2, spent=chunk*takes)
+    assert out.getvalue()=='live: 2 of 2, 20 s\ntrace: 2 of 2, 6 s\n'

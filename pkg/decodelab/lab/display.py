@@ -48,7 +48,8 @@ class Progress:
         left = time_left(done, total, spent, self.base) if whole is None else whole
         soon = '' if done>=total or left is None else f', about {span(left)} left'
         self.text = f'{self.what}: {done:.0f} of {total}, {span(spent)}{soon}'
-        told = {MARK: dict(stage=self.what, done=done, total=total, left=left, whole=whole is not None)}
+        told = {MARK: dict(stage=self.what, done=done, total=total, left=left, whole=whole is not None,
+                            spent=spent)}
         if self.handle: self.handle.update({'text/plain': self.text}, raw=True, metadata=told)
 
 # %% ../../../nbs/lab/02_display.ipynb #12b5b406

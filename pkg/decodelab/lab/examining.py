@@ -23,8 +23,9 @@ def compare(names, page, common):
     from decodelab.core.runs import find_run
     from decodelab.lab.compare import compare_runs
     from decodelab.lab.compare_page import comparison_text, write_comparison
-    gc.disable() # it would walk through the samples again and again, for a process that soon ends
-    found = compare_runs([find_run(name) for name in names], common)
+    gc.disable() # it would walk through the samples again and again
+    try: found = compare_runs([find_run(name) for name in names], common)
+    finally: gc.enable()
     click.echo(comparison_text(found))
     if page: click.echo(write_comparison(found, page))
 

@@ -32,15 +32,18 @@ def experiment_in(path:Path)->Experiment:
     "The experiment that a notebook's file is."
     return experiment_from(read_notebook(path), path)
 
-# %% ../../../nbs/lab/06_runner.ipynb #9fc8d6da
+# %% ../../../nbs/lab/06_runner.ipynb #7ed8b12b
 def import_papermill()->Any:
     "Papermill, without jsonschema's grammar of IRIs: that takes a second to build, and no notebook has one to check."
     grammar = 'rfc3987_syntax'
-    if not (there := grammar in sys.modules): sys.modules[grammar] = None # jsonschema goes on without it
-    import papermill
-    if not there: del sys.modules[grammar]
+    there = grammar in sys.modules
+    if not there: sys.modules[grammar] = None # jsonschema goes on without it
+    try: import papermill
+    finally:
+        if not there: del sys.modules[grammar]
     return papermill
 
+# %% ../../../nbs/lab/06_runner.ipynb #9fc8d6da
 def conduct(run:Run, # Locked by this process
             notebook:Path, # What is executed
             progress:bool=True, # Show it

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from ..core.files import to_json, write_atomic
 from ..core.runs import machine, versions
+from ..core.settings import find_root
 from ..core.tables import markdown_table
 from .compare_page import number
 from .experiments import read_notebook
@@ -94,13 +95,14 @@ def standing(root:Path|None=None)->tuple[dict[str, Any], dict[str, str]]:
         run = (json.loads(path.read_text(encoding='utf-8')).get(ABOUT) or {}).get('run')
         if name in reasons: continue
         if name in records and records[name]['run']==run: now[name] = records[name]
-        else: left[name] = 'published anew since' if name in records else _unverified(path.with_name(f'{name}.ipynb'))
+        elif name in records: left[name] = 'published anew since'
+        else: left[name] = _unverified(path.with_name(f'{name}.ipynb'), root or find_root())
     return now, left
 
-def _unverified(report:Path)->str:
+def _unverified(report:Path, root:Path)->str:
     "Why nobody has run a report again, where that can be told."
     nb = read_notebook(report)
     if leans := named_outputs(nb['metadata'].get('papermill', {}).get('parameters', {})):
         return f'it reads {", ".join(leans)}, which is not published with it'
-    older = ', by a notebook that has changed since' if is_older(nb, report.parent.parent.parent) else ''
+    older = ', by a notebook that has changed since' if is_older(nb, root) else ''
     return f'not run again yet; it took {seconds_of(nb):,.0f} s{older}'

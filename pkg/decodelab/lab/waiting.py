@@ -81,10 +81,13 @@ class Waiting:
              total:int=0, # Items; 0 while unknown: the stage begins
              left:float|None=None, # Seconds
              whole:bool=False, # Whether they are those of the whole run
+             spent:float|None=None, # Seconds of the stage so far, where it says so: others may run between
             ):
         "Numbers of a stage; in a pipe a finished one is a line, and how long the run will take is another."
         if stage!=self.stage.name or not total: self.begin(stage)
-        before, self.stage = self.stage, replace(self.stage, done=done, total=total, left=left, told=self.clock())
+        before, now = self.stage, self.clock()
+        since = before.since if spent is None else now-spent
+        self.stage = replace(before, done=done, total=total, left=left, told=now, since=since)
         if whole and not self.line and not self.expected: print(f'about {span(left)} to go', file=self.file, flush=True)
         self.expected = self.expected or whole
         if self.line or not before.done < total <= done: return

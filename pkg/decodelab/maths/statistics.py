@@ -9,7 +9,7 @@ from numbers import Real
 from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
-import scipy # its `stats` take half a second to import, and come when they are asked for
+import scipy # its `stats`, half a second to import, come where resampling asks for them: two closed forms do without
 from scipy.special import betainc, ndtri
 from ..core.errors import BadValue
 
