@@ -1,5 +1,5 @@
 "What tests share: the reference student, the root, a folder for runs, commands in a pipe and on a terminal."
-import fcntl, os, pty, struct, subprocess, sys, termios, time
+import fcntl, logging, os, pty, struct, subprocess, sys, termios, time
 from dataclasses import dataclass
 from pathlib import Path
 import pytest
@@ -14,6 +14,15 @@ def root(): return ROOT
 def student():
     from decodelab.backends import load
     return load('reference:student', device='cpu')
+
+@pytest.fixture(autouse=True)
+def logs():
+    "Hydra sets up the logging of the process it runs in, on the stream of the moment: that closes with the test."
+    before = logging.root.level
+    yield
+    logging.root.setLevel(before)
+    for h in logging.root.handlers[:]:
+        if not type(h).__module__.startswith('_pytest'): logging.root.removeHandler(h)
 
 @pytest.fixture
 def outputs(tmp_path, monkeypatch):
