@@ -18,9 +18,8 @@ def student():
 @pytest.fixture(autouse=True)
 def logs():
     "Hydra sets up the logging of the process it runs in, on the stream of the moment: that closes with the test."
-    before = logging.root.level
     yield
-    logging.root.setLevel(before)
+    logging.root.setLevel(logging.WARNING)
     for h in logging.root.handlers[:]:
         if not type(h).__module__.startswith('_pytest'): logging.root.removeHandler(h)
 
