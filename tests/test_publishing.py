@@ -10,7 +10,8 @@ from decodelab.core.runs import Run
 from decodelab.lab.adopting import adopt, after_save, run_in
 from decodelab.lab.publishing import (DEFAULT, Tolerance, allowed, check_metrics, known_places, publish,
                                       read_published, report_path, run_named_in, scrubbed, sources_of,
-                                      tolerance_of, verifiable, verified_text, verify)
+                                      tolerance_of, verifiable, Verified, verified_text, verify)
+from decodelab.lab.verified import used
 
 def code(source, text='', tags=()):
     cell = nbformat.v4.new_code_cell(source, metadata=dict(tags=list(tags)), execution_count=1)
@@ -89,6 +90,9 @@ def test_tolerances_say_why_and_timings_are_left_out():
     assert found['cost.1']=='missing' and all(rule.reason for rule in DEFAULT)
     own = was | dict(published=dict(tolerance=[dict(match='n', reason='by hand', absolute=5.)]))
     assert {c.name: c.verdict for c in check_metrics(own, off)}['n']=='within'
+    apart = check_metrics(dict(a=.5, b=.5, c=.5, d=.5), dict(a=.5, b=.5+1e-15, c=.52, d=.51))
+    said = verified_text(Verified('x', 'r', 1., apart, False), 2) # what counts comes first, also where not all is shown
+    assert re.findall(r'(?m)^  ([a-d]) ', said)==['c', 'd'] and '… 1 more' in said and used(apart)==.8
     assert tolerance_of('live.map', DEFAULT).match=='*' and allowed('x', dict(x=None), Tolerance('x', '', None)) is None
 
 def test_published_reports_are_of_one_run_with_their_metrics(root):

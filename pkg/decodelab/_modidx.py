@@ -5337,6 +5337,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'decodelab.lab.points.swept': ('lab/points.html#swept', 'decodelab/lab/points.py')},
             'decodelab.lab.publishing': { 'decodelab.lab.publishing.Checked': ( 'lab/publishing.html#checked',
                                                                                 'decodelab/lab/publishing.py'),
+                                          'decodelab.lab.publishing.Checked.share': ( 'lab/publishing.html#checked.share',
+                                                                                      'decodelab/lab/publishing.py'),
                                           'decodelab.lab.publishing.NotHere': ( 'lab/publishing.html#nothere',
                                                                                 'decodelab/lab/publishing.py'),
                                           'decodelab.lab.publishing.Tolerance': ( 'lab/publishing.html#tolerance',

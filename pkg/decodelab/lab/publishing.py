@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/lab/24_publishing.ipynb #0fa91634
 from __future__ import annotations
-import json, os, re, shutil, socket, sys
+import json, math, os, re, shutil, socket, sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -196,6 +196,12 @@ class Checked:
     verdict: str # `same`, `within`, `differs`, `missing` or `not compared`
     allowed: float|None = None
     reason: str = ''
+    @property
+    def share(self)->float:
+        "How much of what it may be off it is off by; infinite where no number tells."
+        if not (is_number(self.now) and is_number(self.published)): return math.inf
+        off = abs(self.now-self.published)
+        return off/self.allowed if self.allowed else math.inf if off else 0.
 
 # %% ../../../nbs/lab/24_publishing.ipynb #e6df267f
 def check_metric(name:str, then:dict[str, Any], now:dict[str, Any], rules:Sequence[Tolerance])->Checked:
@@ -406,13 +412,14 @@ def _off(c:Checked)->str:
 
 # %% ../../../nbs/lab/24_publishing.ipynb #4ff81691
 def verified_text(found:Verified, shown:int=40)->str:
-    "What came out, for a terminal: counts, and every metric that is not the same."
+    "What came out, for a terminal: counts, and the metrics that are not the same, those furthest off first."
     from decodelab.lab.compare_page import columns_of, number
     kinds = ('same', 'within', 'differs', 'missing', 'not compared')
     counts = {v: sum(c.verdict==v for c in found.checks) for v in kinds}
     said = ', '.join(f'{n} {what}' for what,n in counts.items() if n)
     head = f'{found.name} (run {found.run}), again in {found.seconds:.0f} s: {said}'
-    odd = sorted((c for c in found.checks if c.verdict!='same'), key=lambda c: (_ORDER.index(c.verdict), c.name))
+    odd = sorted((c for c in found.checks if c.verdict!='same'),
+                 key=lambda c: (_ORDER.index(c.verdict), -c.share, c.name))
     why = list(dict.fromkeys(c.reason for c in odd[:shown]))
     rows = [(c.name, number(c.published), number(c.now), _off(c), '' if c.allowed is None else f'± {number(c.allowed)}',
              c.verdict, f'({why.index(c.reason)+1})') for c in odd[:shown]]

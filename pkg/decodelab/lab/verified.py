@@ -35,14 +35,13 @@ def outcome(found:Verified)->dict[str, Any]:
                 leans=list(found.leans), packages=found.packages, off=off(found.checks))
 
 def off(checks:Sequence[Checked], shown:int=12)->list[list[Any]]:
-    "Metrics that do not agree: name, published, now, and how far it may be off; the first few."
-    wrong = [c for c in checks if c.verdict in ('differs', 'missing')]
+    "Metrics that do not agree: name, published, now, and how far it may be off; those furthest off."
+    wrong = sorted((c for c in checks if c.verdict in ('differs', 'missing')), key=lambda c: -c.share)
     return [[c.name, c.published, c.now, c.allowed] for c in wrong[:shown]]
 
 def used(checks:Sequence[Checked])->float:
     "The largest share of its tolerance by which a metric is off."
-    shares = [abs(c.now-c.published)/c.allowed for c in checks if c.verdict=='within' and c.allowed]
-    return float(f'{max(shares, default=0.):.2g}')
+    return float(f'{max((c.share for c in checks if c.verdict=="within"), default=0.):.2g}')
 
 def record(found:Verified, root:Path|None=None)->Path:
     "Keep a verification, in place of an earlier one of the same report."
