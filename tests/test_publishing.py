@@ -8,9 +8,9 @@ from decodelab.core.errors import RunError
 from decodelab.core.locks import Lock
 from decodelab.core.runs import Run
 from decodelab.lab.adopting import adopt, after_save, run_in
-from decodelab.lab.publishing import (DEFAULT, Tolerance, allowed, check_metrics, known_places, publish,
+from decodelab.lab.publishing import (DEFAULT, Tolerance, Verified, allowed, check_metrics, known_places, publish,
                                       read_published, report_path, run_named_in, scrubbed, sources_of,
-                                      tolerance_of, verifiable, Verified, verified_text, verify)
+                                      tolerance_of, verifiable, verified_text, verify)
 from decodelab.lab.verified import used
 
 def code(source, text='', tags=()):
